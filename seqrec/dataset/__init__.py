@@ -1,0 +1,1 @@
+"""Pure Spark: ratings into events, sequences and training windows."""

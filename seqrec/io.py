@@ -1,0 +1,63 @@
+"""Schema-checked reads and writes of Parquet tables."""
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, StructType
+
+from seqrec import files
+from seqrec.errors import UserError
+
+
+def write_table(table: DataFrame, path: str, schema: StructType) -> None:
+    """Write a table as Parquet with exactly the schema's columns, in its order.
+
+    Raises UserError if a column is missing, has another type, or is unknown to the schema.
+    """
+    _check(table.schema, schema, path)
+    table.select(*schema.fieldNames()).write.mode("overwrite").parquet(files.absolute(path))
+
+
+def read_table(spark: SparkSession, path: str, schema: StructType) -> DataFrame:
+    """Read a table that a finished job wrote; UserError if it is absent, unfinished or of another schema."""
+    found = open_table(spark, path)
+    _check(found.schema, schema, path)
+    return found.select(*schema.fieldNames())
+
+
+def open_table(spark: SparkSession, path: str) -> DataFrame:
+    """Read a finished Parquet table of any schema."""
+    if not files.exists(path):
+        raise UserError(f"the table {path} doesn't exist: run the job that writes it first")
+    if not files.exists(files.join(path, "_SUCCESS")):
+        raise UserError(f"the table {path} is unfinished (no _SUCCESS): run the job that writes it again")
+    return spark.read.parquet(files.absolute(path))
+
+
+def assert_unique(table: DataFrame, *, key: str, path: str) -> None:
+    """Act: raise UserError, with a count and examples, if values of the key repeat."""
+    repeated = table.groupBy(key).count().where(F.col("count") > 1)
+    examples = [row[0] for row in repeated.select(key).limit(3).collect()]
+    if examples:
+        raise UserError(f"{path}: {repeated.count()} values of {key} repeat, e.g. {examples}: keep one row a {key}")
+
+
+def _check(found: StructType, wanted: StructType, path: str) -> None:
+    for field in wanted:
+        if field.name not in found.fieldNames():
+            raise UserError(f"{path} has no column {field.name}; it has {', '.join(found.fieldNames())}")
+        actual = found[field.name].dataType
+        if _shape(actual) != _shape(field.dataType):
+            raise UserError(f"{path}: column {field.name} is {actual.simpleString()}, expected {field.dataType.simpleString()}")
+
+
+def _shape(kind: DataType) -> str:
+    """The type without its nullability, which Parquet doesn't keep."""
+    return kind.simpleString()
+
+
+def element_type(table: DataFrame, column: str) -> DataType:
+    """The type of an array column's elements."""
+    kind = table.schema[column].dataType
+    if not isinstance(kind, ArrayType):
+        raise UserError(f"column {column} is {kind.simpleString()}, expected an array")
+    return kind.elementType

@@ -1,0 +1,1 @@
+"""Export to ONNX, batch scoring, publication, and one user from code."""

@@ -1,0 +1,1 @@
+"""MongoDB and Milvus, and their embedded servers."""

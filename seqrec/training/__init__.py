@@ -1,0 +1,1 @@
+"""The trainer: loader, loop, checkpoints, processes."""
