@@ -1,0 +1,86 @@
+"""Ranking metrics for one held-out target a user, as sums that add up over processes and partitions.
+
+A rank counts from 1, over the whole catalogue without what the user has had; an item that scores the same as the target counts
+against it (`rank_of`). Rank 0 is a miss whatever the cutoff: a target that had no training event.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+CUTOFFS = (1, 5, 10, 100)
+MISS = 0
+
+
+def summarise(
+    ranks: NDArray[np.int64], *, counts: NDArray[np.int64] | None = None, cutoffs: tuple[int, ...] = CUTOFFS
+) -> dict[str, float]:
+    """Metrics of the users with these ranks: `averages` of `totals`.
+
+    >>> metrics = summarise(np.array([1, 3, 40, 0]))
+    >>> metrics["ndcg@10"], metrics["hit_rate@10"], metrics["rank100"], metrics["rank100_share"]
+    (0.375, 0.5, 3.0, 0.75)
+    """
+    return averages(totals(ranks, counts=counts, cutoffs=cutoffs))
+
+
+def totals(
+    ranks: NDArray[np.int64], *, counts: NDArray[np.int64] | None = None, cutoffs: tuple[int, ...] = CUTOFFS
+) -> dict[str, float]:
+    """Sums over users, in an order that depends on the cutoffs alone; add those of two groups, and they are those of both.
+
+    `ranks` (N,) are of one user each, or of `counts` (N,) users each. A user whose target has rank r <= K adds
+    1 / log2(1 + r) to ndcg@K (the ideal list has it first, so the normaliser is 1), 1 to hit_rate@K (with one target also the
+    recall), 1 / r to mrr@K; rank100 counts the ranks up to 100. Raises ValueError for a negative rank.
+
+    >>> totals(np.array([1, 3, 0]), cutoffs=(2, 5))  # doctest: +NORMALIZE_WHITESPACE
+    {'users': 3.0, 'misses': 1.0, 'rank100': 2.0, 'ndcg@2': 1.0, 'hit_rate@2': 1.0, 'mrr@2': 1.0,
+     'ndcg@5': 1.5, 'hit_rate@5': 2.0, 'mrr@5': 1.3333333333333333}
+    """
+    if ranks.size and int(ranks.min()) < MISS:
+        raise ValueError(f"rank {ranks.min()} is negative: ranks count from 1, and {MISS} is a miss")
+    users = np.ones_like(ranks) if counts is None else counts
+    found = ranks > MISS
+    safe = np.where(found, ranks, 1)
+    sums = {"users": users.sum(), "misses": users[~found].sum(), "rank100": users[found & (ranks <= 100)].sum()}
+    for cutoff in cutoffs:
+        hits = users * (found & (ranks <= cutoff))
+        sums[f"ndcg@{cutoff}"] = (hits / np.log2(1 + safe)).sum()
+        sums[f"hit_rate@{cutoff}"] = hits.sum()
+        sums[f"mrr@{cutoff}"] = (hits / safe).sum()
+    return {name: float(value) for name, value in sums.items()}
+
+
+def averages(sums: Mapping[str, float]) -> dict[str, float]:
+    """Sums of `totals` as means over users; users, misses and rank100 stay counts, and rank100_share is added.
+
+    Without users every mean is NaN, so that an empty evaluation is never taken for a bad one.
+
+    >>> averages({"users": 4.0, "misses": 0.0, "rank100": 1.0, "mrr@5": 3.0})
+    {'users': 4.0, 'misses': 0.0, 'rank100': 1.0, 'rank100_share': 0.25, 'mrr@5': 0.75}
+    """
+    users = sums["users"]
+    means = {name: value / users if users else math.nan for name, value in sums.items() if "@" in name}
+    share = sums["rank100"] / users if users else math.nan
+    return {"users": users, "misses": sums["misses"], "rank100": sums["rank100"], "rank100_share": share, **means}
+
+
+def rank_of(scores: NDArray[np.float32], targets: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rank of each row's target among the allowed items: 1 + the number of others that score at least as much.
+
+    Scores and allowed are (B, N), targets (B,) are columns; a target is ranked whether it is allowed or not. Raises
+    ValueError for a score that isn't finite and could be ranked.
+
+    >>> rank_of(np.array([[0.5, 0.9, 0.5, 0.7]]), np.array([0]), np.array([[True, True, True, False]]))
+    array([3])
+    """
+    rows = np.arange(len(targets))
+    among = allowed.copy()
+    among[rows, targets] = True
+    if not np.isfinite(scores[among]).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores[among]))} scores aren't finite, so they can't be ranked")
+    own = scores[rows, targets][:, None]  # (B, 1)
+    ranks: NDArray[np.int64] = ((scores >= own) & among).sum(axis=1)
+    return ranks
