@@ -1,0 +1,151 @@
+"""Ratings of simulated users, whose next items are as predictable as `seqrec.planted` says: a known best NDCG@10.
+
+    python -m seqrec.simulate --users 4000 --items 1000 --events 200000 --output ratings.csv --titles titles.csv
+
+The best holds for a data set that keeps every rating: a user has at least 5, and the JSON file beside the output tells the
+rarest item's number.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.random import Generator, default_rng
+
+from seqrec.errors import UserError
+from seqrec.planted import TOPIC_SIZE, Chain, Indices, gains, plant, topics, walk
+
+LEAST_EVENTS = 5
+USERS_PER_CHUNK = 4096
+EPOCH = 1_500_000_000
+RATINGS = np.array([1, 2, 3, 4, 5]), np.array([0.06, 0.11, 0.26, 0.35, 0.22])
+TOPICS = ["Action", "Ballet", "Comedy", "Crime", "Drama", "Fantasy", "History", "Horror", "Jazz", "Mystery", "Nature", "Western"]
+SCHEMA = pa.schema({"user_id": pa.int64(), "item_id": pa.int64(), "rating": pa.int64(), "timestamp": pa.int64()})
+BACK = {"valid": 2, "test": 1}
+WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
+
+
+def simulate(chain: Chain, *, users: int, events: int, seed: int = 42) -> Iterator[tuple[Indices, Indices, Indices]]:
+    """Chunks of users: their ids from 1 (B,), lengths (B,) and paths (B, longest); `events` in all, at least 5 a user.
+
+    Raises UserError where the longest history would take more than half of the items.
+    """
+    lengths = _lengths(users, events, seed)
+    items, longest = len(chain.popularity), int(lengths.max())
+    if 2 * longest > items:
+        raise UserError(f"the longest history has {longest} events, so it takes {2 * longest} items, not {items}: raise --items")
+    for start in range(0, users, USERS_PER_CHUNK):
+        some = lengths[start : start + USERS_PER_CHUNK]
+        yield np.arange(start + 1, start + len(some) + 1), some, walk(chain, some, default_rng([seed, 2, start]))
+
+
+def write_ratings(
+    path: Path, *, users: int, items: int, events: int, seed: int = 42, successors: int = 8, noise: float = 0.1
+) -> dict[str, Any]:
+    """Write the ratings (CSV or Parquet by the suffix) and, beside them, a JSON file with what is returned: the best possible.
+
+    `best_ndcg@10` is the expectation, by split (test: the last event, valid: the last but one); `drawn_ndcg@10` is what the
+    same lists reach on the targets as they were drawn: what to compare a model's with. A chunk of users is held at a time.
+    """
+    writer = WRITERS.get(path.suffix)
+    if writer is None:
+        raise UserError(f"--output {path}: the suffix is {path.suffix or 'missing'}, use {' or '.join(WRITERS)}")
+    _check_sizes(users, items, events, successors, noise)
+    chain = plant(items=items, successors=successors, noise=noise, seed=seed)
+    chunks = simulate(chain, users=users, events=events, seed=seed)
+    first = next(chunks)  # its checks come before the file
+    counts = np.zeros(items, dtype=np.int64)
+    sums = {split: np.zeros(2) for split in BACK}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    with writer(unfinished, SCHEMA) as sink:
+        for ids, lengths, paths in itertools.chain([first], chunks):
+            sink.write_table(_ratings(ids, lengths, paths, default_rng([seed, 3, int(ids[0])])))
+            counts += np.bincount(paths[paths >= 0], minlength=items)
+            for split, back in BACK.items():
+                sums[split] += gains(chain, paths, lengths - back)
+    unfinished.replace(path)
+    known: dict[str, Any] = {
+        "made_with": {"users": users, "items": items, "events": events, "successors": successors, "noise": noise, "seed": seed},
+        "rarest_item_events": int(counts.min()),
+        "best_ndcg@10": {split: float(pair[0] / users) for split, pair in sums.items()},
+        "drawn_ndcg@10": {split: float(pair[1] / users) for split, pair in sums.items()},
+    }
+    path.with_suffix(".json").write_text(json.dumps(known, indent=2) + "\n")
+    return known
+
+
+def write_titles(path: Path, *, items: int) -> None:
+    """Write item_id, title: the topic, and the item's number in it."""
+    ids, titles = [], []
+    for number, topic in enumerate(topics(items)):
+        name = TOPICS[number % len(TOPICS)] + (f" {number // len(TOPICS) + 1}" if number >= len(TOPICS) else "")
+        ids += (topic + 1).tolist()
+        titles += [f"{name} no. {place}" for place in range(1, len(topic) + 1)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.csv.write_csv(pa.table({"item_id": ids, "title": titles}), path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    sizes = {"users": 4000, "items": 1000, "events": 200_000, "successors": 8, "seed": 42}
+    for name, default in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    parser.add_argument("--noise", type=float, default=0.1, help="share of steps that are drawn by popularity, default 0.1")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="ratings, .csv or .parquet")
+    parser.add_argument("--titles", type=Path, metavar="FILE", help="also item_id, title as CSV")
+    given = vars(parser.parse_args(argv))
+    output, titles = given.pop("output"), given.pop("titles")
+    try:
+        known = write_ratings(output, **given)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    if titles is not None:
+        write_titles(titles, items=given["items"])
+    best, drawn = known["best_ndcg@10"]["test"], known["drawn_ndcg@10"]["test"]
+    sys.stdout.write(f"{output}: {given['events']} ratings of {given['users']} users and {given['items']} items\n")
+    sys.stdout.write(f"the best possible test NDCG@10 is expected at {best:.4f}, and is {drawn:.4f} on the targets drawn\n")
+
+
+def _lengths(users: int, events: int, seed: int) -> Indices:
+    """Events of each user: 5, and a share of the rest that is skewed (gamma with shape 2)."""
+    weights = default_rng([seed, 1]).gamma(2.0, size=users)
+    ends = np.round(np.cumsum(weights) / weights.sum() * (events - LEAST_EVENTS * users)).astype(np.int64)
+    return LEAST_EVENTS + np.diff(ends, prepend=0)
+
+
+def _ratings(ids: Indices, lengths: Indices, paths: Indices, generator: Generator) -> pa.Table:
+    """The rows of a chunk, in random order: the time alone tells a user's order."""
+    start = generator.integers(0, 10_000_000, len(ids))
+    times = EPOCH + start[:, None] + np.cumsum(generator.integers(1, 3600, paths.shape), axis=1)
+    order = generator.permutation(int(lengths.sum()))
+    there = paths >= 0
+    columns = {
+        "user_id": np.repeat(ids, lengths)[order],
+        "item_id": paths[there][order] + 1,
+        "rating": generator.choice(RATINGS[0], p=RATINGS[1], size=len(order)),
+        "timestamp": times[there][order],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _check_sizes(users: int, items: int, events: int, successors: int, noise: float) -> None:
+    if users < 1 or events < LEAST_EVENTS * users:
+        raise UserError(f"--users {users} --events {events}: at least 1 user and {LEAST_EVENTS} events a user")
+    if not 0 < successors < min(items, TOPIC_SIZE):
+        raise UserError(f"--successors {successors}: from 1 to {min(items, TOPIC_SIZE) - 1} of {items} items")
+    if not 0 < noise <= 1:
+        raise UserError(f"--noise {noise}: more than 0, and at most 1")
+
+
+if __name__ == "__main__":
+    main()
