@@ -65,22 +65,3 @@ def averages(sums: Mapping[str, float]) -> dict[str, float]:
     means = {name: value / users if users else math.nan for name, value in sums.items() if "@" in name}
     share = sums["rank100"] / users if users else math.nan
     return {"users": users, "misses": sums["misses"], "rank100": sums["rank100"], "rank100_share": share, **means}
-
-
-def rank_of(scores: NDArray[np.float32], targets: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Rank of each row's target among the allowed items: 1 + the number of others that score at least as much.
-
-    Scores and allowed are (B, N), targets (B,) are columns; a target is ranked whether it is allowed or not. Raises
-    ValueError for a score that isn't finite and could be ranked.
-
-    >>> rank_of(np.array([[0.5, 0.9, 0.5, 0.7]]), np.array([0]), np.array([[True, True, True, False]]))
-    array([3])
-    """
-    rows = np.arange(len(targets))
-    among = allowed.copy()
-    among[rows, targets] = True
-    if not np.isfinite(scores[among]).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores[among]))} scores aren't finite, so they can't be ranked")
-    own = scores[rows, targets][:, None]  # (B, 1)
-    ranks: NDArray[np.int64] = ((scores >= own) & among).sum(axis=1)
-    return ranks

@@ -1,10 +1,9 @@
-"""seqrec.metrics against a double loop over users and items."""
+"""seqrec.metrics against a loop over users."""
 
 import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from seqrec import metrics
 
@@ -18,14 +17,6 @@ def naive(ranks: list[int], cutoff: int) -> dict[str, float]:
             reciprocal += 1 / rank
     users = len(ranks)
     return {f"ndcg@{cutoff}": ndcg / users, f"hit_rate@{cutoff}": hits / users, f"mrr@{cutoff}": reciprocal / users}
-
-
-def naive_rank(scores: NDArray[np.float32], target: int, allowed: NDArray[np.bool_]) -> int:
-    rank = 1
-    for item, score in enumerate(scores):
-        if item != target and allowed[item] and score >= scores[target]:
-            rank += 1
-    return rank
 
 
 @pytest.mark.parametrize("cutoff", metrics.CUTOFFS)
@@ -65,20 +56,3 @@ def test_no_users_have_no_metrics() -> None:
 def test_a_negative_rank_is_an_error() -> None:
     with pytest.raises(ValueError, match="rank -1 is negative"):
         metrics.totals(np.array([3, -1]))
-
-
-def test_ranks_equal_a_loop_over_items_with_ties_against_us() -> None:
-    generator = np.random.default_rng(2)
-    scores = generator.integers(0, 5, (40, 12)).astype(np.float32)
-    allowed = generator.random((40, 12)) < 0.7
-    targets = generator.integers(0, 12, 40)
-    expected = [naive_rank(*row) for row in zip(scores, targets.tolist(), allowed, strict=True)]
-    assert metrics.rank_of(scores, targets, allowed).tolist() == expected
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_not_finite_is_an_error_where_it_could_be_ranked(bad: float) -> None:
-    scores = np.array([[0.5, bad]], dtype=np.float32)
-    with pytest.raises(ValueError, match="1 scores aren't finite"):
-        metrics.rank_of(scores, np.array([0]), np.array([[True, True]]))
-    assert metrics.rank_of(scores, np.array([0]), np.array([[True, False]])).tolist() == [1]
