@@ -1,0 +1,141 @@
+"""An exported model: encoder.onnx, item_matrix.npy, vocabulary.parquet, and the meta.json that seals them with their hashes."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from seqrec import files, versions
+from seqrec.errors import UserError
+from seqrec.schemas import FIRST_ITEM
+from seqrec.scoring.encoder import encode, open_session
+from seqrec.scoring.ragged import Ragged
+
+ENCODER, WEIGHTS, MATRIX, VOCABULARY = "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "vocabulary.parquet"
+EMBEDDINGS = "item_embeddings"
+
+Hashes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model ready to score: item i of the vocabulary is row i + 2 of `matrix`, `ids[i]` and `counts[i]`."""
+
+    session: onnxruntime.InferenceSession
+    matrix: NDArray[np.float32]  # (V + 2, D), memory-mapped
+    ids: pa.Array  # (V,), int64 or string
+    counts: NDArray[np.int64]  # (V,), training events
+    max_len: int
+
+    def encode(self, histories: Ragged, batch_users: int) -> NDArray[np.float32]:
+        """The queries (N, D) of histories of known items."""
+        dim = self.matrix.shape[1]
+        return encode(self.session, histories, max_len=self.max_len, dim=dim, batch_users=batch_users)
+
+    def known(self, lists: Ragged) -> Ragged:
+        """The lists without padding, mask, and items that were added to the vocabulary after this model."""
+        return lists.where((lists.values >= FIRST_ITEM) & (lists.values < len(self.matrix)))
+
+    @property
+    def popularity(self) -> NDArray[np.float64]:
+        """The counts as an item matrix (V + 2, 1), for queries of 1."""
+        counts: NDArray[np.float64] = np.concatenate([np.zeros(FIRST_ITEM), self.counts])
+        return counts[:, None]
+
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        """(V + 2,): the items with a training event, which alone are recommended."""
+        return self.popularity[:, 0] > 0
+
+
+def seal(folder: str, meta: dict[str, Any], names: Iterable[str]) -> None:
+    """Write FOLDER/meta.json with the SHA-256 of the named files of a local folder."""
+    versions.write_meta(folder, {**meta, "files": hashes(files.local_path(folder), names)})
+
+
+def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of files in a local folder."""
+    found = {}
+    for name in names:
+        with (folder / name).open("rb") as source:
+            found[name] = hashlib.file_digest(source, "sha256").hexdigest()
+    return found
+
+
+def read_sealed(folder: str) -> dict[str, Any]:
+    """The meta.json of an exported model; UserError if the model isn't exported."""
+    meta = versions.read_meta(folder)
+    if "files" not in meta:
+        raise UserError(f"{folder} holds no exported model: run export_onnx model={folder} first")
+    return meta
+
+
+def check_lineage(model: dict[str, Any], dataset: dict[str, Any]) -> int:
+    """How many items the dataset has that the model doesn't know; both are meta.json.
+
+    Item indices mean the same where one vocabulary is an extension of the other; UserError if neither is.
+    """
+    ours, theirs = model["vocabulary"], dataset["vocabulary"]
+    if ours["hash"] in {step["hash"] for step in theirs["lineage"]}:
+        return int(theirs["size"]) - int(ours["size"])
+    if theirs["hash"] in {step["hash"] for step in ours["lineage"]}:
+        return 0
+    raise UserError(
+        f"the model {model['name']} was trained with a vocabulary of {ours['size']} items ({ours['hash'][:12]}), the dataset "
+        f"{dataset['run_id']} has one of {theirs['size']} items ({theirs['hash'][:12]}), and neither extends the other: take the "
+        f"dataset {model['dataset']}, or one built with vocabulary= of it"
+    )
+
+
+def open_sealed(folder: str, threads: int) -> tuple[Model, dict[str, Any]]:
+    """Open the exported model of a local folder, and its meta.json."""
+    meta = read_sealed(folder)
+    names = scoring_files(meta)
+    return open_model(str(files.local_path(folder)), names, meta["max_len"], threads), meta
+
+
+def scoring_files(meta: dict[str, Any]) -> Hashes:
+    """Name and hash of the files that scoring needs: not the item_embeddings."""
+    return tuple(sorted((name, digest) for name, digest in meta["files"].items() if "/" not in name))
+
+
+@lru_cache(maxsize=2)
+def open_model(folder: str, hashed: Hashes, max_len: int, threads: int) -> Model:
+    """Open the model in a local folder, once per process; the cache goes by content.
+
+    Raises UserError if a file is missing or isn't the one that was exported.
+    """
+    verify(folder, hashed)
+    place = Path(folder)
+    vocabulary = pq.read_table(place / VOCABULARY, columns=["item_id", "count"]).combine_chunks()
+    ids = vocabulary["item_id"].chunk(0) if len(vocabulary) else pa.array([], vocabulary.schema.field("item_id").type)
+    matrix = np.load(place / MATRIX, mmap_mode="r")
+    if matrix.dtype != np.float32 or len(matrix) != len(vocabulary) + FIRST_ITEM:
+        raise UserError(
+            f"{place / MATRIX} is {matrix.dtype} {matrix.shape}, {VOCABULARY} has {len(vocabulary)} items and needs "
+            f"{len(vocabulary) + FIRST_ITEM} rows of float32: run export_onnx model={folder} again"
+        )
+    counts = vocabulary["count"].to_numpy()
+    return Model(session=open_session(str(place / ENCODER), threads), matrix=matrix, ids=ids, counts=counts, max_len=max_len)
+
+
+def verify(folder: str, hashed: Hashes) -> None:
+    """Raise UserError if a file is missing or has changed since the export."""
+    for name, digest in hashed:
+        try:
+            found = hashes(Path(folder), [name])[name]
+        except FileNotFoundError:
+            raise UserError(f"{files.join(folder, name)} is missing: run export_onnx model={folder} again") from None
+        if found != digest:
+            raise UserError(
+                f"{files.join(folder, name)} is not the file that meta.json names: an export was interrupted, or one ran "
+                f"meanwhile; run export_onnx model={folder} again"
+            )

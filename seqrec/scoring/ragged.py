@@ -1,0 +1,84 @@
+"""Lists of item indices as one flat array and offsets: a batch of histories without a Python object a user."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from seqrec.schemas import PADDING
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """N lists: list i is values[offsets[i]:offsets[i + 1]]; offsets (N + 1,) start at 0."""
+
+    values: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lists: list[list[int]]) -> "Ragged":
+        """
+        >>> Ragged.of([[5, 7], [], [3]]).offsets.tolist()
+        [0, 2, 2, 3]
+        """
+        offsets = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        return cls(np.array([value for row in lists for value in row], dtype=np.int64), offsets)
+
+    @classmethod
+    def of_arrow(cls, column: pa.ListArray) -> "Ragged":
+        """The lists of an Arrow column, a slice of a longer one included; nulls are not expected."""
+        offsets = column.offsets.to_numpy().astype(np.int64)
+        values = column.values.slice(offsets[0], offsets[-1] - offsets[0]).to_numpy()
+        return cls(values.astype(np.int64), offsets - offsets[0])
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,)"""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The list that each value is in.
+
+        >>> Ragged.of([[5, 7], [], [3]]).rows.tolist()
+        [0, 0, 2]
+        """
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def where(self, keep: NDArray[np.bool_]) -> "Ragged":
+        """Only the values marked in `keep`, a flag a value.
+
+        >>> kept = Ragged.of([[5, 7], [9], [3]]).where(np.array([True, False, False, True]))
+        >>> kept.values.tolist(), kept.offsets.tolist()
+        ([5, 3], [0, 1, 1, 2])
+        """
+        kept_before = np.concatenate([[0], np.cumsum(keep)])
+        return Ragged(self.values[keep], kept_before[self.offsets])
+
+    def take(self, rows: NDArray[np.int64]) -> "Ragged":
+        """The lists of the given rows, in their order.
+
+        >>> taken = Ragged.of([[5, 7], [9], [3]]).take(np.array([2, 0]))
+        >>> taken.values.tolist(), taken.offsets.tolist()
+        ([3, 5, 7], [0, 1, 3])
+        """
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Ragged(self.values[places], offsets)
+
+    def left_padded(self, rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """The last `length` values of the given rows, padded on the left with 0: (len(rows), length).
+
+        >>> Ragged.of([[5, 7, 8], [], [3]]).left_padded(np.array([0, 2]), 2).tolist()
+        [[7, 8], [0, 3]]
+        """
+        if not len(self.values):
+            return np.full((len(rows), length), PADDING, dtype=np.int64)
+        places = self.offsets[rows + 1][:, None] + np.arange(-length, 0)  # (B, L)
+        inside = places >= self.offsets[rows][:, None]
+        return np.where(inside, self.values[np.maximum(places, 0)], PADDING)

@@ -1,0 +1,70 @@
+"""A model's files on every executor: only their place travels in a closure."""
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark import SparkFiles, TaskContext
+from pyspark.sql import SparkSession
+
+from seqrec import files, session
+from seqrec.errors import UserError
+from seqrec.scoring import artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """Where an executor finds a model: a folder that it mounts, or a folder below Spark's files."""
+
+    folder: str
+    mounted: bool
+    files: artifact.Hashes
+    max_len: int
+    item_type: str  # bigint or string
+
+    def open(self) -> artifact.Model:
+        """The model, opened once per Python worker, with as many threads as the task has cores."""
+        folder = self.folder if self.mounted else str(Path(SparkFiles.getRootDirectory(), self.folder))
+        context = TaskContext.get()
+        return artifact.open_model(folder, self.files, self.max_len, context.cpus() if context else 1)
+
+
+def ship(spark: SparkSession, folder: str, *, private: bool = False) -> Shipped:
+    """Make the exported model in the folder available to the executors; UserError if its files aren't those of its meta.json.
+
+    A local folder is one that all hosts mount; `private=True` says that only the driver has it, and packs it into an archive
+    unless the executors run on the driver's host. A remote folder's files are fetched by each executor itself.
+    """
+    meta = artifact.read_sealed(folder)
+    hashed = artifact.scoring_files(meta)
+    if not files.is_local(folder):
+        _add_files(spark, folder, hashed)
+        place, mounted = "", False
+        artifact.verify(SparkFiles.getRootDirectory(), hashed)
+    else:
+        place, mounted = str(files.local_path(folder).absolute()), True
+        artifact.verify(place, hashed)
+        if private and not session.is_local(spark):
+            place, mounted = _add_archive(spark, Path(place), meta, hashed), False
+    return Shipped(folder=place, mounted=mounted, files=hashed, max_len=meta["max_len"], item_type=meta["id_types"]["item"])
+
+
+def _add_files(spark: SparkSession, folder: str, hashed: artifact.Hashes) -> None:
+    context = spark.sparkContext
+    known = {Path(path).name: path for path in context.listFiles}
+    for name, _ in hashed:
+        path = files.join(folder, name)
+        if known.get(name, path) != path:
+            raise UserError(f"{path}: this Spark session has {known[name]} already: use another session for another model")
+        if name not in known:
+            context.addFile(path)
+
+
+def _add_archive(spark: SparkSession, folder: Path, meta: dict[str, Any], hashed: artifact.Hashes) -> str:
+    name = f"model-{meta['files'][artifact.ENCODER][:16]}"
+    with tarfile.open(folder / f"{name}.tar", "w") as archive:
+        for file, _ in hashed:
+            archive.add(folder / file, file)
+    spark.sparkContext.addArchive(f"{folder / name}.tar#{name}")
+    return name

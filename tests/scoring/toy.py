@@ -1,0 +1,54 @@
+"""A hand-made exported model: its query is the sum of the history's embeddings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from seqrec.scoring import artifact
+
+
+def write_model(
+    folder: Path, matrix: NDArray[np.float32], ids: list[Any], counts: list[int], *, max_len: int = 4, run_id: str = "r1"
+) -> None:
+    """Write an exported model with the given item matrix (V + 2, D), the ids and the training counts of its V items."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(sum_of_embeddings(matrix), folder / artifact.ENCODER)
+    np.save(folder / artifact.MATRIX, matrix)
+    item_idx = pa.array(range(2, len(ids) + 2), pa.int32())
+    kind = pa.int64() if isinstance(ids[0], int) else pa.string()
+    columns = {"item_id": pa.array(ids, kind), "item_idx": item_idx, "count": pa.array(counts, pa.int64())}
+    pq.write_table(pa.table(columns), folder / artifact.VOCABULARY)
+    step = {"size": len(ids), "hash": f"hash-{len(ids)}"}
+    meta = {
+        "run_id": run_id,
+        "name": "toy",
+        "dataset": "d1",
+        "id_types": {"user": "bigint", "item": "bigint" if kind == pa.int64() else "string"},
+        "vocabulary": {**step, "lineage": [step]},
+        "max_len": max_len,
+        "dim": matrix.shape[1],
+        "vocab_size": len(ids),
+    }
+    artifact.seal(str(folder), meta, [artifact.ENCODER, artifact.MATRIX, artifact.VOCABULARY])
+
+
+def sum_of_embeddings(matrix: NDArray[np.float32]) -> onnx.ModelProto:
+    """The graph items (B, L) -> query (B, D)."""
+    nodes = [
+        helper.make_node("Gather", ["embeddings", "items"], ["embedded"]),
+        helper.make_node("ReduceSum", ["embedded", "axis"], ["query"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [helper.make_tensor_value_info("items", TensorProto.INT64, ["batch", "length"])],
+        [helper.make_tensor_value_info("query", TensorProto.FLOAT, ["batch", matrix.shape[1]])],
+        [numpy_helper.from_array(matrix, "embeddings"), numpy_helper.from_array(np.array([1]), "axis")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
