@@ -79,21 +79,22 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--install", action="store_true", help="where there is none: as root with apt-get, install it")
     arguments = parser.parse_args(argv)
+    can_install = os.geteuid() == 0 and shutil.which("apt-get") and not os.environ.get("JAVA_HOME")
     try:
-        home = require_java()
-    except UserError as error:
-        if not (arguments.install and os.geteuid() == 0 and shutil.which("apt-get")) or os.environ.get("JAVA_HOME"):
-            sys.exit(f"error: {error}")
-        install()
         try:
             home = require_java()
-        except UserError as still:
-            sys.exit(f"error: {still}")
+        except UserError:
+            if not (arguments.install and can_install):
+                raise
+            install()
+            home = require_java()
+    except UserError as error:
+        sys.exit(f"error: {error}")
     sys.stdout.write(f"{home}\n")
 
 
 def _ask(java: Path) -> tuple[int, str]:
-    command = [java, "-XshowSettings:properties", "-version"]
+    command = [str(java), "-XshowSettings:properties", "-version"]
     return parse(subprocess.run(command, capture_output=True, text=True, check=False).stderr)
 
 

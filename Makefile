@@ -1,0 +1,65 @@
+# Everything that is done by one command; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo recommend stores test check format bench clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := jobs seqrec tests
+
+# The interpreter: PYTHON where it is given, else the one that .venv was made with, else python3.11.
+INTERPRETER := $(or $(PYTHON),$(shell $(BIN)/python -V >/dev/null 2>&1 && echo $(BIN)/python),python3.11)
+VERSION := $(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+STAMP := $(VENV)/.set-up-$(shell { cat pyproject.toml constraints.txt; echo $(VERSION); } | cksum | cut -d' ' -f1)
+
+# The chain's folder and stores: the demo's are its own, recommend's and stores' are the environment's, if it has them.
+NAME := $(or $(shell basename '$(RATINGS)' | sed 's/\..*//; s/[^A-Za-z0-9_-]/_/g'),demo)
+export SEQREC_ROOT ?= $(CURDIR)/.seqrec/$(NAME)
+export MONGODB_URI ?= embedded
+export MILVUS_URI ?= embedded
+export PYSPARK_PYTHON := $(abspath $(BIN)/python)
+demo: export SEQREC_ROOT := $(CURDIR)/.seqrec/demo
+demo: export MONGODB_URI := embedded
+demo: export MILVUS_URI := embedded
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: $(STAMP) ## make .venv (PYTHON=python3.11 chooses the interpreter), look for Java, fetch the embedded store's jars
+	@echo "set up: $(BIN)/python is Python $(VERSION)"
+
+$(STAMP):
+	@if [[ ! "$(VERSION)" =~ ^3\.1[12]$$ ]]; then \
+	    echo "error: $(INTERPRETER) is $(if $(VERSION),Python $(VERSION),not there): install Python 3.11, or say where it is:" \
+	        "make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@if [[ $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) != "$(VERSION)" ]]; then \
+	    echo "making $(VENV) with $(INTERPRETER) (Python $(VERSION))"; $(INTERPRETER) -m venv --clear $(VENV); fi
+	$(BIN)/python -m seqrec.java --install
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,stores,dev]'
+	$(BIN)/python -m pip check --disable-pip-version-check
+	$(BIN)/python -m seqrec.stores.embedded --fetch
+	@rm -f $(VENV)/.set-up-* && touch $@
+
+test: $(STAMP) ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## what a change must pass: formatting, lint, types, tests
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy --strict
+	$(BIN)/python -m pytest
+
+format: $(STAMP) ## format the code and mend what lint can mend
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(STAMP) ## measure the speed of each part against a plain way to do the same
+	$(BIN)/python -m tests.bench
+
+stores: $(STAMP) ## serve the embedded MongoDB and Milvus, to look into them, until Ctrl-C
+	$(BIN)/python -m seqrec.stores.embedded --serve
+
+clean: ## remove what was built: caches and .seqrec (demo, recommend); .venv stays
+	rm -rf .seqrec build spark-warehouse metastore_db derby.log .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# Runs a job of jobs/ with its template of conf/: ./spark-submit.sh --help
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cloud_committer=org.apache.spark:spark-hadoop-cloud_2.13:4.0.1
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+list_jobs() {
+    local template name names=()
+    for template in "$root"/conf/*.yaml; do
+        name=$(basename "$template" .yaml)
+        if [[ -f $root/jobs/$name.py ]]; then names+=("$name"); fi
+    done
+    echo "${names[*]}"
+}
+
+usage() {
+    cat <<HELP
+usage: ./spark-submit.sh JOB [key=value …] [-- spark-submit options]
+       ./spark-submit.sh JOB --help        the job's keys, their defaults and what they mean
+
+Fills the variables of conf/JOB.yaml from the environment and runs jobs/JOB.py with it; key=value sets a key over the
+template's, e.g. ./spark-submit.sh train preset=gsasrec optimizer.lr=5e-4 -- --master spark://host:7077
+
+jobs: $(list_jobs)
+
+environment:
+  SEQREC_ROOT               where data, models and outputs lie: a folder, file://, hdfs:// or s3a://
+  MONGODB_URI, MILVUS_URI   mongodb://… and http://…, embedded, or none (jobs that publish); MILVUS_TOKEN where one is needed
+  AWS_ENDPOINT_URL          an S3 server other than Amazon's; keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+  SPARK_HOME, PYSPARK_PYTHON, JAVA_HOME, SPARK_DRIVER_MEMORY   taken from .venv and this machine unless set
+  SEQREC_LOG_LEVEL          what Spark logs: ERROR unless set
+HELP
+}
+
+find_python() {
+    export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$root/.venv/bin/python}
+    export PYSPARK_DRIVER_PYTHON=${PYSPARK_DRIVER_PYTHON:-$PYSPARK_PYTHON}
+    command -v "$PYSPARK_DRIVER_PYTHON" >/dev/null ||
+        fail "$PYSPARK_DRIVER_PYTHON: no such Python; run \`make setup\` first, or set PYSPARK_PYTHON"
+    export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} SEQREC_HOME=$root
+}
+
+find_spark() {
+    if [[ -z ${SPARK_HOME:-} ]]; then
+        SPARK_HOME=$("$PYSPARK_DRIVER_PYTHON" -c 'import os.path, pyspark; print(os.path.dirname(pyspark.__file__))') ||
+            fail "$PYSPARK_DRIVER_PYTHON has no pyspark: run \`make setup\` first, or set SPARK_HOME"
+        export SPARK_HOME
+    fi
+    [[ -x $SPARK_HOME/bin/spark-submit ]] || fail "SPARK_HOME=$SPARK_HOME holds no bin/spark-submit: set it to Spark's folder, or unset it"
+    JAVA_HOME=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.java) || exit 1
+    export JAVA_HOME
+    export SPARK_SUBMIT_OPTS="-Dlog4j2.configurationFile=file:$root/conf/log4j2.properties ${SPARK_SUBMIT_OPTS:-}"
+}
+
+# A quarter of the memory, 1 to 8 GiB: the driver's Python and, on a local master, the workers need the rest.
+default_memory() {
+    local bytes limit
+    bytes=$("$PYSPARK_DRIVER_PYTHON" -c 'import os; print(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))')
+    limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)
+    if [[ $limit != max ]] && ((limit < bytes)); then bytes=$limit; fi
+    local mib=$((bytes / 4 / 1024 / 1024))
+    echo "$((mib < 1024 ? 1024 : mib > 8192 ? 8192 : mib))m"
+}
+
+# Every ${VARIABLE} of the template is set and not empty; after envsubst an unset one could no longer be seen.
+render() {
+    local template=$1 name names
+    names=$(sed 's/^[[:space:]]*#.*//' "$template" | grep -oE '\$\{[A-Za-z_][A-Za-z0-9_]*\}' | sort -u || true)
+    for name in $names; do
+        name=${name#??}
+        name=${name%?}
+        [[ -n ${!name:-} ]] || fail "$name is unset or empty, and ${template#"$root"/} needs it: \`export $name=…\` first"
+    done
+    if command -v envsubst >/dev/null; then
+        envsubst "$names" <"$template"
+    else
+        cat "$template"
+    fi
+}
+
+# spark-submit takes a list option once: what the user lists is joined to what the script lists.
+collect_options() {
+    while (($#)); do
+        case $1 in
+            --packages=* | --py-files=* | --deploy-mode=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+            --packages | --py-files | --deploy-mode) (($# > 1)) || fail "$1 needs a value" ;;
+        esac
+        case $1 in
+            --packages) packages+=("$2") && shift 2 ;;
+            --py-files) py_files+=("$2") && shift 2 ;;
+            --deploy-mode)
+                [[ $2 == client ]] || fail "--deploy-mode $2: jobs read this machine's files and environment; leave it out"
+                shift 2
+                ;;
+            *) options+=("$1") && shift ;;
+        esac
+    done
+}
+
+# The Hadoop package of Spark's own Hadoop, and the committer that S3 needs for whole tables.
+add_s3() {
+    local jar version=
+    for jar in "$SPARK_HOME"/jars/hadoop-client-api-*.jar; do
+        version=${jar##*/hadoop-client-api-}
+        version=${version%.jar}
+    done
+    [[ -n $version && $version != "*" ]] || fail "$SPARK_HOME/jars has no hadoop-client-api jar that says which Hadoop s3a:// needs"
+    packages+=("org.apache.hadoop:hadoop-aws:$version" "$cloud_committer")
+    options+=(
+        --exclude-packages org.apache.hadoop:hadoop-cloud-storage
+        --conf spark.hadoop.fs.s3a.committer.name=magic
+        --conf spark.sql.sources.commitProtocolClass=org.apache.spark.internal.io.cloud.PathOutputCommitProtocol
+        --conf spark.sql.parquet.output.committer.class=org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter
+    )
+    if [[ -n ${AWS_ENDPOINT_URL:-} ]]; then
+        options+=(
+            --conf "spark.hadoop.fs.s3a.endpoint=$AWS_ENDPOINT_URL"
+            --conf spark.hadoop.fs.s3a.path.style.access=true
+        )
+    fi
+}
+
+zip_package() {
+    (cd "$root" && "$PYSPARK_DRIVER_PYTHON" - "$1") <<'PYTHON'
+import pathlib, sys, zipfile
+
+with zipfile.ZipFile(sys.argv[1], "w") as archive:
+    for module in sorted(pathlib.Path("seqrec").rglob("*.py")):
+        archive.write(module)
+PYTHON
+}
+
+# Runs in a process group of its own, so that a signal to this script reaches Spark's JVM and the job's Python alike.
+run_group() {
+    local group signal status=0
+    set -m
+    "$@" </dev/null &
+    group=$!
+    set +m
+    for signal in INT TERM HUP; do
+        # shellcheck disable=SC2064 # the group is known now
+        trap "kill -$signal -- -$group 2>/dev/null || true" "$signal"
+    done
+    wait "$group" || status=$?
+    while kill -0 "$group" 2>/dev/null; do
+        status=0
+        wait "$group" || status=$?
+    done
+    return "$status"
+}
+
+join() {
+    local IFS=,
+    echo "$*"
+}
+
+main() {
+    case ${1:-} in
+        -h | --help) usage && exit 0 ;;
+        "") usage >&2 && exit 2 ;;
+    esac
+    local job=$1 template=$root/conf/$1.yaml arguments=()
+    shift
+    [[ $job =~ ^[a-z_]+$ && -f $template && -f $root/jobs/$job.py ]] || fail "there is no job $job; jobs are: $(list_jobs)"
+    find_python
+    arguments+=(--conf "$work/$job.yaml")
+    while (($#)) && [[ $1 != -- ]]; do
+        case $1 in
+            -h | --help) "$PYSPARK_DRIVER_PYTHON" "$root/jobs/$job.py" --help && exit 0 ;;
+            -*) fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
+        esac
+        arguments+=("$1")
+        shift
+    done
+    (umask 077 && render "$template" >"$work/$job.yaml")
+    find_spark
+    zip_package "$work/seqrec.zip"
+    if grep -q 's3a://' "$work/$job.yaml" <(printf '%s\n' "${arguments[@]}"); then add_s3; fi
+    collect_options "${@:2}"
+    if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
+    options+=(--py-files "$(join "${py_files[@]}")")
+    SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} \
+        run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$root/jobs/$job.py" "${arguments[@]}"
+}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/seqrec.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+packages=() py_files=("$work/seqrec.zip") options=()
+main "$@"
