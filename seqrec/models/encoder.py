@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PADDING = 0
-SPECIAL = 2  # indices 0 (padding) and 1 (mask); items count from 2
+from seqrec.indices import FIRST_ITEM, PADDING
 
 
 class Dropout(nn.Module):
@@ -50,10 +49,11 @@ class Block(nn.Module):
         key, value = (self._split(part) for part in self.key_value(normed).chunk(2, dim=-1))  # (B, H, L, D/H)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         x = x[:, -rows:] + self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.contract(self.dropout(F.gelu(self.expand(self.ffn_norm(x))))))
+        out: Tensor = x + self.dropout(self.contract(self.dropout(F.gelu(self.expand(self.ffn_norm(x))))))
+        return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class SASRec(nn.Module):
@@ -63,11 +63,9 @@ class SASRec(nn.Module):
     attend only to themselves, so more padding never changes a query. Input and output embeddings are one matrix.
     """
 
-    def __init__(
-        self, *, vocab_size: int, max_len: int, dim: int, blocks: int, heads: int, ffn: int, dropout: float
-    ) -> None:
+    def __init__(self, *, vocab_size: int, max_len: int, dim: int, blocks: int, heads: int, ffn: int, dropout: float) -> None:
         super().__init__()
-        self.items = nn.Embedding(vocab_size + SPECIAL, dim, padding_idx=PADDING)
+        self.items = nn.Embedding(vocab_size + FIRST_ITEM, dim, padding_idx=PADDING)
         self.positions = nn.Parameter(torch.empty(max_len, dim))
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(dim=dim, heads=heads, ffn=ffn, dropout=dropout) for _ in range(blocks))

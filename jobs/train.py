@@ -1,0 +1,28 @@
+"""Windows into checkpoints.
+
+Several processes: `torchrun --nproc-per-node N jobs/train.py --conf FILE …`, or `distributor=spark processes=N`.
+"""
+
+from seqrec.entry import run_job
+from seqrec.session import open_session
+from seqrec.settings import Train
+from seqrec.training.train import train
+
+
+def run(cfg: Train) -> None:
+    """Train in this process, or in those that Spark starts."""
+    if cfg.distributor == "spark":
+        from seqrec.training.distributed import train_on_spark
+
+        train_on_spark(open_session("train"), cfg)
+    else:
+        train(cfg)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    run_job(Train, run, argv)
+
+
+if __name__ == "__main__":
+    main()

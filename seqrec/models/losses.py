@@ -1,0 +1,177 @@
+"""What is minimised: the sum over positions of a loss of queries, targets and negatives.
+
+All have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item indices, and keywords of their own. Gradients are
+computed chunk by chunk in the forward pass, so that scores of all positions are never in memory at once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqrec.indices import FIRST_ITEM
+from seqrec.models.negatives import Popularity, Uniform
+
+CHUNK_FLOATS = 1 << 23  # scores or gathered rows held at a time: 32 MB of float32
+
+DENSE_ROWS = 16  # scoring so many rows costs less than gathering one of them
+
+Sampler = Uniform | Popularity
+ChunkLoss = Callable[[Tensor, Tensor, slice], Tensor]
+
+
+def cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, bf16: bool = False) -> Tensor:
+    """Full softmax over the V items: sum of logsumexp(s) - s⁺. With bf16 the three products are in bfloat16.
+
+    >>> hidden, matrix = torch.tensor([[1.0]]), torch.tensor([[9.0], [9.0], [0.0], [1.0]])
+    >>> cross_entropy(hidden, matrix, torch.tensor([3])).item()  # log(e^0 + e^1) - 1
+    0.3132...
+    """
+    loss: Tensor = _CrossEntropy.apply(hidden, matrix[FIRST_ITEM:], targets - FIRST_ITEM, bf16)
+    return loss
+
+
+def bce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int) -> Tensor:
+    """Binary cross-entropy with k negatives a position (Kang and McAuley 2018, eq. 6; k = 1 there)."""
+    return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=1.0)
+
+
+def gbce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, t: float) -> Tensor:
+    """Generalised binary cross-entropy (Petrov and Macdonald 2023, arXiv:2308.07192, eq. 10 and 14)."""
+    vocab_size = len(matrix) - FIRST_ITEM
+    beta = gbce_beta(negatives=negatives, vocab_size=vocab_size, t=t)
+    return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=beta)
+
+
+def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
+    """The power of the positive's probability: α = k / (V - 1), β = α(t(1 - 1/α) + 1/α).
+
+    >>> gbce_beta(negatives=10, vocab_size=101, t=0.0), round(gbce_beta(negatives=10, vocab_size=101, t=1.0), 9)
+    (1.0, 0.1)
+    """
+    alpha = min(1.0, negatives / max(1, vocab_size - 1))
+    return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+
+
+def sampled_cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int) -> Tensor:
+    """Softmax over the target and negatives that all positions share (Jean et al. 2015, arXiv:1412.2007).
+
+    Negatives that are the position's target are left out; scores are corrected by -log Q where Q isn't uniform (Bengio and
+    Senécal 2008), for the target too.
+    """
+    shared = sampler((negatives,), hidden.device)  # (S,)
+    log_q = sampler.log_q(shared)
+    target_log_q = sampler.log_q(targets)
+
+    def loss(own: Tensor, other: Tensor, rows: slice) -> Tensor:
+        if log_q is not None and target_log_q is not None:
+            own, other = own - target_log_q[rows], other - log_q
+        other = other.masked_fill(shared == targets[rows, None], float("-inf"))
+        return (torch.cat([own[:, None], other], dim=-1).logsumexp(-1) - own).sum()
+
+    return _chunked(hidden, matrix, targets, shared, loss)
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": bce,
+    "gbce": gbce,
+    "ce": cross_entropy,
+    "sampled_ce": sampled_cross_entropy,
+}
+
+
+def _with_negatives(hidden: Tensor, matrix: Tensor, targets: Tensor, sampler: Sampler, negatives: int, beta: float) -> Tensor:
+    drawn = sampler((len(targets), negatives), hidden.device)  # (N, k)
+
+    def loss(own: Tensor, other: Tensor, _: slice) -> Tensor:
+        return -(beta * F.logsigmoid(own).sum() + F.logsigmoid(-other).sum())
+
+    return _chunked(hidden, matrix, targets, drawn, loss)
+
+
+def _chunked(hidden: Tensor, matrix: Tensor, targets: Tensor, negatives: Tensor, loss: ChunkLoss) -> Tensor:
+    total: Tensor = _Chunked.apply(hidden, matrix, targets, negatives, loss)
+    return total
+
+
+class _Chunked(torch.autograd.Function):
+    """A loss summed over positions; its gradients come from autograd within each chunk of positions.
+
+    Negatives are (S,), shared by all positions, or (N, k). Their rows are gathered, unless scoring the whole matrix is cheaper.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, negatives: Tensor, loss: ChunkLoss) -> Tensor:
+        hidden, matrix = hidden.float(), matrix.float()
+        total, grad_hidden, grad_matrix = hidden.new_zeros(()), torch.empty_like(hidden), torch.zeros_like(matrix)
+        shared = negatives.dim() == 1
+        dense = not shared and len(matrix) <= DENSE_ROWS * negatives.shape[1]
+        width = len(negatives) if shared else len(matrix) if dense else negatives.shape[1] * matrix.shape[1]
+        size = max(1, CHUNK_FLOATS // width)
+        for start in range(0, len(hidden), size):
+            rows = slice(start, start + size)
+            wanted, drawn = targets[rows], negatives if shared else negatives[rows]
+            index = None if dense else torch.cat([wanted, drawn.flatten()])
+            leaf = (matrix if index is None else matrix[index]).detach().requires_grad_()
+            query = hidden[rows].detach().requires_grad_()
+            with torch.enable_grad(), torch.autocast(hidden.device.type, enabled=False):
+                part = loss(*_scores(query, leaf, wanted, drawn, dense=dense), rows)
+            grad_query, grad_leaf = torch.autograd.grad(part, [query, leaf])
+            total += part.detach()
+            grad_hidden[rows] = grad_query
+            if index is None:
+                grad_matrix += grad_leaf
+            else:
+                grad_matrix.index_add_(0, index, grad_leaf)
+        ctx.save_for_backward(grad_hidden, grad_matrix)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        grad_hidden, grad_matrix = ctx.saved_tensors
+        return grad_hidden * grads[0], grad_matrix * grads[0], None, None, None
+
+
+def _scores(query: Tensor, leaf: Tensor, targets: Tensor, drawn: Tensor, *, dense: bool) -> tuple[Tensor, Tensor]:
+    """Scores of the targets (n,) and of the negatives (n, S) or (n, k), from gathered rows or from the whole matrix."""
+    if dense:
+        scores = (query @ leaf.T).gather(1, torch.cat([targets[:, None], drawn], dim=1))  # (n, V+2) -> (n, 1+k)
+        return scores[:, 0], scores[:, 1:]
+    positive, negative = leaf[: len(query)], leaf[len(query) :]
+    own = (query * positive).sum(-1)
+    if drawn.dim() == 1:
+        return own, query @ negative.T  # (n, D) @ (D, S) -> (n, S)
+    return own, torch.bmm(negative.view(*drawn.shape, -1), query[:, :, None])[..., 0]  # (n, k, D) @ (n, D, 1) -> (n, k)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Softmax minus one-hot is the gradient of the scores: three products a chunk, nothing kept between chunks."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, bf16: bool) -> Tensor:
+        kind = torch.bfloat16 if bf16 else torch.float32
+        queries, rows = hidden.to(kind), matrix.to(kind)
+        total = torch.zeros((), device=hidden.device)
+        grad_hidden = torch.empty_like(hidden, dtype=torch.float32)
+        grad_matrix = torch.zeros_like(matrix, dtype=torch.float32)
+        size = max(1, CHUNK_FLOATS // len(matrix))
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(hidden), size):
+                part = slice(start, start + size)
+                scores = (queries[part] @ rows.T).float()  # (n, D) @ (D, V) -> (n, V)
+                wanted = targets[part, None]
+                total_log = scores.logsumexp(-1, keepdim=True)
+                total += (total_log - scores.gather(1, wanted)).sum()
+                scores.sub_(total_log).exp_().scatter_add_(1, wanted, -torch.ones_like(total_log))
+                grads = scores.to(kind)
+                grad_hidden[part] = grads @ rows
+                grad_matrix += grads.T @ queries[part]
+        ctx.save_for_backward(grad_hidden, grad_matrix)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        grad_hidden, grad_matrix = ctx.saved_tensors
+        return grad_hidden * grads[0], grad_matrix * grads[0], None, None

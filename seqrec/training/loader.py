@@ -1,0 +1,145 @@
+"""Training windows through Petastorm, in batches of like length."""
+
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from petastorm import make_batch_reader
+from petastorm.transform import TransformSpec
+
+from seqrec import files
+from seqrec.errors import UserError
+
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """The window files of one rank, local or copied there, and how many windows they hold."""
+
+    urls: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """An epoch's batches: every window once, in `steps` batches, the same number on every rank.
+
+    Windows are gathered in pools of `pool_batches` batches, shuffled, sorted by length, and cut where each batch gets
+    about the same number of items; the order of a pool's batches is shuffled alike on every rank.
+    """
+
+    shard: Shard
+    width: int
+    steps: int
+    pool_batches: int
+    seed: int
+    rank: int
+    workers: int
+
+    def epoch(self, epoch: int, *, skip: int = 0) -> Generator[torch.Tensor, None, None]:
+        """Batches int64 (B, L), left-padded with 0 to the batch's longest window; the first `skip` are left out.
+
+        Raises UserError if Petastorm delivers another number of windows than the footers say.
+        """
+        pools = -(-self.steps // self.pool_batches)
+        row_cuts = [self.shard.rows * pool // pools for pool in range(pools + 1)]
+        step_cuts = [self.steps * pool // pools for pool in range(pools + 1)]
+        source = _pools(self.shard, self.width, np.diff(row_cuts).tolist(), seed=self.seed + 1 + epoch, workers=self.workers)
+        for pool, rows in enumerate(source):
+            count = step_cuts[pool + 1] - step_cuts[pool]
+            if skip >= count:
+                skip -= count
+                continue
+            own = np.random.default_rng((self.seed, epoch, pool, self.rank))
+            shared = np.random.default_rng((self.seed, epoch, pool))
+            batches = _cut(rows[own.permutation(len(rows))], count)
+            for index in shared.permutation(count)[skip:]:
+                yield torch.from_numpy(batches[index].astype(np.int64))
+            skip = 0
+
+
+def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
+    """The rank's files of the windows table; remote ones are copied to the cache first.
+
+    Raises UserError if the table is unfinished or has fewer files than there are ranks.
+    """
+    found = files.names(table)
+    if "_SUCCESS" not in found:
+        raise UserError(f"the table {table} is missing or unfinished (no _SUCCESS): run build_sequences first")
+    parts = [name for name in found if name.endswith(".parquet")]
+    if len(parts) < world:
+        raise UserError(
+            f"{table} has {len(parts)} files for {world} processes: run build_sequences with files_multiple={world} "
+            "and smaller rows_per_file, or train with fewer processes"
+        )
+    local = [files.fetch(files.join(table, name), cache).absolute() for name in parts[rank::world]]
+    rows = sum(pq.read_metadata(path).num_rows for path in local)
+    return Shard(urls=tuple(path.as_uri() for path in local), rows=rows)
+
+
+def _pools(shard: Shard, width: int, sizes: Sequence[int], *, seed: int, workers: int) -> Iterator[Rows]:
+    """Pools (rows, width) of the given sizes, from row groups in a seeded order."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # of pyarrow's old dataset API
+    spec = TransformSpec(
+        lambda frame: pd.DataFrame({"items": list(_pad(frame["items"], width))}),
+        edit_fields=[("items", np.int32, (width,), False)],
+        selected_fields=["items"],
+    )
+    reader = make_batch_reader(
+        list(shard.urls),
+        schema_fields=["items"],
+        reader_pool_type="thread",
+        workers_count=workers,
+        shuffle_row_groups=True,
+        seed=seed,
+        num_epochs=1,
+        transform_spec=spec,
+    )
+    held: list[Rows] = []
+    wanted = list(sizes)
+    delivered = 0
+    with reader:
+        for group in reader:
+            held.append(group.items)
+            delivered += len(group.items)
+            while wanted and sum(map(len, held)) >= wanted[0]:
+                rows, size = np.concatenate(held), wanted.pop(0)
+                held = [rows[size:]]
+                yield rows[:size]
+    if wanted or delivered != shard.rows:
+        raise UserError(f"Petastorm read {delivered} windows of {shard.rows} in {len(shard.urls)} files: rebuild the dataset")
+
+
+def _pad(items: Iterable[Sequence[int]], width: int) -> Rows:
+    """Left-pad with 0 to (N, width); longer windows keep their newest items.
+
+    >>> _pad([[7], [5, 6, 7, 8]], 3).tolist()
+    [[0, 0, 7], [6, 7, 8]]
+    """
+    rows = [np.asarray(row[-width:], dtype=np.int32) for row in items]
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    padded = np.zeros((len(rows), width), dtype=np.int32)
+    padded[np.arange(width) >= width - lengths[:, None]] = np.concatenate(rows)
+    return padded
+
+
+def _cut(rows: Rows, count: int) -> list[Rows]:
+    """Rows by length, in `count` batches of near-equal numbers of items, without the columns that only pad.
+
+    >>> [batch.tolist() for batch in _cut(np.array([[0, 1, 2], [1, 2, 3], [0, 3, 4]], dtype=np.int32), 2)]
+    [[[1, 2], [3, 4]], [[1, 2, 3]]]
+    """
+    lengths = np.count_nonzero(rows, axis=1)
+    order = np.argsort(lengths, kind="stable")
+    total = np.cumsum(lengths[order])
+    cuts = np.searchsorted(total, total[-1] * np.arange(1, count) / count, side="left") + 1
+    least = np.arange(1, count)  # each batch gets a row at least
+    cuts = np.minimum(np.maximum.accumulate(np.maximum(cuts, least) - least) + least, len(rows) - count + least)
+    return [rows[part][:, -lengths[part].max() :] for part in np.split(order, cuts)]

@@ -1,0 +1,49 @@
+"""A model and its loss as one module, so that DDP sees one forward pass."""
+
+import torch
+from torch import Tensor, nn
+
+from seqrec.indices import PADDING
+from seqrec.models.encoder import SASRec
+from seqrec.models.losses import LOSSES, Sampler
+from seqrec.models.negatives import Popularity, Uniform
+
+
+class Objective(nn.Module):
+    """Windows to the loss summed over their real positions: each item is predicted from those before it."""
+
+    def __init__(self, model: SASRec, *, name: str, options: dict[str, object]) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = LOSSES[name]
+        self.options = options
+        sampler = options.get("sampler")
+        self.sampler = sampler if isinstance(sampler, nn.Module) else None
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """windows (B, L+1), left-padded -> the sum of the losses of targets that have an item before them."""
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        hidden = self.model(inputs)  # (B, L, D)
+        real = inputs != PADDING
+        summed: Tensor = self.loss(hidden[real].float(), self.model.item_matrix(), targets[real], **self.options)
+        return summed
+
+
+def positions(windows: Tensor) -> int:
+    """How many losses a batch of windows has.
+
+    >>> positions(torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5]]))
+    4
+    """
+    return int(torch.count_nonzero(windows[:, :-1]))
+
+
+def loss_options(
+    *, name: str, negatives: int, t: float, sampling: str, power: float, counts: Tensor, bf16: bool
+) -> dict[str, object]:
+    """The keywords of a loss: its sampler, number of negatives and calibration; counts (V,) are training events."""
+    if name == "ce":
+        return {"bf16": bf16}
+    sampler: Sampler = Uniform(vocab_size=len(counts)) if sampling == "uniform" else Popularity(counts=counts, power=power)
+    options: dict[str, object] = {"sampler": sampler, "negatives": negatives}
+    return {**options, "t": t} if name == "gbce" else options

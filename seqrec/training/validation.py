@@ -1,0 +1,101 @@
+"""Validation over the whole catalogue, seen items filtered."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqrec import files, metrics
+from seqrec.errors import UserError
+from seqrec.indices import FIRST_ITEM
+from seqrec.models.encoder import SASRec
+from seqrec.training.processes import Process
+
+SCORES = 1 << 25  # floats of a block of scores: 128 MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Users with a held-out target, shortest input first."""
+
+    items: list[NDArray[np.int64]]  # the newest max_len of each user
+    seen: list[NDArray[np.int64]]
+    targets: NDArray[np.int64]  # (N,)
+
+
+def read_held_out(table: str, *, max_len: int, users: int | None, seed: int, process: Process, cache: Path) -> HeldOut:
+    """The rank's share of the table valid, or of a seeded sample of its users; UserError if the table is unfinished."""
+    found = files.names(table)
+    if "_SUCCESS" not in found:
+        raise UserError(f"the table {table} is missing or unfinished (no _SUCCESS): run build_sequences first")
+    parts = [name for name in found if name.endswith(".parquet")]
+    paths = [files.fetch(files.join(table, name), cache) for name in parts]
+    starts = np.cumsum([0, *(pq.read_metadata(path).num_rows for path in paths)])
+    chosen = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:users])[process.rank :: process.world]
+    pieces = []
+    for path, first, last in zip(paths, starts[:-1], starts[1:], strict=True):
+        wanted = chosen[(chosen >= first) & (chosen < last)] - first
+        pieces.append(pq.read_table(path, columns=["items", "seen", "target"]).take(wanted))
+    rows = pa.concat_tables(pieces)
+    items = [np.asarray(row[-max_len:], dtype=np.int64) for row in rows["items"].to_pylist()]
+    order = np.argsort([len(row) for row in items], kind="stable")
+    seen = [np.asarray(row, dtype=np.int64) for row in rows["seen"].to_pylist()]
+    targets = rows["target"].to_numpy().astype(np.int64)
+    return HeldOut(items=[items[i] for i in order], seen=[seen[i] for i in order], targets=targets[order])
+
+
+@torch.inference_mode()
+def validate(model: SASRec, held_out: HeldOut, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
+    """recall@1, recall@10, ndcg@10 and the full-softmax cross-entropy of the targets, over the users of all ranks.
+
+    A target's rank is one more than the number of other items, not seen by the user, that score at least as much. Raises
+    UserError for a score that isn't finite.
+    """
+    model.eval()
+    matrix = model.item_matrix()[FIRST_ITEM:].float()  # (V, D)
+    loss, ranks = 0.0, []
+    for rows in _batches(len(held_out.targets), min(batch_size, max(1, SCORES // len(matrix)))):
+        items = _left_pad(held_out.items[rows], process.device)  # (B, L)
+        with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
+            query = model.query(items).float()
+        scores = query @ matrix.T  # (B, D) @ (D, V) -> (B, V)
+        targets = torch.from_numpy(held_out.targets[rows]).to(process.device) - FIRST_ITEM
+        own = scores.gather(1, targets[:, None])  # (B, 1)
+        loss += float((scores.logsumexp(-1) - own[:, 0]).sum())
+        scores[_flat(held_out.seen[rows], process.device)] = -torch.inf
+        scores.scatter_(1, targets[:, None], own)
+        ranks.append((scores >= own).sum(1).cpu().numpy())
+    model.train()
+    if not np.isfinite(loss):
+        raise UserError("the validation's scores aren't finite: lower optimizer.lr or set optimizer.clip_norm")
+    sums = metrics.totals(np.concatenate(ranks) if ranks else np.zeros(0, dtype=np.int64), cutoffs=(1, 10))
+    local = torch.tensor([sums["users"], loss, sums["hit_rate@1"], sums["hit_rate@10"], sums["ndcg@10"]])
+    users, *totals = process.sum(local.double()).tolist()
+    if users == 0:
+        return {}
+    return dict(zip(("loss", "recall@1", "recall@10", "ndcg@10"), (total / users for total in totals), strict=True))
+
+
+def _batches(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _left_pad(rows: list[NDArray[np.int64]], device: torch.device) -> Tensor:
+    width = max(1, max(map(len, rows)))
+    padded = np.zeros((len(rows), width), dtype=np.int64)
+    for place, row in enumerate(rows):
+        padded[place, width - len(row) :] = row
+    return torch.from_numpy(padded).to(device)
+
+
+def _flat(seen: list[NDArray[np.int64]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column indices of the seen items in a block of scores."""
+    users = np.repeat(np.arange(len(seen)), [len(row) for row in seen])
+    columns = np.concatenate(seen) - FIRST_ITEM
+    return torch.from_numpy(users).to(device), torch.from_numpy(columns).to(device)
