@@ -182,9 +182,9 @@ def _explain(error: ValidationError, settings: type[BaseModel], path: str) -> st
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(
-                key.rsplit(".", 1)[-1], [name.rsplit(".", 1)[-1] for name in known], n=1
-            )
+            leaves = {name.rsplit(".", 1)[-1]: name for name in known}
+            close = difflib.get_close_matches(key, known, n=1)
+            close = close or [leaves[leaf] for leaf in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaves, n=1)]
             hint = f"; did you mean {close[0]}?" if close else "; --help lists the keys"
             said.append(f"unknown key {key}{hint}")
         elif problem["type"] == "missing":

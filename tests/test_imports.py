@@ -1,0 +1,132 @@
+"""Imports run one way, and what is heavy or a store's own is imported in one place."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT / folder).rglob("*.py"))
+
+# Layers from the top: a module imports its own layer and those below it.
+LAYERS = [
+    {"jobs", "dump"},
+    {f"seqrec.{name}" for name in ("scoring", "training", "retrieval", "ranking", "evaluation", "tuning")},
+    {f"seqrec.{name}" for name in ("models", "dataset", "metrics", "baselines", "stores", "simulate", "planted")},
+    {
+        f"seqrec.{name}"
+        for name in ("io", "versions", "session", "java", "config", "settings", "schemas", "files", "errors", "entry")
+    },
+]
+
+ONLY_IN = {
+    "petastorm": {"seqrec.training.loader"},
+    "pymongo": {"seqrec.stores.mongo"},
+    "bson": {"seqrec.stores.mongo"},
+    "pymilvus": {"seqrec.stores.milvus"},
+    "milvus_lite": {"seqrec.stores.embedded"},
+}
+NOT_IN = {
+    "torch": ("seqrec.dataset", "seqrec.retrieval", "seqrec.stores"),
+    "pyspark": ("seqrec.models", "seqrec.training"),
+}
+EXCEPTIONS = {("pyspark", "seqrec.training.distributed")}
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a source file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(source: str) -> set[str]:
+    """All modules that a source names in its imports, those inside functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(name: str) -> int | None:
+    """The layer that a module is in, from the top; None for other packages."""
+    places = (number for number, members in enumerate(LAYERS) for member in members if within(name, member))
+    return next(places, None)
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def violations(module: str, source: str) -> list[str]:
+    """What a module imports that it may not."""
+    here, said = layer(module), []
+    for name in sorted(imported(source)):
+        package, there = name.split(".")[0], layer(name)
+        if here is not None and there is not None and there < here:
+            said.append(f"{module} imports {name}, which is above it")
+        if module.startswith(("jobs.", "dump.")) and name.startswith(("jobs", "dump")):
+            said.append(f"{module} imports {name}: no job imports a job")
+        if package in ONLY_IN and module not in ONLY_IN[package]:
+            said.append(f"{module} imports {package}, which only {', '.join(ONLY_IN[package])} may")
+        refused = any(within(module, place) for place in NOT_IN.get(package, ()))
+        if refused and (package, module) not in EXCEPTIONS:
+            said.append(f"{module} imports {package}, which its package may not")
+    return said
+
+
+def loaded_by(module: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has after importing a module."""
+    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_run_one_way(path: Path) -> None:
+    assert violations(name_of(path), path.read_text()) == []
+
+
+def test_every_module_has_a_layer() -> None:
+    strays = [name for name in map(name_of, SOURCES) if layer(name) is None and name != "seqrec"]
+    assert strays == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "said"),
+    [
+        ("seqrec.io", "from seqrec.dataset import windows", "seqrec.io imports seqrec.dataset.windows, which is above it"),
+        ("seqrec.dataset.clean", "def f():\n    import seqrec.training.loop", "imports seqrec.training.loop, which is above it"),
+        ("seqrec.metrics", "from seqrec import evaluation", "imports seqrec.evaluation, which is above it"),
+        ("seqrec.stores.mongo", "import jobs.train", "imports jobs.train, which is above it"),
+        ("jobs.publish", "from jobs.train import main", "no job imports a job"),
+        ("jobs.publish", "from pymongo import MongoClient", "only seqrec.stores.mongo may"),
+        ("seqrec.training.loop", "from petastorm.reader import Reader", "only seqrec.training.loader may"),
+        ("seqrec.training.loop", "if True:\n    from pyspark.sql import DataFrame", "imports pyspark, which its package may not"),
+        ("seqrec.stores.milvus", "import torch.nn as nn", "imports torch, which its package may not"),
+    ],
+)
+def test_the_check_finds_what_is_wrong(module: str, source: str, said: str) -> None:
+    found = violations(module, source)
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_the_check_lets_pass_what_is_right() -> None:
+    assert violations("jobs.train", "from seqrec.training.loop import fit\nimport seqrec.io") == []
+    assert violations("seqrec.training.distributed", "from pyspark.ml.torch.distributor import TorchDistributor") == []
+    assert violations("seqrec.dataset.clean", "from seqrec.dataset.parse import numbers\nimport torchvision") == []
+
+
+def test_a_notebook_loads_neither_torch_nor_spark() -> None:
+    loaded = loaded_by("seqrec.scoring.recommender")
+    assert "onnxruntime" in loaded
+    assert loaded.isdisjoint({"torch", "pyspark", "petastorm"})
+
+
+def test_the_trainer_loads_no_spark() -> None:
+    assert "pyspark" not in loaded_by("seqrec.training.train")
