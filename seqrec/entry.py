@@ -16,7 +16,7 @@ log = logging.getLogger("seqrec")
 def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None) -> None:
     """Parse `--conf FILE [key=value …]`, load the configuration, and call `run` with it.
 
-    A UserError is printed as one line and ends the process with status 1; anything else keeps its stack trace.
+    A UserError is printed as one line and ends the process with status 1, Ctrl-C with 130; anything else keeps its stack trace.
     """
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
@@ -34,3 +34,6 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
         run(config)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        sys.exit(130)

@@ -13,7 +13,8 @@ DEFAULTS = {
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.ui.showConsoleProgress": "true",
-    "spark.sql.windowGroupLimitThreshold": "10000",
+    "spark.sql.optimizer.windowGroupLimitThreshold": "10000",
+    "spark.sql.execution.replaceHashWithSortAgg": "true",
 }
 
 
@@ -40,6 +41,10 @@ def is_local(session: SparkSession) -> bool:
 
 
 def _submitted() -> dict[str, str]:
-    from pyspark import SparkConf
+    """What spark-submit was told, by its options and its defaults file; it is in the JVM that started this process."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return {}
+    from pyspark import SparkConf, SparkContext
 
+    SparkContext._ensure_initialized()
     return dict(SparkConf().getAll())

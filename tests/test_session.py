@@ -1,0 +1,47 @@
+"""The session's settings, and that what spark-submit was told wins."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec.errors import UserError
+from seqrec.session import is_local, open_session
+
+SAY = """
+from seqrec.session import open_session
+spark = open_session("job", **{"spark.sql.shuffle.partitions": "3", "spark.sql.ansi.enabled": "true"})
+print(*[spark.conf.get(f"spark.sql.{key}") for key in ("session.timeZone", "ansi.enabled", "shuffle.partitions")])
+"""
+
+
+def test_defaults_hold(spark: SparkSession) -> None:
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
+    assert is_local(spark)
+
+
+def test_the_running_session_is_taken_as_it_is(spark: SparkSession) -> None:
+    again = open_session("other", **{"spark.sql.shuffle.partitions": "99", "spark.driver.memory": "1g"})
+    assert again is spark
+    assert again.conf.get("spark.sql.shuffle.partitions") == "4"
+
+
+def test_what_was_submitted_wins(tmp_path: Path) -> None:
+    script = tmp_path / "say.py"
+    script.write_text(SAY)
+    home = Path(sys.modules["pyspark"].__file__ or "").parent
+    options = ["--master", "local[1]", "--conf", "spark.sql.shuffle.partitions=7", "--conf", "spark.sql.session.timeZone=CET"]
+    command = [str(home / "bin" / "spark-submit"), *options, str(script)]
+    environment = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["CET", "true", "7"]
+
+
+def test_without_java_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="holds no bin/java"):
+        open_session("job")
