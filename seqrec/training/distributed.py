@@ -29,4 +29,15 @@ def train_on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
         )
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // settings.processes) if local else 1))
     distributor = TorchDistributor(num_processes=settings.processes, local_mode=local, use_gpu=gpus)
-    return distributor.run(train, settings) or {}
+    outcome = distributor.run(_train_or_say, settings)
+    if isinstance(outcome, str):
+        raise UserError(outcome)
+    return outcome or {}
+
+
+def _train_or_say(settings: Train) -> dict[str, float] | str:
+    """The metrics, or the message of a UserError: raised in a process, it would reach the driver as a stack trace."""
+    try:
+        return train(settings)
+    except UserError as error:
+        return str(error)

@@ -1,0 +1,125 @@
+"""Losses and their gradients against naive formulas."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqrec.models import losses
+from seqrec.models.negatives import Popularity, Uniform
+
+V, D, N = 30, 4, 9
+COUNTS = torch.arange(V)
+
+
+def inputs() -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(3)
+    hidden = torch.randn(N, D, requires_grad=True)
+    matrix = torch.randn(V + 2, D, requires_grad=True)
+    return hidden, matrix, torch.randint(2, V + 2, (N,))
+
+
+def same(actual: Tensor, expected: Tensor, leaves: list[Tensor], tolerance: float = 1e-5) -> None:
+    torch.testing.assert_close(actual.double(), expected.double(), rtol=tolerance, atol=tolerance)
+    for own, naive in zip(torch.autograd.grad(3 * actual, leaves), torch.autograd.grad(3 * expected, leaves), strict=True):
+        torch.testing.assert_close(own, naive, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("chunk", [1 << 23, 2 * V])
+def test_cross_entropy_is_torchs_over_the_real_items(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
+    hidden, matrix, targets = inputs()
+    expected = torch.nn.functional.cross_entropy(hidden @ matrix[2:].T, targets - 2, reduction="sum")
+    same(losses.cross_entropy(hidden, matrix, targets), expected, [hidden, matrix])
+
+
+def test_cross_entropy_in_bf16_is_near() -> None:
+    hidden, matrix, targets = inputs()
+    exact = losses.cross_entropy(hidden, matrix, targets)
+    near = losses.cross_entropy(hidden, matrix, targets, bf16=True)
+    assert near.item() == pytest.approx(exact.item(), rel=0.02)
+    assert near.item() != exact.item()
+
+
+@pytest.mark.parametrize("dense_rows", [0, 1000])
+@pytest.mark.parametrize("chunk", [1 << 23, 100])
+@pytest.mark.parametrize("t", [0.0, 0.75, 1.0])
+def test_gbce_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch, chunk: int, dense_rows: int, t: float) -> None:
+    monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
+    monkeypatch.setattr(losses, "DENSE_ROWS", dense_rows)
+    hidden, matrix, targets = inputs()
+    sampler, negatives = Uniform(vocab_size=V), 5
+    torch.manual_seed(9)
+    actual = losses.gbce(hidden, matrix, targets, sampler=sampler, negatives=negatives, t=t)
+    torch.manual_seed(9)
+    drawn = sampler((N, negatives), torch.device("cpu"))
+    alpha = negatives / (V - 1)
+    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+    own = (hidden * matrix[targets]).sum(-1).double()
+    other = (hidden[:, None] * matrix[drawn]).sum(-1).double()
+    expected = -(own.sigmoid().pow(beta).log().sum() + (1 - other.sigmoid()).log().sum())
+    same(actual, expected, [hidden, matrix], tolerance=1e-4)
+
+
+def test_bce_is_gbce_without_calibration() -> None:
+    hidden, matrix, targets = inputs()
+    sampler = Uniform(vocab_size=V)
+    torch.manual_seed(9)
+    plain = losses.bce(hidden, matrix, targets, sampler=sampler, negatives=3)
+    torch.manual_seed(9)
+    assert plain.item() == losses.gbce(hidden, matrix, targets, sampler=sampler, negatives=3, t=0.0).item()
+
+
+def test_gbce_stays_finite_for_extreme_scores() -> None:
+    hidden = torch.full((1, 1), 200.0, requires_grad=True)
+    matrix = torch.tensor([[0.0], [0.0], [-1.0], [1.0]], requires_grad=True)
+    loss = losses.gbce(hidden, matrix, torch.tensor([2]), sampler=Uniform(vocab_size=2), negatives=1, t=0.75)
+    assert math.isfinite(loss.item())
+    assert all(torch.isfinite(grad).all() for grad in torch.autograd.grad(loss, [hidden, matrix]))
+
+
+@pytest.mark.parametrize("chunk", [1 << 23, 20])
+@pytest.mark.parametrize("make", [lambda: Uniform(vocab_size=V), lambda: Popularity(counts=COUNTS, power=0.75)])
+def test_sampled_cross_entropy_against_a_double_loop(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, make: Callable[[], losses.Sampler]
+) -> None:
+    monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
+    hidden, matrix, targets = inputs()
+    sampler = make()
+    torch.manual_seed(9)
+    actual = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=12)
+    torch.manual_seed(9)
+    shared = sampler((12,), torch.device("cpu")).tolist()
+    weights = COUNTS.double().clamp(min=1) ** 0.75
+    log_q = (weights / weights.sum()).log().float()
+    expected = torch.zeros(())
+    for row, target in enumerate(targets.tolist()):
+        kept = [target] + [item for item in shared if item != target]
+        scores = torch.stack([hidden[row] @ matrix[item] for item in kept])
+        if isinstance(sampler, Popularity):
+            scores = scores - torch.stack([torch.zeros(()), *(log_q[item - 2] + math.log(12) for item in kept[1:])])
+        expected = expected + scores.logsumexp(0) - scores[0]
+    same(actual, expected, [hidden, matrix])
+
+
+def test_log_q_makes_a_sampled_softmax_agree_with_the_full_one() -> None:
+    hidden, matrix, targets = inputs()
+    torch.manual_seed(4)
+    full = losses.cross_entropy(hidden, matrix, targets)
+    sampler = Popularity(counts=COUNTS, power=1.0)
+    sampled = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=200_000)
+    grad, expected = (torch.autograd.grad(loss, hidden)[0] for loss in (sampled, full))
+    torch.testing.assert_close(grad, expected, rtol=0.1, atol=0.05)
+
+
+def test_samplers_draw_by_their_weights() -> None:
+    torch.manual_seed(5)
+    counts = torch.tensor([0, 1, 3, 16])
+    drawn = Popularity(counts=counts, power=0.5)((40_000,), torch.device("cpu"))
+    share = torch.bincount(drawn, minlength=6)[2:] / len(drawn)
+    weights = torch.tensor([1.0, 1.0, math.sqrt(3), 4.0])
+    torch.testing.assert_close(share, weights / weights.sum(), atol=0.01, rtol=0)
+    uniform = Uniform(vocab_size=4)((40_000,), torch.device("cpu"))
+    assert set(uniform.tolist()) == {2, 3, 4, 5}

@@ -1,0 +1,87 @@
+"""A tiny dataset as build_sequences writes it, without Spark: users walk along a circle of items."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from seqrec.settings import Train
+
+RUN_ID = "20260101T000000Z-0000"
+V, USERS, MAX_LEN = 12, 60, 8
+INDICES = pa.list_(pa.int32())
+
+
+def write(path: Path, parts: list[dict[str, pa.Array]]) -> None:
+    """Write a table with a file a part."""
+    path.mkdir(parents=True)
+    for number, columns in enumerate(parts):
+        pq.write_table(pa.table(columns), path / f"part-{number:05d}.parquet")
+    (path / "_SUCCESS").touch()
+
+
+def write_dataset(folder: Path, *, files: int = 4, run_id: str = RUN_ID, users: int = USERS) -> list[list[int]]:
+    """A dataset version of users with 3 to 12 events each; the windows, in the order of the files."""
+    rng = np.random.default_rng(7)
+    histories = []
+    for _ in range(users):
+        start, length = int(rng.integers(V)), int(rng.integers(5, 13))
+        histories.append([2 + (start + step) % V for step in range(length)])
+    windows = [history[:-2][-(MAX_LEN + 1) :] for history in histories]
+    version = folder / run_id
+    parts = [[windows[i] for i in part] for part in np.array_split(np.arange(users), files)]
+    lengths = [pa.array([len(row) for row in part], pa.int32()) for part in parts]
+    write(version / "windows", [{"items": pa.array(p, INDICES), "length": n} for p, n in zip(parts, lengths, strict=True)])
+    ids = {"item_id": pa.array([f"i{i}" for i in range(V)]), "item_idx": pa.array(range(2, V + 2), pa.int32())}
+    counts = np.bincount(np.concatenate([row[:-2] for row in histories]), minlength=V + 2)[2:]
+    write(version / "items", [{**ids, "count": pa.array(counts, pa.int64())}])
+    for table, held in (("valid", 2), ("test", 1)):
+        inputs = [row[:-held] for row in histories]
+        columns = {
+            "user_id": pa.array(range(users), pa.int64()),
+            "items": pa.array(inputs, INDICES),
+            "seen": pa.array([sorted(set(row)) for row in inputs], INDICES),
+            "target": pa.array([row[-held] for row in histories], pa.int32()),
+        }
+        write(version / table, [columns])
+    meta: dict[str, Any] = {
+        "run_id": run_id,
+        "id_types": {"user": "bigint", "item": "string"},
+        "vocabulary": {"size": V, "hash": "abc", "lineage": [{"size": V, "hash": "abc"}]},
+        "task": "train_val_test",
+        "max_len": MAX_LEN,
+    }
+    (version / "meta.json").write_text(json.dumps(meta))
+    (folder / "CURRENT").write_text(run_id + "\n")
+    return windows
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> list[list[int]]:
+    """The windows of the dataset in tmp_path/data."""
+    return write_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, windows: list[list[int]]) -> Callable[..., Train]:
+    """Settings of a tiny training on the dataset; keywords are the job's keys."""
+
+    def make(**keys: Any) -> Train:
+        tiny: dict[str, Any] = {
+            "data": str(tmp_path / "data"),
+            "model": str(tmp_path / "model"),
+            "encoder": {"dim": 8, "blocks": 2, "heads": 2, "ffn": 2, "dropout": 0.1},
+            "optimizer": {"lr": 0.01, "warmup_steps": 2},
+            "batch_size": 16,
+            "pool_batches": 2,
+            "max_epochs": 3,
+            "tensorboard": False,
+        }
+        return Train.model_validate({**tiny, **keys})
+
+    return make

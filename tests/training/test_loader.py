@@ -1,0 +1,88 @@
+"""Every window once an epoch, in seeded batches of like length, sharded by file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqrec.errors import UserError
+from seqrec.training.loader import Batches, Shard, open_shard
+from tests.training.conftest import MAX_LEN, RUN_ID, USERS, write_dataset
+
+
+def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1) -> Batches:
+    return Batches(shard=shard, width=MAX_LEN + 1, steps=steps, pool_batches=2, seed=seed, rank=rank, workers=1)
+
+
+def shard_of(tmp_path: Path, *, rank: int = 0, world: int = 1) -> Shard:
+    return open_shard(str(tmp_path / "data" / RUN_ID / "windows"), rank=rank, world=world, cache=tmp_path / "cache")
+
+
+def rows(source: list[torch.Tensor]) -> list[tuple[int, ...]]:
+    return sorted(tuple(row[row > 0].tolist()) for batch in source for row in batch)
+
+
+def test_an_epoch_holds_every_window_once(tmp_path: Path, windows: list[list[int]]) -> None:
+    epoch = list(batches(shard_of(tmp_path)).epoch(0))
+    assert len(epoch) == 5
+    assert rows(epoch) == sorted(map(tuple, windows))
+
+
+def test_batches_are_left_padded_to_their_longest_window(tmp_path: Path, windows: list[list[int]]) -> None:
+    for batch in batches(shard_of(tmp_path)).epoch(0):
+        assert batch.dtype == torch.int64
+        assert (batch[:, 0] > 0).any()
+        assert (batch[:, -1] > 0).all()
+
+
+def test_little_is_padded(tmp_path: Path, windows: list[list[int]]) -> None:
+    epoch = list(batches(shard_of(tmp_path), steps=6).epoch(0))
+    padded, real = sum(batch.numel() for batch in epoch), sum(map(len, windows))
+    assert padded < 1.35 * real < USERS * (MAX_LEN + 1)
+
+
+def test_epochs_differ_and_repeat_by_seed(tmp_path: Path, windows: list[list[int]]) -> None:
+    source = batches(shard_of(tmp_path))
+    first, again, second = ([b.tolist() for b in source.epoch(number)] for number in (0, 0, 1))
+    assert first == again
+    assert first != second
+    assert first != [b.tolist() for b in batches(shard_of(tmp_path), seed=2).epoch(0)]
+
+
+@pytest.mark.parametrize("skip", [1, 2, 3, 5])
+def test_skipping_leaves_the_rest_as_it_was(tmp_path: Path, windows: list[list[int]], skip: int) -> None:
+    source = batches(shard_of(tmp_path))
+    whole = [b.tolist() for b in source.epoch(4)]
+    assert [b.tolist() for b in source.epoch(4, skip=skip)] == whole[skip:]
+
+
+def test_shards_are_disjoint_and_whole(tmp_path: Path, windows: list[list[int]]) -> None:
+    parts = [list(batches(shard_of(tmp_path, rank=rank, world=2), steps=3, rank=rank).epoch(0)) for rank in (0, 1)]
+    assert [len(part) for part in parts] == [3, 3]
+    assert sorted(rows(parts[0]) + rows(parts[1])) == sorted(map(tuple, windows))
+
+
+def test_more_processes_than_files_are_refused(tmp_path: Path, windows: list[list[int]]) -> None:
+    with pytest.raises(UserError, match=r"has 4 files for 5 processes.*files_multiple=5"):
+        shard_of(tmp_path, world=5)
+
+
+def test_an_unfinished_table_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
+    (tmp_path / "data" / RUN_ID / "windows" / "_SUCCESS").unlink()
+    with pytest.raises(UserError, match="no _SUCCESS"):
+        shard_of(tmp_path)
+
+
+def test_rows_that_go_missing_are_noticed(tmp_path: Path, windows: list[list[int]]) -> None:
+    shard = shard_of(tmp_path)
+    with pytest.raises(UserError, match=r"read 60 windows of 61"):
+        list(batches(Shard(urls=shard.urls, rows=shard.rows + 1)).epoch(0))
+
+
+def test_many_epochs_lose_nothing(tmp_path: Path) -> None:
+    windows = write_dataset(tmp_path / "data", files=12)
+    source = batches(shard_of(tmp_path), steps=4)
+    for number in range(20):
+        assert rows(list(source.epoch(number))) == sorted(map(tuple, windows))
+    assert np.mean([len(batch) for batch in source.epoch(0)]) == USERS / 4

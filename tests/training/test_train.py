@@ -1,0 +1,240 @@
+"""A training starts, stops, goes on and refuses as its settings say."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seqrec.errors import UserError
+from seqrec.models.encoder import SASRec
+from seqrec.settings import Train
+from seqrec.training import checkpoint, loop
+from seqrec.training.inputs import open_dataset
+from seqrec.training.processes import Process
+from seqrec.training.report import read_records
+from seqrec.training.train import train
+from seqrec.training.validation import read_held_out, validate
+from tests.training.conftest import MAX_LEN, RUN_ID, V, write_dataset
+
+Make = Callable[..., Train]
+
+
+def last(settings: Train) -> dict[str, Any]:
+    return checkpoint.load(checkpoint.find(settings.model, "last"))
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"name": "ce"},
+        {"name": "bce", "negatives": 4},
+        {"name": "gbce", "negatives": 4, "t": 0.5},
+        {"name": "sampled_ce", "negatives": 8, "sampling": "popularity"},
+    ],
+)
+def test_every_loss_learns_the_circle(settings: Make, loss: dict[str, Any]) -> None:
+    metrics = train(settings(loss=loss, max_epochs=40, patience=None, encoder={"dim": 16, "dropout": 0.0}))
+    assert metrics["ndcg@10"] > 0.9
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 0.1, "nesterov": True}, {"name": "adam", "schedule": "cosine"}])
+def test_other_optimizers_lower_the_loss(settings: Make, optimizer: dict[str, Any]) -> None:
+    cfg = settings(optimizer={"lr": 0.01, "warmup_steps": 2, **optimizer}, max_epochs=12)
+    train(cfg)
+    records = read_records(cfg.model)
+    assert records[-1]["train_loss"] < records[0]["train_loss"] - 0.1
+
+
+@pytest.mark.parametrize("stop", [3, 4, 7])
+def test_an_interrupted_training_ends_at_the_same_weights(settings: Make, tmp_path: Path, stop: int) -> None:
+    whole = settings(model=str(tmp_path / "whole"))
+    train(whole)
+    parts = settings(model=str(tmp_path / "parts"))
+    train(parts.model_copy(update={"max_steps": stop}))
+    assert last(parts)["step"] == stop
+    train(parts)
+    assert equal(last(whole)["model"], last(parts)["model"])
+    assert last(whole)["step"] == last(parts)["step"] == 12
+    steps = [record["step"] for record in read_records(parts.model)]
+    assert steps == sorted({4, 8, 12, stop})
+
+
+def test_a_training_killed_between_checkpoints_ends_at_the_same_weights(
+    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = settings(model=str(tmp_path / "whole"), checkpoint_every=2)
+    train(whole)
+    killed = settings(model=str(tmp_path / "killed"), checkpoint_every=2)
+    step = loop.Trainer._step
+
+    def fall(self: loop.Trainer, windows: torch.Tensor, *, over: bool) -> tuple[float, bool]:
+        if self.progress.step == 7:
+            raise KeyboardInterrupt
+        return step(self, windows, over=over)
+
+    monkeypatch.setattr(loop.Trainer, "_step", fall)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed)
+    monkeypatch.undo()
+    assert last(killed)["step"] == 6
+    train(killed)
+    assert equal(last(whole)["model"], last(killed)["model"])
+    kept = [{k: v for k, v in r.items() if k != "seconds"} for r in read_records(killed.model)]
+    assert kept == [{k: v for k, v in r.items() if k != "seconds"} for r in read_records(whole.model)]
+
+
+def test_a_trained_model_is_only_validated(settings: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = settings()
+    train(cfg)
+    before, records = last(cfg), read_records(cfg.model)
+    capsys.readouterr()
+    train(cfg)
+    assert equal(before["model"], last(cfg)["model"])
+    assert read_records(cfg.model) == records
+    shown = capsys.readouterr().out.splitlines()
+    assert f"{records[-1]['ndcg@10']:.4f}" in shown[-1]
+
+
+def test_a_differing_setting_is_named(settings: Make) -> None:
+    cfg = settings()
+    train(cfg)
+    changed = settings(optimizer={"lr": 0.02, "warmup_steps": 2})
+    with pytest.raises(UserError, match=r"optimizer.lr=0.01 there, 0.02 now.*resume=false"):
+        train(changed)
+    train(changed.model_copy(update={"resume": False, "max_epochs": 1}))
+    assert last(cfg)["step"] == 4
+
+
+def test_another_version_of_the_data_is_named(settings: Make, tmp_path: Path) -> None:
+    cfg = settings()
+    train(cfg)
+    write_dataset(tmp_path / "data", run_id="20260102T000000Z-0000")
+    with pytest.raises(UserError, match=f"data={RUN_ID} there, 20260102T000000Z-0000 now"):
+        train(cfg)
+
+
+def test_starting_over_clears_the_old_export(settings: Make, tmp_path: Path) -> None:
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    (tmp_path / "model" / "encoder.onnx").write_text("old")
+    train(cfg)
+    assert (tmp_path / "model" / "encoder.onnx").exists()
+    train(cfg.model_copy(update={"resume": False}))
+    assert not (tmp_path / "model" / "encoder.onnx").exists()
+
+
+def test_the_best_checkpoint_is_the_best_of_all_epochs(settings: Make) -> None:
+    cfg = settings(max_epochs=8, optimizer={"lr": 0.05, "warmup_steps": 0})
+    metrics = train(cfg)
+    records = read_records(cfg.model)
+    best = max(records, key=lambda record: record["ndcg@10"])
+    path = checkpoint.find(cfg.model, "best")
+    assert path.endswith(checkpoint.best_name(best["step"], "ndcg@10", best["ndcg@10"]))
+    assert checkpoint.load(path)["step"] == best["step"]
+    assert metrics["ndcg@10"] == best["ndcg@10"]
+    assert len(list((Path(cfg.model) / "checkpoints").glob("best*"))) == 1
+
+
+def test_patience_ends_a_training_that_no_longer_improves(settings: Make) -> None:
+    cfg = settings(max_epochs=50, patience=2, optimizer={"lr": 1e-9, "warmup_steps": 0})
+    train(cfg)
+    assert last(cfg)["epoch"] == 3
+
+
+def test_time_and_steps_limit_a_run(settings: Make) -> None:
+    cfg = settings(max_minutes=1e-9)
+    train(cfg)
+    assert last(cfg)["step"] == 1
+    train(settings(max_steps=6))
+    assert last(cfg)["step"] == 6
+
+
+def test_validation_every_so_many_steps(settings: Make) -> None:
+    cfg = settings(validate_every=5)
+    train(cfg)
+    assert [record["step"] for record in read_records(cfg.model)] == [5, 10, 12]
+
+
+def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
+    process = Process(rank=0, world=1, device=torch.device("cpu"))
+    table = str(tmp_path / "data" / RUN_ID / "valid")
+    held_out = read_held_out(table, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
+    actual = validate(model, held_out, batch_size=7, bf16=False, process=process)
+    model.eval()
+    matrix, ranks, losses = model.item_matrix().detach().numpy(), [], []
+    for items, seen, target in zip(held_out.items, held_out.seen, held_out.targets, strict=True):
+        query = model.query(torch.from_numpy(items)[None])[0].detach().numpy()
+        scores = {item: float(query @ matrix[item]) for item in range(2, V + 2)}
+        losses.append(math.log(sum(math.exp(score) for score in scores.values())) - scores[target])
+        others = [item for item in scores if item != target and item not in set(seen.tolist())]
+        ranks.append(1 + sum(scores[item] >= scores[int(target)] for item in others))
+    rank = np.array(ranks)
+    assert actual["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert actual["recall@1"] == pytest.approx(np.mean(rank <= 1))
+    assert actual["recall@10"] == pytest.approx(np.mean(rank <= 10))
+    assert actual["ndcg@10"] == pytest.approx(np.mean(np.where(rank <= 10, 1 / np.log2(1 + rank), 0)))
+
+
+def test_ties_count_against_the_target(settings: Make, tmp_path: Path) -> None:
+    model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
+    torch.nn.init.zeros_(model.items.weight)
+    process = Process(rank=0, world=1, device=torch.device("cpu"))
+    table = str(tmp_path / "data" / RUN_ID / "valid")
+    held_out = read_held_out(table, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
+    assert validate(model, held_out, batch_size=7, bf16=False, process=process)["recall@1"] == 0.0
+
+
+def test_a_sample_of_users_is_seeded(tmp_path: Path, windows: list[list[int]]) -> None:
+    table, process = str(tmp_path / "data" / RUN_ID / "valid"), Process(rank=0, world=1, device=torch.device("cpu"))
+    samples = [read_held_out(table, max_len=MAX_LEN, users=9, seed=seed, process=process, cache=tmp_path) for seed in (1, 1, 2)]
+    rows = [[row.tolist() for row in sample.seen] for sample in samples]
+    assert rows[0] == rows[1] != rows[2]
+    assert len(rows[0]) == 9
+
+
+def test_a_training_that_cannot_fit_is_refused(settings: Make, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"needs about .* GiB, 0.0 GiB are free.*batch_size"):
+        train(settings(memory_gb=0.001))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_checkpoint_that_is_none_is_refused(settings: Make, tmp_path: Path) -> None:
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    (tmp_path / "model" / "checkpoints" / "last.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(UserError, match=r"last.pt is not a checkpoint"):
+        train(cfg)
+
+
+def test_no_checkpoint_says_what_is_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no last checkpoint .it holds: nothing"):
+        checkpoint.find(str(tmp_path), "last")
+
+
+def test_vocabulary_and_metadata_lie_beside_the_weights(settings: Make, tmp_path: Path) -> None:
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    content = checkpoint.load(checkpoint.find(cfg.model, "best"))
+    assert content["meta"]["name"] == "sasrec-ce-d8-b2-h2-l8-s42"
+    assert content["meta"]["dataset"] == RUN_ID
+    SASRec(**content["arguments"]).load_state_dict(content["model"])
+    assert open_dataset(cfg.data, tmp_path).items.num_rows == V
+    assert (tmp_path / "model" / "vocabulary.parquet").exists()
+
+
+def test_tensorboard_and_epochs_are_written(settings: Make, tmp_path: Path) -> None:
+    train(settings(max_epochs=2, tensorboard=True))
+    assert list((tmp_path / "model" / "tensorboard").glob("events.*"))
+    lines = (tmp_path / "model" / "epochs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
