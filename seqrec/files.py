@@ -165,6 +165,23 @@ def fetch(path: str, folder: Path) -> Path:
     return target
 
 
+def put(source: Path, path: str) -> None:
+    """Copy a local file to a path, of any size; on a local path and in S3 it appears whole, replacing what was there."""
+    if is_local(path):
+        target = local_path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    elif (hadoop := _hadoop(path)) is not None:
+        fs, where = hadoop
+        fs.copyFromLocalFile(False, True, _jvm().org.apache.hadoop.fs.Path(str(source)), where)
+    else:
+        arrow, inner = _arrow(path)
+        arrow.create_dir(posixpath.dirname(inner), recursive=True)
+        pyarrow.fs.copy_files(str(source), inner, source_filesystem=pyarrow.fs.LocalFileSystem(), destination_filesystem=arrow)
+
+
 def _jvm() -> Any:
     from pyspark import SparkContext
 

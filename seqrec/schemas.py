@@ -17,7 +17,9 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-PADDING, MASK, FIRST_ITEM = 0, 1, 2  # item indices: 0 pads, 1 masks, items count from 2
+from seqrec.indices import FIRST_ITEM as FIRST_ITEM
+from seqrec.indices import MASK as MASK
+from seqrec.indices import PADDING as PADDING
 
 IDS: dict[str, DataType] = {"bigint": LongType(), "string": StringType()}
 ITEM_INDICES = ArrayType(IntegerType(), containsNull=False)

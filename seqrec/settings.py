@@ -98,7 +98,6 @@ class Loss(Strict):
     t: Share = Field(0.75, description="calibration of gbce: 0 is bce, 1 calibrates fully")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
     power: float = Field(0.75, description="exponent of the count, for sampling=popularity")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of ce")
 
 
 class Optimizer(Strict):
@@ -160,9 +159,11 @@ class ExportOnnx(Strict):
     data: Path = Field(description="folder of the dataset; its sequences check the parity")
     model: Path = Field(description="folder of the model")
     checkpoint: Path = Field("best", description="best, last, or the path of a checkpoint")
-    opset: Annotated[int, Field(ge=17)] = Field(18, description="ONNX opset")
+    opset: Annotated[int, Field(ge=18)] = Field(18, description="ONNX opset")
     parity_users: Positive = Field(256, description="users whose sequences are compared")
-    parity_tolerance: Annotated[float, Field(gt=0)] = Field(1e-4, description="largest relative difference of a query")
+    parity_tolerance: Annotated[float, Field(gt=0)] = Field(
+        1e-4, description="largest difference, relative to the query's largest value"
+    )
 
 
 class Mongo(Strict):
@@ -182,6 +183,7 @@ class Milvus(Strict):
     index: Path = Field("AUTOINDEX", description="index type, such as HNSW, IVF_FLAT, FLAT")
     index_params: dict[str, int] = Field({}, description="parameters of the index, e.g. index_params.M=16")
     keep: Positive = Field(2, description="collections that stay, the one in use included")
+    writers: Positive = Field(4, description="most partitions that write at a time")
 
 
 class Guards(Strict):
@@ -216,9 +218,11 @@ class BatchRecommend(Strict):
     allow: str | None = Field(None, description="file or table with the only items to recommend (column item_id)")
     deny: str | None = Field(None, description="file or table with items never to recommend (column item_id)")
     top_k: Positive = Field(100, description="items a user")
-    write: list[Literal["recommendations", "user_embeddings"]] = Field(["recommendations"], description="tables to write")
-    batch_size: Positive = Field(256, description="users in a run of the encoder")
-    block_items: Positive = Field(65536, description="items in a block of the catalogue; bounds the memory")
+    write: list[Literal["recommendations", "user_embeddings"]] = Field(
+        ["recommendations"], min_length=1, description="tables to write: recommendations, user_embeddings"
+    )
+    batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
+    block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
     publish: bool = Field(True, description="false: write the tables only")
     keep: Positive = Field(5, description="newest versions that stay")
     mongo: Mongo = Mongo()
@@ -226,16 +230,22 @@ class BatchRecommend(Strict):
     guards: Guards = Guards()
     stores: Stores
 
+    @model_validator(mode="after")
+    def _something_to_publish(self) -> "BatchRecommend":
+        if self.publish and "recommendations" not in self.write:
+            raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
+        return self
+
 
 class Evaluate(Strict):
     """A model or a scored table against held-out items."""
 
     data: Path = Field(description="folder of the dataset")
-    model: str | None = Field(None, description="folder of a model, for checkpoint= and for its ONNX file")
+    model: str | None = Field(None, description="folder of the model; null: table or the baselines alone")
     onnx: bool = Field(False, description="evaluate the exported ONNX file of model instead of a checkpoint")
     checkpoint: Path = Field("best", description="best, last, or the path of a checkpoint")
-    table: str | None = Field(None, description="output folder of batch_recommend with this split's history, instead of a model")
-    output: str | None = Field(None, description="folder for metrics.json and, if asked, the predictions")
+    table: str | None = Field(None, description="output of batch_recommend with this split's history; instead of model")
+    output: str | None = Field(None, description="folder for metrics.json and predictions; null: the screen alone")
     split: Literal["valid", "test"] = Field("test", description="valid or test")
     sample_users: Positive | None = Field(None, description="a seeded sample of that many users; null: all")
     save_predictions: bool = Field(False, description="write the predictions beside the targets to output")
@@ -245,3 +255,13 @@ class Evaluate(Strict):
     block_items: Positive = Field(65536, description="items in a block of the catalogue; bounds the memory")
     seed: int = Field(42, description="of the sample")
     keep: Positive = Field(5, description="newest versions that stay")
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> "Evaluate":
+        if self.model is None and self.table is None and not (self.popularity or self.markov):
+            raise ValueError("nothing to evaluate: set model, table, popularity or markov")
+        if self.save_predictions and (self.output is None or (self.model is None and self.table is None)):
+            raise ValueError("save_predictions needs output=FOLDER, and a model or a table")
+        if self.onnx and self.model is None:
+            raise ValueError("onnx=true needs model=FOLDER")
+        return self

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seqrec import files, versions
 from seqrec.errors import UserError
-from seqrec.schemas import FIRST_ITEM
+from seqrec.indices import FIRST_ITEM
 from seqrec.scoring.encoder import encode, open_session
 from seqrec.scoring.ragged import Ragged
 
@@ -56,9 +56,11 @@ class Model:
         return self.popularity[:, 0] > 0
 
 
-def seal(folder: str, meta: dict[str, Any], names: Iterable[str]) -> None:
-    """Write FOLDER/meta.json with the SHA-256 of the named files of a local folder."""
-    versions.write_meta(folder, {**meta, "files": hashes(files.local_path(folder), names)})
+def seal(folder: str, meta: dict[str, Any], *, source: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Write FOLDER/meta.json with the SHA-256 of the named files, taken from the local folder `source`; returns its content."""
+    sealed = {**meta, "files": hashes(source, names)}
+    versions.write_meta(folder, sealed)
+    return sealed
 
 
 def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -72,7 +74,7 @@ def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def read_sealed(folder: str) -> dict[str, Any]:
     """The meta.json of an exported model; UserError if the model isn't exported."""
-    meta = versions.read_meta(folder)
+    meta = versions.read_meta(folder) if files.exists(files.join(folder, "meta.json")) else {}
     if "files" not in meta:
         raise UserError(f"{folder} holds no exported model: run export_onnx model={folder} first")
     return meta

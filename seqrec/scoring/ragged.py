@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seqrec.schemas import PADDING
+from seqrec.indices import PADDING
 
 
 @dataclass(frozen=True)

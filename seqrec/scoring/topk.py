@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqrec.schemas import FIRST_ITEM
+from seqrec.indices import FIRST_ITEM
 from seqrec.scoring.ragged import Ragged
 
 NONE = -1  # marks a place of a list that has fewer than K items

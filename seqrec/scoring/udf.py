@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from seqrec import schemas
-from seqrec.schemas import FIRST_ITEM
+from seqrec.indices import FIRST_ITEM
 from seqrec.scoring.artifact import Model
 from seqrec.scoring.ragged import Ragged
 from seqrec.scoring.shipping import Shipped
@@ -57,6 +57,13 @@ def recommend_users(
         block_items=block_items,
     )
     return _spread(histories.select("user_id", "items", "seen")).mapInArrow(score, StructType(fields))
+
+
+def embed_users(histories: DataFrame, *, model: Shipped, batch_users: int = 256) -> DataFrame:
+    """The query of each row of histories (user_id, items): user_id, embedding; null without an item that the model knows."""
+    fields = [histories.schema["user_id"], StructField("embedding", schemas.EMBEDDING, nullable=True)]
+    embed = partial(_embed, model=model, batch_users=batch_users)
+    return _spread(histories.select("user_id", "items")).mapInArrow(embed, StructType(fields))
 
 
 def rank_users(
@@ -110,6 +117,16 @@ def _recommend(
         if embeddings:
             columns.append(_embeddings(queries, warm, len(users)))
         yield pa.RecordBatch.from_arrays(columns, names=["user_id", "items", "source", "embedding"][: len(columns)])
+
+
+def _embed(batches: Batches, *, model: Shipped, batch_users: int) -> Batches:
+    opened = model.open()
+    for batch in batches:
+        histories = opened.known(Ragged.of_arrow(batch.column(1)))
+        warm = np.flatnonzero(histories.lengths)
+        queries = opened.encode(histories.take(warm), batch_users)
+        columns = [batch.column(0), _embeddings(queries, warm, len(histories))]
+        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "embedding"])
 
 
 def _rank(batches: Batches, *, model: Shipped, k: int, batch_users: int, block_items: int) -> Batches:

@@ -35,7 +35,7 @@ def write_model(
         "dim": matrix.shape[1],
         "vocab_size": len(ids),
     }
-    artifact.seal(str(folder), meta, [artifact.ENCODER, artifact.MATRIX, artifact.VOCABULARY])
+    artifact.seal(str(folder), meta, source=folder, names=[artifact.ENCODER, artifact.MATRIX, artifact.VOCABULARY])
 
 
 def sum_of_embeddings(matrix: NDArray[np.float32]) -> onnx.ModelProto:

@@ -1,0 +1,59 @@
+"""Sequences and a model into recommendations, then into MongoDB and Milvus."""
+
+import logging
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+from seqrec import files, versions
+from seqrec.config import public
+from seqrec.entry import run_job
+from seqrec.scoring.batch import read_users, write_version
+from seqrec.scoring.publication import connect, publish
+from seqrec.session import open_session
+from seqrec.settings import BatchRecommend
+
+log = logging.getLogger("seqrec")
+
+
+def run(cfg: BatchRecommend) -> None:
+    """Try the stores, score into a new version, make it current, and publish it."""
+    started, run_id = time.monotonic(), versions.new_run_id()
+    spark = open_session("batch_recommend", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
+    dataset = versions.resolve(cfg.data)
+    users = read_users(spark, dataset, cfg.users)
+    secrets = {name: uri.get_secret_value() for name, uri in cfg.stores}
+    with connect(spark, **secrets) if cfg.publish else nullcontext() as targets:
+        counts = write_version(
+            spark,
+            files.join(cfg.output, run_id),
+            dataset=dataset,
+            model=cfg.model,
+            users=users,
+            generated_at=datetime.now(UTC),
+            facts={"run_id": run_id, "users": cfg.users, "settings": public(cfg)},
+            **cfg.model_dump(include={"history", "filter_seen", "allow", "deny", "top_k", "write", "batch_size", "block_items"}),
+        )
+        versions.commit(cfg.output, run_id, keep=cfg.keep)
+        log.info("scored %s into version %s in %.1f s", counts, run_id, time.monotonic() - started)
+        if targets is not None:
+            publish(
+                spark,
+                targets,
+                output=cfg.output,
+                run_id=run_id,
+                mongo=cfg.mongo,
+                milvus=cfg.milvus,
+                guards=cfg.guards,
+                users=users,
+            )
+            log.info("published version %s, %.1f s in all", run_id, time.monotonic() - started)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    run_job(BatchRecommend, run, argv)
+
+
+if __name__ == "__main__":
+    main()

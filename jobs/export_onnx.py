@@ -1,0 +1,30 @@
+"""A checkpoint into encoder.onnx, item_matrix.npy, item_embeddings and meta.json, checked against torch."""
+
+from seqrec import files
+from seqrec.entry import run_job
+from seqrec.scoring.export import export
+from seqrec.session import open_session
+from seqrec.settings import ExportOnnx
+
+
+def run(cfg: ExportOnnx) -> None:
+    """Export; a Spark session is opened only where it is the way to a remote file system."""
+    if not (files.is_local(cfg.data) and files.is_local(cfg.model)):
+        open_session("export_onnx")
+    export(
+        cfg.model,
+        data=cfg.data,
+        checkpoint=cfg.checkpoint,
+        opset=cfg.opset,
+        parity_users=cfg.parity_users,
+        parity_tolerance=cfg.parity_tolerance,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    run_job(ExportOnnx, run, argv)
+
+
+if __name__ == "__main__":
+    main()

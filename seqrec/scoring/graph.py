@@ -1,0 +1,69 @@
+"""A torch encoder as an ONNX graph: `items` int64 (B, L) -> `query` float32 (B, D), both axes dynamic."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqrec.models.encoder import SASRec
+
+EXTERNAL_BYTES = 1 << 30  # weights above go to a file beside the graph; a protobuf ends at 2 GB
+
+
+class Query(nn.Module):
+    """What the graph computes: the encoder's query, as a module's forward."""
+
+    def __init__(self, encoder: SASRec) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, items: Tensor) -> Tensor:
+        """items (B, L) -> query (B, D)"""
+        return self.encoder.query(items)
+
+
+def write_graph(encoder: SASRec, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
+    """Write the encoder, in evaluation mode, to an ONNX file; above `external_bytes` its weights go to PATH.data.
+
+    The file names no place of this machine: the exporter's stack traces are left out.
+    """
+    example = torch.ones((2, max(2, max_len // 2)), dtype=torch.int64)
+    length = torch.export.Dim("length", max=max_len) if max_len > 2 else torch.export.Dim.AUTO
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                Query(encoder).eval(),
+                (example,),
+                input_names=["items"],
+                output_names=["query"],
+                opset_version=opset,
+                dynamic_shapes={"items": {0: torch.export.Dim("batch"), 1: length}},
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    _strip(program.model)
+    size = sum(parameter.numel() * parameter.element_size() for parameter in encoder.parameters())
+    program.save(str(path), external_data=size > external_bytes)
+
+
+def _strip(model: Any) -> None:
+    """Clear what the exporter notes beside the graph; all names of nodes, inputs and weights stay."""
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in [*model.graph.inputs, *model.graph.initializers.values()]:
+        value.metadata_props.clear()

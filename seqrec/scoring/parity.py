@@ -1,0 +1,73 @@
+"""Whether an ONNX graph computes what torch does, on real histories."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from seqrec import files
+from seqrec.errors import UserError
+from seqrec.models.encoder import SASRec
+from seqrec.scoring.encoder import encode, open_session
+from seqrec.scoring.ragged import Ragged
+
+BATCHES = (1, 3, 64)
+
+
+def sample_histories(table: str, *, users: int, known: int, max_len: int, cache: Path) -> Ragged:
+    """Histories of a sequences table's first file, one empty and one of max_len items; items from `known` on are left out.
+
+    Half of the users are the longest, half are spread over all lengths. The table is read without Spark.
+    """
+    parts = [name for name in files.names(table) if name.endswith(".parquet")]
+    if not parts:
+        raise UserError(f"the table {table} doesn't exist or is empty: run build_sequences first")
+    column = pq.read_table(files.fetch(files.join(table, parts[0]), cache), columns=["items"])["items"].combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    histories = Ragged.of_arrow(column)
+    histories = histories.where(histories.values < known)
+    by_length = np.argsort(histories.lengths, kind="stable")
+    spread = by_length[np.linspace(0, len(by_length) - 1, max(1, users // 2)).astype(np.int64)]
+    chosen = histories.take(np.unique(np.concatenate([spread, by_length[-(users // 2) :]])))
+    items = chosen.values if len(chosen.values) else np.arange(2, known)
+    lists = [items[start:stop].tolist() for start, stop in zip(chosen.offsets[:-1], chosen.offsets[1:], strict=True)]
+    return Ragged.of([[], np.resize(items, max_len).tolist(), *lists])
+
+
+def largest_difference(encoder: SASRec, path: Path, histories: Ragged, *, max_len: int) -> float:
+    """The largest difference between torch and ONNX Runtime, relative to the largest value of the query in torch.
+
+    Torch gets each history alone and unpadded; the graph gets batches of several sizes with more and with less padding, and
+    the batches that scoring makes.
+    """
+    lengths = np.clip(histories.lengths, 1, max_len)
+    rows = np.arange(len(histories))
+    with torch.inference_mode():
+        alone = [encoder.query(torch.from_numpy(histories.left_padded(rows[i : i + 1], int(lengths[i])))) for i in rows]
+    wanted = torch.cat(alone).numpy()  # (N, D)
+    session = open_session(str(path), torch.get_num_threads())
+    worst = 0.0
+    for size in BATCHES:
+        for first in range(0, len(rows), size):
+            batch = rows[first : first + size]
+            longest = int(lengths[batch].max())
+            for length in sorted({longest, min(longest + 7, max_len), max_len}):
+                (query,) = session.run(["query"], {"items": histories.left_padded(batch, length)})
+                worst = max(worst, _difference(query, wanted[batch]))
+    full = np.flatnonzero(histories.lengths)
+    query = encode(session, histories.take(full), max_len=max_len, dim=wanted.shape[1])
+    return max(worst, _difference(query, wanted[full]))
+
+
+def _difference(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """
+    >>> _difference(np.array([[1.0, 2.5]]), np.array([[1.0, 2.0]]))
+    0.25
+    """
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        return float("inf")
+    scale = np.maximum(np.abs(wanted).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return float((np.abs(found - wanted) / scale).max(initial=0.0))
