@@ -55,7 +55,7 @@ find_spark() {
     [[ -x $SPARK_HOME/bin/spark-submit ]] || fail "SPARK_HOME=$SPARK_HOME holds no bin/spark-submit: set it to Spark's folder, or unset it"
     JAVA_HOME=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.java) || exit 1
     export JAVA_HOME
-    export SPARK_SUBMIT_OPTS="-Dlog4j2.configurationFile=file:$root/conf/log4j2.properties ${SPARK_SUBMIT_OPTS:-}"
+    export SPARK_SUBMIT_OPTS="'-Dlog4j2.configurationFile=$root/conf/log4j2.properties' ${SPARK_SUBMIT_OPTS:-}"
 }
 
 # A quarter of the memory, 1 to 8 GiB: the driver's Python and, on a local master, the workers need the rest.
