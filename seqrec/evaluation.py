@@ -4,15 +4,23 @@ A ranked table has one row a user: user_id, target (item_idx), rank (bigint, fro
 (item indices, or structs of item_id and score). Everything is summed in Spark; the driver sees a histogram of at most 102 ranks.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.errors import PythonException
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from seqrec import baselines, files, io, schemas, versions
 from seqrec.errors import UserError
 from seqrec.metrics import CUTOFFS, MISS, summarise
+from seqrec.scoring import artifact
+from seqrec.scoring.shipping import ship
+from seqrec.scoring.udf import rank_users
 
 COVERED = 10  # places of a list that count for the coverage
 COVERAGE = f"coverage@{COVERED}"
@@ -26,6 +34,87 @@ LABELS = {
     "rank100_share": "rank100, share of users",
     COVERAGE: f"coverage (catalogue in the first {COVERED})",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """The held-out users of a dataset's split (schemas.held_out), its items, and its meta.json."""
+
+    users: DataFrame
+    items: DataFrame
+    events: DataFrame
+    split: str
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """The ranked table of a method, what the method was made from, and the length of the lists where it is no more than lists."""
+
+    name: str
+    table: DataFrame
+    source: dict[str, Any] = field(default_factory=dict)
+    listed: int | None = None
+
+
+def open_held_out(spark: SparkSession, data: str, *, split: str, sample_users: int | None, seed: int) -> HeldOut:
+    """Act: a split of the dataset's current version, or a sample of its users; UserError if it holds nobody out."""
+    path = versions.resolve(data)
+    meta = versions.read_meta(path)
+    user, item = (schemas.IDS[meta["id_types"][kind]] for kind in ("user", "item"))
+    users = io.read_table(spark, files.join(path, split), schemas.held_out(user))
+    if users.isEmpty():
+        raise UserError(f"{files.join(path, split)} holds nobody out (task {meta['task']}): take the other split or another task")
+    return HeldOut(
+        users=sample(users, users=sample_users, seed=seed).persist(),
+        items=io.read_table(spark, files.join(path, "items"), schemas.items(item)),
+        events=io.read_table(spark, files.join(path, "events"), schemas.events(user)),
+        split=split,
+        meta=meta,
+    )
+
+
+def rank_by_model(
+    spark: SparkSession, held_out: HeldOut, model: str, exported: str, *, batch_users: int, block_items: int
+) -> Ranked:
+    """Ranks by a model of which `exported` is an export: the model's folder itself, or one that only the driver has.
+
+    Raises UserError if the model's vocabulary isn't the dataset's, or if its files aren't of one export.
+    """
+    meta = artifact.read_sealed(exported)
+    artifact.check_lineage(meta, held_out.meta)
+    shipped = ship(spark, exported, private=exported != model)
+    ranked = rank_users(held_out.users, model=shipped, top_k=COVERED, batch_users=batch_users, block_items=block_items)
+    known = spark.read.parquet(files.absolute(files.join(model, artifact.VOCABULARY)))
+    source = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
+    return Ranked(name=meta["name"], table=count_misses(ranked, known), source=source)
+
+
+def rank_by_table(spark: SparkSession, held_out: HeldOut, folder: str) -> Ranked:
+    """Act: ranks in the lists of batch_recommend; UserError if they were made for something else, or scores aren't finite."""
+    path = versions.resolve(folder)
+    meta = versions.read_meta(path)
+    check_table(meta, path=path, split=held_out.split, dataset=held_out.meta["run_id"])
+    user, item = held_out.users.schema["user_id"].dataType, held_out.items.schema["item_id"].dataType
+    lists = io.read_table(spark, files.join(path, "recommendations"), schemas.recommendations(user, item))
+    require_finite(lists, path)
+    ranked = rank_lists(held_out.users, lists, held_out.items, top_k=meta["top_k"], subset=meta["users"] is not None)
+    source = {"model": meta["model"], "model_run_id": meta["model_run_id"], "table": meta["run_id"]}
+    return Ranked(
+        name=f"{meta['model']} (table)", table=count_misses(ranked, held_out.items), source=source, listed=meta["top_k"]
+    )
+
+
+def rank_by_popularity(held_out: HeldOut) -> Ranked:
+    """Ranks by baselines.popularity."""
+    ranked = baselines.popularity(held_out.users, items=held_out.items)
+    return Ranked(name="popularity", table=count_misses(ranked, held_out.items))
+
+
+def rank_by_markov(held_out: HeldOut) -> Ranked:
+    """Ranks by baselines.markov."""
+    ranked = baselines.markov(held_out.users, items=held_out.items, events=held_out.events)
+    return Ranked(name="markov", table=count_misses(ranked, held_out.items))
 
 
 def sample(held_out: DataFrame, *, users: int | None, seed: int) -> DataFrame:
@@ -70,25 +159,43 @@ def require_finite(recommendations: DataFrame, path: str) -> None:
         raise UserError(f"{path}: the lists of {users} users have scores that aren't finite: run batch_recommend again")
 
 
-def measure(ranked: DataFrame, *, catalogue: int, listed: int | None = None) -> dict[str, float]:
+def measure(ranked: Ranked, *, catalogue: int) -> dict[str, float]:
     """Act: users, misses and the metrics of a ranked table, means over all its users, misses included.
 
-    Coverage is the share of the catalogue's items that are among the first 10 of anybody's list. Where ranks come from lists of
-    `listed` items, what looks further down isn't known and is left out.
+    Coverage is the share of the catalogue's items that are among the first 10 of anybody's list. Where ranks come from lists,
+    what looks further down than they reach isn't known and is left out. Raises UserError for scores that aren't finite.
     """
     deepest = max(CUTOFFS)
-    depth = deepest if listed is None else listed
+    depth = ranked.listed or deepest
     shown = F.least("rank", F.lit(deepest + 1)).alias("rank")
-    histogram = ranked.groupBy(shown).agg(F.count("*").alias("users")).collect()
+    try:
+        histogram = ranked.table.groupBy(shown).agg(F.count("*").alias("users")).collect()
+    except PythonException as error:
+        if "not finite" not in str(error):
+            raise
+        raise UserError(f"{ranked.name} gives scores that aren't finite: train it again with a lower optimizer.lr") from None
+    if not histogram:
+        raise UserError(f"{ranked.name} has a list for none of the held-out users: evaluate one made for users that it holds out")
     ranks, counts = (np.array([row[column] for row in histogram], dtype=np.int64) for column in ("rank", "users"))
     known = summarise(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in CUTOFFS if cutoff <= depth))
     if depth < deepest:
         del known["rank100"], known["rank100_share"]
     if depth >= COVERED:
-        entries = ranked.select(F.explode(F.slice("items", 1, COVERED)).alias("item"))
+        entries = ranked.table.select(F.explode(F.slice("items", 1, COVERED)).alias("item"))
         item = "item.item_id" if isinstance(entries.schema["item"].dataType, StructType) else "item"
         known[COVERAGE] = entries.select(item).distinct().count() / catalogue
     return known
+
+
+def write_metrics(metrics: dict[str, Any], path: str) -> None:
+    """Write PATH/metrics.json."""
+    files.write_text(files.join(path, "metrics.json"), json.dumps(metrics, indent=2) + "\n")
+
+
+def write_predictions(ranked: Ranked, held_out: HeldOut, path: str) -> None:
+    """Act: write the table predictions of a method whose lists have original ids."""
+    user, item = held_out.users.schema["user_id"].dataType, held_out.items.schema["item_id"].dataType
+    io.write_table(predictions(ranked.table, held_out.items), path, schemas.predictions(user, item))
 
 
 def predictions(ranked: DataFrame, items: DataFrame) -> DataFrame:

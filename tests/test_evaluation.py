@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec import evaluation, schemas
 from seqrec.errors import UserError
+from seqrec.evaluation import Ranked
 from seqrec.schemas import IDS
 
 BIGINT, STRING = IDS["bigint"], IDS["string"]
@@ -33,7 +34,7 @@ def by_user(ranked: DataFrame, column: str) -> dict[int, Any]:
 
 def test_metrics_are_of_all_users_and_coverage_of_the_first_ten(spark: SparkSession) -> None:
     rows = [(1, 2, 1, [2, 3]), (2, 3, 3, [3, 4]), (3, 4, 0, []), (4, 5, 500, [*range(2, 12), 99])]
-    found = evaluation.measure(spark.createDataFrame(rows, RANKED), catalogue=20)
+    found = evaluation.measure(Ranked(name="a", table=spark.createDataFrame(rows, RANKED)), catalogue=20)
     assert found["users"] == 4
     assert found["misses"] == 1
     assert found["ndcg@1"] == 1 / 4
@@ -47,8 +48,9 @@ def test_metrics_are_of_all_users_and_coverage_of_the_first_ten(spark: SparkSess
 def test_metrics_below_the_end_of_the_lists_are_left_out(spark: SparkSession) -> None:
     ranked = spark.createDataFrame([(1, 2, 1, [2]), (2, 3, 6, [2])], RANKED)
     names = {"users", "misses"} | {f"{kind}@{cutoff}" for kind in ("ndcg", "hit_rate", "mrr") for cutoff in (1, 5)}
-    assert set(evaluation.measure(ranked, catalogue=4, listed=5)) == names
-    assert set(evaluation.measure(ranked, catalogue=4, listed=10)) == names | {"ndcg@10", "hit_rate@10", "mrr@10", "coverage@10"}
+    five, ten = (evaluation.measure(Ranked(name="a", table=ranked, listed=listed), catalogue=4) for listed in (5, 10))
+    assert set(five) == names
+    assert set(ten) == names | {"ndcg@10", "hit_rate@10", "mrr@10", "coverage@10"}
 
 
 def test_targets_without_a_training_event_or_unknown_are_misses(spark: SparkSession, items: DataFrame) -> None:
