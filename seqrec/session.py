@@ -1,6 +1,8 @@
 """The Spark session that every job opens."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
@@ -15,7 +17,10 @@ DEFAULTS = {
     "spark.ui.showConsoleProgress": "true",
     "spark.sql.optimizer.windowGroupLimitThreshold": "10000",
     "spark.sql.execution.replaceHashWithSortAgg": "true",
+    "spark.sql.autoBroadcastJoinThreshold": "32m",
 }
+PARTITIONS = "spark.sql.shuffle.partitions"
+LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a few cores
 
 
 def open_session(name: str, **settings: str) -> SparkSession:
@@ -31,8 +36,22 @@ def open_session(name: str, **settings: str) -> SparkSession:
         if key not in given:
             builder = builder.config(key, value)
     session = builder.getOrCreate()
+    if is_local(session) and PARTITIONS not in {**given, **settings}:
+        session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
     session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))
     return session
+
+
+@contextmanager
+def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
+    """Within, shuffles have that many partitions; at the end what was cached is released."""
+    before = session.conf.get("spark.sql.shuffle.partitions")
+    session.conf.set("spark.sql.shuffle.partitions", partitions)
+    try:
+        yield
+    finally:
+        session.catalog.clearCache()
+        session.conf.set("spark.sql.shuffle.partitions", str(before))
 
 
 def is_local(session: SparkSession) -> bool:

@@ -41,6 +41,14 @@ def test_what_was_submitted_wins(tmp_path: Path) -> None:
     assert done.stdout.split() == ["CET", "true", "7"]
 
 
+def test_a_local_session_has_few_partitions(tmp_path: Path) -> None:
+    code = "from seqrec.session import open_session; print(open_session('job').conf.get('spark.sql.shuffle.partitions'))"
+    options = "--master local[3] --conf spark.ui.enabled=false pyspark-shell"
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": options}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "12\n"
+
+
 def test_without_java_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(UserError, match="holds no bin/java"):
