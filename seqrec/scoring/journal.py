@@ -1,0 +1,133 @@
+"""The journal of publications, PUBLISHED.json in the output folder: how far the last one came, and those that ended.
+
+A publication that didn't end is gone on with under its own publish_id, unless a newer one stands in a store by now.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from seqrec import files
+from seqrec.errors import UserError
+from seqrec.stores.lock import hold
+
+FILE = "PUBLISHED.json"
+LOCK = ".publish.lock"
+TIME = "%Y%m%dT%H%M%S%fZ"
+KEPT = 100  # ended publications that stay in the journal
+ABANDONED_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A publication that is under way; done names its finished steps."""
+
+    output: str
+    publish_id: str
+    resumed: bool
+    done: tuple[str, ...]
+
+
+@contextmanager
+def locked(output: str) -> Iterator[None]:
+    """Be the one publication of a local output folder; UserError that says who else is. On hdfs:// and s3a:// nothing is held."""
+    if files.is_local(output):
+        remedy = "wait until it has ended"
+        with hold(files.local_path(output) / LOCK, what=f"a publication of {output}", remedy=remedy):
+            yield
+    else:
+        yield
+
+
+def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing: list[str]) -> Publication:
+    """Go on with the last publication if it was of this whole run into these stores and didn't end; else begin one.
+
+    Standing are the newest publish_ids in the stores: a new one comes after them, whatever the clocks say.
+    """
+    journal = _read(output)
+    last, newest = journal["last"], max(standing, default="")
+    unfinished = last is not None and last["finished"] is None
+    same = whole and last is not None and (last["whole"], last["run_id"], last["stores"]) == (whole, run_id, stores)
+    if unfinished and same and newest <= last["publish_id"]:
+        return Publication(output=output, publish_id=last["publish_id"], resumed=True, done=tuple(last["steps"]))
+    abandoned = [*journal["abandoned"], last["publish_id"]] if unfinished else journal["abandoned"]
+    publish_id = fresh(after=max(newest, last["publish_id"] if last else ""))
+    entry = {"publish_id": publish_id, "run_id": run_id, "stores": stores, "whole": whole, "steps": [], "finished": None}
+    _write(output, {**journal, "last": {**entry, "started": _now()}, "abandoned": abandoned[-KEPT:]})
+    return Publication(output=output, publish_id=publish_id, resumed=False, done=())
+
+
+def record(publication: Publication, step: str) -> None:
+    """Note that a step of the publication is finished."""
+    journal = _read(publication.output)
+    if journal["last"] and journal["last"]["publish_id"] == publication.publish_id and step not in journal["last"]["steps"]:
+        journal["last"]["steps"].append(step)
+        _write(publication.output, journal)
+
+
+def finish(publication: Publication, *, users: int | None) -> None:
+    """Note that the publication is finished; of so many users, or None where it had none to do with."""
+    journal = _read(publication.output)
+    if journal["last"] and journal["last"]["publish_id"] == publication.publish_id:
+        journal["last"] = {**journal["last"], "finished": _now(), "users": users}
+        journal["ended"] = [*journal["ended"], journal["last"]][-KEPT:]
+        _write(publication.output, journal)
+
+
+def previous_users(output: str, store: str) -> int | None:
+    """Users of the last whole publication into a store that ended; None if the journal knows of none."""
+    ended = [one for one in _read(output)["ended"] if one["whole"] and store in one["stores"]]
+    return int(ended[-1]["users"]) if ended else None
+
+
+def is_dead(output: str, publish_id: str) -> bool:
+    """Whether what a publication staged will never be used: this folder's journal gave it up, or it is a day old."""
+    if files.is_local(output) and publish_id in _read(output)["abandoned"]:
+        return True
+    started = _started(publish_id)
+    return started is not None and datetime.now(UTC) - started > ABANDONED_AFTER
+
+
+def fresh(*, after: str = "") -> str:
+    """A publish_id: the UTC time in microseconds and a random suffix; it sorts after the given one.
+
+    >>> fresh(after="29991231T235959999999Z-0000")[:22]
+    '30000101T000000000000Z'
+    """
+    now = datetime.now(UTC)
+    if after:
+        stood = _started(after)
+        if stood is None:
+            raise UserError(f"a store has documents with publish_id {after!r}, which no publication wrote: remove that field")
+        now = max(now, stood + timedelta(microseconds=1))
+    return f"{now.strftime(TIME)}-{secrets.token_hex(2)}"
+
+
+def _started(publish_id: str) -> datetime | None:
+    try:
+        return datetime.strptime(publish_id.partition("-")[0], TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(output: str) -> dict[str, Any]:
+    path = files.join(output, FILE)
+    try:
+        journal: dict[str, Any] = json.loads(files.read_text(path))
+    except FileNotFoundError:
+        return {"last": None, "abandoned": [], "ended": []}
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}): remove it, and publish again") from None
+    return journal
+
+
+def _write(output: str, journal: dict[str, Any]) -> None:
+    files.write_text(files.join(output, FILE), json.dumps(journal, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,57 @@
+"""Addresses of stores: checked by name, shown without their passwords."""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from seqrec.errors import UserError
+
+EMBEDDED, NONE = "embedded", "none"
+SCHEMES = {"MONGODB_URI": ("mongodb", "mongodb+srv"), "MILVUS_URI": ("http", "https")}
+EXAMPLES = {"MONGODB_URI": "mongodb://host:27017", "MILVUS_URI": "http://host:19530"}
+LOOPBACK = "127.0.0.1"
+
+
+def check(uri: str, variable: str) -> str:
+    """The URI of a store's variable, if it is one: a server's address, embedded or none; else UserError."""
+    if uri in (EMBEDDED, NONE):
+        return uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in SCHEMES[variable] or not parts.netloc.rpartition("@")[2]:
+        shown = masked(uri) if "://" in uri else "its value"
+        raise UserError(f"{variable}: {shown} is no address; set it to {EXAMPLES[variable]}, {EMBEDDED} or {NONE}")
+    return uri
+
+
+def masked(uri: str) -> str:
+    """The URI without credentials and options, which may hold secrets.
+
+    >>> masked("mongodb://ann:p%40ss@a:1,b:2/db?tlsCertificateKeyFilePassword=x")
+    'mongodb://***@a:1,b:2/db'
+    >>> masked("http://localhost:19530")
+    'http://localhost:19530'
+    """
+    scheme, _, rest = uri.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    place = place.partition("?")[0].partition("#")[0].rstrip("/")
+    return f"{scheme}://{'***@' if at and credentials else ''}{place}"
+
+
+def scrubbed(text: str, *secrets: str) -> str:
+    """A message on one line, without the secrets and without the credentials of the URIs among them.
+
+    >>> scrubbed("can't reach mongodb://ann:p%40ss@a:1,\\n with p@ss", "mongodb://ann:p%40ss@a:1")
+    "can't reach mongodb://***@a:1, with ***"
+    """
+    for secret in secrets:
+        if "://" in secret:
+            text = text.replace(secret, masked(secret))
+            password = secret.partition("://")[2].rpartition("@")[0].partition(":")[2]
+            hidden: tuple[str, ...] = (password, unquote(password))
+        else:
+            hidden = (secret,)
+        for value in filter(None, hidden):
+            text = text.replace(value, "***")
+    return " ".join(re.sub(r"://[^/@\s]+@", "://***@", text).split())

@@ -1,0 +1,70 @@
+"""The jars of the embedded MongoDB server: fetched once, by Spark's Ivy, and used from its cache."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pyspark
+
+from seqrec.errors import UserError
+from seqrec.java import require_java
+
+COORDINATES = (
+    "de.bwaldvogel:mongo-java-server-h2-backend:1.47.0",
+    "de.bwaldvogel:mongo-java-server-memory-backend:1.47.0",
+)
+JARS = (
+    "com.h2database_h2-2.3.232.jar",
+    "de.bwaldvogel_mongo-java-server-core-1.47.0.jar",
+    "de.bwaldvogel_mongo-java-server-h2-backend-1.47.0.jar",
+    "de.bwaldvogel_mongo-java-server-memory-backend-1.47.0.jar",
+    "io.netty_netty-buffer-4.2.2.Final.jar",
+    "io.netty_netty-codec-4.2.2.Final.jar",
+    "io.netty_netty-codec-base-4.2.2.Final.jar",
+    "io.netty_netty-codec-compression-4.2.2.Final.jar",
+    "io.netty_netty-codec-marshalling-4.2.2.Final.jar",
+    "io.netty_netty-codec-protobuf-4.2.2.Final.jar",
+    "io.netty_netty-common-4.2.2.Final.jar",
+    "io.netty_netty-handler-4.2.2.Final.jar",
+    "io.netty_netty-resolver-4.2.2.Final.jar",
+    "io.netty_netty-transport-4.2.2.Final.jar",
+    "io.netty_netty-transport-native-unix-common-4.2.2.Final.jar",
+    "org.slf4j_slf4j-api-2.0.17.jar",
+)
+
+
+def class_path(folder: Path | None = None) -> str:
+    """The jars as a Java class path; UserError that names `make setup` if one is missing."""
+    folder = _cache() if folder is None else folder
+    missing = [jar for jar in JARS if not (folder / jar).exists()]
+    if missing:
+        raise UserError(f"{folder} lacks {len(missing)} jars of the embedded MongoDB, e.g. {missing[0]}: run `make setup` once")
+    return os.pathsep.join(str(folder / jar) for jar in JARS)
+
+
+def fetch() -> None:
+    """Fetch the jars into Ivy's cache, through spark-submit's --packages; nothing happens if they are there.
+
+    spark-defaults.conf may name repositories and Ivy settings as for any package. Raises UserError if that fails.
+    """
+    if all((_cache() / jar).exists() for jar in JARS):
+        return
+    submit = [str(Path(spark_home(), "bin", "spark-submit")), "--packages", ",".join(COORDINATES)]
+    settings = ["--conf", f"spark.jars.ivy={_cache().parent}", "--class", "org.apache.spark.deploy.SparkSubmit"]
+    environment = {**os.environ, "SPARK_HOME": spark_home(), "JAVA_HOME": str(require_java())}
+    done = subprocess.run(
+        [*submit, *settings, "spark-internal", "--version"], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = next((line for line in done.stderr.splitlines() if "unresolved" in line or "Exception" in line), "no message")
+        raise UserError(f"fetching {', '.join(COORDINATES)} failed: {said.strip()}; is a Maven repository reachable?")
+    class_path()
+
+
+def spark_home() -> str:
+    """Where Spark is: SPARK_HOME, else the pyspark package."""
+    return os.environ.get("SPARK_HOME") or str(Path(pyspark.__file__).parent)
+
+
+def _cache() -> Path:
+    return Path("~/.ivy2.5.2").expanduser() / "jars"

@@ -1,0 +1,98 @@
+"""The stores of a publication, opened: servers by their addresses, or embedded ones for as long as they are needed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seqrec.errors import UserError
+from seqrec.stores import embedded, milvus, mongo
+from seqrec.stores.address import EMBEDDED, NONE, check, masked
+
+
+@dataclass(frozen=True, kw_only=True)
+class MongoTarget:
+    """A MongoDB server that answers; see mongo.Place. Flush puts what an embedded one was given on disk."""
+
+    uri: str = field(repr=False)
+    name: str
+    mongod: bool
+    renames: bool
+    flush: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def place(self, *, database: str, collection: str) -> mongo.Place:
+        """A collection of it."""
+        kind = {"mongod": self.mongod, "renames": self.renames}
+        return mongo.Place(uri=self.uri, name=self.name, database=database, collection=collection, **kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MilvusTarget:
+    """A Milvus server that answers; see milvus.Place."""
+
+    uri: str = field(repr=False)
+    token: str = field(repr=False)
+    name: str
+    aliases: bool
+
+    def place(self, *, alias: str) -> milvus.Place:
+        """An alias of it, checked; UserError if it can't be one."""
+        return milvus.open_place(self.uri, token=self.token, name=self.name, alias=alias, aliases=self.aliases)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Where to publish; None for a store that is skipped."""
+
+    mongodb: MongoTarget | None
+    milvus: MilvusTarget | None
+
+    def require_mongodb(self) -> MongoTarget:
+        """The MongoDB server; UserError if it is skipped."""
+        if self.mongodb is None:
+            raise UserError(f"MONGODB_URI={NONE}: there is nothing to read from; set it to a server or to {EMBEDDED}")
+        return self.mongodb
+
+    def require_milvus(self) -> MilvusTarget:
+        """The Milvus server; UserError if it is skipped."""
+        if self.milvus is None:
+            raise UserError(f"MILVUS_URI={NONE}: there is nothing to read from; set it to a server or to {EMBEDDED}")
+        return self.milvus
+
+
+@contextmanager
+def open_targets(*, mongodb_uri: str, milvus_uri: str, milvus_token: str, folder: Path) -> Iterator[Targets]:
+    """Check the addresses, start the embedded servers where asked, try both, and stop the servers at the end.
+
+    Folder is where the embedded stores keep their files; one process at a time has it. Raises UserError for an invalid
+    address, an unreachable store, or a folder that another process holds.
+    """
+    check(mongodb_uri, "MONGODB_URI")
+    check(milvus_uri, "MILVUS_URI")
+    with ExitStack() as stack:
+        if EMBEDDED in (mongodb_uri, milvus_uri):
+            stack.enter_context(embedded.hold_folder(folder))
+        yield Targets(
+            mongodb=None if mongodb_uri == NONE else _mongo(stack, mongodb_uri, folder),
+            milvus=None if milvus_uri == NONE else _milvus(stack, milvus_uri, milvus_token, folder),
+        )
+
+
+def _mongo(stack: ExitStack, uri: str, folder: Path) -> MongoTarget:
+    if uri != EMBEDDED:
+        mongod = mongo.try_server(uri, name=masked(uri))
+        return MongoTarget(uri=uri, name=masked(uri), mongod=mongod, renames=mongod)
+    server = stack.enter_context(embedded.mongo_server(folder))
+    mongod = mongo.try_server(server.uri, name=_embedded(folder))
+    return MongoTarget(uri=server.uri, name=_embedded(folder), mongod=mongod, renames=server.renames, flush=server.flush)
+
+
+def _milvus(stack: ExitStack, uri: str, token: str, folder: Path) -> MilvusTarget:
+    name = _embedded(folder) if uri == EMBEDDED else masked(uri)
+    if uri == EMBEDDED:
+        uri = stack.enter_context(embedded.milvus_lite(folder))
+    return MilvusTarget(uri=uri, token=token, name=name, aliases=milvus.try_server(uri, token=token, name=name))
+
+
+def _embedded(folder: Path) -> str:
+    return f"{EMBEDDED} in {folder}"

@@ -1,0 +1,81 @@
+"""Rows of the item_embeddings table in batches that Milvus takes, straight from Arrow."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+
+Rows = list[dict[str, Any]]
+
+MOST_BYTES = 8 << 20  # of a batch; Milvus refuses messages of 16 MB
+ROW_BYTES = 128  # item_idx, run_id and the framing of a row
+
+
+def rows(batches: Iterable[pa.RecordBatch], *, run_id: str) -> Iterator[Rows]:
+    """Batches of {item_id, item_idx, embedding, run_id}, each below MOST_BYTES.
+
+    >>> table = {"item_id": ["a", "b"], "item_idx": [2, 3], "embedding": [[1.0, 2.0], [3.0, 4.0]]}
+    >>> [made] = rows([pa.RecordBatch.from_pydict(table)], run_id="r")
+    >>> made[1]["item_id"], made[1]["item_idx"], made[1]["embedding"].tolist(), made[1]["run_id"]
+    ('b', 3, [3.0, 4.0], 'r')
+    """
+    for batch in batches:
+        size = _rows_in_a_batch(batch)
+        for start in range(0, batch.num_rows, size):
+            yield _rows(batch.slice(start, size), run_id)
+
+
+def local_batches(table: DataFrame) -> Iterator[pa.RecordBatch]:
+    """Act: a table's batches on the driver, a partition at a time."""
+    for row in table.mapInArrow(_packed, "batch binary").toLocalIterator():
+        yield from pa.ipc.open_stream(row[0])
+
+
+def by_cosine(query: np.ndarray[Any, Any], others: Rows, *, k: int, bias: bool) -> Rows:
+    """The k of the others nearest to the query by cosine, without the last dimension if that is a bias; ties by item_idx.
+
+    >>> others = [{"item_id": "far", "item_idx": 2, "embedding": [9, 9]}, {"item_id": "near", "item_idx": 3, "embedding": [1, 0]}]
+    >>> by_cosine(np.array([2.0, 0.0]), others, k=1, bias=False)
+    [{'item_id': 'near', 'item_idx': 3, 'score': 1.0}]
+    """
+    if not others:
+        return []
+    width = len(query) - bias
+    matrix = np.asarray([other["embedding"] for other in others], np.float64)[:, :width]  # (N, width)
+    asked = np.asarray(query[:width], np.float64)
+    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
+    scores = np.divide(matrix @ asked, lengths, out=np.zeros(len(others)), where=lengths > 0)  # (N,)
+    best = np.lexsort(([other["item_idx"] for other in others], -scores))[:k]
+    return [
+        {"item_id": others[at]["item_id"], "item_idx": others[at]["item_idx"], "score": float(scores[at])} for at in best.tolist()
+    ]
+
+
+def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        yield pa.RecordBatch.from_pydict({"batch": [sink.getvalue().to_pybytes()]})
+
+
+def _rows(batch: pa.RecordBatch, run_id: str) -> Rows:
+    embedding = batch.column("embedding").flatten().to_numpy().astype(np.float32)  # (rows · D,)
+    vectors = embedding.reshape(batch.num_rows, -1)  # (rows, D)
+    ids, indices = batch.column("item_id").to_pylist(), batch.column("item_idx").to_pylist()
+    return [
+        {"item_id": item, "item_idx": index, "embedding": vector, "run_id": run_id}
+        for item, index, vector in zip(ids, indices, vectors, strict=True)
+    ]
+
+
+def _rows_in_a_batch(batch: pa.RecordBatch) -> int:
+    if not batch.num_rows:
+        return 1
+    ids = batch.column("item_id")
+    longest = 8 if pa.types.is_integer(ids.type) else pc.max(pc.binary_length(ids)).as_py()
+    dim = len(batch.column("embedding")[0])
+    return max(1, MOST_BYTES // (4 * dim + longest + ROW_BYTES))
