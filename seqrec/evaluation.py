@@ -212,8 +212,7 @@ def check_table(meta: dict[str, object], *, path: str, split: str, dataset: str)
         raise UserError(f"{path} was made with history={meta['history']}, not {split}: run batch_recommend history={split}")
     if meta["dataset"] != dataset:
         raise UserError(f"{path} was made from dataset {meta['dataset']}, not {dataset}: pass data=FOLDER/{meta['dataset']}")
-    settings = meta.get("settings")
-    if isinstance(settings, dict) and settings.get("filter_seen") is False:
+    if not meta["filter_seen"]:
         raise UserError(f"{path} was made with filter_seen=false: metrics are of lists without seen items")
 
 

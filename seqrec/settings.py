@@ -251,8 +251,8 @@ class Evaluate(Strict):
     save_predictions: bool = Field(False, description="write the predictions beside the targets to output")
     popularity: bool = Field(False, description="also evaluate popularity")
     markov: bool = Field(False, description="also evaluate first-order Markov")
-    batch_size: Positive = Field(256, description="users in a run of the encoder")
-    block_items: Positive = Field(65536, description="items in a block of the catalogue; bounds the memory")
+    batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
+    block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
     seed: int = Field(42, description="of the sample")
     keep: Positive = Field(5, description="newest versions that stay")
 

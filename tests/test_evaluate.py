@@ -182,7 +182,15 @@ def table(spark: SparkSession, output: Path, lists: list[tuple[int, list[tuple[i
     rows = [(user, row, "model", "toy", VERSION, now) for user, row in lists]
     schema = schemas.recommendations(BIGINT, BIGINT)
     io.write_table(spark.createDataFrame(rows, schema), f"{output}/{VERSION}/recommendations", schema)
-    facts = {"model": "toy", "model_run_id": "r1", "dataset": RUN_ID, "history": "test", "top_k": 5, "users": None}
+    facts = {
+        "model": "toy",
+        "model_run_id": "r1",
+        "dataset": RUN_ID,
+        "history": "test",
+        "top_k": 5,
+        "filter_seen": True,
+        "users": None,
+    }
     versions.write_meta(f"{output}/{VERSION}", {"run_id": VERSION, **facts, **meta})
     versions.commit(str(output), VERSION, keep=1)
 

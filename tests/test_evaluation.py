@@ -106,11 +106,11 @@ def test_predictions_have_the_original_ids_and_ten_items(spark: SparkSession, it
     [
         ({"history": "full"}, "made with history=full, not test: run batch_recommend history=test"),
         ({"dataset": "other"}, "made from dataset other, not mine: pass data=FOLDER/other"),
-        ({"settings": {"filter_seen": False}}, "filter_seen=false"),
+        ({"filter_seen": False}, "filter_seen=false"),
     ],
 )
 def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, object], said: str) -> None:
-    meta: dict[str, object] = {"history": "test", "dataset": "mine", "settings": {"filter_seen": True}}
+    meta: dict[str, object] = {"history": "test", "dataset": "mine", "filter_seen": True}
     evaluation.check_table(meta, path="out", split="test", dataset="mine")
     with pytest.raises(UserError, match=said):
         evaluation.check_table({**meta, **changed}, path="out", split="test", dataset="mine")

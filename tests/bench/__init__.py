@@ -1,0 +1,1 @@
+"""Speed of each part against what one would write instead; `python -m tests.bench`."""

@@ -1,0 +1,54 @@
+"""Run the benches and print a table of ratios; `python -m tests.bench [NAME …] [--rounds N]`.
+
+Each compares a part of seqrec with what one would write instead, in turns in one run; a ratio is the seconds of that over ours.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from seqrec.session import open_session
+from tests.bench import milvus, mongo, scoring, sequences, training
+from tests.bench.timing import Comparison, show
+
+BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
+    "sequences": sequences.bench,
+    "training": training.bench,
+    "scoring": scoring.bench,
+    "mongo": mongo.bench,
+    "milvus": milvus.bench,
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds after the warm-up, default 3")
+    given = parser.parse_args(argv)
+    unknown = sorted(set(given.names) - set(BENCHES))
+    if unknown:
+        parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    cores, started = os.cpu_count() or 1, time.monotonic()
+    settings = {"master": f"local[{cores}]", "ui.enabled": "false", "ui.showConsoleProgress": "false", "driver.memory": "4g"}
+    shuffles = {"spark.sql.shuffle.partitions": str(2 * cores), "spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}
+    spark = open_session("bench", **{f"spark.{key}": value for key, value in settings.items()}, **shuffles)
+    results: list[Comparison] = []
+    with tempfile.TemporaryDirectory(prefix="seqrec-bench-") as folder:
+        for name in given.names or BENCHES:
+            place = Path(folder, name)
+            place.mkdir()
+            found = BENCHES[name](spark, place, rounds=given.rounds)
+            results += found if isinstance(found, list) else [found]
+    spark.stop()
+    minutes = (time.monotonic() - started) / 60
+    sys.stdout.write(f"{show(results)}\n{given.rounds} rounds, {cores} cores, {minutes:.1f} minutes; medians (least–most)\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""batch_recommend against a pandas UDF that pads everything to max_len and filters the seen items in pandas."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs import batch_recommend, build_sequences
+from seqrec import simulate, versions
+from seqrec.scoring.export import export
+from seqrec.settings import BatchRecommend, Train
+from seqrec.training.train import train
+from tests.bench import sequences
+from tests.bench.timing import Comparison, compare, seconds
+
+USERS, ITEMS, MEAN, K = 6000, 3000, 60, 100
+SCHEMA = "user_id bigint, items array<struct<item_id: bigint, score: float>>"
+
+
+def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
+    """6000 users with 60 items on average, 3000 items, the best 100 each; the model is one step old, which costs the same."""
+    ratings, data, model, output = root / "score.parquet", root / "score", root / "scored-model", root / "scored"
+    simulate.write_ratings(ratings, users=USERS, items=ITEMS, events=USERS * MEAN)
+    build_sequences.run(sequences.settings(ratings, data))
+    given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
+    train(Train.model_validate(given))
+    export(str(model), data=str(data), checkpoint="last")
+    nowhere = {"mongodb_uri": "none", "milvus_uri": "none"}
+    keys = {"data": str(data), "model": str(model), "output": str(output), "publish": False, "top_k": K, "stores": nowhere}
+
+    def naive(number: int) -> float:
+        spent = seconds(lambda: pad_and_filter(spark, Path(versions.resolve(str(data))), model, root / "naive"))
+        if number == 0:
+            check(spark, Path(versions.resolve(str(output))), root / "naive")
+        return spent
+
+    return compare(
+        f"batch_recommend, {USERS} users",
+        ours=lambda _: seconds(lambda: batch_recommend.run(BatchRecommend.model_validate(keys))),
+        plain=naive,
+        rounds=rounds,
+        aim=3.0,
+    )
+
+
+def pad_and_filter(spark: SparkSession, dataset: Path, model: Path, output: Path) -> None:
+    """Score every user of sequences, and write the lists."""
+    ids = pq.read_table(model / "vocabulary.parquet")["item_id"].to_numpy()
+    encoder, matrix = str(model / "encoder.onnx"), str(model / "item_matrix.npy")
+
+    def recommend(frames: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # a process a core already
+        session = onnxruntime.InferenceSession(encoder, options)
+        rows = np.load(matrix)
+        for frame in frames:
+            lists = []
+            for first in range(0, len(frame), 256):
+                part = frame.iloc[first : first + 256]
+                padded = np.zeros((len(part), sequences.MAX_LEN), dtype=np.int64)
+                for place, items in enumerate(part["items"]):
+                    newest = items[-sequences.MAX_LEN :]
+                    padded[place, sequences.MAX_LEN - len(newest) :] = newest
+                scores = session.run(None, {"items": padded})[0] @ rows.T  # (B, D) @ (D, V + 2) -> (B, V + 2)
+                for row, seen in zip(scores, part["seen"], strict=True):
+                    best = pd.Series(row).drop([0, 1, *seen]).nlargest(K)
+                    chosen = ids[best.index.to_numpy() - 2]
+                    lists.append([{"item_id": item, "score": score} for item, score in zip(chosen, best, strict=True)])
+            yield pd.DataFrame({"user_id": frame["user_id"], "items": lists})
+
+    users = spark.read.parquet(str(dataset / "sequences")).select("user_id", "items", "seen")
+    spread = users.repartition(spark.sparkContext.defaultParallelism)
+    spread.mapInPandas(recommend, SCHEMA).write.mode("overwrite").parquet(str(output))
+
+
+def check(spark: SparkSession, ours: Path, plain: Path) -> None:
+    """Act: the two ways agree on the first ten, but for items whose scores are equal up to rounding."""
+    left, right = (_first_ten(spark, path) for path in (ours / "recommendations", plain))
+    both = left.join(right.withColumnRenamed("items", "others"), "user_id")
+    common = both.selectExpr("avg(size(array_intersect(items, others))) AS common", "count(*) AS users").first()
+    assert common is not None
+    assert common["users"] == USERS
+    assert common["common"] > 9.9, f"the two ways have {common['common']:.2f} of 10 items in common"
+
+
+def _first_ten(spark: SparkSession, path: Path) -> DataFrame:
+    return spark.read.parquet(str(path)).selectExpr("user_id", "slice(items.item_id, 1, 10) AS items")
