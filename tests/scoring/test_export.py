@@ -1,0 +1,148 @@
+"""Checkpoints into exported models, and what refuses to be one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from seqrec.errors import UserError
+from seqrec.models.encoder import SASRec
+from seqrec.scoring import artifact
+from seqrec.scoring import export as exporting
+from seqrec.scoring.encoder import open_session
+from seqrec.scoring.export import export
+from seqrec.scoring.graph import write_graph
+from seqrec.scoring.parity import largest_difference, sample_histories
+from seqrec.scoring.ragged import Ragged
+from seqrec.training import checkpoint
+from tests.scoring.folders import DATASET, IDS, SHAPE, lineage, write_dataset, write_training
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A dataset, and a model exported from it."""
+    root = tmp_path_factory.mktemp("export")
+    data, model = write_dataset(root / "data"), write_training(root / "model")
+    export(model, data=data)
+    return data, model
+
+
+def test_meta_says_what_the_model_is_and_where_it_comes_from(places: tuple[str, str]) -> None:
+    meta = json.loads(Path(places[1], "meta.json").read_text())
+    assert meta["name"] == "tiny"
+    assert (meta["max_len"], meta["dim"], meta["vocab_size"]) == (5, 8, 6)
+    assert meta["encoder"] == {"vocab_size": 6, **SHAPE}
+    assert meta["checkpoint"] == {
+        "file": "best_step00000007_ndcg10_0.2500.pt",
+        "step": 7,
+        "epoch": 2,
+        "metrics": {"ndcg@10": 0.25},
+    }
+    assert (meta["run_id"], meta["dataset"], meta["vocabulary"]) == ("20260102T000000Z-0002", DATASET, lineage("v1"))
+    assert meta["parity"]["largest_relative_difference"] < 1e-4
+    assert "torch" in meta["versions"]
+
+
+def test_the_graph_computes_the_checkpoint(places: tuple[str, str]) -> None:
+    content = checkpoint.load(checkpoint.find(places[1], "best"))
+    encoder = SASRec(**content["arguments"])
+    encoder.load_state_dict(content["model"])
+    items = torch.tensor([[0, 0, 2], [3, 4, 5], [0, 0, 0]])
+    (query,) = open_session(f"{places[1]}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
+    np.testing.assert_allclose(query, encoder.eval().query(items).detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert np.array_equal(np.load(f"{places[1]}/item_matrix.npy"), content["model"]["items.weight"].numpy())
+
+
+def test_item_embeddings_are_the_rows_of_the_matrix(places: tuple[str, str]) -> None:
+    rows = pq.read_table(f"{places[1]}/item_embeddings").to_pydict()
+    assert rows["item_id"] == IDS
+    assert rows["item_idx"] == [2, 3, 4, 5, 6, 7]
+    assert np.array_equal(np.array(rows["embedding"], np.float32), np.load(f"{places[1]}/item_matrix.npy")[2:])
+    assert Path(places[1], "item_embeddings", "_SUCCESS").exists()
+
+
+def test_item_embeddings_are_written_in_groups(tmp_path: Path, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "GROUP_ROWS", 4)
+    vocabulary = pq.read_table(f"{places[1]}/vocabulary.parquet")
+    matrix = np.arange(16, dtype=np.float32).reshape(8, 2)
+    exporting.write_item_embeddings(matrix, vocabulary, tmp_path / "part.parquet")
+    assert pq.ParquetFile(tmp_path / "part.parquet").num_row_groups == 2
+    assert pq.read_table(tmp_path / "part.parquet")["embedding"].to_pylist() == matrix[2:].tolist()
+
+
+def test_the_graph_names_no_place_of_this_machine(places: tuple[str, str]) -> None:
+    content = Path(places[1], "encoder.onnx").read_bytes()
+    here = Path(__file__).parents[2]
+    assert str(here).encode() not in content
+    assert b"stack_trace" not in content
+
+
+def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
+    encoder = SASRec(vocab_size=300, **SHAPE).eval()
+    write_graph(encoder, tmp_path / "encoder.onnx", max_len=5, opset=18, external_bytes=1000)
+    assert (tmp_path / artifact.WEIGHTS).stat().st_size > 300 * 8 * 4
+    locations = {
+        entry.value
+        for tensor in onnx.load(tmp_path / "encoder.onnx", load_external_data=False).graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    assert locations == {artifact.WEIGHTS}
+    assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [9] * 7]), max_len=5) < 1e-4
+
+
+@pytest.mark.parametrize("max_len", [1, 2])
+def test_the_shortest_models_export_too(tmp_path: Path, max_len: int) -> None:
+    encoder = SASRec(vocab_size=6, **{**SHAPE, "max_len": max_len}).eval()
+    write_graph(encoder, tmp_path / "encoder.onnx", max_len=max_len, opset=18)
+    assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
+
+
+def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: tuple[str, str], tmp_path: Path) -> None:
+    table = f"{places[0]}/{DATASET}/sequences"
+    sample = sample_histories(table, users=2, known=7, max_len=5, cache=tmp_path)
+    lists = [part.tolist() for part in np.split(sample.values, sample.offsets[1:-1])]
+    assert lists[0] == []
+    assert len(lists[1]) == 5
+    assert [2, 3, 4, 5, 6, 2, 3] in lists  # without 7, which is unknown
+
+
+def test_another_model_is_seen_as_different(places: tuple[str, str]) -> None:
+    torch.manual_seed(99)
+    other = SASRec(vocab_size=6, **SHAPE).eval()
+    assert largest_difference(other, Path(places[1], "encoder.onnx"), Ragged.of([[2, 3]]), max_len=5) > 0.1
+
+
+def test_no_parity_replaces_nothing(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model")
+    with pytest.raises(UserError, match="parity_tolerance=1e-30"):
+        export(model, data=data, parity_tolerance=1e-30)
+    assert sorted(path.name for path in Path(model).iterdir()) == ["checkpoints", "vocabulary.parquet"]
+
+
+def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", vocab_size=9)
+    with pytest.raises(UserError, match=r"9 items.* has 6"):
+        export(model, data=data)
+
+
+def test_a_checkpoint_from_elsewhere_is_refused(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model")
+    other = write_training(tmp_path / "other", vocabulary=lineage("v0", "v1"))
+    strange = write_training(tmp_path / "strange", vocabulary=lineage("v9"))
+    export(model, data=data, checkpoint=f"{other}/checkpoints/last.pt", into=str(tmp_path / "copy"))
+    assert artifact.read_sealed(str(tmp_path / "copy"))["checkpoint"]["file"] == "last.pt"
+    with pytest.raises(UserError, match="another vocabulary"):
+        export(strange, data=data, checkpoint=f"{model}/checkpoints/last.pt")
+    with pytest.raises(UserError, match="neither extends the other"):
+        export(strange, data=data)
+
+
+def test_a_model_without_checkpoints_is_refused(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    with pytest.raises(UserError, match="run train first"):
+        export(str(tmp_path / "nothing"), data=data)

@@ -1,0 +1,61 @@
+"""One user from code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqrec.errors import UserError
+from seqrec.scoring.recommender import Recommender
+from tests.scoring.toy import write_model
+
+# the rows and counts of test_udf: a (1, 0), b (2, 0), c and d (0, 1), e (1, 1), and f, which was never seen in training
+MATRIX = np.array([[0, 0], [9, 9], [1, 0], [2, 0], [0, 1], [0, 1], [1, 1], [8, 8]], np.float32)
+
+
+@pytest.fixture
+def recommender(tmp_path: Path) -> Recommender:
+    write_model(tmp_path / "toy", MATRIX, ["a", "b", "c", "d", "e", "f"], [9, 2, 7, 7, 1, 0])
+    return Recommender.load(str(tmp_path / "toy"))
+
+
+def test_original_ids_in_and_out(recommender: Recommender) -> None:
+    assert recommender.recommend(["a"], k=3) == [("b", 2.0), ("e", 1.0), ("c", 0.0)]
+    assert recommender.recommend(["a"]) == [("b", 2.0), ("e", 1.0), ("c", 0.0), ("d", 0.0)]
+
+
+def test_unknown_ids_are_ignored(recommender: Recommender) -> None:
+    assert recommender.recommend(["z", "a", "?"], k=2) == [("b", 2.0), ("e", 1.0)]
+
+
+@pytest.mark.parametrize("history", [[], ["z"]])
+def test_without_known_items_the_popular_ones_come(recommender: Recommender, history: list[str]) -> None:
+    assert recommender.recommend(history, k=3) == [("a", 9.0), ("c", 7.0), ("d", 7.0)]
+
+
+def test_options(recommender: Recommender) -> None:
+    assert recommender.recommend(["a"], k=2, filter_seen=False) == [("b", 2.0), ("a", 1.0)]
+    assert recommender.recommend(["a"], k=2, allow=["d", "e", "f", "z"]) == [("e", 1.0), ("d", 0.0)]
+    assert recommender.recommend(["a"], k=2, deny=["b", "z"]) == [("e", 1.0), ("c", 0.0)]
+    assert recommender.recommend([], k=5, allow=["f"]) == []
+
+
+def test_neighbours_by_cosine(recommender: Recommender) -> None:
+    neighbours = recommender.neighbours("a", k=3)
+    assert [item for item, _ in neighbours] == ["b", "e", "c"]
+    assert [score for _, score in neighbours] == pytest.approx([1, 0.5**0.5, 0])
+    with pytest.raises(UserError, match="'z' is not among the 6 items"):
+        recommender.neighbours("z")
+
+
+def test_neither_torch_nor_spark_is_loaded(tmp_path: Path) -> None:
+    write_model(tmp_path / "toy", MATRIX, [1, 2, 3, 4, 5, 6], [1] * 6)
+    code = (
+        "import sys; from seqrec.scoring.recommender import Recommender; "
+        f"print(Recommender.load({str(tmp_path / 'toy')!r}).recommend([1], k=1)); "
+        "print({'torch', 'pyspark', 'onnx'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["[(6, 8.0)]", "set()"]
