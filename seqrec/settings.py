@@ -12,6 +12,8 @@ Path = Annotated[str, Field(min_length=1)]
 History = Literal["full", "valid", "test"]
 Task = Literal["train_val_test", "train_val", "test", "inference"]
 
+ROW_GROUP_BYTES = 64 * 2**20  # half of Parquet's block size, so that a file is one row group
+
 
 class Columns(Strict):
     """Names of the input's columns."""
@@ -60,17 +62,32 @@ class BuildSequences(Strict):
     split_times: list[str] | None = Field(
         None, description="two cuts, ISO 8601 or epoch: valid from the first, test from the second"
     )
-    split_users: Share | None = Field(None, description="share of users whose last event is test; the others train whole")
+    split_users: Share | None = Field(None, description="share of users of whom events are held out; the others train whole")
     max_len: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="longest input of a model")
     max_history: Positive = Field(5000, description="newest items kept in sequences")
     window_stride: Positive | None = Field(None, description="step between training windows; null: the last window only")
     rows_per_file: Positive = Field(2048, description="most windows in a file (= a row group), what the trainer shuffles by")
     files_multiple: Positive = Field(8, description="the number of window files is a multiple of this: set it to the ranks")
+    partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
     seed: int = Field(42, description="of every random choice")
     keep: Positive = Field(5, description="newest versions that stay")
 
     @model_validator(mode="after")
+    def _whole_windows(self) -> "BuildSequences":
+        if self.window_stride is not None and self.window_stride > self.max_len:
+            raise ValueError(f"window_stride={self.window_stride} leaves gaps between windows: at most max_len={self.max_len}")
+        size = self.rows_per_file * (self.max_len + 1) * 4
+        if size > ROW_GROUP_BYTES:
+            rows = ROW_GROUP_BYTES // ((self.max_len + 1) * 4)
+            raise ValueError(f"rows_per_file={self.rows_per_file} makes row groups of {size} bytes: at most {rows} rows")
+        return self
+
+    @model_validator(mode="after")
     def _one_split(self) -> "BuildSequences":
+        if self.split_times is not None and self.task != "train_val_test":
+            raise ValueError(f"split_times makes valid and test: task={self.task} needs split_times=null")
+        if self.split_users is not None and self.task == "inference":
+            raise ValueError("split_users holds events out, task=inference holds none out: set one of them otherwise")
         if self.split_times is not None and self.split_users is not None:
             raise ValueError("split_times and split_users are two ways to split: set one of them to null")
         if self.split_times is not None and len(self.split_times) != 2:

@@ -1,0 +1,128 @@
+"""The stages of a dataset: ingest and settle the ratings, encode them, write the tables. All of them act."""
+
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from seqrec import files, io, schemas
+from seqrec.dataset.clean import clean, guard_bad, guard_duplicates
+from seqrec.dataset.events import mark
+from seqrec.dataset.k_core import k_core
+from seqrec.dataset.parse import Profile, Types, parse, profile
+from seqrec.dataset.read import first_line, read_interactions
+from seqrec.dataset.sequences import events, held_out, sequences
+from seqrec.dataset.splits import Split
+from seqrec.dataset.stats import count_ratings
+from seqrec.dataset.vocabulary import Parent, catalogue, count_training, describe, number_items
+from seqrec.dataset.windows import count_buckets, shuffle_into_files, windows
+
+log = logging.getLogger("seqrec")
+
+
+class Encoded(NamedTuple):
+    """Items (with `core`) and marked ratings, both to be cached; facts of the vocabulary; its items with training events."""
+
+    items: DataFrame
+    marked: DataFrame
+    vocabulary: dict[str, Any]
+    trained: int
+
+
+def ingest(
+    spark: SparkSession,
+    *,
+    path: str,
+    format: str,
+    columns: Mapping[str, str | None],
+    id_type: str,
+    item_type: str | None,
+    time_unit: str,
+    max_bad_share: float,
+    **text: Any,
+) -> tuple[DataFrame, Profile]:
+    """Act, in one pass: the input's interactions, and what they are. `text` is what `read_interactions` takes for text formats.
+
+    Item type is that of the vocabulary that is extended, if there is one. Where the input has no timestamp a row's place is
+    taken as it is. Raises UserError for an input that can't be read, or of which too many rows can't be used.
+    """
+    raw = read_interactions(spark, path=path, format=format, columns=columns, **text)
+    placed = columns["timestamp"] is None or columns["items"] is not None
+    found = profile(raw, user=id_type, item=item_type or id_type, time="ms" if placed else time_unit)
+    log.info("read %s rows of %s", f"{found.rows:,}", path)
+    head = first_line(spark, path=path, format=format) if found.usable < found.rows else ""
+    guard_bad(found, max_share=max_bad_share, path=path, head=head)
+    return raw, found
+
+
+def settle(
+    raw: DataFrame, found: Profile, *, partitions: int, min_rating: float | None, collapse: bool, max_share: float
+) -> tuple[DataFrame, dict[str, int]]:
+    """Act: the cleaned ratings, cached, and their counts; UserError if a greater share are exact duplicates."""
+    typed = parse(raw, types=found.types)
+    ratings = typed.transform(clean, partitions=partitions, min_rating=min_rating, collapse=collapse).persist()
+    rated = count_ratings(ratings)
+    guard_duplicates(rows=found.usable, kept=rated["rows"], max_share=max_share)
+    return ratings, rated
+
+
+def encode(
+    ratings: DataFrame,
+    *,
+    parent: Parent | None,
+    min_users: int,
+    min_items: int,
+    split: Split,
+    first_cut: int | None,
+    collapse: bool,
+) -> Encoded:
+    """Act: the k-core, the vocabulary of its items after the parent's, and the ratings marked with both.
+
+    Of a split by time the k-core and the counts know only what lies before the first cut. An item that comes up later is not
+    in the vocabulary, so its ratings are no events and a user's target is the first rating after the cut that is one; the
+    others are counted. Ratings are cleaned.
+    """
+    learnable = ratings.where("good") if first_cut is None else ratings.where(F.col("good") & (F.col("timestamp") < first_cut))
+    known = catalogue(k_core(learnable, users=min_users, items=min_items), parent.items if parent else None).persist()
+    known.count()
+    marking = partial(mark, ratings, split=split, users=min_users, first_cut=first_cut, collapse=collapse)
+    size = int(parent.facts["size"]) if parent else 0
+    items = number_items(count_training(known, marking(known)), size=size).persist()
+    vocabulary, trained = describe(items, parent=parent.facts if parent else None)
+    return Encoded(items, marking(items.drop("count")).drop("item_id").persist(), vocabulary, trained)
+
+
+def write_tables(
+    encoded: Encoded,
+    path: str,
+    *,
+    types: Types,
+    max_history: int,
+    max_len: int,
+    stride: int | None,
+    rows_per_file: int,
+    multiple: int,
+    seed: int,
+) -> None:
+    """Act: write the dataset's tables into a folder. The marked ratings are cached; the windows are counted before the first."""
+    user, item, marked = schemas.IDS[types.user], schemas.IDS[types.item], encoded.marked
+    buckets = count_buckets(marked, max_len=max_len, stride=stride, seed=seed)
+    cut = windows(marked, max_len=max_len, stride=stride, seed=seed)
+    shuffled = shuffle_into_files(cut, buckets=buckets, rows_per_file=rows_per_file, multiple=multiple)
+    tables: dict[str, tuple[DataFrame, StructType]] = {
+        "items": (encoded.items, schemas.items(item)),
+        "events": (events(marked), schemas.events(user)),
+        "sequences": (sequences(marked, max_history=max_history), schemas.sequences(user)),
+        "windows": (shuffled, schemas.windows()),
+        "valid": (held_out(marked, split="valid", max_history=max_history), schemas.held_out(user)),
+        "test": (held_out(marked, split="test", max_history=max_history), schemas.held_out(user)),
+    }
+    for name, (table, schema) in tables.items():
+        started = time.monotonic()
+        io.write_table(table, files.join(path, name), schema)
+        log.info("wrote %s in %.1f s", name, time.monotonic() - started)

@@ -1,0 +1,74 @@
+"""What reads a file of ratings: the input.* settings, found by looking at its head.
+
+python -m seqrec.dataset.detect FILE    # an override a line on stdout, what was found and why on stderr
+"""
+
+import sys
+from pathlib import Path
+
+from seqrec.dataset.head import Head, read_head
+from seqrec.dataset.roles import by_name, by_value
+from seqrec.errors import UserError
+
+DEFAULT = ["user_id", "item_id", "rating", "timestamp"]
+REMEDY = (
+    "say which column is which: input.columns.user_id, .item_id, .rating and .timestamp (null where there is none), "
+    "input.names=[…] where a CSV has no header"
+)
+
+
+def detect(path: str) -> tuple[dict[str, str], list[str]]:
+    """The input.* settings for a local file or folder, as overrides, and what was found, in words.
+
+    Raises UserError for a file that isn't there, is empty, or whose columns can't be told apart, with the settings to pass.
+    """
+    head = read_head(Path(path))
+    settings = {"input.path": path, **head.settings}
+    said = [f"{path}: " + ", ".join(f"{name.removeprefix('input.')} {value!r}" for name, value in head.settings.items())]
+    names = head.names
+    if names is None:
+        names = _name_columns(head, path)
+        said.append(f"no header; by position and values the columns are {', '.join(names)}")
+        if names != DEFAULT:
+            settings["input.names"] = f"[{', '.join(names)}]"
+    found = by_name(names, lists=head.lists)
+    wanted = ("user_id", "items") if found["items"] else ("user_id", "item_id")
+    missing = [role for role in wanted if found[role] is None]
+    if missing:
+        raise UserError(f"{path} has the columns {', '.join(names)}, none of a name known for {' or '.join(missing)}: {REMEDY}")
+    roles = wanted if found["items"] else DEFAULT
+    for role in roles:
+        if found[role] != role:
+            settings[f"input.columns.{role}"] = found[role] or "null"
+    said += [_say(role, found[role]) for role in roles]
+    return settings, said
+
+
+def _name_columns(head: Head, path: str) -> list[str]:
+    try:
+        return by_value(head.rows)
+    except UserError as error:
+        raise UserError(f"{path} has no header, and {error}; its first line is {str(head.rows[0])[:100]}: {REMEDY}") from None
+
+
+def _say(role: str, column: str | None) -> str:
+    if column is not None:
+        return f"{role} is the column {column}"
+    return {"rating": "no rating: every event counts", "timestamp": "no time: the order of the lines counts"}[role]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the settings of the file that is given."""
+    given = sys.argv[1:] if argv is None else argv
+    if len(given) != 1:
+        sys.exit("usage: python -m seqrec.dataset.detect FILE")
+    try:
+        settings, said = detect(given[0])
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    sys.stderr.write("\n".join(said) + "\n")
+    sys.stdout.write("\n".join(f"{key}={value}" for key, value in settings.items()) + "\n")
+
+
+if __name__ == "__main__":
+    main()

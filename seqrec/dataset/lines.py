@@ -1,0 +1,51 @@
+"""The order of the lines of one file, and the keys of its first lines."""
+
+import json
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from seqrec.errors import UserError
+
+HEAD = 1000  # lines that are looked at for keys
+
+
+def number_lines(raw: DataFrame) -> tuple[DataFrame, str]:
+    """Act: the input with its line numbers, from 0, in one more column, and that column's name; the same however it is split.
+
+    Spark reads a file in blocks, each in order and by one task. A row's number is the rows of the blocks before its own plus
+    its place in it, which is the distance of a counter from the counter's value at the block's start. Raises UserError for an
+    input of several files, whose order means nothing.
+    """
+    line = next(name for name in ("line", "line_number", "_line_number_") if name not in raw.columns)
+    counted = raw.select(
+        "*",
+        F.col("_metadata.file_path").alias("_source"),
+        F.col("_metadata.file_block_start").alias("_block"),
+        F.monotonically_increasing_id().alias("_counter"),
+    )
+    blocks = counted.groupBy("_source", "_block").agg(F.min("_counter").alias("start"), F.count(F.lit(1)).alias("rows")).collect()
+    sources = sorted({row["_source"] for row in blocks})
+    if len(sources) > 1:
+        raise UserError(
+            f"input.columns.timestamp=null takes the order of lines, but the input has {len(sources)} files "
+            f"({', '.join(sources[:3])}): give one file, or a timestamp column"
+        )
+    shifts, before = [(-1, 0)], 0
+    for row in sorted(blocks, key=lambda row: int(row["_block"])):
+        shifts.append((row["_block"], before - row["start"]))
+        before += row["rows"]
+    offsets = F.broadcast(raw.sparkSession.createDataFrame(shifts, "_block bigint, _shift bigint"))
+    return counted.join(offsets, "_block").select(*raw.columns, (F.col("_counter") + F.col("_shift")).alias(line)), line
+
+
+def head_keys(spark: SparkSession, where: str, *, encoding: str) -> list[str]:
+    """Act: the keys of the first lines of a file of JSON lines, in the order they are found; lines that don't parse have none."""
+    keys: dict[str, None] = {}
+    for row in spark.read.option("encoding", encoding).text(where).limit(HEAD).collect():
+        try:
+            line = json.loads(row[0])
+        except ValueError:
+            continue
+        keys.update(dict.fromkeys(line) if isinstance(line, dict) else {})
+    return list(keys)

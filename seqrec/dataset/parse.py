@@ -1,0 +1,165 @@
+"""Interactions of any types into typed ratings; rows that can't be used are counted by reason."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, TimestampNTZType, TimestampType
+
+from seqrec.errors import UserError
+
+MILLISECONDS = 1e11  # numbers from here on are milliseconds: as seconds they lie after the year 5138
+TOO_LARGE = 1e14  # from here on they are neither: as milliseconds they lie after the year 5138
+LARGEST = 2**53 // 1000 * 1000  # a double holds all integers up to here, and a bigint a thousand times as much
+REASONS = ("null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating", "bad_timestamp")
+CHECKED = {"bad_user": "user_id", "bad_item": "item_id", "bad_rating": "rating", "bad_timestamp": "timestamp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Types:
+    """How columns are read: ids bigint or string; time s, ms, iso or native; order bigint, double, string or None."""
+
+    user: str
+    item: str
+    time: str
+    order: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What one pass found: rows, types, and the rows that can't be used by reason, with an example of each."""
+
+    rows: int
+    types: Types
+    dropped: dict[str, int]
+    examples: dict[str, str]
+
+    @property
+    def usable(self) -> int:
+        """Rows that parse."""
+        return self.rows - sum(self.dropped.values())
+
+
+def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Profile:
+    """Act, once: count rows by what is wrong with them, and choose the types that are `auto`.
+
+    An id is bigint where every value is a canonical integer of 64 bits: no leading zero, plus sign, space or decimal point.
+    Numbers of a time are milliseconds where most are 1e11 or more, else seconds; a text with - or : is a date (ISO 8601).
+    A row counts for its first reason in the order of REASONS.
+    """
+    kind = interactions.schema["timestamp"].dataType
+    reason, number = _reason(user=user, item=item), _number(kind)
+    usable = reason.isNull()
+    undated = usable & number.isNull() & _iso().isNull()
+    ordered = F.col("order").isNotNull()
+    found = interactions.agg(
+        F.count(F.lit(1)).alias("rows"),
+        *(F.count_if(F.col(name).isNotNull() & ~_lossless(name)).alias(f"lossy_{name}") for name in ("user_id", "item_id")),
+        *(F.count_if(reason == name).alias(name) for name in REASONS[:-1]),
+        F.count_if(usable).alias("usable"),
+        F.count_if(usable & number.isNotNull()).alias("numbers"),
+        F.count_if(usable & (F.abs(number) >= MILLISECONDS)).alias("large"),
+        F.count_if(usable & (F.abs(number) >= TOO_LARGE)).alias("too_large"),
+        F.count_if(usable & number.isNull() & _iso().isNotNull()).alias("dates"),
+        F.count_if(ordered & F.col("order").try_cast("bigint").isNull()).alias("order_fractions"),
+        F.count_if(ordered & F.col("order").try_cast("double").isNull()).alias("order_texts"),
+        *(F.min(F.when(reason == name, F.col(CHECKED[name]).cast("string"))).alias(f"e_{name}") for name in REASONS[3:-1]),
+        F.min(F.when(undated, F.col("timestamp").cast("string"))).alias("e_bad_timestamp"),
+        F.count_if(ordered).alias("ordered"),
+    ).collect()[0]
+    counts: dict[str, Any] = found.asDict()
+    types = Types(
+        user=_id_type(user, counts["lossy_user_id"]),
+        item=_id_type(item, counts["lossy_item_id"]),
+        time=_time_unit(time, kind, counts),
+        order=_order_type(counts),
+    )
+    parsed = counts["dates"] if types.time == "iso" else counts["numbers"]
+    dropped = {name: int(counts[name]) for name in REASONS[:-1]} | {"bad_timestamp": int(counts["usable"] - parsed)}
+    examples = {name: counts[f"e_{name}"] for name in CHECKED if counts[f"e_{name}"] is not None}
+    return Profile(rows=int(counts["rows"]), types=types, dropped=dropped, examples=examples)
+
+
+def parse(interactions: DataFrame, *, types: Types) -> DataFrame:
+    """The usable rows: user_id, item_id, rating (float, may be null), timestamp (epoch ms), and order where there is one."""
+    kind = interactions.schema["timestamp"].dataType
+    time = {"iso": _iso(), "s": _number(kind) * 1000}.get(types.time, _number(kind))
+    typed = interactions.where(_reason(user=types.user, item=types.item).isNull()).select(
+        F.col("user_id").try_cast(types.user).alias("user_id"),
+        F.col("item_id").try_cast(types.item).alias("item_id"),
+        F.col("rating").try_cast("float").alias("rating"),
+        F.round(time).cast("bigint").alias("timestamp"),
+        *([] if types.order is None else [F.col("order").try_cast(types.order).alias("order")]),
+    )
+    return typed.where(F.col("timestamp").isNotNull())
+
+
+def id_column(column: Column, kind: DataType) -> Column:
+    """An id as bigint or text. Whole numbers of a fractional column (pandas makes them beside nulls) lose their `.0`."""
+    if isinstance(kind, IntegralType):
+        return column.cast("bigint")
+    if isinstance(kind, FractionalType):
+        whole = column.try_cast("bigint")
+        return F.when(whole.cast(kind) == column, whole.cast("string")).otherwise(column.cast("string"))
+    return column.cast("string")
+
+
+def _reason(*, user: str, item: str) -> Column:
+    """Why a row can't be used, its time's format apart; null if it can."""
+    rating = F.col("rating").try_cast("float")
+    tests = {
+        "null_user": F.col("user_id").isNull() | (F.col("user_id").cast("string") == ""),
+        "null_item": F.col("item_id").isNull() | (F.col("item_id").cast("string") == ""),
+        "null_timestamp": F.col("timestamp").isNull(),
+        "bad_user": F.lit(user == "bigint") & F.col("user_id").try_cast("bigint").isNull(),
+        "bad_item": F.lit(item == "bigint") & F.col("item_id").try_cast("bigint").isNull(),
+        "bad_rating": F.col("rating").isNotNull() & (rating.isNull() | F.isnan(rating) | (F.abs(rating) == float("inf"))),
+    }
+    return F.coalesce(*(F.when(test, name) for name, test in tests.items()))
+
+
+def _lossless(name: str) -> Column:
+    return F.col(name).try_cast("bigint").cast("string").eqNullSafe(F.col(name).cast("string"))
+
+
+def _number(kind: DataType) -> Column:
+    """The time as a number (bigint, or double for fractions), of epoch ms where the column is a timestamp; null if it is none."""
+    column = F.col("timestamp")
+    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
+        return F.unix_millis(column.cast("timestamp"))
+    number = column if isinstance(kind, IntegralType) else column.try_cast("double")
+    return F.when(F.abs(number) <= LARGEST, number)
+
+
+def _iso() -> Column:
+    """Epoch ms of a text in ISO 8601 (UTC where it has no zone), else null."""
+    text = F.col("timestamp").cast("string")
+    return F.when(text.rlike("[0-9][-:]"), F.unix_millis(F.try_to_timestamp(text)))
+
+
+def _id_type(asked: str, lossy: int) -> str:
+    return ("string" if lossy else "bigint") if asked == "auto" else asked
+
+
+def _time_unit(asked: str, kind: DataType, counts: dict[str, Any]) -> str:
+    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
+        return "native"
+    if asked != "auto":
+        return asked
+    if counts["dates"] > counts["numbers"]:
+        return "iso"
+    if 2 * counts["too_large"] > counts["numbers"]:
+        raise UserError(
+            "most timestamps are numbers above 1e14, neither epoch seconds nor milliseconds: divide micro- or nanoseconds, "
+            "or set input.time_unit=ms to take the numbers as they are"
+        )
+    return "ms" if 2 * counts["large"] > counts["numbers"] else "s"
+
+
+def _order_type(counts: dict[str, Any]) -> str | None:
+    if not counts["ordered"]:
+        return None
+    if not counts["order_fractions"]:
+        return "bigint"
+    return "string" if counts["order_texts"] else "double"

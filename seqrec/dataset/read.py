@@ -1,0 +1,120 @@
+"""Interactions from ratings of any supported format, by the names that the config maps; nothing is parsed yet."""
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, MapType, StringType, StructField, StructType
+
+from seqrec import files
+from seqrec.dataset.lines import head_keys, number_lines
+from seqrec.dataset.parse import id_column
+from seqrec.errors import UserError
+
+NAMES = ("user_id", "item_id", "rating", "timestamp")  # of a CSV without header, where none are given
+SEPARATORS = r"[\s,;|]+"  # between the items of a list that is text
+Columns = Mapping[str, str | None]
+
+
+def read_interactions(
+    spark: SparkSession,
+    *,
+    path: str,
+    format: str,
+    delimiter: str,
+    header: bool,
+    names: Sequence[str] | None,
+    encoding: str,
+    columns: Columns,
+) -> DataFrame:
+    """user_id, item_id, rating, timestamp, order: ids bigint or text, the others as the input has them, null where it has none.
+
+    Columns maps these names, and `items` for one row a user, to the input's. Without a timestamp it is the place in the user's
+    list, else the line in the one input file (then it acts: lines are counted). Raises UserError for a missing file, one of
+    another format, and a missing column or one of a wrong type, with those that are there.
+    """
+    if not any(mark in path for mark in "*?[{") and not files.exists(path):
+        raise UserError(f"input.path={path}: no such file or folder")
+    where = files.absolute(path)
+    try:
+        if format == "csv":
+            raw = _read_csv(spark, where, delimiter=delimiter, header=header, names=names, encoding=encoding)
+        elif format == "json":
+            raw = _read_json(spark, where, encoding=encoding, items=columns["items"])
+        else:
+            raw = spark.read.parquet(where)
+    except PySparkException as error:
+        said = str(error).strip().splitlines()[0]
+        raise UserError(f"input.path={path} can't be read as {format} ({said}): input.format is csv, parquet or json") from None
+    _require(raw, columns, path=path, hint=f"; is input.delimiter={delimiter!r} right?" if format == "csv" else "")
+    return _explode(raw, columns, path=path) if columns["items"] is not None else _select(raw, columns)
+
+
+def first_line(spark: SparkSession, *, path: str, format: str) -> str:
+    """Act: the first line of a text input, shortened, for messages; empty for Parquet."""
+    lines = [] if format == "parquet" else spark.read.text(files.absolute(path)).head(1)
+    return str(lines[0][0])[:120] if lines else ""
+
+
+def _read_csv(
+    spark: SparkSession, where: str, *, delimiter: str, header: bool, names: Sequence[str] | None, encoding: str
+) -> DataFrame:
+    """CSV as text, quotes doubled inside quotes; names replace those of a header."""
+    reader = spark.read.option("sep", delimiter).option("header", header).option("encoding", encoding).option("escape", '"')
+    if header and names is None:
+        return reader.csv(where)
+    return reader.schema(StructType([StructField(name, StringType()) for name in names or NAMES])).csv(where)
+
+
+def _read_json(spark: SparkSession, where: str, *, encoding: str, items: str | None) -> DataFrame:
+    """JSON lines with every key as text, so that numbers keep all their digits, and the column of items as a list of text."""
+    keys = head_keys(spark, where, encoding=encoding)
+    kinds = [StructField(key, ArrayType(StringType()) if key == items else StringType()) for key in keys]
+    return spark.read.option("encoding", encoding).schema(StructType(kinds)).json(where)
+
+
+def _require(raw: DataFrame, columns: Columns, *, path: str, hint: str) -> None:
+    for name in ("user_id", "items") if columns["items"] is not None else (*NAMES, "order"):
+        column = columns[name]
+        if column is None:
+            continue
+        if column not in raw.columns:
+            remedy = f"set input.columns.{name}=COLUMN" + ("" if name in ("user_id", "item_id") else " or null")
+            raise UserError(f"{path} has no column {column!r}; it has {', '.join(raw.columns) or 'none'}: {remedy}{hint}")
+        kind = raw.schema[column].dataType
+        wanted = ArrayType | StringType if name == "items" else None
+        if (wanted and not isinstance(kind, wanted)) or (
+            not wanted and isinstance(kind, ArrayType | MapType | StructType | BinaryType)
+        ):
+            expected = "a list" if wanted else "a plain value"
+            raise UserError(f"{path}: column {column!r} is {kind.simpleString()}, expected {expected} for input.columns.{name}")
+
+
+def _select(raw: DataFrame, columns: Columns) -> DataFrame:
+    time = columns["timestamp"]
+    if time is None:
+        raw, time = number_lines(raw)
+    ids = (id_column(_column(columns[name]), raw.schema[str(columns[name])].dataType).alias(name) for name in NAMES[:2])
+    others = {"rating": columns["rating"], "timestamp": time, "order": columns["order"]}
+    return raw.select(*ids, *(_column(column).alias(name) for name, column in others.items()))
+
+
+def _explode(raw: DataFrame, columns: Columns, *, path: str) -> DataFrame:
+    """One row an item of a user's list; a text is a JSON list, or ids between spaces, commas, semicolons or bars."""
+    items, user = _column(columns["items"]), _column(columns["user_id"])
+    if isinstance(raw.schema[str(columns["items"])].dataType, StringType):
+        text = F.split(F.trim(items), SEPARATORS)
+        items = F.coalesce(F.when(items.startswith("["), F.from_json(items, ArrayType(StringType()))), text)
+    repeated = raw.groupBy(user.alias("user")).count().where(F.col("count") > 1).head(1)
+    if repeated:
+        raise UserError(
+            f"{path}: user {repeated[0]['user']!r} has {repeated[0]['count']} rows; input.columns.items takes one row a user"
+        )
+    one = raw.select(user.alias("user_id"), F.posexplode(items).alias("timestamp", "item_id"))
+    ids = (id_column(F.col(name), one.schema[name].dataType).alias(name) for name in NAMES[:2])
+    return one.select(*ids, _column(None).alias("rating"), F.col("timestamp").cast("bigint"), _column(None).alias("order"))
+
+
+def _column(name: str | None) -> Column:
+    return F.lit(None).cast("bigint") if name is None else F.col("`" + name.replace("`", "``") + "`")
