@@ -23,6 +23,21 @@ demo: export SEQREC_ROOT := $(CURDIR)/.seqrec/demo
 demo: export MONGODB_URI := embedded
 demo: export MILVUS_URI := embedded
 
+export RATINGS INPUT TRAIN
+DEMO_SIZE := --users 4000 --items 1000 --events 200000
+DEMO_TRAIN := max_epochs=30
+define COMPARE
+import json, os, pathlib
+root = pathlib.Path(os.environ["SEQREC_ROOT"])
+run_id = (root / "evaluation" / "CURRENT").read_text().strip()
+(reached, *_) = json.loads((root / "evaluation" / run_id / "metrics.json").read_text())["metrics"].values()
+best = json.loads((root / "ratings.json").read_text())["drawn_ndcg@10"]["test"]
+print(f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached['ndcg@10']:.4f}")
+endef
+export COMPARE
+START := $(shell date +%s)
+say = printf '\n\e[1m── %s\e[0m  (%s s)\n' "$(1)" $$(($$(date +%s) - $(START)))
+
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
@@ -53,6 +68,37 @@ check: $(STAMP) ## what a change must pass: formatting, lint, types, tests
 format: $(STAMP) ## format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: at most 10 minutes on 2 cores
+	@$(call say,simulate)
+	$(BIN)/python -m seqrec.simulate $(DEMO_SIZE) --output "$$SEQREC_ROOT/ratings.csv" --titles "$$SEQREC_ROOT/titles.csv"
+	@$(call say,build_sequences)
+	./spark-submit.sh build_sequences
+	@$(call say,train)
+	./spark-submit.sh train $(DEMO_TRAIN)
+	@$(call say,export_onnx)
+	./spark-submit.sh export_onnx
+	@$(call say,evaluate)
+	./spark-submit.sh evaluate popularity=true markov=true
+	@$(call say,batch_recommend)
+	./spark-submit.sh batch_recommend
+	@$(call say,what the stores hold)
+	@$(BIN)/python -m seqrec.stores.show --data "$$SEQREC_ROOT/dataset" --titles "$$SEQREC_ROOT/titles.csv"
+	@$(BIN)/python -c "$$COMPARE"
+	@$(call say,done; look into the stores with: make stores SEQREC_ROOT=$(SEQREC_ROOT))
+
+recommend: $(STAMP) ## the whole chain on RATINGS=FILE; INPUT="input.delimiter=;" and TRAIN="max_epochs=20" set keys
+	@[[ -n "$$RATINGS" ]] || { echo 'error: say which ratings: make recommend RATINGS=ratings.csv' >&2; exit 1; }
+	@found=$$($(BIN)/python -m seqrec.dataset.detect "$$RATINGS"); \
+	mapfile -t found <<<"$$found"; read -ra given <<<"$$INPUT"; read -ra train <<<"$$TRAIN"; \
+	$(call say,found: $${found[*]}); echo "what isn't right can be set: make recommend RATINGS=… INPUT=\"key=value …\""; \
+	$(call say,build_sequences); ./spark-submit.sh build_sequences "$${found[@]}" "$${given[@]}"; \
+	$(call say,train); ./spark-submit.sh train "$${train[@]}"; \
+	$(call say,export_onnx); ./spark-submit.sh export_onnx; \
+	$(call say,evaluate); ./spark-submit.sh evaluate popularity=true; \
+	$(call say,batch_recommend); ./spark-submit.sh batch_recommend; \
+	$(call say,what the stores hold); $(BIN)/python -m seqrec.stores.show --data "$$SEQREC_ROOT/dataset"; \
+	$(call say,done; look into the stores with: make stores SEQREC_ROOT=$(SEQREC_ROOT))
 
 bench: $(STAMP) ## measure the speed of each part against a plain way to do the same
 	$(BIN)/python -m tests.bench

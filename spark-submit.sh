@@ -182,6 +182,7 @@ main() {
     find_spark
     zip_package "$work/seqrec.zip"
     if grep -q 's3a://' "$work/$job.yaml" <(printf '%s\n' "${arguments[@]}"); then add_s3; fi
+    if [[ ! -t 2 ]]; then options+=(--conf spark.ui.showConsoleProgress=false); fi
     collect_options "${@:2}"
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
     options+=(--py-files "$(join "${py_files[@]}")")

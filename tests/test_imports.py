@@ -1,6 +1,7 @@
 """Imports run one way, and what is heavy or a store's own is imported in one place."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ LAYERS = [
     {f"seqrec.{name}" for name in ("models", "dataset", "metrics", "baselines", "stores", "simulate", "planted")},
     {
         f"seqrec.{name}"
-        for name in ("io", "versions", "session", "java", "config", "settings", "schemas", "files", "errors", "entry")
+        for name in ("io", "versions", "session", "java", "config", "settings", "schemas", "indices", "files", "errors", "entry")
     },
 ]
 
@@ -130,3 +131,12 @@ def test_a_notebook_loads_neither_torch_nor_spark() -> None:
 
 def test_the_trainer_loads_no_spark() -> None:
     assert "pyspark" not in loaded_by("seqrec.training.train")
+
+
+@pytest.mark.parametrize("uri", ["embedded", "none", "http://127.0.0.1:1"])
+def test_stores_load_whatever_milvus_uri_says(uri: str) -> None:
+    """pymilvus fails at its import on a MILVUS_URI that is no address."""
+    code = "import os, seqrec.stores.targets; print(os.environ['MILVUS_URI'])"
+    environment = {**os.environ, "MILVUS_URI": uri}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{uri}\n")

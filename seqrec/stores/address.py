@@ -1,6 +1,9 @@
 """Addresses of stores: checked by name, shown without their passwords."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 from seqrec.errors import UserError
@@ -55,3 +58,16 @@ def scrubbed(text: str, *secrets: str) -> str:
         for value in filter(None, hidden):
             text = text.replace(value, "***")
     return " ".join(re.sub(r"://[^/@\s]+@", "://***@", text).split())
+
+
+@contextmanager
+def hidden(variable: str) -> Iterator[None]:
+    """Within, the variable is empty (unset, a .env file could set it)."""
+    value = os.environ.get(variable)
+    os.environ[variable] = ""
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+        if value is not None:
+            os.environ[variable] = value

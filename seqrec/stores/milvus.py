@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 
 import grpc
 import pyarrow as pa
-from pymilvus import DataType, MilvusClient, MilvusException
-from pymilvus.client.types import LoadState
-from pymilvus.milvus_client import IndexParams
 from pyspark.sql import DataFrame, Row
 from pyspark.sql.types import StringType
 
 from seqrec.errors import UserError
+from seqrec.stores.address import hidden
 from seqrec.stores.failures import explained
 from seqrec.stores.vectors import local_batches, rows
+
+with hidden("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
+    from pymilvus import DataType, MilvusClient, MilvusException
+    from pymilvus.client.types import LoadState
+    from pymilvus.milvus_client import IndexParams
 
 METRIC = "IP"
 TIMEOUT_S = 10.0
