@@ -34,7 +34,8 @@ def ship(spark: SparkSession, folder: str, *, private: bool = False) -> Shipped:
     """Make the exported model in the folder available to the executors; UserError if its files aren't those of its meta.json.
 
     A local folder is one that all hosts mount; `private=True` says that only the driver has it, and packs it into an archive
-    unless the executors run on the driver's host. A remote folder's files are fetched by each executor itself.
+    unless the executors run on the driver's host: the folder must stay until the session ends. A remote folder's files are
+    fetched by each executor itself; they go by their names, so a session takes one remote model.
     """
     meta = artifact.read_sealed(folder)
     hashed = artifact.scoring_files(meta)
