@@ -28,6 +28,7 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
     try:
         config = load_config(settings, arguments.conf, arguments.overrides)
         log.info("%s %s", settings.__name__, public(config))
