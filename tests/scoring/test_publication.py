@@ -1,0 +1,296 @@
+"""Publications into real stores: guards, resumption from every step, subsets, and the way back."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import publish as job
+from seqrec import io, schemas, settings, versions
+from seqrec.errors import UserError
+from seqrec.scoring import journal, publication
+from seqrec.stores import milvus, mongo
+from seqrec.stores.reading import first
+from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
+from tests.stores.test_milvus import rows
+
+OLD, NEW = "20260101T000000Z-aaaa", "20260102T000000Z-bbbb"
+WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """Ends a publication as a kill does: nothing catches it."""
+
+
+def write_version(
+    spark: SparkSession,
+    output: str,
+    run_id: str,
+    users: list[int],
+    *,
+    items: dict[str, list[float]] | None = None,
+    popular: int = 0,
+    score: float = 0.5,
+    subset: str | None = None,
+) -> None:
+    """What batch_recommend leaves: so many of the users get the popular list."""
+    bigint, string = schemas.IDS["bigint"], schemas.IDS["string"]
+    path = f"{output}/{run_id}"
+    lists = [
+        (user, [("a", score)], "popular" if place < popular else "model", "sasrec", run_id, WHEN)
+        for place, user in enumerate(users)
+    ]
+    schema = schemas.recommendations(bigint, string)
+    io.write_table(spark.createDataFrame(lists, schema), f"{path}/recommendations", schema)
+    vectors = [(item, index, vector) for index, (item, vector) in enumerate((items or {"a": [1.0, 0.0]}).items(), 2)]
+    schema = schemas.item_embeddings(string)
+    io.write_table(spark.createDataFrame(vectors, schema), f"{path}/item_embeddings", schema)
+    versions.write_meta(path, {"run_id": run_id, "users": subset, "id_types": {"user": "bigint", "item": "string"}})
+    versions.commit(output, run_id, keep=5)
+
+
+class Stores:
+    """The stores of a test, published to with the settings' defaults."""
+
+    def __init__(self, spark: SparkSession, targets: Targets, place: mongo.Place, alias: milvus.Place, output: str) -> None:
+        self.spark, self.targets, self.place, self.alias, self.output = spark, targets, place, alias, output
+
+    def publish(self, run_id: str, *, users: list[int] | None = None, dry_run: bool = False, **guards: float) -> None:
+        table = None if users is None else self.spark.createDataFrame([(one,) for one in users], "user_id bigint")
+        publication.publish(
+            self.spark,
+            self.targets,
+            output=self.output,
+            run_id=run_id,
+            mongo=settings.Mongo(database=self.place.database, mode="swap" if self.place.renames else "auto"),
+            milvus=settings.Milvus(alias=self.alias.alias, index="FLAT"),
+            guards=settings.Guards(**guards),
+            users=table,
+            dry_run=dry_run,
+        )
+
+    def standing(self) -> tuple[dict[int, str], dict[str, str]]:
+        """Run ids by user in MongoDB, and by item in Milvus."""
+        documents = {one["_id"]: one["run_id"] for one in first(self.place, 99)}
+        found = rows(self.alias) if milvus.target(self.alias) else {}
+        return documents, {item: row[2] for item, row in found.items()}
+
+
+@pytest.fixture
+def stores(
+    spark: SparkSession,
+    mongodb: MongoTarget,
+    milvus_server: MilvusTarget,
+    place: mongo.Place,
+    alias: milvus.Place,
+    tmp_path: Path,
+) -> Stores:
+    """Stores that hold the version OLD of users 1, 2, 3; NEW, of users 2, 3, 4, is ready to be published."""
+    found = Stores(spark, Targets(mongodb=mongodb, milvus=milvus_server), place, alias, str(tmp_path / "output"))
+    write_version(spark, found.output, OLD, [1, 2, 3], items={"a": [1.0, 0.0], "b": [0.0, 1.0]})
+    write_version(spark, found.output, NEW, [2, 3, 4], items={"b": [1.0, 0.0], "c": [0.0, 1.0]})
+    found.publish(OLD)
+    return found
+
+
+def whole(users: list[int], items: list[str], run_id: str) -> tuple[dict[int, str], dict[str, str]]:
+    return dict.fromkeys(users, run_id), dict.fromkeys(items, run_id)
+
+
+def test_publish_and_back(stores: Stores) -> None:
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+    stores.publish(NEW)
+    assert stores.standing() == whole([2, 3, 4], ["b", "c"], NEW)
+    stores.publish(OLD)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+    ended = json.loads(Path(stores.output, journal.FILE).read_text())["ended"]
+    assert [(one["run_id"], one["users"]) for one in ended] == [(OLD, 3), (NEW, 3), (OLD, 3)]
+    assert sorted(one["publish_id"] for one in ended) == [one["publish_id"] for one in ended]
+
+
+def test_killed_after_any_step_it_is_simply_run_again(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    for before in (True, False):
+        run_ids = [NEW, OLD] if before else [NEW]
+        for run_id in run_ids:
+            _kill_at_each_step(stores, run_id, monkeypatch, before=before)
+    assert stores.standing() == whole([2, 3, 4], ["b", "c"], NEW)
+    with mongo.connected(stores.place, "listing failed") as live:
+        assert live.database.list_collection_names() == ["recommendations"]
+
+
+def _kill_at_each_step(stores: Stores, run_id: str, monkeypatch: pytest.MonkeyPatch, *, before: bool) -> None:
+    """Run, killed one step later each time, before or after the journal notes it; all runs are one publication."""
+    publish_ids = set()
+    for survived in range(9):
+        with monkeypatch.context() as patched:
+            patched.setattr(journal, "record", _killer(survived, before=before))
+            try:
+                stores.publish(run_id)
+                ended = True
+            except Killed:
+                ended = False
+        publish_ids.add(json.loads(Path(stores.output, journal.FILE).read_text())["last"]["publish_id"])
+        if ended:
+            break
+    assert len(publish_ids) == 1
+    assert survived >= 4
+    assert set(stores.standing()[0].values()) | set(stores.standing()[1].values()) == {run_id}
+
+
+def _killer(survived: int, *, before: bool) -> Any:
+    record, steps = journal.record, []
+
+    def killing(publication: journal.Publication, step: str) -> None:
+        steps.append(step)
+        if not before or len(steps) <= survived:
+            record(publication, step)
+        if len(steps) > survived:
+            raise Killed
+
+    return killing
+
+
+def test_another_version_takes_over_from_a_killed_one(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "record", _killer(0, before=True))
+        with pytest.raises(Killed):
+            stores.publish(NEW)
+    stores.publish(OLD)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+    with mongo.connected(stores.place, "listing failed") as live:
+        assert live.database.list_collection_names() == ["recommendations"]
+
+
+def test_a_subset_is_upserted_and_leaves_the_rest(stores: Stores) -> None:
+    stores.publish(NEW, users=[4, 2, 77])
+    assert stores.standing() == ({1: OLD, 2: NEW, 3: OLD, 4: NEW}, {"a": OLD, "b": OLD})
+    write_version(stores.spark, stores.output, "20260103T000000Z-cccc", [9], popular=1, subset="1 user")
+    stores.publish("20260103T000000Z-cccc")
+    assert stores.standing()[0] == {1: OLD, 2: NEW, 3: OLD, 4: NEW, 9: "20260103T000000Z-cccc"}
+
+
+def test_a_dry_run_writes_nothing(stores: Stores) -> None:
+    before = Path(stores.output, journal.FILE).read_bytes()
+    stores.publish(NEW, dry_run=True)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+    assert Path(stores.output, journal.FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"users": [1, 2]}, "has 2 users, the last publication 3: more than guards.max_user_loss=0.1"),
+        ({"popular": 2}, "2 of 3 users get the popular list, more than guards.max_popular_share=0.5"),
+        ({"score": float("nan")}, "3 users have scores that aren't finite, e.g. user 1"),
+        ({"users": []}, "holds no users to publish"),
+        ({"users": [1, 2, 3, 3]}, "1 values of user_id repeat"),
+        ({"items": {"a": [1.0], "b": [1.0, 2.0]}}, "embeddings are 1 to 2 wide"),
+        ({"items": {"a": [1.0, float("inf")]}}, "the embedding of item 'a' isn't finite"),
+        ({"items": {"a": []}}, "holds no item embeddings"),
+    ],
+)
+def test_guards(stores: Stores, changes: dict[str, Any], said: str) -> None:
+    write_version(stores.spark, stores.output, NEW, **{"users": [1, 2, 3], **changes})
+    with pytest.raises(UserError) as caught:
+        stores.publish(NEW)
+    assert said in str(caught.value)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+
+
+def test_guards_can_be_widened(stores: Stores) -> None:
+    write_version(stores.spark, stores.output, NEW, [5], popular=1)
+    stores.publish(NEW, max_user_loss=0.7, max_popular_share=1.0)
+    assert stores.standing() == whole([5], ["a"], NEW)
+
+
+def test_ids_that_milvus_lite_cannot_take_are_refused_by_name(stores: Stores) -> None:
+    write_version(stores.spark, stores.output, NEW, [1, 2, 3], items={"it's": [1.0, 0.0]})
+    if stores.alias.aliases:
+        stores.publish(NEW)
+        assert stores.standing() == whole([1, 2, 3], ["it's"], NEW)
+    else:
+        with pytest.raises(UserError, match='not "it\'s"; use a Milvus server'):
+            stores.publish(NEW)
+        assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+
+
+def test_two_publications_of_an_output_do_not_meet(stores: Stores) -> None:
+    with journal.locked(stores.output), pytest.raises(UserError, match=f"held by process {os.getpid()}"):
+        stores.publish(NEW)
+
+
+def test_a_new_publication_sorts_after_what_stands(tmp_path: Path) -> None:
+    ahead = "29990101T000000000000Z-ffff"
+    begun = journal.begin(str(tmp_path), run_id=NEW, stores=["s"], whole=True, standing=[ahead])
+    assert begun.publish_id > ahead
+    again = journal.begin(str(tmp_path), run_id=NEW, stores=["s"], whole=True, standing=[ahead])
+    assert (again.publish_id, again.resumed) == (begun.publish_id, True)
+    superseded = journal.begin(str(tmp_path), run_id=NEW, stores=["s"], whole=True, standing=["29990102T000000000000Z-0000"])
+    assert not superseded.resumed
+    assert journal.is_dead(str(tmp_path), begun.publish_id)
+    assert not journal.is_dead(str(tmp_path), superseded.publish_id)
+    assert journal.is_dead(str(tmp_path), "20200101T000000000000Z-0000")
+
+
+def test_embedded_stores_are_refused_on_a_cluster(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqrec.session.is_local", lambda _: False)
+    with (
+        pytest.raises(UserError, match="the embedded stores are for one machine"),
+        publication.connect(spark, mongodb_uri="embedded", milvus_uri="none", milvus_token=""),
+    ):
+        pass
+
+
+@contextmanager
+def environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        for name, value in {"SEQREC_ROOT": str(root), "MONGODB_URI": "embedded", "MILVUS_URI": "embedded"}.items():
+            patched.setenv(name, value)
+        yield
+
+
+KILLED_BETWEEN_THE_SWITCHES = """
+import os, signal, sys
+from jobs import publish
+from seqrec.scoring import publication
+publication._switch_vectors = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+publish.main(sys.argv[1:])
+"""
+
+
+def test_the_job_goes_on_after_kill_9_between_the_switches(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, conf = str(tmp_path / "output"), ["--conf", "conf/publish.yaml"]
+    write_version(spark, output, OLD, [1, 2, 3])
+    write_version(spark, output, NEW, [2, 3, 4])
+    with environment(tmp_path, monkeypatch):
+        job.main([*conf, f"version={OLD}"])
+        killed = subprocess.run([sys.executable, "-c", KILLED_BETWEEN_THE_SWITCHES, *conf], capture_output=True, check=False)
+        assert killed.returncode == -9, killed.stderr.decode()[-2000:]
+        assert json.loads(Path(output, journal.FILE).read_text())["last"]["steps"] == ["MongoDB switched"]
+        job.main(conf)
+        with publication.connect(spark, mongodb_uri="embedded", milvus_uri="embedded", milvus_token="") as targets:
+            place = targets.require_mongodb().place(database="seqrec", collection="recommendations")
+            assert {one["_id"]: one["run_id"] for one in first(place, 9)} == dict.fromkeys([2, 3, 4], NEW)
+            assert {row[2] for row in rows(targets.require_milvus().place(alias="item_embeddings")).values()} == {NEW}
+    ended = json.loads(Path(output, journal.FILE).read_text())["ended"]
+    assert [one["run_id"] for one in ended] == [OLD, NEW]
+
+
+def test_the_job_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = ["--conf", "conf/publish.yaml"]
+    with environment(tmp_path, monkeypatch):
+        with pytest.raises(SystemExit, match="has no finished version"):
+            job.main(conf)
+        monkeypatch.delenv("MONGODB_URI")
+        with pytest.raises(SystemExit, match="MONGODB_URI is unset or empty"):
+            job.main(conf)

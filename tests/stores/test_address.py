@@ -1,0 +1,29 @@
+import pytest
+
+from seqrec.errors import UserError
+from seqrec.stores.address import check, masked, scrubbed
+
+
+@pytest.mark.parametrize("uri", ["embedded", "none", "mongodb://h:1", "mongodb+srv://u:p@h/?tls=true", "mongodb://a:1,b:2/?x=y"])
+def test_addresses_of_mongodb(uri: str) -> None:
+    assert check(uri, "MONGODB_URI") == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "variable"),
+    [
+        ("http://u:s3cret@h:1", "MONGODB_URI"),
+        ("mongodb://", "MONGODB_URI"),
+        ("s3cret", "MILVUS_URI"),
+        ("s3cret@h:19530", "MILVUS_URI"),
+    ],
+)
+def test_what_is_no_address_is_refused_and_not_repeated(uri: str, variable: str) -> None:
+    with pytest.raises(UserError, match=f"{variable}: .* is no address; set it to .*, embedded or none") as caught:
+        check(uri, variable)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_are_masked() -> None:
+    assert masked("mongodb+srv://ann:p@ss@h/db?authSource=admin") == "mongodb+srv://***@h/db"
+    assert scrubbed("token abc refused by https://ann:x@h", "abc") == "token *** refused by https://***@h"

@@ -1,0 +1,73 @@
+"""Reading back: what a person sees of the stores."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec import schemas
+from seqrec.stores import embedded, milvus, mongo, show
+from seqrec.stores.targets import open_targets
+from tests.stores.test_milvus import RUNS, A, embeddings
+from tests.stores.test_mongo import recommendations
+
+
+@pytest.fixture
+def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SEQREC_ROOT with two users and three items in its stores, and the dataset they came from."""
+    monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MONGODB_URI", "embedded")
+    monkeypatch.setenv("MILVUS_URI", "embedded")
+    folder = embedded.data_folder()
+    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=folder) as targets:
+        place = targets.require_mongodb().place(database="seqrec", collection="recommendations")
+        mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, users=2, writers=1, batch_size=10)
+        table = embeddings(spark, {7: [1.0, 0.0], 9: [1.0, 1.0], 8: [0.0, 1.0]})
+        alias = targets.require_milvus().place(alias="item_embeddings")
+        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index="AUTOINDEX", index_params={}, writers=1)
+    version = tmp_path / "data" / RUNS[A]
+    bigint = schemas.IDS["bigint"]
+    items = spark.createDataFrame([(7, 2, 3), (9, 3, 2), (8, 4, 1)], schemas.items(bigint))
+    items.write.parquet(str(version / "items"))
+    sequences = spark.createDataFrame([(1, [4, 2], [1, 2], [2, 4]), (3, [2], [1], [2])], schemas.sequences(bigint))
+    sequences.write.parquet(str(version / "sequences"))
+    (tmp_path / "titles.csv").write_text('item_id,title\n7,"Seven, the film"\n8,Eight\n')
+    return tmp_path
+
+
+def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    version = root / "data" / RUNS[A]
+    show.main(["--users", "1", "--top", "2", "--titles", str(root / "titles.csv"), "--data", str(version)])
+    assert capsys.readouterr().out.splitlines() == [
+        f"MongoDB embedded in {root}/stores, collection seqrec.recommendations: 1 users, run run of sasrec",
+        "user 1",
+        "  latest       Eight | Seven, the film",
+        "  recommended  Seven, the film (0.500) | item 9 (0.250)",
+        f"Milvus embedded in {root}/stores, alias item_embeddings: nearest to Seven, the film",
+        "  item 9 (0.707)",
+        "  Eight (0.000)",
+    ]
+    show.main(["--user", "2", "--item", "8", "--top", "1"])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "user 2",
+        "  recommended  item 7 (0.500)",
+        f"Milvus embedded in {root}/stores, alias item_embeddings: nearest to item 8",
+        "  item 9 (0.707)",
+    ]
+
+
+def test_show_says_what_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (
+        (["--user", "77"], "no such users"),
+        (["--item", "x"], "item ids are integers there, 'x' is none"),
+        (["--titles", "nowhere.csv"], "nowhere.csv: no such file"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            show.main(arguments)
+    monkeypatch.setenv("MONGODB_URI", "none")
+    monkeypatch.setenv("MILVUS_URI", "none")
+    show.main([])
+    assert capsys.readouterr().out == "MongoDB: skipped\nMilvus: skipped\n"
+    monkeypatch.delenv("MILVUS_URI")
+    with pytest.raises(SystemExit, match="MILVUS_URI is unset or empty"):
+        show.main([])
