@@ -4,6 +4,7 @@ All have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item ind
 computed chunk by chunk in the forward pass, so that scores of all positions are never in memory at once.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,16 +59,16 @@ def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
 def sampled_cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int) -> Tensor:
     """Softmax over the target and negatives that all positions share (Jean et al. 2015, arXiv:1412.2007).
 
-    Negatives that are the position's target are left out; scores are corrected by -log Q where Q isn't uniform (Bengio and
-    Senécal 2008), for the target too.
+    Negatives that are the position's target are left out. Where Q isn't uniform the scores of negatives are corrected by
+    -log(S·Q), which makes the sum an unbiased estimate of the softmax's (Bengio and Senécal 2008, eq. 6); the target, which is
+    always there and not drawn, is not corrected.
     """
     shared = sampler((negatives,), hidden.device)  # (S,)
     log_q = sampler.log_q(shared)
-    target_log_q = sampler.log_q(targets)
 
     def loss(own: Tensor, other: Tensor, rows: slice) -> Tensor:
-        if log_q is not None and target_log_q is not None:
-            own, other = own - target_log_q[rows], other - log_q
+        if log_q is not None:
+            other = other - (log_q + math.log(negatives))
         other = other.masked_fill(shared == targets[rows, None], float("-inf"))
         return (torch.cat([own[:, None], other], dim=-1).logsumexp(-1) - own).sum()
 
