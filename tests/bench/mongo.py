@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 from seqrec.stores import embedded, mongo
 from tests.bench.timing import Comparison, compare, seconds
 
-USERS, K, BATCH, WRITERS = 6000, 100, 1000, 2
+USERS, K, BATCH, WRITERS = 2000, 100, 1000, 2
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
-    """6000 users with 100 items each: upserts to the server on a file, and the swap on the server in memory."""
+    """2000 users with 100 items each: upserts to the server on a file, and the swap on the server in memory."""
     table = recommendations(spark).persist()
     assert table.count() == USERS
     with embedded.mongo_server(root / "mongo") as server:
