@@ -1,0 +1,216 @@
+"""The jobs, end to end: simulated ratings to documents and vectors in the embedded stores, through the real mains."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import batch_recommend, build_sequences, evaluate, export_onnx, publish, train
+from seqrec import versions
+from seqrec.scoring.recommender import Recommender
+from seqrec.settings import Milvus, Mongo
+from seqrec.simulate import write_ratings
+from seqrec.stores.embedded import data_folder
+from seqrec.stores.neighbours import neighbours
+from seqrec.stores.reading import read
+from seqrec.stores.targets import Targets, open_targets
+
+ROOT = Path(__file__).parents[1]
+JOBS = {
+    "build_sequences": build_sequences,
+    "train": train,
+    "export_onnx": export_onnx,
+    "evaluate": evaluate,
+    "batch_recommend": batch_recommend,
+    "publish": publish,
+}
+USERS, ITEMS, TOP = 60, 120, 7
+TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "tensorboard=false"]
+
+
+def run(job: str, *overrides: str) -> None:
+    """Run a job with its template of conf/, as spark-submit does."""
+    JOBS[job].main(["--conf", str(ROOT / "conf" / f"{job}.yaml"), *overrides])
+
+
+def error_of(job: str, *overrides: str) -> str:
+    """The one line that a job ends with."""
+    with pytest.raises(SystemExit) as ended:
+        run(job, *overrides)
+    assert isinstance(ended.value.code, str)
+    assert len(ended.value.code.splitlines()) == 1
+    return ended.value.code
+
+
+def table(folder: Path, name: str) -> list[dict[str, Any]]:
+    """All rows of a table in a folder's current version."""
+    rows: list[dict[str, Any]] = pyarrow.dataset.dataset(f"{versions.resolve(str(folder))}/{name}").to_table().to_pylist()
+    return rows
+
+
+@pytest.fixture(scope="module")
+def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """SEQREC_ROOT after the whole chain on simulated ratings."""
+    root = tmp_path_factory.mktemp("seqrec")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQREC_ROOT", str(root))
+        patch.setenv("MONGODB_URI", "embedded")
+        patch.setenv("MILVUS_URI", "embedded")
+        write_ratings(root / "ratings.csv", users=USERS, items=ITEMS, events=700, seed=1)
+        run("build_sequences", "k_core.items=0")
+        run("train", *TINY)
+        run("export_onnx")
+        run("evaluate", "onnx=true", "popularity=true", "markov=true", "save_predictions=true")
+        run("batch_recommend", f"top_k={TOP}", "write=[recommendations, user_embeddings]")
+        yield root
+
+
+@pytest.fixture
+def stores(root: Path) -> Iterator[Targets]:
+    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
+        yield targets
+
+
+def documents(targets: Targets) -> list[dict[str, Any]]:
+    """All documents that MongoDB holds, by user."""
+    place = targets.require_mongodb().place(database=Mongo().database, collection=Mongo().collection)
+    return read(place, list(range(1, USERS + 1)))
+
+
+def test_every_user_has_a_document_with_what_the_table_has(root: Path, stores: Targets) -> None:
+    rows = {row["user_id"]: row for row in table(root / "output", "recommendations")}
+    found = documents(stores)
+    assert [one["_id"] for one in found] == sorted(rows) == list(range(1, USERS + 1))
+    for one in found:
+        assert one["items"] == rows[one["_id"]]["items"]
+        assert (one["source"], one["run_id"]) == ("model", rows[one["_id"]]["run_id"])
+        scores = [item["score"] for item in one["items"]]
+        assert len(scores) == TOP
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_nothing_that_was_rated_is_recommended(root: Path) -> None:
+    rated: dict[int, set[int]] = {}
+    for line in (root / "ratings.csv").read_text().splitlines()[1:]:
+        user, item, *_ = line.split(",")
+        rated.setdefault(int(user), set()).add(int(item))
+    for row in table(root / "output", "recommendations"):
+        assert rated[row["user_id"]].isdisjoint(item["item_id"] for item in row["items"])
+
+
+def test_one_user_from_code_gets_what_the_batch_stored(root: Path, stores: Targets) -> None:
+    ids = {row["item_idx"]: row["item_id"] for row in table(root / "dataset", "items")}
+    histories = {row["user_id"]: [ids[item] for item in row["items"]] for row in table(root / "dataset", "sequences")}
+    recommender = Recommender.load(str(root / "model"))
+    for one in documents(stores)[:5]:
+        found = recommender.recommend(histories[one["_id"]], k=TOP)
+        assert [item for item, _ in found] == [item["item_id"] for item in one["items"]]
+        assert [score for _, score in found] == pytest.approx([item["score"] for item in one["items"]], rel=1e-4)
+
+
+def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: Targets) -> None:
+    embeddings = table(root / "output", "item_embeddings")
+    assert sorted(row["item_idx"] for row in embeddings) == list(range(2, len(embeddings) + 2))
+    place = stores.require_milvus().place(alias=Milvus().alias)
+    item = embeddings[0]["item_id"]
+    found = [one["item_id"] for one in neighbours(place, item, k=5)]
+    assert found == [one for one, _ in Recommender.load(str(root / "model")).neighbours(item, 5)]
+
+
+def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
+    path = Path(versions.resolve(str(root / "evaluation")))
+    ours, popularity, markov = json.loads((path / "metrics.json").read_text())["metrics"].values()
+    hits = [row["rank"] <= 10 for row in table(root / "evaluation", "predictions") if row["rank"] > 0]
+    assert ours["users"] == popularity["users"] == markov["users"] == USERS
+    assert ours["hit_rate@10"] == pytest.approx(sum(hits) / USERS)
+    assert markov["ndcg@10"] > popularity["ndcg@10"]
+
+
+def test_every_version_says_what_it_was_made_from(root: Path) -> None:
+    dataset = versions.read_meta(versions.resolve(str(root / "dataset")))
+    model = versions.read_meta(str(root / "model"))
+    output = versions.read_meta(versions.resolve(str(root / "output")))
+    assert model["dataset"] == output["dataset"] == dataset["run_id"]
+    assert model["vocabulary"]["hash"] == dataset["vocabulary"]["hash"]
+    assert (output["model"], output["model_run_id"]) == (model["name"], model["run_id"])
+    assert output["counts"]["users"] == USERS
+
+
+def test_a_new_version_is_published_and_an_older_one_put_back(root: Path) -> None:
+    older = versions.resolve(str(root / "output")).rsplit("/", 1)[-1]
+    run("batch_recommend", "top_k=3", "publish=false")
+    newer = versions.resolve(str(root / "output")).rsplit("/", 1)[-1]
+    assert older < newer
+    for version, count in ((newer, 3), (older, TOP)):
+        run("publish", f"version={version}")
+        with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
+            assert {(one["run_id"], len(one["items"])) for one in documents(targets)} == {(version, count)}
+
+
+def test_training_again_finds_the_model_trained(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = {path.name: path.read_bytes() for path in (root / "model" / "checkpoints").iterdir()}
+    run("train", *TINY)
+    assert {path.name: path.read_bytes() for path in (root / "model" / "checkpoints").iterdir()} == before
+    assert "seed" in error_of("train", *TINY, "seed=7")
+
+
+@pytest.mark.parametrize(
+    ("job", "overrides", "said"),
+    [
+        ("build_sequences", ["input.columns.item_id=movie"], "movie"),
+        ("build_sequences", ["input.path=${SEQREC_ROOT}/none.csv"], "none.csv"),
+        ("build_sequences", ["k_core.user=5"], "unknown key k_core.user; did you mean k_core.users?"),
+        ("train", ["data=${SEQREC_ROOT}/none"], "none has no finished version (no file CURRENT)"),
+        ("export_onnx", ["checkpoint=${SEQREC_ROOT}/none.pt"], "none.pt"),
+        ("evaluate", ["model=${SEQREC_ROOT}/none"], "none"),
+        ("batch_recommend", ["model=${SEQREC_ROOT}/none"], "none"),
+        ("batch_recommend", ["stores.mongodb_uri=embedded"], "MONGODB_URI"),
+        ("publish", ["version=20200101T000000Z-0000"], "has no version 20200101T000000Z-0000"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(root: Path, job: str, overrides: list[str], said: str) -> None:
+    before = sorted(root.rglob("*"))
+    assert said in error_of(job, *overrides)
+    assert sorted(root.rglob("*")) == before
+
+
+def test_stores_are_tried_before_the_scoring(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = versions.run_ids(str(root / "output"))
+    monkeypatch.setenv("MONGODB_URI", "mongodb://user:hidden@127.0.0.1:1/?serverSelectionTimeoutMS=200")
+    said = error_of("batch_recommend")
+    assert "127.0.0.1:1" in said
+    assert "hidden" not in said
+    monkeypatch.delenv("MONGODB_URI")
+    assert "MONGODB_URI is unset or empty" in error_of("batch_recommend")
+    assert versions.run_ids(str(root / "output")) == before
+
+
+def test_a_model_of_another_vocabulary_is_refused(root: Path, tmp_path: Path) -> None:
+    write_ratings(tmp_path / "other.csv", users=USERS, items=ITEMS, events=700, seed=2)
+    run("build_sequences", f"input.path={tmp_path}/other.csv", f"data={tmp_path}/other", "k_core.items=0")
+    for job in ("evaluate", "batch_recommend", "export_onnx"):
+        assert "vocabulary" in error_of(job, f"data={tmp_path}/other")
+
+
+def test_spark_submit_runs_a_job_and_ends_with_its_error(root: Path, tmp_path: Path) -> None:
+    """Through the script: a version is written, then a missing column is one line and status 1 (Spark's Python says all on stdout)."""
+    options = ["--", "--master", "local[1]", "--conf", "spark.ui.enabled=false"]
+    command = [str(ROOT / "spark-submit.sh"), "build_sequences", f"data={tmp_path}/data"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    done = subprocess.run([*command, *options], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(pyarrow.dataset.dataset(f"{versions.resolve(f'{tmp_path}/data')}/sequences").to_table()) == USERS
+    wrong = [*command, "input.columns.user_id=who", *options]
+    done = subprocess.run(wrong, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert "who" in line
+    assert len(versions.run_ids(f"{tmp_path}/data")) == 1
