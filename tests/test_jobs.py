@@ -200,7 +200,7 @@ def test_a_model_of_another_vocabulary_is_refused(root: Path, tmp_path: Path) ->
 
 
 def test_spark_submit_runs_a_job_and_ends_with_its_error(root: Path, tmp_path: Path) -> None:
-    """Through the script: a version is written, then a missing column is one line and status 1 (Spark's Python says all on stdout)."""
+    """Through the script: a version is written, then a missing column is one line (Spark puts it on stdout) and status 1."""
     options = ["--", "--master", "local[1]", "--conf", "spark.ui.enabled=false"]
     command = [str(ROOT / "spark-submit.sh"), "build_sequences", f"data={tmp_path}/data"]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
