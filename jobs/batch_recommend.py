@@ -32,7 +32,8 @@ def run(cfg: BatchRecommend) -> None:
             users=users,
             generated_at=datetime.now(UTC),
             facts={"run_id": run_id, "users": cfg.users, "settings": public(cfg)},
-            **cfg.model_dump(include={"history", "filter_seen", "allow", "deny", "top_k", "write", "batch_size", "block_items"}),
+            batch_users=cfg.batch_size,
+            **cfg.model_dump(include={"history", "filter_seen", "allow", "deny", "top_k", "write", "block_items"}),
         )
         versions.commit(cfg.output, run_id, keep=cfg.keep)
         log.info("scored %s into version %s in %.1f s", counts, run_id, time.monotonic() - started)

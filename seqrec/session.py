@@ -1,5 +1,6 @@
 """The Spark session that every job opens."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def open_session(name: str, **settings: str) -> SparkSession:
         if key not in given:
             builder = builder.config(key, value)
     session = builder.getOrCreate()
+    if active is None:
+        atexit.register(session.stop)
     if is_local(session) and PARTITIONS not in {**given, **settings}:
         session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
     session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))

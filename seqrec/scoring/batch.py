@@ -39,21 +39,19 @@ def write_version(
     dataset: str,
     model: str,
     users: DataFrame | None,
+    history: str,
+    allow: str | None,
+    deny: str | None,
+    write: Sequence[str],
     generated_at: datetime,
     facts: dict[str, Any],
-    history: str = "full",
-    filter_seen: bool = True,
-    allow: str | None = None,
-    deny: str | None = None,
-    top_k: int = 100,
-    write: Sequence[str] = ("recommendations",),
-    batch_size: int = 256,
-    block_items: int = 16384,
+    **scoring: Any,
 ) -> dict[str, int]:
     """Act: score the users of a dataset's version into a version folder; returns the counts, which meta.json has too.
 
-    `facts` go into the meta.json. Raises UserError, before anything is written, if the model isn't exported or has another
-    vocabulary, if there is no user to score, or if the lists leave no item.
+    `scoring` is top_k, filter_seen, batch_users and block_items of recommend_users; `facts` (run_id at least) go into the
+    meta.json. Raises UserError, before anything is written, if the model isn't exported or has another vocabulary, if there is
+    no user to score, or if the lists leave no item.
     """
     meta, dataset_meta = artifact.read_sealed(model), versions.read_meta(dataset)
     unknown = artifact.check_lineage(meta, dataset_meta)
@@ -63,24 +61,16 @@ def write_version(
     available = available_items(spark, model, allow=allow, deny=deny)
     histories = read_histories(spark, dataset, history=history, user_type=dataset_meta["id_types"]["user"], users=users)
     if "recommendations" in write:
-        scored = recommend_users(
-            histories,
-            model=shipped,
-            top_k=top_k,
-            filter_seen=filter_seen,
-            available=available,
-            embeddings="user_embeddings" in write,
-            batch_users=batch_size,
-            block_items=block_items,
-        )
+        embeddings = "user_embeddings" in write
+        scored = recommend_users(histories, model=shipped, available=available, embeddings=embeddings, **scoring)
     else:
-        scored = embed_users(histories, model=shipped, batch_users=batch_size)
-    copied = copy_item_embeddings(spark, model, folder, item_type=meta["id_types"]["item"])
+        scored = embed_users(histories, model=shipped, batch_users=scoring["batch_users"])
+    copied = copy_item_embeddings(spark, model, folder, item_type=shipped.item_type)
     stamps = {"model": meta["name"], "run_id": facts["run_id"], "generated_at": generated_at}
     counts = write_tables(scored, folder, item_type=shipped.item_type, stamps=stamps, write=write) | {"item_embeddings": copied}
-    origin = {"model": meta["name"], "model_run_id": meta["run_id"], "dataset": dataset_meta["run_id"]}
-    asked = {"history": history, "top_k": top_k, "filter_seen": filter_seen, "id_types": dataset_meta["id_types"]}
-    versions.write_meta(folder, {**origin, **asked, "checkpoint": meta.get("checkpoint"), **facts, "counts": counts})
+    origin = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
+    asked = {"dataset": dataset_meta["run_id"], "id_types": dataset_meta["id_types"], "history": history}
+    versions.write_meta(folder, {**origin, **asked, "top_k": scoring["top_k"], **facts, "counts": counts})
     return counts
 
 

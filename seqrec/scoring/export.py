@@ -56,18 +56,12 @@ def export(
         np.save(work / artifact.MATRIX, matrix)
         write_item_embeddings(matrix, vocabulary, work / PART)
         pq.write_table(vocabulary, work / artifact.VOCABULARY)
-        sample = sample_histories(
-            files.join(dataset, "sequences"), users=parity_users, known=len(matrix), max_len=max_len, cache=work / "sequences"
-        )
+        sequences = files.join(dataset, "sequences")
+        sample = sample_histories(sequences, users=parity_users, known=len(matrix), max_len=max_len, cache=work / "sequences")
         difference = largest_difference(encoder, work / artifact.ENCODER, sample, max_len=max_len)
-        if not difference <= parity_tolerance or not np.isfinite(matrix).all():
-            raise UserError(
-                f"{path}: ONNX Runtime and torch differ by {difference:.2e} on {len(sample)} histories, above parity_tolerance="
-                f"{parity_tolerance:.0e}, or weights are not finite; nothing was replaced: look at the training, or raise it"
-            )
-        facts = {"histories": len(sample), "largest_relative_difference": difference, "opset": opset}
-        meta = {**_describe(content, path, matrix), "parity": facts, "exported_from": dataset.rsplit("/", 1)[-1]}
-        meta = _replace(work, into or model, meta)
+        _require_parity(difference, matrix, parity_tolerance, path=path)
+        parity = {"histories": len(sample), "largest_relative_difference": difference, "opset": opset}
+        meta = _replace(work, into or model, {**_describe(content, path, matrix), "parity": parity})
     log.info("exported %s: parity %.1e on %d histories, %.1f s", path, difference, len(sample), time.monotonic() - started)
     return meta
 
@@ -118,6 +112,16 @@ def _build(content: dict[str, Any], vocabulary: pa.Table, *, path: str, model: s
     encoder = SASRec(**content["arguments"])
     encoder.load_state_dict(content["model"])
     return encoder.eval()
+
+
+def _require_parity(difference: float, matrix: NDArray[np.float32], tolerance: float, *, path: str) -> None:
+    if not np.isfinite(matrix).all():
+        raise UserError(f"{path} has weights that are not finite; nothing was replaced: train again with a lower optimizer.lr")
+    if not difference <= tolerance:
+        raise UserError(
+            f"{path}: ONNX Runtime and torch differ by {difference:.2e}, above parity_tolerance={tolerance:.0e}; nothing was "
+            f"replaced: raise parity_tolerance if that is close enough"
+        )
 
 
 def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32]) -> dict[str, Any]:
