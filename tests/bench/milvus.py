@@ -34,7 +34,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 def upsert(table: DataFrame, uri: str, alias: str) -> None:
     """Written, what is stale removed, counted."""
     place = milvus.open_place(uri, token="", name="bench", alias=alias, aliases=False)
-    milvus.upsert(table, place, run_id="r", dim=DIM, index="AUTOINDEX", index_params={}, writers=1)
+    milvus.upsert(table, place, run_id="r", dim=DIM, index="AUTOINDEX", index_params={})
     milvus.remove_stale(place, run_id="r", items=ITEMS)
 
 

@@ -32,14 +32,14 @@ def seconds(act: Callable[[], object]) -> float:
 def compare(
     what: str, *, ours: Callable[[int], float], plain: Callable[[int], float], rounds: int, aim: float, warm_up: bool = True
 ) -> Comparison:
-    """Call both with the number of the round, which starts in turns with the one and the other; they return seconds.
+    """Call both with the number of the round, ours first where it is even; they return seconds.
 
     Round 0 warms up, and isn't counted.
     """
     taken: dict[str, list[float]] = {"ours": [], "plain": []}
     ways = [("ours", ours), ("plain", plain)]
     for number in range(0 if warm_up else 1, rounds + 1):
-        for name, way in ways if number % 2 else reversed(ways):
+        for name, way in reversed(ways) if number % 2 else ways:
             spent = way(number)
             sys.stderr.write(f"{what}, {'warm-up' if number == 0 else f'round {number}'}, {name}: {spent:.2f} s\n")
             if number:
