@@ -25,7 +25,7 @@ demo: export MILVUS_URI := embedded
 
 export RATINGS INPUT TRAIN
 DEMO_SIZE := --users 4000 --items 1000 --events 200000
-DEMO_TRAIN := batch_size=64 optimizer.lr=0.003 optimizer.warmup_steps=50 max_epochs=8
+DEMO_TRAIN := optimizer.warmup_steps=50 max_epochs=8
 define COMPARE
 import json, os, pathlib
 root = pathlib.Path(os.environ["SEQREC_ROOT"])

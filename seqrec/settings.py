@@ -121,15 +121,15 @@ class Optimizer(Strict):
     """How it is minimised."""
 
     name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
-    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
+    lr: Annotated[float, Field(gt=0)] = Field(3e-3, description="peak learning rate")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="decoupled for adamw, L2 else")
     beta1: Share = Field(0.9, description="of adamw and adam")
     beta2: Share = Field(0.98, description="of adamw and adam")
     momentum: Share = Field(0.9, description="of sgd")
     nesterov: bool = Field(False, description="of sgd")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="largest gradient norm; null is off")
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(100, description="linear warm-up")
-    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("constant", description="learning rate after the warm-up")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
+    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("inverse_sqrt", description="learning rate after the warm-up")
 
 
 class Train(Strict):
@@ -142,7 +142,7 @@ class Train(Strict):
     encoder: Encoder = Encoder()
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
-    batch_size: Positive = Field(128, description="windows in a step, of each process")
+    batch_size: Positive = Field(64, description="windows in a step, of each process")
     pool_batches: Positive = Field(32, description="batches in a pool; within one, windows are batched by length")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
     max_epochs: Positive = Field(200, description="most epochs")

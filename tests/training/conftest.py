@@ -76,7 +76,7 @@ def settings(tmp_path: Path, windows: list[list[int]]) -> Callable[..., Train]:
             "data": str(tmp_path / "data"),
             "model": str(tmp_path / "model"),
             "encoder": {"dim": 8, "blocks": 2, "heads": 2, "ffn": 2, "dropout": 0.1},
-            "optimizer": {"lr": 0.01, "warmup_steps": 2},
+            "optimizer": {"lr": 0.01, "warmup_steps": 2, "schedule": "constant"},
             "batch_size": 16,
             "pool_batches": 2,
             "max_epochs": 3,
