@@ -8,6 +8,8 @@ from seqrec import io
 from seqrec.errors import UserError
 from seqrec.stores import milvus
 
+UNFIT_FOR_LITE = r"['\x00]"  # a regular expression: Milvus Lite builds SQL from ids
+
 
 def check_recommendations(
     table: DataFrame, *, path: str, previous: int | None, max_user_loss: float, max_popular_share: float, partial: bool
@@ -62,7 +64,7 @@ def check_items(table: DataFrame, place: milvus.Place, *, path: str) -> tuple[in
     if isinstance(table.schema["item_id"].dataType, StringType):
         unfit = F.octet_length("item_id") > milvus.LONGEST_ID
         if not place.aliases:
-            unfit = unfit | F.col("item_id").rlike(milvus.UNFIT_FOR_LITE)
+            unfit = unfit | F.col("item_id").rlike(UNFIT_FOR_LITE)
         checks.append(F.min(F.when(unfit, F.substring("item_id", 1, 50))).alias("unfit"))
     found = table.agg(*checks).first()
     assert found is not None

@@ -238,9 +238,7 @@ def _switch_vectors(to: _Milvus, publish_id: str) -> None:
     if to.place.aliases:
         milvus.switch(to.place, run_id=to.run_id, publish_id=publish_id)
     else:
-        milvus.upsert(
-            to.table, to.place, run_id=to.run_id, dim=to.dim, index=to.given.index, index_params=to.given.index_params, writers=1
-        )
+        milvus.upsert(to.table, to.place, run_id=to.run_id, dim=to.dim, index=to.given.index, index_params=to.given.index_params)
 
 
 def _clear_vectors(to: _Milvus, dead: Callable[[str], bool], keep: int, publish_id: str) -> None:

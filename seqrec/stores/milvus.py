@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import grpc
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql.types import StringType
 
 from seqrec.errors import UserError
@@ -30,7 +30,6 @@ METRIC = "IP"
 TIMEOUT_S = 10.0
 LONGEST_ID = 65535  # bytes of a VARCHAR
 NAME = re.compile(r"^[A-Za-z_]\w{0,199}$")
-UNFIT_FOR_LITE = r"['\x00]"  # a regular expression: it builds SQL from ids
 PUBLISH_ID = re.compile(r"publish_id=(\S+)")
 
 
@@ -71,18 +70,11 @@ def collection_name(place: Place, run_id: str) -> str:
     return f"{place.alias}__{run_id.replace('-', '_')}" if place.aliases else place.alias
 
 
-def target(place: Place) -> str | None:
-    """The collection that searches reach, None if there is none yet."""
-    with connected(place, "reading failed") as client:
-        return str(client.describe_collection(place.alias)["collection_name"]) if client.has_collection(place.alias) else None
-
-
 def newest(place: Place) -> str | None:
     """The publish_id that the alias's collection was made for, None if there is none."""
     with connected(place, "reading failed") as client:
-        if not place.aliases or not client.has_collection(place.alias):
-            return None
-        found = PUBLISH_ID.search(client.describe_collection(place.alias)["description"])
+        used = _target(client, place) if place.aliases else None
+        found = PUBLISH_ID.search(client.describe_collection(used)["description"]) if used else None
         return found[1] if found else None
 
 
@@ -101,10 +93,9 @@ def stage(
     """Fill, index, load and count the run's collection; nothing happens if it is whole. UserError if a row is missing."""
     name = collection_name(place, run_id)
     with connected(place, "staging failed") as client:
-        whole = _is_loaded(client, name) and _count(client, name) == items
-        if whole and _index(client, name) == index:
+        if _is_loaded(client, name) and _count(client, name) == items and _index(client, name) == index:
             return
-        if client.has_collection(place.alias) and client.describe_collection(place.alias)["collection_name"] == name:
+        if _target(client, place) == name:
             raise UserError(f"{place}: {name} is in use and has index {_index(client, name)}, not {index}: publish another run")
         if client.has_collection(name):
             client.drop_collection(name)
@@ -120,17 +111,16 @@ def switch(place: Place, *, run_id: str, publish_id: str) -> None:
     """Put the alias on the run's collection; nothing happens if it is there. UserError if a newer publication has it."""
     name, standing = collection_name(place, run_id), newest(place)
     with connected(place, "the switch failed") as client:
-        if not client.has_collection(place.alias):
+        used = _target(client, place)
+        if used is None:
             client.create_alias(name, place.alias)
-        elif client.describe_collection(place.alias)["collection_name"] != name:
+        elif used != name:
             if standing is not None and standing > publish_id:
                 raise UserError(f"{place}: the newer publication {standing} stands, so {publish_id} wasn't put in its place")
             client.alter_alias(name, place.alias)
 
 
-def upsert(
-    table: DataFrame, place: Place, *, run_id: str, dim: int, index: str, index_params: dict[str, int], writers: int
-) -> None:
+def upsert(table: DataFrame, place: Place, *, run_id: str, dim: int, index: str, index_params: dict[str, int]) -> None:
     """Put the rows into the collection itself; one of another shape (dim, type of ids) is made anew first."""
     with connected(place, "writing failed") as client:
         if client.has_collection(place.alias) and not _fits(client, place.alias, table, dim):
@@ -139,7 +129,7 @@ def upsert(
             _create(client, place.alias, table, dim=dim, description="seqrec")
             client.create_index(place.alias, _index_params(client, index, index_params))
         client.load_collection(place.alias)
-        _write(table, place, place.alias, run_id=run_id, writers=writers)
+        _write(table, place, place.alias, run_id=run_id, writers=1)
 
 
 def remove_stale(place: Place, *, run_id: str, items: int) -> None:
@@ -152,7 +142,7 @@ def remove_stale(place: Place, *, run_id: str, items: int) -> None:
 def remove_collections(place: Place, *, publish_id: str, keep: int, dead: Callable[[str], bool]) -> None:
     """Drop the alias's older collections but the newest keep - 1 whole ones, and unfinished ones that are known to be dead."""
     with connected(place, "removing older collections failed") as client:
-        used = client.describe_collection(place.alias)["collection_name"]
+        used = _target(client, place)
         whole: list[tuple[str, str]] = []
         unfinished: list[tuple[str, str]] = []
         for name in client.list_collections():
@@ -186,10 +176,15 @@ def _is_lite(client: MilvusClient) -> bool:
     try:
         client.get_server_version(timeout=TIMEOUT_S)
     except grpc.RpcError as error:
-        if error.code() == grpc.StatusCode.UNIMPLEMENTED:
-            return True
-        raise
+        if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+            raise
+        return True
     return False
+
+
+def _target(client: MilvusClient, place: Place) -> str | None:
+    """The collection that searches reach, None if there is none yet."""
+    return str(client.describe_collection(place.alias)["collection_name"]) if client.has_collection(place.alias) else None
 
 
 def _create(client: MilvusClient, name: str, table: DataFrame, *, dim: int, description: str) -> None:
@@ -249,11 +244,7 @@ def _write(table: DataFrame, place: Place, name: str, *, run_id: str, writers: i
         yield from ()
 
     if place.aliases:
-        table.coalesce(writers).mapInArrow(partition, "written long").foreach(_nothing)
+        table.coalesce(writers).mapInArrow(partition, "written long").count()
     else:
         for _ in partition(local_batches(table)):
             continue
-
-
-def _nothing(_: Row) -> None:
-    return None

@@ -79,7 +79,7 @@ def choose_mode(place: Place, mode: Literal["auto", "swap", "upsert"]) -> Mode:
     if mode == "upsert":
         return "upsert"
     reason = "" if place.renames else "the embedded server loses renamed collections at its next start"
-    if not reason and _is_sharded(place):
+    if not reason and place.mongod and _is_sharded(place):
         reason = "a sharded collection can't be renamed"
     if reason and mode == "swap":
         raise UserError(f"mongo.mode=swap: {reason} ({place}); set mongo.mode to auto or upsert")

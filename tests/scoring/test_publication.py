@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from jobs import publish as job
 from seqrec import io, schemas, settings, versions
 from seqrec.errors import UserError
-from seqrec.scoring import journal, publication
+from seqrec.scoring import guards, journal, publication
 from seqrec.stores import milvus, mongo
 from seqrec.stores.reading import first
 from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
-from tests.stores.test_milvus import rows
+from tests.stores.test_milvus import embeddings, rows
 
 OLD, NEW = "20260101T000000Z-aaaa", "20260102T000000Z-bbbb"
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,21 +40,14 @@ def write_version(
     *,
     items: dict[str, list[float]] | None = None,
     popular: int = 0,
-    score: float = 0.5,
     subset: str | None = None,
 ) -> None:
-    """What batch_recommend leaves: so many of the users get the popular list."""
-    bigint, string = schemas.IDS["bigint"], schemas.IDS["string"]
+    """What batch_recommend leaves."""
     path = f"{output}/{run_id}"
-    lists = [
-        (user, [("a", score)], "popular" if place < popular else "model", "sasrec", run_id, WHEN)
-        for place, user in enumerate(users)
-    ]
-    schema = schemas.recommendations(bigint, string)
-    io.write_table(spark.createDataFrame(lists, schema), f"{path}/recommendations", schema)
-    vectors = [(item, index, vector) for index, (item, vector) in enumerate((items or {"a": [1.0, 0.0]}).items(), 2)]
-    schema = schemas.item_embeddings(string)
-    io.write_table(spark.createDataFrame(vectors, schema), f"{path}/item_embeddings", schema)
+    table = recommendations(spark, users, popular=popular).withColumn("run_id", F.lit(run_id))
+    io.write_table(table, f"{path}/recommendations", table.schema)
+    vectors = embeddings(spark, items or {"a": [1.0, 0.0]})
+    io.write_table(vectors, f"{path}/item_embeddings", vectors.schema)
     versions.write_meta(path, {"run_id": run_id, "users": subset, "id_types": {"user": "bigint", "item": "string"}})
     versions.commit(output, run_id, keep=5)
 
@@ -63,7 +58,7 @@ class Stores:
     def __init__(self, spark: SparkSession, targets: Targets, place: mongo.Place, alias: milvus.Place, output: str) -> None:
         self.spark, self.targets, self.place, self.alias, self.output = spark, targets, place, alias, output
 
-    def publish(self, run_id: str, *, users: list[int] | None = None, dry_run: bool = False, **guards: float) -> None:
+    def publish(self, run_id: str, *, users: list[int] | None = None, dry_run: bool = False, **limits: float) -> None:
         table = None if users is None else self.spark.createDataFrame([(one,) for one in users], "user_id bigint")
         publication.publish(
             self.spark,
@@ -72,7 +67,7 @@ class Stores:
             run_id=run_id,
             mongo=settings.Mongo(database=self.place.database, mode="swap" if self.place.renames else "auto"),
             milvus=settings.Milvus(alias=self.alias.alias, index="FLAT"),
-            guards=settings.Guards(**guards),
+            guards=settings.Guards(**limits),
             users=table,
             dry_run=dry_run,
         )
@@ -80,8 +75,16 @@ class Stores:
     def standing(self) -> tuple[dict[int, str], dict[str, str]]:
         """Run ids by user in MongoDB, and by item in Milvus."""
         documents = {one["_id"]: one["run_id"] for one in first(self.place, 99)}
-        found = rows(self.alias) if milvus.target(self.alias) else {}
-        return documents, {item: row[2] for item, row in found.items()}
+        return documents, {item: row[2] for item, row in rows(self.alias).items()}
+
+
+@pytest.fixture(scope="session")
+def written(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder with the versions OLD, of users 1, 2, 3, and NEW, of users 2, 3, 4."""
+    output = tmp_path_factory.mktemp("written")
+    write_version(spark, str(output), OLD, [1, 2, 3], items={"a": [1.0, 0.0], "b": [0.0, 1.0]})
+    write_version(spark, str(output), NEW, [2, 3, 4], items={"b": [1.0, 0.0], "c": [0.0, 1.0]})
+    return output
 
 
 @pytest.fixture
@@ -91,14 +94,17 @@ def stores(
     milvus_server: MilvusTarget,
     place: mongo.Place,
     alias: milvus.Place,
+    written: Path,
     tmp_path: Path,
 ) -> Stores:
-    """Stores that hold the version OLD of users 1, 2, 3; NEW, of users 2, 3, 4, is ready to be published."""
-    found = Stores(spark, Targets(mongodb=mongodb, milvus=milvus_server), place, alias, str(tmp_path / "output"))
-    write_version(spark, found.output, OLD, [1, 2, 3], items={"a": [1.0, 0.0], "b": [0.0, 1.0]})
-    write_version(spark, found.output, NEW, [2, 3, 4], items={"b": [1.0, 0.0], "c": [0.0, 1.0]})
+    """Stores that hold the version OLD; NEW is ready to be published."""
+    output = shutil.copytree(written, tmp_path / "output")
+    found = Stores(spark, Targets(mongodb=mongodb, milvus=milvus_server), place, alias, str(output))
     found.publish(OLD)
     return found
+
+
+ONE_MONGODB = pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
 
 
 def whole(users: list[int], items: list[str], run_id: str) -> tuple[dict[int, str], dict[str, str]]:
@@ -158,6 +164,7 @@ def _killer(survived: int, *, before: bool) -> Any:
     return killing
 
 
+@ONE_MONGODB
 def test_another_version_takes_over_from_a_killed_one(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(journal, "record", _killer(0, before=True))
@@ -177,6 +184,7 @@ def test_a_subset_is_upserted_and_leaves_the_rest(stores: Stores) -> None:
     assert stores.standing()[0] == {1: OLD, 2: NEW, 3: OLD, 4: NEW, 9: "20260103T000000Z-cccc"}
 
 
+@ONE_MONGODB
 def test_a_dry_run_writes_nothing(stores: Stores) -> None:
     before = Path(stores.output, journal.FILE).read_bytes()
     stores.publish(NEW, dry_run=True)
@@ -184,44 +192,74 @@ def test_a_dry_run_writes_nothing(stores: Stores) -> None:
     assert Path(stores.output, journal.FILE).read_bytes() == before
 
 
+def recommendations(spark: SparkSession, users: list[int], *, popular: int = 0, score: float = 0.5) -> DataFrame:
+    """So many of the users get the popular list."""
+    lists = [
+        (user, [("a", score)], "popular" if place < popular else "model", "sasrec", OLD, WHEN) for place, user in enumerate(users)
+    ]
+    return spark.createDataFrame(lists, schemas.recommendations(schemas.IDS["bigint"], schemas.IDS["string"]))
+
+
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("users", "made", "said"),
     [
-        ({"users": [1, 2]}, "has 2 users, the last publication 3: more than guards.max_user_loss=0.1"),
-        ({"popular": 2}, "2 of 3 users get the popular list, more than guards.max_popular_share=0.5"),
-        ({"score": float("nan")}, "3 users have scores that aren't finite, e.g. user 1"),
-        ({"users": []}, "holds no users to publish"),
-        ({"users": [1, 2, 3, 3]}, "1 values of user_id repeat"),
-        ({"items": {"a": [1.0], "b": [1.0, 2.0]}}, "embeddings are 1 to 2 wide"),
-        ({"items": {"a": [1.0, float("inf")]}}, "the embedding of item 'a' isn't finite"),
-        ({"items": {"a": []}}, "holds no item embeddings"),
+        ([1, 2], {}, "has 2 users, the last publication 3: more than guards.max_user_loss=0.1"),
+        ([1, 2, 3], {"popular": 2}, "2 of 3 users get the popular list, more than guards.max_popular_share=0.5"),
+        ([1, 2, 3], {"score": float("nan")}, "3 users have scores that aren't finite, e.g. user 1"),
+        ([1, 2, 3], {"score": float("-inf")}, "3 users have scores that aren't finite, e.g. user 1"),
+        ([], {}, "holds no users to publish"),
+        ([1, 2, 3, 3], {}, "1 values of user_id repeat"),
     ],
 )
-def test_guards(stores: Stores, changes: dict[str, Any], said: str) -> None:
-    write_version(stores.spark, stores.output, NEW, **{"users": [1, 2, 3], **changes})
+def test_guards_of_recommendations(spark: SparkSession, users: list[int], made: dict[str, Any], said: str) -> None:
+    limits = {"max_user_loss": 0.1, "max_popular_share": 0.5}
     with pytest.raises(UserError) as caught:
-        stores.publish(NEW)
+        guards.check_recommendations(recommendations(spark, users, **made), path="t", previous=3, partial=False, **limits)
     assert said in str(caught.value)
+
+
+def test_guards_let_pass(spark: SparkSession) -> None:
+    table = recommendations(spark, [1, 2, 3, 4], popular=2)
+    limits = {"max_user_loss": 0.2, "max_popular_share": 0.5}
+    assert guards.check_recommendations(table, path="t", previous=5, partial=False, **limits) == 4
+    limits = {"max_user_loss": 0.0, "max_popular_share": 0.0}
+    assert guards.check_recommendations(table, path="t", previous=5, partial=True, **limits) == 4
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        ({"a": [1.0], "b": [1.0, 2.0]}, "embeddings are 1 to 2 wide"),
+        ({"a": [1.0, float("inf")]}, "the embedding of item 'a' isn't finite"),
+        ({"a": []}, "holds no item embeddings"),
+        ({"it's": [1.0]}, "without ' or the character 0, not \"it's\"; use a Milvus server"),
+        ({"\0": [1.0]}, "without ' or the character 0, not '\\x00'; use a Milvus server"),
+        ({"é" * 32768: [1.0]}, "at most 65535 bytes, without ' or the character 0, not 'ééé"),
+    ],
+)
+def test_guards_of_items(spark: SparkSession, items: dict[str, list[float]], said: str) -> None:
+    lite = milvus.Place(uri="", token="", name="lite", alias="a", aliases=False)
+    with pytest.raises(UserError) as caught:
+        guards.check_items(embeddings(spark, items), lite, path="t")
+    assert said in str(caught.value)
+
+
+@ONE_MONGODB
+def test_a_guard_leaves_the_stores_as_they_were(stores: Stores) -> None:
+    write_version(stores.spark, stores.output, NEW, [1, 2])
+    with pytest.raises(UserError, match="has 2 users, the last publication 3"):
+        stores.publish(NEW)
     assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
 
 
+@ONE_MONGODB
 def test_guards_can_be_widened(stores: Stores) -> None:
     write_version(stores.spark, stores.output, NEW, [5], popular=1)
     stores.publish(NEW, max_user_loss=0.7, max_popular_share=1.0)
     assert stores.standing() == whole([5], ["a"], NEW)
 
 
-def test_ids_that_milvus_lite_cannot_take_are_refused_by_name(stores: Stores) -> None:
-    write_version(stores.spark, stores.output, NEW, [1, 2, 3], items={"it's": [1.0, 0.0]})
-    if stores.alias.aliases:
-        stores.publish(NEW)
-        assert stores.standing() == whole([1, 2, 3], ["it's"], NEW)
-    else:
-        with pytest.raises(UserError, match='not "it\'s"; use a Milvus server'):
-            stores.publish(NEW)
-        assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
-
-
+@ONE_MONGODB
 def test_two_publications_of_an_output_do_not_meet(stores: Stores) -> None:
     with journal.locked(stores.output), pytest.raises(UserError, match=f"held by process {os.getpid()}"):
         stores.publish(NEW)
@@ -267,11 +305,9 @@ publish.main(sys.argv[1:])
 
 
 def test_the_job_goes_on_after_kill_9_between_the_switches(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, conf = str(tmp_path / "output"), ["--conf", "conf/publish.yaml"]
-    write_version(spark, output, OLD, [1, 2, 3])
-    write_version(spark, output, NEW, [2, 3, 4])
+    output, conf = str(shutil.copytree(written, tmp_path / "output")), ["--conf", "conf/publish.yaml"]
     with environment(tmp_path, monkeypatch):
         job.main([*conf, f"version={OLD}"])
         killed = subprocess.run([sys.executable, "-c", KILLED_BETWEEN_THE_SWITCHES, *conf], capture_output=True, check=False)

@@ -31,7 +31,7 @@ def put(spark: SparkSession, vectors: dict[Any, list[float]], place: Place, publ
         stage(table, place, publish_id, items=len(vectors), dim=dim, index=index)
         milvus.switch(place, run_id=run_id, publish_id=publish_id)
     else:
-        milvus.upsert(table, place, run_id=run_id, dim=dim, index=index, index_params={}, writers=1)
+        milvus.upsert(table, place, run_id=run_id, dim=dim, index=index, index_params={})
         milvus.remove_stale(place, run_id=run_id, items=len(vectors))
 
 
@@ -103,7 +103,7 @@ def test_neighbours_by_cosine_without_the_bias(spark: SparkSession, alias: Place
 
 
 def test_nothing_published_yet_is_said(alias: Place) -> None:
-    assert milvus.target(alias) is None
+    assert milvus.newest(alias) is None
     for ask in (lambda: neighbours(alias, 1, k=1), lambda: some_item(alias), lambda: typed_id(alias, "1")):
         with pytest.raises(UserError, match="nothing was published there yet"):
             ask()

@@ -24,7 +24,7 @@ def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, users=2, writers=1, batch_size=10)
         table = embeddings(spark, {7: [1.0, 0.0], 9: [1.0, 1.0], 8: [0.0, 1.0]})
         alias = targets.require_milvus().place(alias="item_embeddings")
-        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index="AUTOINDEX", index_params={}, writers=1)
+        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index="AUTOINDEX", index_params={})
     version = tmp_path / "data" / RUNS[A]
     bigint = schemas.IDS["bigint"]
     items = spark.createDataFrame([(7, 2, 3), (9, 3, 2), (8, 4, 1)], schemas.items(bigint))
