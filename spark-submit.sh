@@ -4,6 +4,10 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cloud_committer=org.apache.spark:spark-hadoop-cloud_2.13:4.0.1
+not_for_s3=( # what the committer's package brings for other clouds, and Hadoop anew
+    org.apache.hadoop:hadoop-cloud-storage org.apache.hadoop:hadoop-azure org.apache.hadoop:hadoop-client-api
+    org.apache.hadoop:hadoop-client-runtime com.google.cloud.bigdataoss:gcs-connector com.microsoft.azure:azure-storage
+)
 
 fail() {
     echo "error: $*" >&2
@@ -113,7 +117,7 @@ add_s3() {
     [[ -n $version && $version != "*" ]] || fail "$SPARK_HOME/jars has no hadoop-client-api jar that says which Hadoop s3a:// needs"
     packages+=("org.apache.hadoop:hadoop-aws:$version" "$cloud_committer")
     options+=(
-        --exclude-packages org.apache.hadoop:hadoop-cloud-storage
+        --exclude-packages "$(join "${not_for_s3[@]}")"
         --conf spark.hadoop.fs.s3a.committer.name=magic
         --conf spark.sql.sources.commitProtocolClass=org.apache.spark.internal.io.cloud.PathOutputCommitProtocol
         --conf spark.sql.parquet.output.committer.class=org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter
@@ -121,6 +125,7 @@ add_s3() {
     if [[ -n ${AWS_ENDPOINT_URL:-} ]]; then
         options+=(
             --conf "spark.hadoop.fs.s3a.endpoint=$AWS_ENDPOINT_URL"
+            --conf "spark.hadoop.fs.s3a.endpoint.region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}"
             --conf spark.hadoop.fs.s3a.path.style.access=true
         )
     fi

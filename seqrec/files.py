@@ -175,7 +175,7 @@ def put(source: Path, path: str) -> None:
         os.replace(temporary, target)
     elif (hadoop := _hadoop(path)) is not None:
         fs, where = hadoop
-        fs.copyFromLocalFile(False, True, _jvm().org.apache.hadoop.fs.Path(str(source)), where)
+        fs.copyFromLocalFile(False, True, _jvm().org.apache.hadoop.fs.Path(absolute(str(source))), where)  # S3 needs the scheme
     else:
         arrow, inner = _arrow(path)
         arrow.create_dir(posixpath.dirname(inner), recursive=True)

@@ -73,5 +73,7 @@ def test_hadoop_paths_go_through_spark(spark: SparkSession, tmp_path: Path, monk
     assert files.read_text(path) == "second\n"
     assert files.names(files.join(root, "folder")) == ["CURRENT"]
     assert files.fetch(path, tmp_path / "copy").read_text() == "second\n"
+    files.put(tmp_path / "copy" / "CURRENT", files.join(root, "put", "CURRENT"))
+    assert (tmp_path / "put" / "CURRENT").read_text() == "second\n"
     files.remove(files.join(root, "folder"))
     assert not (tmp_path / "folder").exists()
