@@ -47,14 +47,21 @@ def open_session(name: str, **settings: str) -> SparkSession:
 
 @contextmanager
 def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
-    """Within, shuffles have that many partitions; at the end what was cached is released."""
-    before = session.conf.get("spark.sql.shuffle.partitions")
-    session.conf.set("spark.sql.shuffle.partitions", partitions)
+    """Within, shuffles have that many partitions and plans stay as they are; at the end what was cached is released.
+
+    For a job that knows its sizes: what is cached keeps its partitions, so that what is grouped by them isn't shuffled again,
+    and a query is one Spark job.
+    """
+    fixed = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.adaptive.enabled": "false"}
+    before = {key: str(session.conf.get(key)) for key in fixed}
+    for key, value in fixed.items():
+        session.conf.set(key, value)
     try:
         yield
     finally:
         session.catalog.clearCache()
-        session.conf.set("spark.sql.shuffle.partitions", str(before))
+        for key, value in before.items():
+            session.conf.set(key, value)
 
 
 def is_local(session: SparkSession) -> bool:

@@ -88,11 +88,10 @@ def encode(
     others are counted. Ratings are cleaned.
     """
     learnable = ratings.where("good") if first_cut is None else ratings.where(F.col("good") & (F.col("timestamp") < first_cut))
-    known = catalogue(k_core(learnable, users=min_users, items=min_items), parent.items if parent else None).persist()
-    known.count()
+    known = catalogue(k_core(learnable, users=min_users, items=min_items), parent.items if parent else None)
     marking = partial(mark, ratings, split=split, users=min_users, first_cut=first_cut, collapse=collapse)
     size = int(parent.facts["size"]) if parent else 0
-    items = number_items(count_training(known, marking(known)), size=size).persist()
+    items = number_items(count_training(known, marking(known)).persist(), size=size).persist()
     vocabulary, trained = describe(items, parent=parent.facts if parent else None)
     return Encoded(items, marking(items.drop("count")).drop("item_id").persist(), vocabulary, trained)
 

@@ -38,7 +38,7 @@ def detect(path: str) -> tuple[dict[str, str], list[str]]:
         raise UserError(f"{path} has the columns {', '.join(names)}, none of a name known for {' or '.join(missing)}: {REMEDY}")
     roles = wanted if found["items"] else DEFAULT
     for role in roles:
-        if found[role] != role:
+        if found[role] != role or role == "items":  # whose default is none
             settings[f"input.columns.{role}"] = found[role] or "null"
     said += [_say(role, found[role]) for role in roles]
     return settings, said

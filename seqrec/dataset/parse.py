@@ -49,29 +49,31 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
     A row counts for its first reason in the order of REASONS.
     """
     kind = interactions.schema["timestamp"].dataType
-    reason, number = _reason(user=user, item=item), _number(kind)
-    usable = reason.isNull()
-    undated = usable & number.isNull() & _iso().isNull()
-    ordered = F.col("order").isNotNull()
-    found = interactions.agg(
-        F.count(F.lit(1)).alias("rows"),
-        *(F.count_if(F.col(name).isNotNull() & ~_lossless(name)).alias(f"lossy_{name}") for name in ("user_id", "item_id")),
-        *(F.count_if(reason == name).alias(name) for name in REASONS[:-1]),
-        F.count_if(usable).alias("usable"),
-        F.count_if(usable & number.isNotNull()).alias("numbers"),
-        F.count_if(usable & (F.abs(number) >= MILLISECONDS)).alias("large"),
-        F.count_if(usable & (F.abs(number) >= TOO_LARGE)).alias("too_large"),
-        F.count_if(usable & number.isNull() & _iso().isNotNull()).alias("dates"),
-        F.count_if(ordered & F.col("order").try_cast("bigint").isNull()).alias("order_fractions"),
-        F.count_if(ordered & F.col("order").try_cast("double").isNull()).alias("order_texts"),
-        *(F.min(F.when(reason == name, F.col(CHECKED[name]).cast("string"))).alias(f"e_{name}") for name in REASONS[3:-1]),
-        F.min(F.when(undated, F.col("timestamp").cast("string"))).alias("e_bad_timestamp"),
-        F.count_if(ordered).alias("ordered"),
-    ).collect()[0]
-    counts: dict[str, Any] = found.asDict()
+    usable, ordered = F.col("reason").isNull(), F.col("order").isNotNull()
+    number, dated = F.col("number"), F.col("date").isNotNull()
+    counted = {
+        "rows": F.lit(True),
+        "lossy_user": F.col("lossy_user"),
+        "lossy_item": F.col("lossy_item"),
+        **{name: F.col("reason") == name for name in REASONS[:-1]},
+        "usable": usable,
+        "numbers": usable & number.isNotNull(),
+        "large": usable & (F.abs(number) >= MILLISECONDS),
+        "too_large": usable & (F.abs(number) >= TOO_LARGE),
+        "dates": usable & number.isNull() & dated,
+        "ordered": ordered,
+        "order_fractions": ordered & F.col("order").try_cast("bigint").isNull(),
+        "order_texts": ordered & F.col("order").try_cast("double").isNull(),
+    }
+    wrong = {name: F.col("reason") == name for name in CHECKED} | {"bad_timestamp": usable & number.isNull() & ~dated}
+    found = _judge(interactions, user=user, item=item).agg(
+        *(F.count_if(test).alias(name) for name, test in counted.items()),
+        *(F.min(F.when(test, F.col(CHECKED[name]).cast("string"))).alias(f"e_{name}") for name, test in wrong.items()),
+    )
+    counts: dict[str, Any] = found.collect()[0].asDict()
     types = Types(
-        user=_id_type(user, counts["lossy_user_id"]),
-        item=_id_type(item, counts["lossy_item_id"]),
+        user=_id_type(user, counts["lossy_user"]),
+        item=_id_type(item, counts["lossy_item"]),
         time=_time_unit(time, kind, counts),
         order=_order_type(counts),
     )
@@ -103,6 +105,13 @@ def id_column(column: Column, kind: DataType) -> Column:
         whole = column.try_cast("bigint")
         return F.when(whole.cast(kind) == column, whole.cast("string")).otherwise(column.cast("string"))
     return column.cast("string")
+
+
+def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
+    """Beside the columns: why a row can't be used, its time as a number and as a date, whether its ids aren't canonical."""
+    kind = interactions.schema["timestamp"].dataType
+    lossy = {f"lossy_{name}": F.col(f"{name}_id").isNotNull() & ~_lossless(f"{name}_id") for name in ("user", "item")}
+    return interactions.withColumns({"reason": _reason(user=user, item=item), "number": _number(kind), "date": _iso(), **lossy})
 
 
 def _reason(*, user: str, item: str) -> Column:

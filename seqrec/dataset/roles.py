@@ -64,6 +64,8 @@ def by_value(rows: Sequence[Sequence[str]]) -> list[str]:
         raise UserError(
             f"columns {_counted(times)} look like times, {_counted(ratings)} like ratings, {_counted(others[:2])} like ids"
         )
+    if len(rows) >= ENOUGH and all(len(set(columns[place])) == len(columns[place]) for place in others[:2]):
+        raise UserError(f"neither column {others[0] + 1} nor {others[1] + 1} has a value twice, as ids of users and items would")
     roles = {others[0]: "user_id", others[1]: "item_id"} | dict.fromkeys(ratings, "rating") | dict.fromkeys(times, "timestamp")
     return [roles.get(place, f"column_{place + 1}") for place in range(len(columns))]
 

@@ -2,41 +2,42 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
-from pyspark.sql import Column
+from pyspark.sql import Column, WindowSpec
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
 
-HELD_OUT = {"train_val_test": ("test", "valid"), "train_val": ("valid",), "test": ("test",), "inference": ()}  # newest first
+HELD_OUT = {"train_val_test": (1, 1), "train_val": (1, 0), "test": (0, 1), "inference": (0, 0)}  # for valid, for test
 MILLIONTH = 1_000_000
 
-Split = Callable[[Column, Column], Column]  # an event's position from 0 and its user's number of events, to its split
+# Of the flag of an event and the window of a user's ratings: how many of the user's events are train, how many then valid.
+Split = Callable[[Column, WindowSpec], tuple[Column, Column]]
 
 
 def splitter(*, task: str, cuts: tuple[int, int] | None, share: float | None, seed: int) -> Split:
     """By time where there are cuts, else leave-last of all users, or of a random share of them: the others are train whole."""
     if cuts is not None:
-        return lambda _position, _length: by_time(F.col("timestamp"), cuts=cuts)
-    if share is None:
-        return lambda position, length: leave_last(position, length, task=task)
-    return lambda position, length: F.when(
-        chosen_users(share=share, seed=seed), leave_last(position, length, task=task)
-    ).otherwise("train")
+        return partial(by_time, cuts=cuts)
+    return partial(leave_last, task=task, share=share, seed=seed)
 
 
-def leave_last(position: Column, length: Column, *, task: str) -> Column:
-    """The last events are held out as the task says, the others are train; all are where that would leave none to train."""
-    held_out = HELD_OUT[task]
-    split = F.lit("train")
-    for from_end, name in enumerate(held_out):
-        split = F.when(position == length - 1 - from_end, name).otherwise(split)
-    return F.when(length > len(held_out), split).otherwise("train")
+def leave_last(event: Column, user: WindowSpec, *, task: str, share: float | None, seed: int) -> tuple[Column, Column]:
+    """The last events are held out as the task says; none are where that would leave none to train, or of users not chosen."""
+    valid, test = HELD_OUT[task]
+    length = F.count_if(event).over(user)
+    split = length > valid + test
+    if share is not None:
+        split &= chosen_users(share=share, seed=seed)
+    return F.when(split, length - valid - test).otherwise(length), F.when(split, valid).otherwise(0)
 
 
-def by_time(timestamp: Column, *, cuts: tuple[int, int]) -> Column:
+def by_time(event: Column, user: WindowSpec, *, cuts: tuple[int, int]) -> tuple[Column, Column]:
     """Train before the first cut, valid from it, test from the second (epoch ms)."""
-    return F.when(timestamp < cuts[0], "train").when(timestamp < cuts[1], "valid").otherwise("test")
+    time = F.col("timestamp")
+    train, valid = event & (time < cuts[0]), event & (time >= cuts[0]) & (time < cuts[1])
+    return F.count_if(train).over(user), F.count_if(valid).over(user)
 
 
 def chosen_users(*, share: float, seed: int) -> Column:

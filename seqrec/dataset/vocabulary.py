@@ -33,12 +33,17 @@ def read_parent(spark: SparkSession, folder: str | None, *, id_type: str) -> Par
 
 
 def catalogue(core: DataFrame, parent: DataFrame | None) -> DataFrame:
-    """The items there will be: item_id, core (in the k-core), item_idx (in the parent, null for a new item)."""
+    """The items there will be: item_id, core (in the k-core), item_idx (in the parent, null for a new item).
+
+    Acts where there is a parent: what is joined with it is cached, so that its size is known to the joins that follow.
+    """
     core = core.select("item_id", F.lit(True).alias("core"))
     if parent is None:
         return core.withColumn("item_idx", F.lit(None).cast("int"))
     joined = core.join(parent.select("item_id", "item_idx"), "item_id", "full_outer")
-    return joined.select("item_id", F.coalesce("core", F.lit(False)).alias("core"), "item_idx")
+    known = joined.select("item_id", F.coalesce("core", F.lit(False)).alias("core"), "item_idx").persist()
+    known.count()
+    return known
 
 
 def count_training(items: DataFrame, marked: DataFrame) -> DataFrame:

@@ -1,0 +1,36 @@
+"""The k-core against plain Python."""
+
+import random
+
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec.dataset import k_core as module
+from seqrec.dataset.k_core import k_core
+from seqrec.errors import UserError
+from tests.dataset import reference
+
+
+def test_it_is_what_is_left_when_nothing_more_is_dropped(spark: SparkSession) -> None:
+    draw = random.Random(3)
+    pairs = [(draw.randint(1, 40), draw.randint(1, 30)) for _ in range(190)]
+    kept = reference.k_core([reference.Rating(user, str(item), 1.0, 0, 0) for user, item in pairs], 4, 4)
+    expected = {int(rating.item) for rating in kept}
+    assert 0 < len(expected) < 30
+    found = k_core(spark.createDataFrame(pairs, "user_id bigint, item_id bigint"), users=4, items=4)
+    assert {row["item_id"] for row in found.collect()} == expected
+
+
+def test_a_chain_falls_item_by_item_and_the_rounds_are_bounded(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    # User n has items n and n + 1: each item has two users but the first and the last, whose loss takes their neighbours along.
+    chain = spark.createDataFrame([(n, item) for n in range(8) for item in (n, n + 1)], "user_id bigint, item_id bigint")
+    with pytest.raises(UserError, match=r"k_core\.users=2 and k_core\.items=2 leave no events"):
+        k_core(chain, users=2, items=2)
+    monkeypatch.setattr(module, "MAX_ROUNDS", 2)
+    with pytest.raises(UserError, match="aren't stable after 2 rounds"):
+        k_core(chain, users=2, items=2)
+
+
+def test_one_is_off(spark: SparkSession) -> None:
+    found = k_core(spark.createDataFrame([(1, 10), (2, 20), (2, 20)], "user_id bigint, item_id bigint"), users=1, items=0)
+    assert {row["item_id"] for row in found.collect()} == {10, 20}

@@ -1,0 +1,117 @@
+"""Types that are found out, and rows that can't be used."""
+
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from seqrec.dataset.parse import Types, parse, profile
+from seqrec.errors import UserError
+
+TEXT = "user_id string, item_id string, rating string, timestamp string, order string"
+Row = tuple[str | None, str | None, str | None, str | None, str | None]
+
+
+def frame(spark: SparkSession, *rows: Row) -> DataFrame:
+    return spark.createDataFrame(list(rows), TEXT)
+
+
+def times(spark: SparkSession, values: list[Any], kind: str, unit: str = "auto") -> tuple[str, list[int]]:
+    """The unit that is found, and the epoch ms of the values that parse."""
+    rows = spark.createDataFrame([("1", "2", None, value, None) for value in values], f"{TEXT.replace('timestamp string', kind)}")
+    found = profile(rows, user="auto", item="auto", time=unit)
+    return found.types.time, [row["timestamp"] for row in parse(rows, types=found.types).collect()]
+
+
+def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
+    rows = frame(
+        spark,
+        ("1", "10", "4.5", "978300760", None),
+        (None, None, "x", "x", None),
+        ("", "10", "4", "978300760", None),
+        ("1", None, "4", "978300760", None),
+        ("1", "10", "4", None, None),
+        ("1", "10", "NaN", "978300760", None),
+        ("1", "10", "good", "978300760", None),
+        ("1", "10", "1e39", "978300760", None),
+        ("1", "10", "4", "yesterday", None),
+        ("1", "10", "4", "99999999999999999999", None),
+        ("2", "11", None, " 978300761 ", None),
+    )
+    found = profile(rows, user="auto", item="auto", time="auto")
+    assert found.rows == 11
+    assert found.usable == 2
+    assert found.dropped == {
+        "null_user": 2,
+        "null_item": 1,
+        "null_timestamp": 1,
+        "bad_user": 0,
+        "bad_item": 0,
+        "bad_rating": 3,
+        "bad_timestamp": 2,
+    }
+    assert found.examples["bad_timestamp"] == "99999999999999999999"
+    kept = [tuple(row) for row in parse(rows, types=found.types).orderBy("user_id").collect()]
+    assert kept == [(1, 10, 4.5, 978300760000), (2, 11, None, 978300761000)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (["1", "-7", "9223372036854775807"], "bigint"),
+        (["1", "007"], "string"),
+        (["1", "+7"], "string"),
+        (["1", "7.0"], "string"),
+        (["1", " 7"], "string"),
+        (["1", "-0"], "string"),
+        (["1", "9223372036854775808"], "string"),
+        (["1", "$where", "a.b", "🎬"], "string"),
+    ],
+)
+def test_an_id_is_a_bigint_where_nothing_is_lost(spark: SparkSession, ids: list[str], kind: str) -> None:
+    rows = frame(spark, *((value, "1", None, "978300760", None) for value in ids))
+    found = profile(rows, user="auto", item="auto", time="auto")
+    assert (found.types.user, found.types.item) == (kind, "bigint")
+    expected = {int(value) for value in ids} if kind == "bigint" else set(ids)
+    assert {row["user_id"] for row in parse(rows, types=found.types).collect()} == expected
+
+
+def test_ids_that_must_be_bigint_are_bad_where_they_are_not(spark: SparkSession) -> None:
+    rows = frame(spark, ("u1", "1", None, "1", None), ("2", "i1", None, "1", None), ("007", "3", None, "1", None))
+    found = profile(rows, user="bigint", item="bigint", time="s")
+    assert (found.dropped["bad_user"], found.dropped["bad_item"]) == (1, 1)
+    assert (found.examples["bad_user"], found.examples["bad_item"]) == ("u1", "i1")
+    assert [tuple(row) for row in parse(rows, types=found.types).collect()] == [(7, 3, None, 1000)]
+
+
+def test_units_of_time(spark: SparkSession) -> None:
+    assert times(spark, ["978300760", "978300760.25", "1e9"], "timestamp string") == (
+        "s",
+        [978300760000, 978300760250, 1000000000000],
+    )
+    assert times(spark, [1600000000000, 1600000000001], "timestamp bigint") == ("ms", [1600000000000, 1600000000001])
+    assert times(spark, [5], "timestamp bigint", unit="ms") == ("ms", [5])
+    iso = ["2001-01-01", "2001-01-01T00:00:01Z", "2001-01-01 01:00:00.500+01:00", "12"]
+    assert times(spark, iso, "timestamp string") == ("iso", [978307200000, 978307201000, 978307200500])
+    with pytest.raises(UserError, match="neither epoch seconds nor milliseconds"):
+        times(spark, [1600000000000000000], "timestamp bigint")
+
+
+def test_a_timestamp_column_is_taken_as_it_is(spark: SparkSession) -> None:
+    rows = spark.sql("SELECT 1L user_id, 2L item_id, 3 rating, timestamp'1970-01-01 00:00:02' timestamp, null `order`")
+    found = profile(rows, user="auto", item="auto", time="auto")
+    assert found.types == Types(user="bigint", item="bigint", time="native", order=None)
+    assert [tuple(row) for row in parse(rows, types=found.types).collect()] == [(1, 2, 3.0, 2000)]
+
+
+@pytest.mark.parametrize(
+    ("orders", "kind", "values"),
+    [(["10", "9"], "bigint", {10, 9}), (["1.5", "9"], "double", {1.5, 9.0}), (["b", "9"], "string", {"b", "9"})],
+)
+def test_the_order_column_is_a_number_where_it_can_be(
+    spark: SparkSession, orders: list[str], kind: str, values: set[Any]
+) -> None:
+    rows = frame(spark, *(("1", "2", None, "1", order) for order in orders))
+    found = profile(rows, user="auto", item="auto", time="auto")
+    assert found.types.order == kind
+    assert {row["order"] for row in parse(rows, types=found.types).collect()} == values

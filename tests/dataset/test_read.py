@@ -1,0 +1,140 @@
+"""Every input format into the same interactions, and what each refuses."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from seqrec.dataset.read import first_line, read_interactions
+from seqrec.errors import UserError
+
+COLUMNS = {"user_id": "user_id", "item_id": "item_id", "rating": "rating", "timestamp": "timestamp", "order": None, "items": None}
+
+
+def read(spark: SparkSession, path: Path, columns: dict[str, str | None] | None = None, **given: Any) -> DataFrame:
+    text = {"format": "csv", "delimiter": ",", "header": True, "names": None, "encoding": "UTF-8", **given}
+    return read_interactions(spark, path=str(path), columns={**COLUMNS, **(columns or {})}, **text)
+
+
+def rows(table: DataFrame) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row) for row in table.collect())
+
+
+def test_csv_with_a_delimiter_of_two_characters_and_no_header(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.dat").write_text("1::10::5::978300760\n2::11::3.5::978302109\n")
+    assert rows(read(spark, tmp_path / "r.dat", delimiter="::", header=False)) == [
+        ("1", "10", "5", "978300760", None),
+        ("2", "11", "3.5", "978302109", None),
+    ]
+
+
+def test_csv_with_names_quotes_and_another_encoding(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_bytes('1;"Amélie ""x""; 2001";7\n'.encode("latin-1"))
+    mapping = {"user_id": "who", "item_id": "what", "rating": None, "timestamp": "when"}
+    found = read(
+        spark, tmp_path / "r.csv", mapping, delimiter=";", header=False, names=["who", "what", "when"], encoding="ISO-8859-1"
+    )
+    assert rows(found) == [("1", 'Amélie "x"; 2001', None, "7", None)]
+
+
+def test_json_lines_keep_all_digits(spark: SparkSession, tmp_path: Path) -> None:
+    lines = [
+        {"user_id": 12345678901234567890, "item_id": "007", "rating": 4.5, "timestamp": "2020-01-01"},
+        {"user_id": 2, "extra": 1},
+    ]
+    (tmp_path / "r.json").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    found = sorted(
+        (row["user_id"], row["item_id"], row["rating"]) for row in read(spark, tmp_path / "r.json", format="json").collect()
+    )
+    assert found == [("12345678901234567890", "007", "4.5"), ("2", None, None)]
+
+
+def test_parquet_keeps_integers_and_takes_back_what_pandas_made_of_them(spark: SparkSession, tmp_path: Path) -> None:
+    table = {"user_id": pa.array([1, 2], pa.int32()), "item_id": [10.0, 2.5], "rating": [4.0, None], "timestamp": [5, 6]}
+    pq.write_table(pa.table(table), tmp_path / "r.parquet")
+    found = read(spark, tmp_path / "r.parquet", format="parquet")
+    assert [kind for _, kind in found.dtypes][:2] == ["bigint", "string"]
+    assert rows(found) == [(1, "10", 4.0, 5, None), (2, "2.5", None, 6, None)]
+
+
+LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "json": ("r.json", '{"user_id": 1, "items": [7, "a", 7]}\n{"user_id": 2, "items": []}\n', {"format": "json"}),
+    "csv of JSON": ("r.csv", 'user_id;items\n1;"[7, ""a"", 7]"\n2;\n', {"delimiter": ";"}),
+    "csv of words": ("r.csv", "user_id;items\n1;7 a 7\n2;\n", {"delimiter": ";"}),
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_one_row_a_user_becomes_one_an_item_with_its_place(spark: SparkSession, tmp_path: Path, form: str) -> None:
+    name, content, given = LISTS[form]
+    (tmp_path / name).write_text(content)
+    assert rows(read(spark, tmp_path / name, {"items": "items"}, **given)) == [
+        ("1", "7", None, 0, None),
+        ("1", "7", None, 2, None),
+        ("1", "a", None, 1, None),
+    ]
+
+
+def test_a_user_has_one_row_where_it_has_a_list(spark: SparkSession, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user_id": [1, 1], "items": [[1], [2]]}), tmp_path / "r.parquet")
+    with pytest.raises(UserError, match=r"user 1 has 2 rows; input\.columns\.items takes one row a user"):
+        read(spark, tmp_path / "r.parquet", {"items": "items"}, format="parquet")
+
+
+@pytest.mark.parametrize("form", ["csv", "gz", "parquet"])
+def test_without_a_timestamp_the_line_counts_however_the_file_is_split(spark: SparkSession, tmp_path: Path, form: str) -> None:
+    items = [(place * 7919) % 5000 for place in range(5000)]
+    text = "user_id,item_id\n" + "".join(f"1,{item}\n" for item in items)
+    path = tmp_path / f"r.{form}"
+    if form == "parquet":
+        pq.write_table(pa.table({"user_id": [1] * len(items), "item_id": items}), path, row_group_size=500, compression="none")
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if form == "gz" else text.encode())
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "4096")
+    spark.conf.set("spark.sql.files.openCostInBytes", "1")
+    try:
+        found = read(spark, path, {"rating": None, "timestamp": None}, format="parquet" if form == "parquet" else "csv")
+        assert (found.rdd.getNumPartitions() > 2) == (form != "gz")
+        lines = {row["timestamp"]: int(row["item_id"]) for row in found.collect()}
+    finally:
+        spark.conf.unset("spark.sql.files.maxPartitionBytes")
+        spark.conf.unset("spark.sql.files.openCostInBytes")
+    assert [lines[place] for place in range(len(items))] == items
+
+
+def test_lines_of_several_files_have_no_order(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("user_id,item_id\n1,2\n")
+    with pytest.raises(UserError, match=r"input\.columns\.timestamp=null takes the order of lines, but the input has 2 files"):
+        read(spark, tmp_path, {"rating": None, "timestamp": None})
+
+
+def test_what_cannot_be_read_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"input\.path=.*none\.csv: no such file or folder"):
+        read(spark, tmp_path / "none.csv")
+    with pytest.raises(UserError, match="can't be read as csv"):
+        read(spark, tmp_path / "none*.csv")
+    (tmp_path / "r.csv").write_text("userId,movieId\n1,2\n")
+    with pytest.raises(UserError, match=r"no column 'user_id'; it has userId, movieId: set input\.columns\.user_id=COLUMN"):
+        read(spark, tmp_path / "r.csv")
+    with pytest.raises(UserError, match=r"it has userId,movieId: .*is input\.delimiter=';' right\?"):
+        read(spark, tmp_path / "r.csv", delimiter=";")
+    with pytest.raises(UserError, match=r"no column 'rating'.*COLUMN or null"):
+        read(spark, tmp_path / "r.csv", {"user_id": "userId", "item_id": "movieId"})
+    with pytest.raises(UserError, match="can't be read as parquet"):
+        read(spark, tmp_path / "r.csv", format="parquet")
+    pq.write_table(pa.table({"user_id": [[1]], "items": [3]}), tmp_path / "r.parquet")
+    with pytest.raises(UserError, match=r"column 'items' is bigint, expected a list for input\.columns\.items"):
+        read(spark, tmp_path / "r.parquet", {"items": "items", "user_id": "items"}, format="parquet")
+    with pytest.raises(UserError, match=r"column 'user_id' is array<bigint>, expected a plain value"):
+        read(spark, tmp_path / "r.parquet", {"item_id": "items"}, format="parquet")
+
+
+def test_the_first_line_is_shown_shortened(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("x" * 500 + "\n")
+    assert first_line(spark, path=str(tmp_path / "r.csv"), format="csv") == "x" * 120

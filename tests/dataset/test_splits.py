@@ -1,0 +1,45 @@
+"""Cuts, splits and the random share of users, by hand."""
+
+import pytest
+from pyspark.sql import SparkSession, Window
+from pyspark.sql import functions as F
+
+from seqrec.dataset.splits import chosen_users, parse_cuts, splitter
+from seqrec.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("train_val_test", {1: (1, 0), 2: (2, 0), 3: (1, 1), 4: (2, 1)}),
+        ("train_val", {1: (1, 0), 2: (1, 1), 3: (2, 1), 4: (3, 1)}),
+        ("test", {1: (1, 0), 2: (1, 0), 3: (2, 0), 4: (3, 0)}),
+        ("inference", {1: (1, 0), 2: (2, 0), 3: (3, 0), 4: (4, 0)}),
+    ],
+)
+def test_lengths_of_train_and_valid(spark: SparkSession, task: str, expected: dict[int, tuple[int, int]]) -> None:
+    events = spark.createDataFrame(
+        [(length, True) for length in (1, 2, 3, 4) for _ in range(length)], "user_id int, event boolean"
+    )
+    train, valid = splitter(task=task, cuts=None, share=None, seed=1)(F.col("event"), Window.partitionBy("user_id"))
+    found = events.select("user_id", train.alias("train"), valid.alias("valid")).distinct().collect()
+    assert {row["user_id"]: (row["train"], row["valid"]) for row in found} == expected
+
+
+def test_of_a_share_of_users_events_are_held_out(spark: SparkSession) -> None:
+    events = spark.range(4000).select((F.col("id") % 1000).alias("user_id"), F.lit(True).alias("event"))
+    train, _ = splitter(task="test", cuts=None, share=0.2, seed=5)(F.col("event"), Window.partitionBy("user_id"))
+    lengths = {row["user_id"]: row["train"] for row in events.select("user_id", train.alias("train")).collect()}
+    chosen = {row["user_id"] for row in events.where(chosen_users(share=0.2, seed=5)).collect()}
+    assert {user for user, length in lengths.items() if length == 3} == chosen
+    assert all(length == 4 for user, length in lengths.items() if user not in chosen)
+    assert 150 < len(chosen) < 250
+    assert chosen != {row["user_id"] for row in events.where(chosen_users(share=0.2, seed=6)).collect()}
+
+
+def test_cuts_that_cannot_be() -> None:
+    assert parse_cuts(["2015-01-01T01:00:00+01:00", "1420070400001"]) == (1420070400000, 1420070400001)
+    with pytest.raises(UserError, match="the first cut must lie before the second"):
+        parse_cuts(["2015-01-02", "2015-01-01"])
+    with pytest.raises(UserError, match="'soon' is neither ISO 8601"):
+        parse_cuts(["soon", "2015-01-01"])
