@@ -22,14 +22,18 @@ def best_name(step: int, metric: str, value: float) -> str:
 
 
 def find(folder: str, which: str) -> str:
-    """The path of a model's checkpoint: `best`, `last`, or a path, which is returned as it is."""
+    """The path of a model's checkpoint: `best`, `last`, or a path, which is returned as it is.
+
+    A model that was trained without validation has no best one: the last stands for it.
+    """
     if which not in ("best", "last"):
         if not files.exists(which):
             raise UserError(f"checkpoint={which}: no such file; use best, last or the path of a checkpoint in {folder}")
         return which
     place = files.join(folder, "checkpoints")
     found = files.names(place)
-    name = LAST if which == "last" else max((name for name in found if BEST.match(name)), default=None)
+    best = max((name for name in found if BEST.match(name)), default=LAST)
+    name = LAST if which == "last" else best
     if name not in found:
         raise UserError(f"{place} has no {which} checkpoint (it holds: {', '.join(found) or 'nothing'}): run train first")
     return files.join(place, name)

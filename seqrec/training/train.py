@@ -14,7 +14,7 @@ from seqrec.models.encoder import SASRec
 from seqrec.settings import Train
 from seqrec.training import checkpoint
 from seqrec.training.inputs import Dataset, open_dataset, start_model
-from seqrec.training.loader import Batches, open_shard
+from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.loop import Trainer
 from seqrec.training.objective import Objective, loss_options
 from seqrec.training.optimizer import build_optimizer
@@ -63,30 +63,20 @@ def _prepare(settings: Train, process: Process, cache: Path) -> Trainer:
     process.barrier()
 
     options = loss_options(counts=dataset.counts, bf16=bf16, **settings.loss.model_dump())
-    objective: nn.Module = Objective(model, name=settings.loss.name, options=options).to(process.device)
+    objective = _parallel(Objective(model, name=settings.loss.name, options=options), process)
     optimizer = build_optimizer(model, **settings.optimizer.model_dump(exclude={"clip_norm", "warmup_steps", "schedule"}))
     progress = Progress()
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(**state["progress"])
-    if process.world > 1:
-        objective = DistributedDataParallel(objective, device_ids=[process.device] if process.device.type == "cuda" else None)
     return Trainer(
         settings=settings,
         process=process,
         model=model,
         objective=objective,
         optimizer=optimizer,
-        batches=Batches(
-            shard=shard,
-            width=max_len + 1,
-            steps=steps,
-            pool_batches=settings.pool_batches,
-            seed=settings.seed,
-            rank=process.rank,
-            workers=settings.reader_workers,
-        ),
+        batches=_batches(settings, shard, process, steps=steps, width=max_len + 1),
         held_out=held_out,
         bf16=bf16,
         total_steps=total_steps,
@@ -103,6 +93,25 @@ def model_name(settings: Train, max_len: int) -> str:
     encoder = settings.encoder
     shape = f"d{encoder.dim}-b{encoder.blocks}-h{encoder.heads}-l{max_len}-s{settings.seed}"
     return settings.name or f"sasrec-{settings.loss.name}-{shape}"
+
+
+def _parallel(objective: nn.Module, process: Process) -> nn.Module:
+    objective = objective.to(process.device)
+    if process.world == 1:
+        return objective
+    return DistributedDataParallel(objective, device_ids=[process.device] if process.device.type == "cuda" else None)
+
+
+def _batches(settings: Train, shard: Shard, process: Process, *, steps: int, width: int) -> Batches:
+    return Batches(
+        shard=shard,
+        width=width,
+        steps=steps,
+        pool_batches=settings.pool_batches,
+        seed=settings.seed,
+        rank=process.rank,
+        workers=settings.reader_workers,
+    )
 
 
 def _held_out(settings: Train, dataset: Dataset, process: Process, cache: Path) -> HeldOut | None:

@@ -217,6 +217,15 @@ def test_a_checkpoint_that_is_none_is_refused(settings: Make, tmp_path: Path) ->
         train(cfg)
 
 
+def test_the_last_checkpoint_stands_for_the_best_without_validation(settings: Make, tmp_path: Path) -> None:
+    meta = tmp_path / "data" / RUN_ID / "meta.json"
+    meta.write_text(meta.read_text().replace("train_val_test", "inference"))
+    cfg = settings(max_epochs=2)
+    assert train(cfg) == {}
+    assert checkpoint.find(cfg.model, "best") == checkpoint.find(cfg.model, "last")
+    assert [record["step"] for record in read_records(cfg.model)] == [4, 8]
+
+
 def test_no_checkpoint_says_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no last checkpoint .it holds: nothing"):
         checkpoint.find(str(tmp_path), "last")
