@@ -9,9 +9,9 @@ from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, 
 
 from seqrec.errors import UserError
 
-MILLISECONDS = 1e11  # numbers from here on are milliseconds: as seconds they lie after the year 5138
-TOO_LARGE = 1e14  # from here on they are neither: as milliseconds they lie after the year 5138
-LARGEST = 2**53 // 1000 * 1000  # a double holds all integers up to here, and a bigint a thousand times as much
+MILLISECONDS = 10**11  # numbers above are milliseconds: as seconds they lie after the year 5138
+TOO_LARGE = 10**14  # above they are neither: as milliseconds they lie after the year 5138
+LARGEST = 2**53  # a double holds all integers up to here
 REASONS = ("null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating", "bad_timestamp")
 CHECKED = {"bad_user": "user_id", "bad_item": "item_id", "bad_rating": "rating", "bad_timestamp": "timestamp"}
 
@@ -44,28 +44,12 @@ class Profile:
 def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Profile:
     """Act, once: count rows by what is wrong with them, and choose the types that are `auto`.
 
-    An id is bigint where every value is a canonical integer of 64 bits: no leading zero, plus sign, space or decimal point.
-    Numbers of a time are milliseconds where most are 1e11 or more, else seconds; a text with - or : is a date (ISO 8601).
+    An id is bigint where every usable row has a canonical integer of 64 bits: no leading zero, plus sign, space or decimal point.
+    Numbers of a time are milliseconds where most are above 1e11, else seconds; a text with - or : is a date (ISO 8601).
     A row counts for its first reason in the order of REASONS.
     """
     kind = interactions.schema["timestamp"].dataType
-    usable, ordered = F.col("reason").isNull(), F.col("order").isNotNull()
-    number, dated = F.col("number"), F.col("date").isNotNull()
-    counted = {
-        "rows": F.lit(True),
-        "lossy_user": F.col("lossy_user"),
-        "lossy_item": F.col("lossy_item"),
-        **{name: F.col("reason") == name for name in REASONS[:-1]},
-        "usable": usable,
-        "numbers": usable & number.isNotNull(),
-        "large": usable & (F.abs(number) >= MILLISECONDS),
-        "too_large": usable & (F.abs(number) >= TOO_LARGE),
-        "dates": usable & number.isNull() & dated,
-        "ordered": ordered,
-        "order_fractions": ordered & F.col("order").try_cast("bigint").isNull(),
-        "order_texts": ordered & F.col("order").try_cast("double").isNull(),
-    }
-    wrong = {name: F.col("reason") == name for name in CHECKED} | {"bad_timestamp": usable & number.isNull() & ~dated}
+    counted, wrong = _tests()
     found = _judge(interactions, user=user, item=item).agg(
         *(F.count_if(test).alias(name) for name, test in counted.items()),
         *(F.min(F.when(test, F.col(CHECKED[name]).cast("string"))).alias(f"e_{name}") for name, test in wrong.items()),
@@ -77,7 +61,7 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
         time=_time_unit(time, kind, counts),
         order=_order_type(counts),
     )
-    parsed = counts["dates"] if types.time == "iso" else counts["numbers"]
+    parsed = counts["dates"] if types.time == "iso" else counts["numbers"] - (counts["beyond"] if types.time == "s" else 0)
     dropped = {name: int(counts[name]) for name in REASONS[:-1]} | {"bad_timestamp": int(counts["usable"] - parsed)}
     examples = {name: counts[f"e_{name}"] for name in CHECKED if counts[f"e_{name}"] is not None}
     return Profile(rows=int(counts["rows"]), types=types, dropped=dropped, examples=examples)
@@ -86,12 +70,12 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
 def parse(interactions: DataFrame, *, types: Types) -> DataFrame:
     """The usable rows: user_id, item_id, rating (float, may be null), timestamp (epoch ms), and order where there is one."""
     kind = interactions.schema["timestamp"].dataType
-    time = {"iso": _iso(), "s": _number(kind) * 1000}.get(types.time, _number(kind))
+    time = _iso() if types.time == "iso" else _number(kind, factor=1000 if types.time == "s" else 1)
     typed = interactions.where(_reason(user=types.user, item=types.item).isNull()).select(
         F.col("user_id").try_cast(types.user).alias("user_id"),
         F.col("item_id").try_cast(types.item).alias("item_id"),
         F.col("rating").try_cast("float").alias("rating"),
-        F.round(time).cast("bigint").alias("timestamp"),
+        time.alias("timestamp"),
         *([] if types.order is None else [F.col("order").try_cast(types.order).alias("order")]),
     )
     return typed.where(F.col("timestamp").isNotNull())
@@ -107,11 +91,35 @@ def id_column(column: Column, kind: DataType) -> Column:
     return column.cast("string")
 
 
+def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
+    """Of a judged row: what it is counted for, and what it is an example of."""
+    usable, ordered = F.col("reason").isNull(), F.col("order").isNotNull()
+    number, dated = F.col("number"), F.col("date").isNotNull()
+    timed = number.isNotNull() | dated
+    counted = {
+        "rows": F.lit(True),
+        "lossy_user": usable & timed & F.col("lossy_user"),
+        "lossy_item": usable & timed & F.col("lossy_item"),
+        **{name: F.col("reason") == name for name in REASONS[:-1]},
+        "usable": usable,
+        "numbers": usable & number.isNotNull(),
+        "large": usable & ~number.between(-MILLISECONDS, MILLISECONDS),
+        "too_large": usable & ~number.between(-TOO_LARGE, TOO_LARGE),
+        "beyond": usable & number.isNotNull() & F.col("seconds").isNull(),
+        "dates": usable & number.isNull() & dated,
+        "ordered": ordered,
+        "order_fractions": ordered & F.col("order").try_cast("bigint").isNull(),
+        "order_texts": ordered & F.col("order").try_cast("double").isNull(),
+    }
+    return counted, {name: F.col("reason") == name for name in CHECKED} | {"bad_timestamp": usable & ~timed}
+
+
 def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
-    """Beside the columns: why a row can't be used, its time as a number and as a date, whether its ids aren't canonical."""
+    """Add why a row can't be used, its time in each reading (null where it has none), whether its ids aren't canonical."""
     kind = interactions.schema["timestamp"].dataType
     lossy = {f"lossy_{name}": F.col(f"{name}_id").isNotNull() & ~_lossless(f"{name}_id") for name in ("user", "item")}
-    return interactions.withColumns({"reason": _reason(user=user, item=item), "number": _number(kind), "date": _iso(), **lossy})
+    times = {"number": _number(kind, factor=1), "seconds": _number(kind, factor=1000), "date": _iso()}
+    return interactions.withColumns({"reason": _reason(user=user, item=item), **times, **lossy})
 
 
 def _reason(*, user: str, item: str) -> Column:
@@ -132,13 +140,16 @@ def _lossless(name: str) -> Column:
     return F.col(name).try_cast("bigint").cast("string").eqNullSafe(F.col(name).cast("string"))
 
 
-def _number(kind: DataType) -> Column:
-    """The time as a number (bigint, or double for fractions), of epoch ms where the column is a timestamp; null if it is none."""
+def _number(kind: DataType, *, factor: int) -> Column:
+    """The time as a whole number times the factor; of a timestamp epoch ms; null where it is none, or too large for a bigint."""
     column = F.col("timestamp")
     if isinstance(kind, TimestampType | TimestampNTZType | DateType):
         return F.unix_millis(column.cast("timestamp"))
-    number = column if isinstance(kind, IntegralType) else column.try_cast("double")
-    return F.when(F.abs(number) <= LARGEST, number)
+    fraction = column.try_cast("double") * factor
+    rounded = F.when(F.abs(fraction) <= LARGEST, F.round(fraction).cast("bigint"))
+    if isinstance(kind, FractionalType):
+        return rounded
+    return F.coalesce(F.try_multiply(column.try_cast("bigint"), F.lit(factor).cast("bigint")), rounded)
 
 
 def _iso() -> Column:

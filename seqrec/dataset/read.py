@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -44,8 +45,8 @@ def read_interactions(
             raw = _read_json(spark, where, encoding=encoding, items=columns["items"])
         else:
             raw = spark.read.parquet(where)
-    except PySparkException as error:
-        said = str(error).strip().splitlines()[0]
+    except (PySparkException, Py4JJavaError) as error:
+        said = next((line.strip() for line in str(error).splitlines() if "Caused by" in line), str(error).strip().splitlines()[0])
         raise UserError(f"input.path={path} can't be read as {format} ({said}): input.format is csv, parquet or json") from None
     _require(raw, columns, path=path, hint=f"; is input.delimiter={delimiter!r} right?" if format == "csv" else "")
     return _explode(raw, columns, path=path) if columns["items"] is not None else _select(raw, columns)
