@@ -11,7 +11,7 @@ from seqrec.entry import run_job
 from seqrec.scoring.batch import read_users, write_version
 from seqrec.scoring.publication import connect, publish
 from seqrec.session import open_session
-from seqrec.settings import BatchRecommend
+from seqrec.settings.scoring import BatchRecommend
 
 log = logging.getLogger("seqrec")
 

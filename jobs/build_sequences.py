@@ -11,7 +11,7 @@ from seqrec.dataset.stats import count_events, guard_windows, summarise, write_s
 from seqrec.dataset.vocabulary import read_parent
 from seqrec.entry import run_job
 from seqrec.session import open_session, working
-from seqrec.settings import BuildSequences
+from seqrec.settings.sequences import BuildSequences
 
 
 def run(cfg: BuildSequences) -> None:
@@ -26,12 +26,12 @@ def run(cfg: BuildSequences) -> None:
     raw, found = ingest(spark, **cfg.input.model_dump(), item_type=parent and parent.id_type, max_bad_share=cfg.max_bad_share)
     partitions = cfg.partitions or partition_count(found.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):
-        ratings, rated = settle(
+        histories, rated = settle(
             raw, found, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
         least = {"min_users": cfg.k_core.users, "min_items": cfg.k_core.items}
-        encoded = encode(ratings, parent=parent, **least, split=split, first_cut=first_cut, collapse=collapse)
-        counted = count_events(encoded.marked, first_cut=first_cut, **windows)
+        encoded = encode(histories, parent=parent, **least, split=split, first_cut=first_cut, collapse=collapse)
+        counted = count_events(encoded.arranged, **windows)
         guard_windows(counted, task=cfg.task)
         filing = {"rows_per_file": cfg.rows_per_file, "multiple": cfg.files_multiple, "seed": cfg.seed}
         write_tables(encoded, path, types=found.types, max_history=cfg.max_history, **windows, **filing)

@@ -12,7 +12,7 @@ from seqrec.config import public
 from seqrec.entry import run_job
 from seqrec.scoring.export import export
 from seqrec.session import open_session
-from seqrec.settings import Evaluate
+from seqrec.settings.scoring import Evaluate
 
 
 def run(cfg: Evaluate) -> None:

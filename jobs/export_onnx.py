@@ -4,7 +4,7 @@ from seqrec import files
 from seqrec.entry import run_job
 from seqrec.scoring.export import export
 from seqrec.session import open_session
-from seqrec.settings import ExportOnnx
+from seqrec.settings.scoring import ExportOnnx
 
 
 def run(cfg: ExportOnnx) -> None:

@@ -5,7 +5,7 @@ from seqrec.entry import run_job
 from seqrec.scoring.publication import connect, publish
 from seqrec.scoring.subset import read_ids
 from seqrec.session import open_session
-from seqrec.settings import Publish
+from seqrec.settings.scoring import Publish
 
 
 def run(cfg: Publish) -> None:

@@ -5,7 +5,7 @@ Several processes: `torchrun --nproc-per-node N jobs/train.py --conf FILE …`, 
 
 from seqrec.entry import run_job
 from seqrec.session import open_session
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training.train import train
 
 

@@ -1,5 +1,8 @@
 """Schema-checked reads and writes of Parquet tables."""
 
+from collections.abc import Sequence
+
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
@@ -31,6 +34,12 @@ def open_table(spark: SparkSession, path: str) -> DataFrame:
     if not files.exists(files.join(path, "_SUCCESS")):
         raise UserError(f"the table {path} is unfinished (no _SUCCESS): run the job that writes it again")
     return spark.read.parquet(files.absolute(path))
+
+
+def few_rows(spark: SparkSession, rows: Sequence[tuple[int, int]], key: str, value: str) -> DataFrame:
+    """A table of two bigint columns, to be broadcast. The plan holds its rows, so that no job makes them."""
+    columns = {name: pa.array([row[place] for row in rows], pa.int64()) for place, name in enumerate((key, value))}
+    return F.broadcast(spark.createDataFrame(pa.table(columns)))
 
 
 def assert_unique(table: DataFrame, *, key: str, path: str) -> None:

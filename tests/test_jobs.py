@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from jobs import batch_recommend, build_sequences, evaluate, export_onnx, publish, train
 from seqrec import versions
 from seqrec.scoring.recommender import Recommender
-from seqrec.settings import Milvus, Mongo
+from seqrec.settings.scoring import Milvus, Mongo
 from seqrec.simulate import write_ratings
 from seqrec.stores.embedded import data_folder
 from seqrec.stores.neighbours import neighbours

@@ -12,7 +12,7 @@ from pyspark.sql.types import StructType
 
 from seqrec import files, io, schemas
 from seqrec.dataset.clean import clean, guard_bad, guard_duplicates
-from seqrec.dataset.events import mark
+from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.k_core import k_core
 from seqrec.dataset.parse import Profile, Types, parse, profile
 from seqrec.dataset.read import first_line, read_interactions
@@ -26,10 +26,10 @@ log = logging.getLogger("seqrec")
 
 
 class Encoded(NamedTuple):
-    """Items (with `core`) and marked ratings, both to be cached; facts of the vocabulary; its items with training events."""
+    """Items (with `core`) and arranged users, both to be cached; facts of the vocabulary; its items with training events."""
 
     items: DataFrame
-    marked: DataFrame
+    arranged: DataFrame
     vocabulary: dict[str, Any]
     trained: int
 
@@ -63,16 +63,16 @@ def ingest(
 def settle(
     raw: DataFrame, found: Profile, *, partitions: int, min_rating: float | None, collapse: bool, max_share: float
 ) -> tuple[DataFrame, dict[str, int]]:
-    """Act: the cleaned ratings, cached, and their counts; UserError if a greater share are exact duplicates."""
+    """Act: the histories of the cleaned ratings, cached, and their counts; UserError if a greater share are exact duplicates."""
     typed = parse(raw, types=found.types)
-    ratings = typed.transform(clean, partitions=partitions, min_rating=min_rating, collapse=collapse).persist()
-    rated = count_ratings(ratings)
+    histories = typed.transform(clean, partitions=partitions, min_rating=min_rating, collapse=collapse).persist()
+    rated = count_ratings(histories)
     guard_duplicates(rows=found.usable, kept=rated["rows"], max_share=max_share)
-    return ratings, rated
+    return histories, rated
 
 
 def encode(
-    ratings: DataFrame,
+    histories: DataFrame,
     *,
     parent: Parent | None,
     min_users: int,
@@ -81,19 +81,21 @@ def encode(
     first_cut: int | None,
     collapse: bool,
 ) -> Encoded:
-    """Act: the k-core, the vocabulary of its items after the parent's, and the ratings marked with both.
+    """Act: the k-core, the vocabulary of its items after the parent's, and the users arranged by both.
 
     Of a split by time the k-core and the counts know only what lies before the first cut. An item that comes up later is not
     in the vocabulary, so its ratings are no events and a user's target is the first rating after the cut that is one; the
-    others are counted. Ratings are cleaned.
+    others are counted.
     """
-    learnable = ratings.where("good") if first_cut is None else ratings.where(F.col("good") & (F.col("timestamp") < first_cut))
+    learnable = histories.select("user_id", learnable_items(first_cut).alias("items"))
     known = catalogue(k_core(learnable, users=min_users, items=min_items), parent.items if parent else None)
-    marking = partial(mark, ratings, split=split, users=min_users, first_cut=first_cut, collapse=collapse)
+    arranging = partial(arrange, histories, split=split, users=min_users, first_cut=first_cut, collapse=collapse)
     size = int(parent.facts["size"]) if parent else 0
-    items = number_items(count_training(known, marking(known)).persist(), size=size).persist()
+    counted = count_training(known, arranging(known.withColumn("label", F.col("item_id")))).persist()
+    items = number_items(counted, size=size).persist()
     vocabulary, trained = describe(items, parent=parent.facts if parent else None)
-    return Encoded(items, marking(items.drop("count")).drop("item_id").persist(), vocabulary, trained)
+    arranged = arranging(items.select("item_id", "core", F.col("item_idx").alias("label"))).persist()
+    return Encoded(items, arranged, vocabulary, trained)
 
 
 def write_tables(
@@ -108,18 +110,18 @@ def write_tables(
     multiple: int,
     seed: int,
 ) -> None:
-    """Act: write the dataset's tables into a folder. The marked ratings are cached; the windows are counted before the first."""
-    user, item, marked = schemas.IDS[types.user], schemas.IDS[types.item], encoded.marked
-    buckets = count_buckets(marked, max_len=max_len, stride=stride, seed=seed)
-    cut = windows(marked, max_len=max_len, stride=stride, seed=seed)
+    """Act: write the dataset's tables into a folder. The arranged users are cached; the windows are counted before the first."""
+    user, item, arranged = schemas.IDS[types.user], schemas.IDS[types.item], encoded.arranged
+    buckets = count_buckets(arranged, max_len=max_len, stride=stride, seed=seed)
+    cut = windows(arranged, max_len=max_len, stride=stride, seed=seed)
     shuffled = shuffle_into_files(cut, buckets=buckets, rows_per_file=rows_per_file, multiple=multiple)
     tables: dict[str, tuple[DataFrame, StructType]] = {
         "items": (encoded.items, schemas.items(item)),
-        "events": (events(marked), schemas.events(user)),
-        "sequences": (sequences(marked, max_history=max_history), schemas.sequences(user)),
+        "events": (events(arranged), schemas.events(user)),
+        "sequences": (sequences(arranged, max_history=max_history), schemas.sequences(user)),
         "windows": (shuffled, schemas.windows()),
-        "valid": (held_out(marked, split="valid", max_history=max_history), schemas.held_out(user)),
-        "test": (held_out(marked, split="test", max_history=max_history), schemas.held_out(user)),
+        "valid": (held_out(arranged, split="valid", max_history=max_history), schemas.held_out(user)),
+        "test": (held_out(arranged, split="test", max_history=max_history), schemas.held_out(user)),
     }
     for name, (table, schema) in tables.items():
         started = time.monotonic()

@@ -1,6 +1,8 @@
-"""Typed ratings into cleaned ones: bad rows guarded, exact duplicates dropped, users together and in order."""
+"""Typed ratings into histories: bad rows guarded, exact duplicates dropped, a user's ratings together and in order."""
 
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.dataset.parse import Profile
@@ -48,34 +50,53 @@ def partition_count(rows: int, *, at_least: int) -> int:
 
 
 def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = None, collapse: bool = False) -> DataFrame:
-    """Exact duplicates dropped; the one shuffle of the ratings puts a user into one partition, sorted by user and ORDER.
+    """Histories, a row a user: the user's ratings in order, without exact duplicates. The one shuffle of the ratings.
 
-    Ties of timestamp and order column are broken by a hash of user and item: the same whatever the partitioning, and unlike
-    item_id no hint. Adds `first` (a user's first row), `tied` (it has the timestamp of the row before), `rated` (at or above
-    the minimum rating; without a rating it isn't) and `good` (rated, and with collapse not the same item as the user's rated
-    row before): what may be learned from.
+    items, ratings, timestamps   arrays in ORDER; ties of timestamp and order column are broken by a hash of user and item: the
+                                 same whatever the partitioning, and unlike item_id no hint
+    good                         an array: what may be learned from. At or above the minimum rating (without a rating it isn't),
+                                 and with collapse not the same item as the user's one before among those
+    tied, rated                  how many have the timestamp of the one before; how many reach the minimum rating
     """
-    tied = ratings.withColumn("tie", F.xxhash64("user_id", "item_id")).repartition(partitions, "user_id")
-    in_order = user_order(tied)
-    keys = [name for name in ORDER if name in tied.columns]
-    same = {name: F.lag(name).over(in_order).eqNullSafe(F.col(name)) for name in keys}
-    first = F.row_number().over(in_order) == 1
-    repeated = ~first
-    for equal in same.values():
-        repeated &= equal
-    marked = tied.withColumns({"first": first, "tied": ~first & same["timestamp"], "repeated": repeated})
-    rated = F.lit(True) if min_rating is None else F.coalesce(F.col("rating") >= min_rating, F.lit(False))
-    rows = marked.where(~F.col("repeated")).withColumn("rated", rated)
-    good = F.col("rated") & ~repeats("rated", user_order(rows)) if collapse else F.col("rated")
-    return rows.withColumn("good", good).select(*ratings.columns, "tie", "first", "tied", "rated", "good")
+    keyed = ratings.withColumn("tie", F.xxhash64("user_id", "item_id")).repartition(partitions, "user_id")
+    entry = F.struct(*(name for name in ORDER if name in keyed.columns))
+    lists = keyed.groupBy("user_id").agg(F.sort_array(F.collect_list(entry)).alias("entries"))
+    users = lists.withColumn("entries", without_repeats("entries", lambda one: one))
+    entries = F.col("entries")
+    if min_rating is None:
+        rated = F.array_repeat(F.lit(True), F.size(entries))
+    else:
+        rated = F.transform(entries, lambda one: F.coalesce(one.rating >= min_rating, F.lit(False)))
+    users = users.withColumns({"timestamps": entries.timestamp, "reached": rated})
+    if collapse:
+        users = users.withColumn("good", F.col("reached")).transform(_flag_first)
+    return users.select(
+        "user_id",
+        entries.item_id.alias("items"),
+        entries.rating.alias("ratings"),
+        "timestamps",
+        F.col("good" if collapse else "reached").alias("good"),
+        (F.size("timestamps") - F.size(without_repeats("timestamps", lambda one: one))).alias("tied"),
+        F.size(F.filter("reached", lambda one: one)).alias("rated"),
+    )
 
 
-def user_order(ratings: DataFrame) -> WindowSpec:
-    """The order of a user's rows: ORDER, a unique key once exact duplicates are gone."""
-    return Window.partitionBy("user_id").orderBy(*(name for name in ORDER if name in ratings.columns))
+def without_repeats(name: str, key: Callable[[Column], Column]) -> Column:
+    """An array column without the elements that have the key of the one before.
+
+    Of a column, by its name: an expression would be evaluated for each element.
+    """
+    return F.filter(name, lambda one, i: (i == 0) | (key(F.get(name, i - 1)) != key(one)))
 
 
-def repeats(flag: str, in_order: WindowSpec) -> Column:
-    """Whether the user's row before, among those with the flag, has the same item."""
-    before = in_order.rowsBetween(Window.unboundedPreceding, -1)
-    return F.last(F.when(F.col(flag), F.col("item_id")), ignorenulls=True).over(before).eqNullSafe(F.col("item_id"))
+def _flag_first(users: DataFrame) -> DataFrame:
+    """Keep the flag `good` of an entry only where the flagged one before has another item."""
+    places = F.transform("entries", lambda one, i: F.struct(i.alias("place"), one.item_id.alias("item_id")))
+    flagged = users.withColumn("flagged", F.filter(places, lambda one: F.get("good", one.place)))
+    kept = flagged.withColumn("kept", without_repeats("flagged", lambda one: one.item_id))
+    rest = F.array_except(F.transform("entries", lambda _, i: i), F.col("kept.place"))
+    flags = F.concat(
+        F.transform("kept", lambda one: F.struct(one.place.alias("place"), F.lit(True).alias("flag"))),
+        F.transform(rest, lambda place: F.struct(place.alias("place"), F.lit(False).alias("flag"))),
+    )
+    return kept.withColumn("good", F.transform(F.sort_array(flags), lambda one: one.flag)).drop("flagged", "kept")

@@ -1,80 +1,89 @@
-"""What each cleaned rating is to the dataset: an event or not, its place, its split, its part in the user's history."""
+"""What a user's ratings are to the dataset: events or not, their splits, the user's history.
 
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
+Histories that are cached, partitioned by user, are worked on where they are.
+"""
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.dataset.clean import repeats, user_order
+from seqrec.dataset.clean import without_repeats
 from seqrec.dataset.splits import Split
 
-COLUMNS = ("user_id", "item_id", "item_idx", "rating", "timestamp", "good", "known", "event", "history")
-PLACES = ("position", "split", "age", "valid_position", "test_position", "train_length")
 
-
-def mark(
-    ratings: DataFrame, items: DataFrame, *, split: Split, users: int, first_cut: int | None = None, collapse: bool = False
+def arrange(
+    histories: DataFrame, items: DataFrame, *, split: Split, users: int, first_cut: int | None = None, collapse: bool = False
 ) -> DataFrame:
-    """Cleaned ratings with what they are (COLUMNS) and where they stand (PLACES), from items: item_id, item_idx, core.
+    """A row a user, of histories (see `clean`) and items: item_id, core, and label, what arrays of the result hold of an item.
 
-    known     the vocabulary has its item
-    history   it belongs in `sequences`: good and known
-    event     it is learned from or held out: good, its item is in the k-core, and so is its user, see `_members`
+    all                               an array as long as the user's ratings; null for an item that isn't known
+    items, timestamps                 of the history, what belongs in `sequences`: good and known
+    event_items, event_ratings,       of the events, what is learned from or held out: good, the item is in the k-core, and so
+    event_timestamps, event_places    is the user, see `_choose`; a place counts all the user's ratings before it
+    train_length, tested              the events that are trained on, which come first; those before the first of the test
+    outside_core, unknown_after_cut   how many good ratings are no events: before the first cut (or of all), and from it on
 
-    Collapse leaves only the first of neighbours with the same item in events and in histories; the k-core counts all of them.
+    Collapse leaves only the first of neighbours with the same item in events and histories; the k-core counts all of them.
     """
-    known = F.col("core").isNotNull()
-    flags = {"known": known, "history": F.col("good") & known, "in_core": F.col("good") & F.coalesce(F.col("core"), F.lit(False))}
-    flagged = ratings.join(items, "item_id", "left").withColumns(flags)
-    flagged = flagged.withColumn("event", F.col("in_core"))
-    if collapse:
-        in_order = user_order(flagged)
-        flagged = flagged.withColumns({name: F.col(name) & ~repeats(name, in_order) for name in ("event", "history")})
-    return place(flagged, split=split, users=users, first_cut=first_cut).select(*COLUMNS, *PLACES)
+    rating = F.posexplode(F.arrays_zip("items", "ratings", "timestamps", "good")).alias("place", "one")
+    rows = histories.select("user_id", rating).select("user_id", "place", F.col("one.items").alias("item_id"), "one")
+    named = rows.join(items.select("item_id", "label", "core"), "item_id", "left")
+    entry = F.struct(
+        "place",
+        "label",
+        F.coalesce("core", F.lit(False)).alias("core"),
+        F.col("one.good").alias("good"),
+        F.col("one.ratings").alias("rating"),
+        F.col("one.timestamps").alias("timestamp"),
+    )
+    lists = named.groupBy("user_id").agg(F.sort_array(F.collect_list(entry)).alias("entries"))
+    return _select(_choose(lists, users=users, first_cut=first_cut, collapse=collapse), split=split, first_cut=first_cut)
 
 
-def place(flagged: DataFrame, *, split: Split, users: int, first_cut: int | None) -> DataFrame:
-    """Add where a rating stands among its user's events and history, in one pass over the sorted ratings.
+def learnable_items(first_cut: int | None) -> Column:
+    """Of histories: the items of the good ratings, of those before the first cut where there is one (epoch ms)."""
+    ratings = F.filter(F.arrays_zip("items", "timestamps", "good"), lambda one: one.good)
+    early = ratings if first_cut is None else F.filter(ratings, lambda one: one.timestamps < first_cut)
+    return F.transform(early, lambda one: one["items"])
 
-    position                        the events before it: of an event its place, from 0
-    split                           train, valid or test; null of what is no event
-    age                             of a rating in the history: those after it, 0 for the newest
-    valid_position, test_position   of the user's first event of that split, null if there is none
-    train_length                    the user's training events, which come first
+
+def _choose(entries: DataFrame, *, users: int, first_cut: int | None, collapse: bool) -> DataFrame:
+    """Add the good entries of a user's entries, how many are early, the history and the events.
+
+    A user has events who has `users` ratings in the core, as the k-core demands. With a first cut (epoch ms) only ratings before
+    it count, and users without a good one before it have events too: the k-core never saw them, and they can only be tested on.
     """
-    in_order = user_order(flagged)
-    before = in_order.rowsBetween(Window.unboundedPreceding, -1)
-    whole = in_order.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    train, valid = split(F.col("event"), whole)
-    counts = {
-        "member": _members(whole, users=users, first_cut=first_cut),
-        "position": F.count_if("event").over(before).cast("int"),
-        "length": F.count_if("event").over(whole).cast("int"),
-        "train_length": train.cast("int"),
-        "tested": (train + valid).cast("int"),
-        "age": (F.count_if("history").over(whole) - F.count_if("history").over(before) - 1).cast("int"),
+    lists = {
+        "good": F.filter("entries", lambda one: one.good),
+        "learnable": F.filter("entries", lambda one: one.good & one.core),
+        "history": F.filter("entries", lambda one: one.good & one.label.isNotNull()),
     }
-    counted = flagged.withColumns(counts)
-    member, position, length, trained, tested = (
-        F.col(name) for name in ("member", "position", "length", "train_length", "tested")
+    entries = entries.withColumns(lists).withColumn("good_early", _early(F.col("good"), first_cut))
+    member = _early(F.col("learnable"), first_cut) >= users
+    if first_cut is not None:
+        member |= F.col("good_early") == 0
+    chosen = entries.withColumn("events", F.when(member, F.col("learnable")).otherwise(F.slice("learnable", 1, 0)))
+    if not collapse:
+        return chosen
+    return chosen.withColumns({name: without_repeats(name, lambda one: one.label) for name in ("history", "events")})
+
+
+def _select(chosen: DataFrame, *, split: Split, first_cut: int | None) -> DataFrame:
+    train, valid = split(F.col("events"))
+    fields = {"label": "event_items", "rating": "event_ratings", "timestamp": "event_timestamps", "place": "event_places"}
+    missed_early = F.col("good_early") - _early(F.col("events"), first_cut)
+    return chosen.select(
+        "user_id",
+        F.col("entries.label").alias("all"),
+        F.col("history.label").alias("items"),
+        F.col("history.timestamp").alias("timestamps"),
+        *(F.col(f"events.{field}").alias(name) for field, name in fields.items()),
+        train.alias("train_length"),
+        (train + valid).alias("tested"),
+        missed_early.alias("outside_core"),
+        (F.size("good") - F.size("events") - missed_early).alias("unknown_after_cut"),
     )
-    name = F.when(position < trained, "train").when(position < tested, "valid").otherwise("test")
-    return counted.withColumns(
-        {
-            "event": F.col("event") & member,
-            "split": F.when(F.col("event") & member, name),
-            "valid_position": F.when(member & (trained < tested), trained),
-            "test_position": F.when(member & (tested < length), tested),
-            "train_length": F.when(member, trained).otherwise(0),
-        }
-    )
 
 
-def _members(whole: WindowSpec, *, users: int, first_cut: int | None) -> Column:
-    """Whether the user has events: `users` ratings in the core, as the k-core demands.
-
-    With a first cut (epoch ms) only ratings before it count, and users without a good one before it are members too: the k-core
-    never saw them, and they can only be tested on.
-    """
-    if first_cut is None:
-        return F.count_if("in_core").over(whole) >= users
-    early = F.col("timestamp") < first_cut
-    return (F.count_if(F.col("in_core") & early).over(whole) >= users) | (F.count_if(F.col("good") & early).over(whole) == 0)
+def _early(entries: Column, first_cut: int | None) -> Column:
+    """How many lie before the first cut; all, if there is none."""
+    return F.size(entries if first_cut is None else F.filter(entries, lambda one: one.timestamp < first_cut))

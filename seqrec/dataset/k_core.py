@@ -1,6 +1,6 @@
 """The k-core of users and items."""
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
@@ -8,17 +8,17 @@ from seqrec.errors import UserError
 MAX_ROUNDS = 200
 
 
-def k_core(events: DataFrame, *, users: int, items: int) -> DataFrame:
+def k_core(histories: DataFrame, *, users: int, items: int) -> DataFrame:
     """Act, one job a round and MAX_ROUNDS at most: the items of the k-core, one column item_id.
 
     The k-core is the largest set of events in which every user has at least `users` of them and every item at least `items`:
     what is left when both filters are repeated until neither drops anything; 0 or 1 is off. Its items say it all: an event is
     in it if its item is, and its user has `users` events with such items.
 
-    Events (user_id, item_id) partitioned and sorted by user stay where they are; a round shuffles counts of items and caches
-    one table of them. Raises UserError if nothing is left, or if it isn't stable by then.
+    Histories have user_id, of a row a user, and items, an array. A round shuffles counts of items and caches one table of them.
+    Raises UserError if nothing is left, or if it isn't stable by then.
     """
-    counts = _count_items(events, users=users).persist()
+    counts = _count_items(histories, users=users).persist()
     for _ in range(MAX_ROUNDS):
         enough = F.col("count") >= items
         found = counts.agg(F.count_if(enough).alias("kept"), F.count(F.lit(1)).alias("all")).collect()[0]
@@ -27,13 +27,11 @@ def k_core(events: DataFrame, *, users: int, items: int) -> DataFrame:
         kept = counts.where(enough).select("item_id")
         if found["kept"] == found["all"]:
             return kept
-        counts = _count_items(events.join(kept, "item_id", "left_semi"), users=users).persist()
+        left = histories.select("user_id", F.explode("items").alias("item_id")).join(kept, "item_id", "left_semi")
+        counts = _count_items(left.groupBy("user_id").agg(F.collect_list("item_id").alias("items")), users=users).persist()
     raise UserError(f"k_core.users={users} and k_core.items={items} aren't stable after {MAX_ROUNDS} rounds: lower them")
 
 
-def _count_items(events: DataFrame, *, users: int) -> DataFrame:
+def _count_items(histories: DataFrame, *, users: int) -> DataFrame:
     """item_id and count, of the events of users who have at least `users` of them."""
-    if users > 1:
-        of_user = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
-        events = events.withColumn("of_user", of_user).where(F.col("of_user") >= users)
-    return events.groupBy("item_id").count()
+    return histories.where(F.size("items") >= users).select(F.explode("items").alias("item_id")).groupBy("item_id").count()

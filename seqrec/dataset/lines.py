@@ -5,6 +5,7 @@ import json
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from seqrec import io
 from seqrec.errors import UserError
 
 HEAD = 1000  # lines that are looked at for keys
@@ -31,11 +32,11 @@ def number_lines(raw: DataFrame) -> tuple[DataFrame, str]:
             f"input.columns.timestamp=null takes the order of lines, but the input has {len(sources)} files "
             f"({', '.join(sources[:3])}): give one file, or a timestamp column"
         )
-    shifts, before = [(-1, 0)], 0
+    shifts, before = [], 0
     for row in sorted(blocks, key=lambda row: int(row["_block"])):
         shifts.append((row["_block"], before - row["start"]))
         before += row["rows"]
-    offsets = F.broadcast(raw.sparkSession.createDataFrame(shifts, "_block bigint, _shift bigint"))
+    offsets = io.few_rows(raw.sparkSession, shifts, "_block", "_shift")
     return counted.join(offsets, "_block").select(*raw.columns, (F.col("_counter") + F.col("_shift")).alias(line)), line
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, TimestampNTZType, TimestampType
+from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, StringType, TimestampNTZType, TimestampType
 
 from seqrec.errors import UserError
 
@@ -70,7 +70,7 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
 def parse(interactions: DataFrame, *, types: Types) -> DataFrame:
     """The usable rows: user_id, item_id, rating (float, may be null), timestamp (epoch ms), and order where there is one."""
     kind = interactions.schema["timestamp"].dataType
-    time = _iso() if types.time == "iso" else _number(kind, factor=1000 if types.time == "s" else 1)
+    time = _iso(kind) if types.time == "iso" else _number(kind, factor=1000 if types.time == "s" else 1)
     typed = interactions.where(_reason(user=types.user, item=types.item).isNull()).select(
         F.col("user_id").try_cast(types.user).alias("user_id"),
         F.col("item_id").try_cast(types.item).alias("item_id"),
@@ -116,9 +116,10 @@ def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
 
 def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
     """Add why a row can't be used, its time in each reading (null where it has none), whether its ids aren't canonical."""
-    kind = interactions.schema["timestamp"].dataType
-    lossy = {f"lossy_{name}": F.col(f"{name}_id").isNotNull() & ~_lossless(f"{name}_id") for name in ("user", "item")}
-    times = {"number": _number(kind, factor=1), "seconds": _number(kind, factor=1000), "date": _iso()}
+    kinds = {field.name: field.dataType for field in interactions.schema}
+    lossy = {f"lossy_{name}": _lossy(f"{name}_id", kinds[f"{name}_id"]) for name in ("user", "item")}
+    kind = kinds["timestamp"]
+    times = {"number": _number(kind, factor=1), "seconds": _number(kind, factor=1000), "date": _iso(kind)}
     return interactions.withColumns({"reason": _reason(user=user, item=item), **times, **lossy})
 
 
@@ -136,8 +137,11 @@ def _reason(*, user: str, item: str) -> Column:
     return F.coalesce(*(F.when(test, name) for name, test in tests.items()))
 
 
-def _lossless(name: str) -> Column:
-    return F.col(name).try_cast("bigint").cast("string").eqNullSafe(F.col(name).cast("string"))
+def _lossy(name: str, kind: DataType) -> Column:
+    """Whether an id isn't the canonical text of an integer; a null is none."""
+    if isinstance(kind, IntegralType):
+        return F.lit(False)
+    return F.col(name).isNotNull() & ~F.col(name).try_cast("bigint").cast("string").eqNullSafe(F.col(name))
 
 
 def _number(kind: DataType, *, factor: int) -> Column:
@@ -145,6 +149,8 @@ def _number(kind: DataType, *, factor: int) -> Column:
     column = F.col("timestamp")
     if isinstance(kind, TimestampType | TimestampNTZType | DateType):
         return F.unix_millis(column.cast("timestamp"))
+    if isinstance(kind, IntegralType):
+        return F.try_multiply(column.cast("bigint"), F.lit(factor).cast("bigint"))
     fraction = column.try_cast("double") * factor
     rounded = F.when(F.abs(fraction) <= LARGEST, F.round(fraction).cast("bigint"))
     if isinstance(kind, FractionalType):
@@ -152,9 +158,11 @@ def _number(kind: DataType, *, factor: int) -> Column:
     return F.coalesce(F.try_multiply(column.try_cast("bigint"), F.lit(factor).cast("bigint")), rounded)
 
 
-def _iso() -> Column:
+def _iso(kind: DataType) -> Column:
     """Epoch ms of a text in ISO 8601 (UTC where it has no zone), else null."""
-    text = F.col("timestamp").cast("string")
+    text = F.col("timestamp")
+    if not isinstance(kind, StringType):
+        return F.lit(None).cast("bigint")
     return F.when(text.rlike("[0-9][-:]"), F.unix_millis(F.try_to_timestamp(text)))
 
 

@@ -1,52 +1,55 @@
-"""Marked ratings into tables: an event a row, or a user a row with arrays in order.
-
-Marked ratings (see `events.mark`) that are cached, partitioned and sorted by user, are grouped where they are.
-"""
+"""Arranged users (see `events.arrange`) into tables: an event a row, or a user a row with arrays in order."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 
-def events(marked: DataFrame) -> DataFrame:
+def events(arranged: DataFrame) -> DataFrame:
     """Table events: what is learned from or held out."""
-    return marked.where("event").select("user_id", "item_idx", "rating", "timestamp", "position", "split")
+    one = F.posexplode(F.arrays_zip("event_items", "event_ratings", "event_timestamps")).alias("position", "one")
+    rows = arranged.select("user_id", "train_length", "tested", one)
+    position = F.col("position")
+    return rows.select(
+        "user_id",
+        F.col("one.event_items").alias("item_idx"),
+        F.col("one.event_ratings").alias("rating"),
+        F.col("one.event_timestamps").alias("timestamp"),
+        "position",
+        F.when(position < F.col("train_length"), "train")
+        .when(position < F.col("tested"), "valid")
+        .otherwise("test")
+        .alias("split"),
+    )
 
 
-def sequences(marked: DataFrame, *, max_history: int) -> DataFrame:
+def sequences(arranged: DataFrame, *, max_history: int) -> DataFrame:
     """Table sequences: every user of the cleaned ratings; items are the newest `max_history` of the history, oldest first.
 
     Seen are the vocabulary's items among all the user's ratings, also those below the minimum. Both may be empty.
     """
-    recent = F.col("history") & (F.col("age") < max_history)
-    entry = F.when(recent, F.struct((-F.col("age")).alias("order"), "item_idx", "timestamp"))
-    entries = F.sort_array(F.collect_list(entry)).alias("entries")
-    users = marked.groupBy("user_id").agg(entries, _distinct(F.col("item_idx")).alias("seen"))
-    return users.select(
-        "user_id", F.col("entries.item_idx").alias("items"), F.col("entries.timestamp").alias("timestamps"), "seen"
-    )
+    newest = (last(F.col(name), F.size(name), max_history).alias(name) for name in ("items", "timestamps"))
+    return arranged.select("user_id", *newest, _distinct(F.col("all")).alias("seen"))
 
 
-def held_out(marked: DataFrame, *, split: str, max_history: int) -> DataFrame:
+def held_out(arranged: DataFrame, *, split: str, max_history: int) -> DataFrame:
     """Tables valid and test: users with an event of the split and one before it, which others lack who are left out.
 
     The target is the user's first event of the split; items are the newest `max_history` events before it, oldest first;
     seen are the vocabulary's items among all ratings before it, also those below the minimum.
     """
-    target, position, event = F.col(f"{split}_position"), F.col("position"), F.col("event")
-    earlier = F.when(event, position < target).otherwise(position <= target)
-    recent = event & (position < target) & (position >= target - max_history)
-    entry = F.when(recent, F.struct("position", "item_idx"))
-    users = (
-        marked.where((target > 0) & (position <= target))
-        .groupBy("user_id")
-        .agg(
-            F.sort_array(F.collect_list(entry)).alias("entries"),
-            _distinct(F.when(earlier, F.col("item_idx"))).alias("seen"),
-            F.max(F.when(event & (position == target), F.col("item_idx"))).alias("target"),
-        )
-    )
-    return users.select("user_id", F.col("entries.item_idx").alias("items"), "seen", "target")
+    place, end = {"valid": ("train_length", "tested"), "test": ("tested", "length")}[split]
+    sized = arranged.withColumn("length", F.size("event_items"))
+    users = sized.where((F.col(place) > 0) & (F.col(place) < F.col(end))).withColumn("target", F.col(place))
+    before = F.slice("all", F.lit(1), F.get("event_places", "target"))
+    items = last(F.col("event_items"), F.col("target"), max_history).alias("items")
+    return users.select("user_id", items, _distinct(before).alias("seen"), F.get("event_items", "target").alias("target"))
 
 
-def _distinct(item: Column) -> Column:
-    return F.sort_array(F.collect_set(item))
+def last(array: Column, end: Column, count: int) -> Column:
+    """The last `count` elements of the first `end`."""
+    start = F.greatest(end - count, F.lit(0))
+    return F.slice(array, start + 1, end - start)
+
+
+def _distinct(items: Column) -> Column:
+    return F.sort_array(F.array_except(items, F.array(F.lit(None).cast("int"))))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from pyspark.sql import Column, WindowSpec
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
@@ -12,8 +12,8 @@ from seqrec.errors import UserError
 HELD_OUT = {"train_val_test": (1, 1), "train_val": (1, 0), "test": (0, 1), "inference": (0, 0)}  # for valid, for test
 MILLIONTH = 1_000_000
 
-# Of the flag of an event and the window of a user's ratings: how many of the user's events are train, how many then valid.
-Split = Callable[[Column, WindowSpec], tuple[Column, Column]]
+# Of the array of a user's events, structs with a timestamp, in order: how many of them are train, how many then valid.
+Split = Callable[[Column], tuple[Column, Column]]
 
 
 def splitter(*, task: str, cuts: tuple[int, int] | None, share: float | None, seed: int) -> Split:
@@ -23,21 +23,20 @@ def splitter(*, task: str, cuts: tuple[int, int] | None, share: float | None, se
     return partial(leave_last, task=task, share=share, seed=seed)
 
 
-def leave_last(event: Column, user: WindowSpec, *, task: str, share: float | None, seed: int) -> tuple[Column, Column]:
+def leave_last(events: Column, *, task: str, share: float | None, seed: int) -> tuple[Column, Column]:
     """The last events are held out as the task says; none are where that would leave none to train, or of users not chosen."""
     valid, test = HELD_OUT[task]
-    length = F.count_if(event).over(user)
+    length = F.size(events)
     split = length > valid + test
     if share is not None:
         split &= chosen_users(share=share, seed=seed)
     return F.when(split, length - valid - test).otherwise(length), F.when(split, valid).otherwise(0)
 
 
-def by_time(event: Column, user: WindowSpec, *, cuts: tuple[int, int]) -> tuple[Column, Column]:
+def by_time(events: Column, *, cuts: tuple[int, int]) -> tuple[Column, Column]:
     """Train before the first cut, valid from it, test from the second (epoch ms)."""
-    time = F.col("timestamp")
-    train, valid = event & (time < cuts[0]), event & (time >= cuts[0]) & (time < cuts[1])
-    return F.count_if(train).over(user), F.count_if(valid).over(user)
+    train = F.size(F.filter(events, lambda one: one.timestamp < cuts[0]))
+    return train, F.size(F.filter(events, lambda one: one.timestamp < cuts[1])) - train
 
 
 def chosen_users(*, share: float, seed: int) -> Column:

@@ -18,42 +18,39 @@ QUANTILES = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p99"
 SPLITS = ("train", "valid", "test")
 
 
-def count_ratings(ratings: DataFrame) -> dict[str, int]:
-    """Act: cleaned rows, users, and rows that are tied (see `clean`), rated and good."""
-    flags = {"users": "first", "tied": "tied", "rated": "rated", "good": "good"}
-    counts = (F.count_if(flag).alias(name) for name, flag in flags.items())
-    return _row(ratings.agg(F.count(F.lit(1)).alias("rows"), *counts))
+def count_ratings(histories: DataFrame) -> dict[str, int]:
+    """Act: cleaned rows, users, and rows that are tied, rated and good (see `clean`)."""
+    good = F.size(F.filter("good", lambda one: one))
+    counts = {"rows": F.size("items"), "tied": F.col("tied"), "rated": F.col("rated"), "good": good}
+    return _row(histories.agg(F.count(F.lit(1)).alias("users"), *(F.sum(count).alias(name) for name, count in counts.items())))
 
 
-def count_events(marked: DataFrame, *, first_cut: int | None, max_len: int, stride: int | None) -> dict[str, Any]:
+def count_events(arranged: DataFrame, *, max_len: int, stride: int | None) -> dict[str, Any]:
     """Act: events by split, users by what they have, good ratings that are no events, windows, and quantiles of events a user."""
-    late = F.lit(False) if first_cut is None else F.col("timestamp") >= first_cut
-    missed = F.col("good") & ~F.col("event")
-    users = marked.groupBy("user_id").agg(
-        F.count_if("event").alias("events"),
-        *(F.count_if(F.col("split") == name).alias(name) for name in SPLITS),
-        F.count_if(missed & ~late).alias("outside_core"),
-        F.count_if(missed & late).alias("unknown_after_cut"),
-        F.count_if("history").alias("history"),
-        *(F.max(name).alias(name) for name in ("valid_position", "test_position", "train_length")),
-    )
-    some = F.col("events") > 0
-    sums = ("events", *SPLITS, "outside_core", "unknown_after_cut")
+    length, trained, tested = F.size("event_items"), F.col("train_length"), F.col("tested")
+    sums = {
+        "events": length,
+        "train": trained,
+        "valid": tested - trained,
+        "test": length - tested,
+        "outside_core": F.col("outside_core"),
+        "unknown_after_cut": F.col("unknown_after_cut"),
+        "windows": window_count(max_len=max_len, stride=stride),
+    }
     having = {
-        "users_events": some,
-        "users_train": F.col("train") > 0,
-        "users_valid": F.col("valid_position") > 0,
-        "users_test": F.col("test_position") > 0,
-        "left_out_valid": F.col("valid_position") == 0,
-        "left_out_test": F.col("test_position") == 0,
-        "users_without_history": F.col("history") == 0,
+        "users_events": length > 0,
+        "users_train": trained > 0,
+        "users_valid": (trained > 0) & (trained < tested),
+        "users_test": (tested > 0) & (tested < length),
+        "left_out_valid": (trained == 0) & (trained < tested),
+        "left_out_test": (tested == 0) & (tested < length),
+        "users_without_history": F.size("items") == 0,
     }
     return _row(
-        users.agg(
-            *(F.sum(name).alias(name) for name in sums),
+        arranged.agg(
+            *(F.sum(count).alias(name) for name, count in sums.items()),
             *(F.count_if(test).alias(name) for name, test in having.items()),
-            F.sum(window_count(max_len=max_len, stride=stride)).alias("windows"),
-            F.percentile(F.when(some, F.col("events")), list(QUANTILES.values())).alias("lengths"),
+            F.percentile(F.when(length > 0, length), list(QUANTILES.values())).alias("lengths"),
         )
     )
 

@@ -46,9 +46,10 @@ def catalogue(core: DataFrame, parent: DataFrame | None) -> DataFrame:
     return known
 
 
-def count_training(items: DataFrame, marked: DataFrame) -> DataFrame:
-    """The items with their training events as `count`: 0 for one whose events are all held out."""
-    train = marked.where(F.col("split") == "train").groupBy("item_id").count()
+def count_training(items: DataFrame, arranged: DataFrame) -> DataFrame:
+    """The items with their training events as `count`: 0 for one whose events are all held out. Labels are item ids."""
+    trained = F.slice("event_items", F.lit(1), F.col("train_length"))
+    train = arranged.select(F.explode(trained).alias("item_id")).groupBy("item_id").count()
     return items.join(train, "item_id", "left").withColumn("count", F.coalesce("count", F.lit(0).cast("bigint")))
 
 
@@ -62,11 +63,11 @@ def number_items(counted: DataFrame, *, size: int) -> DataFrame:
     place = F.monotonically_increasing_id()
     placed = new.select("item_id", "count", "core", F.spark_partition_id().alias("part"), place.alias("place")).persist()
     parts = placed.groupBy("part").agg(F.min("place").alias("start"), F.count(F.lit(1)).alias("rows")).collect()
-    shifts, numbered = [(-1, 0)], schemas.FIRST_ITEM + size
+    shifts, numbered = [], schemas.FIRST_ITEM + size
     for row in sorted(parts, key=lambda row: int(row["part"])):
         shifts.append((row["part"], numbered - row["start"]))
         numbered += row["rows"]
-    offsets = F.broadcast(counted.sparkSession.createDataFrame(shifts, "part int, shift bigint"))
+    offsets = io.few_rows(counted.sparkSession, shifts, "part", "shift")
     index = (F.col("place") + F.col("shift")).cast("int").alias("item_idx")
     known = counted.where(F.col("item_idx").isNotNull()).select("item_id", "item_idx", "count", "core")
     return known.unionByName(placed.join(offsets, "part").select("item_id", index, "count", "core"))

@@ -3,34 +3,36 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from seqrec import io
 from seqrec.dataset.murmur3 import key_of_partition
+from seqrec.dataset.sequences import last
 
 BUCKETS = 1024  # of the shuffle; the driver sees their counts
 SHORTEST = 2  # items: one to predict and one to predict it from
 
 
-def windows(marked: DataFrame, *, max_len: int, stride: int | None, seed: int) -> DataFrame:
+def windows(arranged: DataFrame, *, max_len: int, stride: int | None, seed: int) -> DataFrame:
     """items (2 to max_len + 1, oldest first), length, and what the shuffle goes by: bucket, key, user_id, window.
 
     Window 0 ends with the user's last training event, window k ends k strides (of at most max_len) before that, and the last
     one begins with the first event, so that each pair of neighbours is in a window. Without a stride there is window 0 only.
     Users with fewer than 2 training events have none.
     """
-    age = F.col("train_length") - 1 - F.col("position")  # of a training event: 0 for the newest
-    train = marked.where((F.col("split") == "train") & (F.col("train_length") >= SHORTEST)).withColumn("age", age)
-    if stride is None:
-        placed = train.where(F.col("age") <= max_len).withColumn("window", F.lit(0))
-    else:
-        last = window_count(max_len=max_len, stride=stride) - 1
-        newest = F.greatest(F.lit(0), F.ceil((F.col("age") - max_len) / stride)).cast("int")
-        oldest = F.least(F.floor(F.col("age") / stride), last).cast("int")
-        placed = train.withColumn("window", F.explode(F.sequence(newest, oldest)))
-    entries = F.sort_array(F.collect_list(F.struct("position", "item_idx"))).alias("entries")
-    cut = placed.groupBy("user_id", "window").agg(entries).withColumn("items", F.col("entries.item_idx"))
+    numbered = number_windows(arranged, max_len=max_len, stride=stride)
+    items = last(F.col("event_items"), F.col("train_length") - F.col("window") * (stride or 0), max_len + 1)
+    cut = numbered.select("user_id", "window", items.alias("items"))
     key = _key(seed)
     return cut.select(
         "items", F.size("items").alias("length"), _bucket(key).alias("bucket"), key.alias("key"), "user_id", "window"
     )
+
+
+def number_windows(arranged: DataFrame, *, max_len: int, stride: int | None) -> DataFrame:
+    """Add `window`, a row a window."""
+    some = arranged.where(F.col("train_length") >= SHORTEST)
+    if stride is None:
+        return some.withColumn("window", F.lit(0))
+    return some.withColumn("window", F.explode(F.sequence(F.lit(0), window_count(max_len=max_len, stride=stride) - 1)))
 
 
 def window_count(*, max_len: int, stride: int | None) -> Column:
@@ -42,12 +44,10 @@ def window_count(*, max_len: int, stride: int | None) -> Column:
     return F.when(enough, 1 + more).otherwise(0).cast("int")
 
 
-def count_buckets(marked: DataFrame, *, max_len: int, stride: int | None, seed: int) -> dict[int, int]:
-    """Act: the windows in each bucket of the shuffle, from one row a user, without cutting them."""
-    users = marked.where((F.col("split") == "train") & (F.col("position") == 0))
-    number = F.explode(F.sequence(F.lit(1), window_count(max_len=max_len, stride=stride))).alias("number")
-    found = users.where(F.col("train_length") >= SHORTEST).select("user_id", number).withColumn("window", F.col("number") - 1)
-    return {row["bucket"]: row["count"] for row in found.groupBy(_bucket(_key(seed)).alias("bucket")).count().collect()}
+def count_buckets(arranged: DataFrame, *, max_len: int, stride: int | None, seed: int) -> dict[int, int]:
+    """Act: the windows in each bucket of the shuffle, without cutting them."""
+    numbered = number_windows(arranged, max_len=max_len, stride=stride)
+    return {row["bucket"]: row["count"] for row in numbered.groupBy(_bucket(_key(seed)).alias("bucket")).count().collect()}
 
 
 def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], rows_per_file: int, multiple: int) -> DataFrame:
@@ -57,13 +57,13 @@ def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], rows_per_file
     """
     total = sum(buckets.values())
     files = file_count(total, rows_per_file=rows_per_file, multiple=multiple)
-    starts, before = [(-1, 0)], 0
+    starts, before = [], 0
     for bucket in sorted(buckets):
         starts.append((bucket, before))
         before += buckets[bucket]
-    offsets = F.broadcast(cut.sparkSession.createDataFrame(starts, "bucket bigint, start bigint"))
-    targets = [(file, key_of_partition(file)) for file in range(files)]
-    keys = F.broadcast(cut.sparkSession.createDataFrame(targets, "file bigint, target int"))
+    offsets = io.few_rows(cut.sparkSession, starts, "bucket", "start")
+    targets = io.few_rows(cut.sparkSession, [(file, key_of_partition(file)) for file in range(files)], "file", "target")
+    keys = targets.withColumn("target", F.col("target").cast("int"))
     rank = F.row_number().over(Window.partitionBy("bucket").orderBy("key", "user_id", "window")) - 1
     numbered = cut.withColumn("rank", rank).join(offsets, "bucket").withColumn("number", F.col("start") + F.col("rank"))
     placed = numbered.withColumn("file", F.floor(F.col("number") * files / max(total, 1))).join(keys, "file")

@@ -16,10 +16,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec import files, io, schemas, session, settings, versions
+from seqrec import files, io, schemas, session, versions
 from seqrec.errors import UserError
 from seqrec.scoring import guards as guard
 from seqrec.scoring import journal
+from seqrec.settings import scoring as settings
 from seqrec.stores import embedded, milvus, mongo
 from seqrec.stores.address import EMBEDDED
 from seqrec.stores.targets import Targets, open_targets

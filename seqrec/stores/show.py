@@ -16,9 +16,10 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
-from seqrec import files, settings, versions
+from seqrec import files, versions
 from seqrec.config import STORE_CHOICES
 from seqrec.errors import UserError
+from seqrec.settings import scoring as settings
 from seqrec.stores import embedded
 from seqrec.stores.neighbours import neighbours, some_item, typed_id
 from seqrec.stores.reading import first, read

@@ -6,7 +6,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
 from seqrec.errors import UserError
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training.train import train
 
 

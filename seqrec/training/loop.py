@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from seqrec.models.encoder import SASRec
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training import checkpoint
 from seqrec.training.loader import Batches
 from seqrec.training.objective import positions

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from seqrec import files, versions
 from seqrec.config import public
 from seqrec.models.encoder import SASRec
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training import checkpoint
 from seqrec.training.inputs import Dataset, open_dataset, start_model
 from seqrec.training.loader import Batches, Shard, open_shard

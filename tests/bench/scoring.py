@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs import batch_recommend, build_sequences
 from seqrec import simulate, versions
 from seqrec.scoring.export import export
-from seqrec.settings import BatchRecommend, Train
+from seqrec.settings.scoring import BatchRecommend
+from seqrec.settings.training import Train
 from seqrec.training.train import train
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare, seconds

@@ -1,5 +1,6 @@
 """build_sequences against a groupBy and collect_list that writes the same tables."""
 
+import json
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -7,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs import build_sequences
 from seqrec import simulate, versions
-from seqrec.settings import BuildSequences
+from seqrec.settings.sequences import BuildSequences
 from tests.bench.timing import Comparison, compare, seconds
 
 LEAST, MAX_LEN = 5, 200
@@ -19,21 +20,21 @@ def settings(ratings: Path, data: Path) -> BuildSequences:
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
-    """A million ratings, cleaned, cut to a k-core, numbered, and written as items, events, sequences, windows, valid, test."""
+    """Three million ratings, cleaned, cut to a k-core, numbered, and written as the dataset's six tables and its stats."""
     ratings, ours, plain = root / "ratings.parquet", root / "built", root / "plain"
-    simulate.write_ratings(ratings, users=20_000, items=5_000, events=1_000_000)
+    simulate.write_ratings(ratings, users=50_000, items=10_000, events=3_000_000)
 
     def check(number: int) -> float:
         spent = seconds(lambda: collect_lists(spark, ratings, plain))
         if number == 0:
             tables = [spark.read.parquet(f"{path}/sequences") for path in (_version(ours), plain)]
             left, right = (table.select("user_id", "items", "seen") for table in tables)
-            assert left.count() == right.count() == 20_000
+            assert left.count() == right.count() == 50_000
             assert left.exceptAll(right).isEmpty(), "the two ways differ"
         return spent
 
     return compare(
-        "build_sequences, 1 M ratings",
+        "build_sequences, 3 M ratings",
         ours=lambda _: seconds(lambda: build_sequences.run(settings(ratings, ours))),
         plain=check,
         rounds=rounds,
@@ -42,8 +43,11 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 
 
 def collect_lists(spark: SparkSession, ratings: Path, output: Path) -> None:
-    """What one writes at first: lists of all events of a user, sorted, and everything else cut from them."""
-    events = core(spark.read.parquet(str(ratings)).dropna().dropDuplicates())
+    """What one writes at first: lists of all events of a user, sorted, everything else cut from them, and the numbers counted."""
+    raw = spark.read.parquet(str(ratings))
+    usable = raw.dropna()
+    distinct = usable.dropDuplicates()
+    events = core(distinct)
     event = F.struct("timestamp", "item_id", "rating")
     lists = events.groupBy("user_id").agg(F.sort_array(F.collect_list(event)).alias("events")).cache()
     train = lists.select(F.explode(F.slice("events", F.lit(1), F.size("events") - 2)).alias("event"))
@@ -71,6 +75,16 @@ def collect_lists(spark: SparkSession, ratings: Path, output: Path) -> None:
     window = F.slice(trained, F.greatest(F.size(trained) - MAX_LEN, F.lit(1)), F.lit(MAX_LEN + 1))
     windows = users.select(window.alias("items")).withColumn("length", F.size("items")).where("length > 1")
     save(windows.repartition(16), output, "windows")
+    stats = {"in": raw.count(), "usable": usable.count(), "cleaned": distinct.count(), "windows": windows.count()}
+    stats |= (
+        users.select(size.alias("length"))
+        .summary("count", "mean", "min", "25%", "50%", "75%", "90%", "max")
+        .collect()[0]
+        .asDict()
+    )
+    before = F.lag("timestamp").over(Window.partitionBy("user_id").orderBy("timestamp"))
+    stats["tied"] = distinct.withColumn("before", before).where(F.col("before") == F.col("timestamp")).count()
+    (output / "stats.json").write_text(json.dumps(stats))
     for cached in (lists, items, users, events):
         cached.unpersist()
 

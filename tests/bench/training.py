@@ -16,7 +16,7 @@ from jobs import build_sequences
 from seqrec import simulate, versions
 from seqrec.models import encoder
 from seqrec.models.encoder import SASRec
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training.train import train
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare

@@ -14,7 +14,7 @@ from jobs.build_sequences import run
 from seqrec import versions
 from seqrec.config import load_config
 from seqrec.errors import UserError
-from seqrec.settings import BuildSequences
+from seqrec.settings.sequences import BuildSequences
 from tests.dataset import reference
 
 CONF = str(Path(__file__).parents[2] / "conf" / "build_sequences.yaml")

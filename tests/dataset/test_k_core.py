@@ -3,12 +3,19 @@
 import random
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from seqrec.dataset import k_core as module
 from seqrec.dataset.k_core import k_core
 from seqrec.errors import UserError
 from tests.dataset import reference
+
+
+def histories(spark: SparkSession, pairs: list[tuple[int, int]]) -> DataFrame:
+    """Pairs of user and item, a row a user."""
+    events = spark.createDataFrame(pairs, "user_id bigint, item_id bigint")
+    return events.groupBy("user_id").agg(F.collect_list("item_id").alias("items"))
 
 
 def test_it_is_what_is_left_when_nothing_more_is_dropped(spark: SparkSession) -> None:
@@ -17,13 +24,13 @@ def test_it_is_what_is_left_when_nothing_more_is_dropped(spark: SparkSession) ->
     kept = reference.k_core([reference.Rating(user, str(item), 1.0, 0, 0) for user, item in pairs], 4, 4)
     expected = {int(rating.item) for rating in kept}
     assert 0 < len(expected) < 30
-    found = k_core(spark.createDataFrame(pairs, "user_id bigint, item_id bigint"), users=4, items=4)
+    found = k_core(histories(spark, pairs), users=4, items=4)
     assert {row["item_id"] for row in found.collect()} == expected
 
 
 def test_a_chain_falls_item_by_item_and_the_rounds_are_bounded(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     # User n has items n and n + 1: each item has two users but the first and the last, whose loss takes their neighbours along.
-    chain = spark.createDataFrame([(n, item) for n in range(8) for item in (n, n + 1)], "user_id bigint, item_id bigint")
+    chain = histories(spark, [(n, item) for n in range(8) for item in (n, n + 1)])
     with pytest.raises(UserError, match=r"k_core\.users=2 and k_core\.items=2 leave no events"):
         k_core(chain, users=2, items=2)
     monkeypatch.setattr(module, "MAX_ROUNDS", 2)
@@ -32,5 +39,5 @@ def test_a_chain_falls_item_by_item_and_the_rounds_are_bounded(spark: SparkSessi
 
 
 def test_one_is_off(spark: SparkSession) -> None:
-    found = k_core(spark.createDataFrame([(1, 10), (2, 20), (2, 20)], "user_id bigint, item_id bigint"), users=1, items=0)
+    found = k_core(histories(spark, [(1, 10), (2, 20), (2, 20)]), users=1, items=0)
     assert {row["item_id"] for row in found.collect()} == {10, 20}

@@ -1,7 +1,7 @@
 """Cuts, splits and the random share of users, by hand."""
 
 import pytest
-from pyspark.sql import SparkSession, Window
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from seqrec.dataset.splits import chosen_users, parse_cuts, splitter
@@ -18,23 +18,21 @@ from seqrec.errors import UserError
     ],
 )
 def test_lengths_of_train_and_valid(spark: SparkSession, task: str, expected: dict[int, tuple[int, int]]) -> None:
-    events = spark.createDataFrame(
-        [(length, True) for length in (1, 2, 3, 4) for _ in range(length)], "user_id int, event boolean"
-    )
-    train, valid = splitter(task=task, cuts=None, share=None, seed=1)(F.col("event"), Window.partitionBy("user_id"))
-    found = events.select("user_id", train.alias("train"), valid.alias("valid")).distinct().collect()
+    users = spark.createDataFrame([(length, [7] * length) for length in (1, 2, 3, 4)], "user_id int, events array<int>")
+    train, valid = splitter(task=task, cuts=None, share=None, seed=1)(F.col("events"))
+    found = users.select("user_id", train.alias("train"), valid.alias("valid")).collect()
     assert {row["user_id"]: (row["train"], row["valid"]) for row in found} == expected
 
 
 def test_of_a_share_of_users_events_are_held_out(spark: SparkSession) -> None:
-    events = spark.range(4000).select((F.col("id") % 1000).alias("user_id"), F.lit(True).alias("event"))
-    train, _ = splitter(task="test", cuts=None, share=0.2, seed=5)(F.col("event"), Window.partitionBy("user_id"))
-    lengths = {row["user_id"]: row["train"] for row in events.select("user_id", train.alias("train")).collect()}
-    chosen = {row["user_id"] for row in events.where(chosen_users(share=0.2, seed=5)).collect()}
+    users = spark.range(1000).select(F.col("id").alias("user_id"), F.array_repeat(F.lit(7), 4).alias("events"))
+    train, _ = splitter(task="test", cuts=None, share=0.2, seed=5)(F.col("events"))
+    lengths = {row["user_id"]: row["train"] for row in users.select("user_id", train.alias("train")).collect()}
+    chosen = {row["user_id"] for row in users.where(chosen_users(share=0.2, seed=5)).collect()}
     assert {user for user, length in lengths.items() if length == 3} == chosen
     assert all(length == 4 for user, length in lengths.items() if user not in chosen)
     assert 150 < len(chosen) < 250
-    assert chosen != {row["user_id"] for row in events.where(chosen_users(share=0.2, seed=6)).collect()}
+    assert chosen != {row["user_id"] for row in users.where(chosen_users(share=0.2, seed=6)).collect()}
 
 
 def test_cuts_that_cannot_be() -> None:

@@ -16,9 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import publish as job
-from seqrec import io, schemas, settings, versions
+from seqrec import io, schemas, versions
 from seqrec.errors import UserError
 from seqrec.scoring import guards, journal, publication
+from seqrec.settings import scoring as settings
 from seqrec.stores import milvus, mongo
 from seqrec.stores.reading import first
 from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets

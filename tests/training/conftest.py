@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 
 RUN_ID = "20260101T000000Z-0000"
 V, USERS, MAX_LEN = 12, 60, 8

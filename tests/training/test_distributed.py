@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from seqrec.errors import UserError
 from seqrec.models.encoder import SASRec
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
 from seqrec.training.processes import Process

@@ -12,7 +12,7 @@ import torch
 
 from seqrec.errors import UserError
 from seqrec.models.encoder import SASRec
-from seqrec.settings import Train
+from seqrec.settings.training import Train
 from seqrec.training import checkpoint, loop
 from seqrec.training.inputs import open_dataset
 from seqrec.training.processes import Process
