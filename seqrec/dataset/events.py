@@ -27,16 +27,24 @@ def arrange(
     rating = F.posexplode(F.arrays_zip("items", "ratings", "timestamps", "good")).alias("place", "one")
     rows = histories.select("user_id", rating).select("user_id", "place", F.col("one.items").alias("item_id"), "one")
     named = rows.join(items.select("item_id", "label", "core"), "item_id", "left")
+    core = F.coalesce("core", F.lit(False))
     entry = F.struct(
         "place",
         "label",
-        F.coalesce("core", F.lit(False)).alias("core"),
+        core.alias("core"),
         F.col("one.good").alias("good"),
         F.col("one.ratings").alias("rating"),
         F.col("one.timestamps").alias("timestamp"),
     )
-    lists = named.groupBy("user_id").agg(F.sort_array(F.collect_list(entry)).alias("entries"))
-    return _select(_choose(lists, users=users, first_cut=first_cut, collapse=collapse), split=split, first_cut=first_cut)
+    good = F.col("one.good")
+    early = good if first_cut is None else good & (F.col("one.timestamps") < first_cut)
+    lists = named.groupBy("user_id").agg(
+        F.sort_array(F.collect_list(entry)).alias("entries"),
+        F.count_if(good).alias("good"),
+        F.count_if(early).alias("good_early"),
+        F.count_if(early & core).alias("core_early"),
+    )
+    return _select(_choose(lists, users=users, cut=first_cut is not None, collapse=collapse), split=split, first_cut=first_cut)
 
 
 def learnable_items(first_cut: int | None) -> Column:
@@ -46,22 +54,18 @@ def learnable_items(first_cut: int | None) -> Column:
     return F.transform(early, lambda one: one["items"])
 
 
-def _choose(entries: DataFrame, *, users: int, first_cut: int | None, collapse: bool) -> DataFrame:
-    """Add the good entries of a user's entries, how many are early, the history and the events.
+def _choose(entries: DataFrame, *, users: int, cut: bool, collapse: bool) -> DataFrame:
+    """Add the history and the events of a user's entries.
 
-    A user has events who has `users` ratings in the core, as the k-core demands. With a first cut (epoch ms) only ratings before
-    it count, and users without a good one before it have events too: the k-core never saw them, and they can only be tested on.
+    A user has events who has `users` ratings in the core, as the k-core demands. With a first cut only ratings before it
+    count, and users without a good one before it have events too: the k-core never saw them, and they can only be tested on.
     """
-    lists = {
-        "good": F.filter("entries", lambda one: one.good),
-        "learnable": F.filter("entries", lambda one: one.good & one.core),
-        "history": F.filter("entries", lambda one: one.good & one.label.isNotNull()),
-    }
-    entries = entries.withColumns(lists).withColumn("good_early", _early(F.col("good"), first_cut))
-    member = _early(F.col("learnable"), first_cut) >= users
-    if first_cut is not None:
+    member = F.col("core_early") >= users
+    if cut:
         member |= F.col("good_early") == 0
-    chosen = entries.withColumn("events", F.when(member, F.col("learnable")).otherwise(F.slice("learnable", 1, 0)))
+    learnable = F.filter("entries", lambda one: one.good & one.core)
+    history = F.filter("entries", lambda one: one.good & one.label.isNotNull())
+    chosen = entries.withColumns({"events": F.when(member, learnable).otherwise(F.slice("entries", 1, 0)), "history": history})
     if not collapse:
         return chosen
     return chosen.withColumns({name: without_repeats(name, lambda one: one.label) for name in ("history", "events")})
@@ -80,7 +84,7 @@ def _select(chosen: DataFrame, *, split: Split, first_cut: int | None) -> DataFr
         train.alias("train_length"),
         (train + valid).alias("tested"),
         missed_early.alias("outside_core"),
-        (F.size("good") - F.size("events") - missed_early).alias("unknown_after_cut"),
+        (F.col("good") - F.size("events") - missed_early).alias("unknown_after_cut"),
     )
 
 

@@ -42,7 +42,7 @@ class Profile:
 
 
 def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Profile:
-    """Act, once: count rows by what is wrong with them, and choose the types that are `auto`.
+    """Act: count rows by what is wrong with them, choose the types that are `auto`, and look for examples where rows are wrong.
 
     An id is bigint where every usable row has a canonical integer of 64 bits: no leading zero, plus sign, space or decimal point.
     Numbers of a time are milliseconds where most are above 1e11, else seconds; a text with - or : is a date (ISO 8601).
@@ -50,11 +50,8 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
     """
     kind = interactions.schema["timestamp"].dataType
     counted, wrong = _tests()
-    found = _judge(interactions, user=user, item=item).agg(
-        *(F.count_if(test).alias(name) for name, test in counted.items()),
-        *(F.min(F.when(test, F.col(CHECKED[name]).cast("string"))).alias(f"e_{name}") for name, test in wrong.items()),
-    )
-    counts: dict[str, Any] = found.collect()[0].asDict()
+    judged = _judge(interactions, user=user, item=item)
+    counts = _row(judged, {name: F.count_if(test) for name, test in counted.items()})
     types = Types(
         user=_id_type(user, counts["lossy_user"]),
         item=_id_type(item, counts["lossy_item"]),
@@ -63,7 +60,8 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
     )
     parsed = counts["dates"] if types.time == "iso" else counts["numbers"] - (counts["beyond"] if types.time == "s" else 0)
     dropped = {name: int(counts[name]) for name in REASONS[:-1]} | {"bad_timestamp": int(counts["usable"] - parsed)}
-    examples = {name: counts[f"e_{name}"] for name in CHECKED if counts[f"e_{name}"] is not None}
+    some = {name: F.min(F.when(wrong[name], F.col(CHECKED[name]).cast("string"))) for name in CHECKED if dropped[name]}
+    examples = {name: text for name, text in _row(judged, some).items() if text is not None}
     return Profile(rows=int(counts["rows"]), types=types, dropped=dropped, examples=examples)
 
 
@@ -91,6 +89,10 @@ def id_column(column: Column, kind: DataType) -> Column:
     return column.cast("string")
 
 
+def _row(rows: DataFrame, found: dict[str, Column]) -> dict[str, Any]:
+    return rows.agg(*(value.alias(name) for name, value in found.items())).collect()[0].asDict() if found else {}
+
+
 def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
     """Of a judged row: what it is counted for, and what it is an example of."""
     usable, ordered = F.col("reason").isNull(), F.col("order").isNotNull()
@@ -100,7 +102,7 @@ def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
         "rows": F.lit(True),
         "lossy_user": usable & timed & F.col("lossy_user"),
         "lossy_item": usable & timed & F.col("lossy_item"),
-        **{name: F.col("reason") == name for name in REASONS[:-1]},
+        **{name: F.col("reason") == number for number, name in enumerate(REASONS[:-1])},
         "usable": usable,
         "numbers": usable & number.isNotNull(),
         "large": usable & ~number.between(-MILLISECONDS, MILLISECONDS),
@@ -111,7 +113,8 @@ def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
         "order_fractions": ordered & F.col("order").try_cast("bigint").isNull(),
         "order_texts": ordered & F.col("order").try_cast("double").isNull(),
     }
-    return counted, {name: F.col("reason") == name for name in CHECKED} | {"bad_timestamp": usable & ~timed}
+    wrong = {name: F.col("reason") == REASONS.index(name) for name in CHECKED}
+    return counted, wrong | {"bad_timestamp": usable & ~timed}
 
 
 def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
@@ -124,7 +127,7 @@ def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
 
 
 def _reason(*, user: str, item: str) -> Column:
-    """Why a row can't be used, its time's format apart; null if it can."""
+    """Why a row can't be used, its time's format apart, as a place in REASONS; null if it can."""
     rating = F.col("rating").try_cast("float")
     tests = {
         "null_user": F.col("user_id").isNull() | (F.col("user_id").cast("string") == ""),
@@ -134,7 +137,7 @@ def _reason(*, user: str, item: str) -> Column:
         "bad_item": F.lit(item == "bigint") & F.col("item_id").try_cast("bigint").isNull(),
         "bad_rating": F.col("rating").isNotNull() & (rating.isNull() | F.isnan(rating) | (F.abs(rating) == float("inf"))),
     }
-    return F.coalesce(*(F.when(test, name) for name, test in tests.items()))
+    return F.coalesce(*(F.when(test, REASONS.index(name)) for name, test in tests.items()))
 
 
 def _lossy(name: str, kind: DataType) -> Column:

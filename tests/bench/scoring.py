@@ -18,12 +18,12 @@ from seqrec.training.train import train
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare, seconds
 
-USERS, ITEMS, MEAN, K = 6000, 3000, 60, 100
+USERS, ITEMS, MEAN, K = 20_000, 3000, 60, 100
 SCHEMA = "user_id bigint, items array<struct<item_id: bigint, score: float>>"
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
-    """6000 users with 60 items on average, 3000 items, the best 100 each; the model is one step old, which costs the same."""
+    """20,000 users with 60 items on average, 3000 items, the best 100 each; the model is one step old, which costs the same."""
     ratings, data, model, output = root / "score.parquet", root / "score", root / "scored-model", root / "scored"
     simulate.write_ratings(ratings, users=USERS, items=ITEMS, events=USERS * MEAN)
     build_sequences.run(sequences.settings(ratings, data))
@@ -40,7 +40,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
         return spent
 
     return compare(
-        f"batch_recommend, {USERS} users",
+        f"batch_recommend, {USERS:,} users",
         ours=lambda _: seconds(lambda: batch_recommend.run(BatchRecommend.model_validate(keys))),
         plain=naive,
         rounds=rounds,
