@@ -127,10 +127,9 @@ def write_tables(
         "test": (held_out(arranged, split="test", max_history=max_history), schemas.held_out(user)),
     }
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        for written in [
-            threads.submit(_write, table, files.join(path, name), schema) for name, (table, schema) in tables.items()
-        ]:
-            written.result()
+        jobs = [threads.submit(_write, table, files.join(path, name), schema) for name, (table, schema) in tables.items()]
+        for job in jobs:
+            job.result()
 
 
 def _write(table: DataFrame, path: str, schema: StructType) -> None:

@@ -24,25 +24,19 @@ def arrange(
 
     Collapse leaves only the first of neighbours with the same item in events and histories; the k-core counts all of them.
     """
-    rating = F.posexplode(F.arrays_zip("items", "ratings", "timestamps", "good")).alias("place", "one")
-    rows = histories.select("user_id", rating).select("user_id", "place", F.col("one.items").alias("item_id"), "one")
-    named = rows.join(items.select("item_id", "label", "core"), "item_id", "left")
+    placed = histories.select("user_id", "ratings", "timestamps", "good", F.posexplode("items").alias("place", "item_id"))
+    fields = {"rating": "ratings", "timestamp": "timestamps", "good": "good"}
+    own = (F.get(array, "place").alias(name) for name, array in fields.items())
+    rows = placed.select("user_id", "place", "item_id", *own)
     core = F.coalesce("core", F.lit(False))
-    entry = F.struct(
-        "place",
-        "label",
-        core.alias("core"),
-        F.col("one.good").alias("good"),
-        F.col("one.ratings").alias("rating"),
-        F.col("one.timestamps").alias("timestamp"),
-    )
-    good = F.col("one.good")
-    early = good if first_cut is None else good & (F.col("one.timestamps") < first_cut)
+    named = rows.join(items.select("item_id", "label", "core"), "item_id", "left").withColumn("core", core)
+    entry = F.struct("place", "label", "core", "good", "rating", "timestamp")
+    early = F.col("good") if first_cut is None else F.col("good") & (F.col("timestamp") < first_cut)
     lists = named.groupBy("user_id").agg(
         F.sort_array(F.collect_list(entry)).alias("entries"),
-        F.count_if(good).alias("good"),
+        F.count_if("good").alias("good"),
         F.count_if(early).alias("good_early"),
-        F.count_if(early & core).alias("core_early"),
+        F.count_if(early & F.col("core")).alias("core_early"),
     )
     return _select(_choose(lists, users=users, cut=first_cut is not None, collapse=collapse), split=split, first_cut=first_cut)
 

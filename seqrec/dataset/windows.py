@@ -18,21 +18,18 @@ def windows(arranged: DataFrame, *, max_len: int, stride: int | None, seed: int)
     one begins with the first event, so that each pair of neighbours is in a window. Without a stride there is window 0 only.
     Users with fewer than 2 training events have none.
     """
-    numbered = number_windows(arranged, max_len=max_len, stride=stride)
-    items = last(F.col("event_items"), F.col("train_length") - F.col("window") * (stride or 0), max_len + 1)
-    cut = numbered.select("user_id", "window", items.alias("items"))
-    key = _key(seed)
+    some = arranged.where(F.col("train_length") >= SHORTEST)
+    end = F.col("train_length")
+    one = F.transform(
+        _numbers(max_len=max_len, stride=stride),
+        lambda window: F.struct(
+            window.alias("window"), last(F.col("event_items"), end - window * (stride or 0), max_len + 1).alias("items")
+        ),
+    )
+    cut, key = some.select("user_id", F.inline(one)), _key(seed)
     return cut.select(
         "items", F.size("items").alias("length"), _bucket(key).alias("bucket"), key.alias("key"), "user_id", "window"
     )
-
-
-def number_windows(arranged: DataFrame, *, max_len: int, stride: int | None) -> DataFrame:
-    """Add `window`, a row a window."""
-    some = arranged.where(F.col("train_length") >= SHORTEST)
-    if stride is None:
-        return some.withColumn("window", F.lit(0))
-    return some.withColumn("window", F.explode(F.sequence(F.lit(0), window_count(max_len=max_len, stride=stride) - 1)))
 
 
 def window_count(*, max_len: int, stride: int | None) -> Column:
@@ -44,9 +41,17 @@ def window_count(*, max_len: int, stride: int | None) -> Column:
     return F.when(enough, 1 + more).otherwise(0).cast("int")
 
 
+def _numbers(*, max_len: int, stride: int | None) -> Column:
+    """The windows of a user who has some, as an array."""
+    if stride is None:
+        return F.array(F.lit(0))
+    return F.sequence(F.lit(0), window_count(max_len=max_len, stride=stride) - 1)
+
+
 def count_buckets(arranged: DataFrame, *, max_len: int, stride: int | None, seed: int) -> dict[int, int]:
     """Act: the windows in each bucket of the shuffle, without cutting them."""
-    numbered = number_windows(arranged, max_len=max_len, stride=stride)
+    some = arranged.where(F.col("train_length") >= SHORTEST)
+    numbered = some.select("user_id", F.explode(_numbers(max_len=max_len, stride=stride)).alias("window"))
     return {row["bucket"]: row["count"] for row in numbered.groupBy(_bucket(_key(seed)).alias("bucket")).count().collect()}
 
 
