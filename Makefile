@@ -25,7 +25,7 @@ demo: export MILVUS_URI := embedded
 
 export RATINGS INPUT TRAIN
 DEMO_SIZE := --users 4000 --items 1000 --events 200000
-DEMO_TRAIN := optimizer.warmup_steps=50 max_epochs=8
+DEMO_TRAIN := optimizer.warmup_steps=50 max_epochs=20
 define COMPARE
 import json, os, pathlib
 root = pathlib.Path(os.environ["SEQREC_ROOT"])
@@ -69,7 +69,7 @@ format: $(STAMP) ## format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: at most 10 minutes on 2 cores
+demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 5 minutes on 2 cores
 	@$(call say,simulate)
 	$(BIN)/python -m seqrec.simulate $(DEMO_SIZE) --output "$$SEQREC_ROOT/ratings.csv" --titles "$$SEQREC_ROOT/titles.csv"
 	@$(call say,build_sequences)
