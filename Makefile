@@ -6,7 +6,7 @@ SHELL := bash
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := jobs seqrec tests
+SOURCES := jobs dump seqrec tests
 
 # The interpreter: PYTHON where it is given, else the one that .venv was made with, else python3.11.
 INTERPRETER := $(or $(PYTHON),$(shell $(BIN)/python -V >/dev/null 2>&1 && echo $(BIN)/python),python3.11)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a job of jobs/ with its template of conf/: ./spark-submit.sh --help
+# Runs a job of jobs/ with its template of conf/, or a dump of dump/ with its options: ./spark-submit.sh --help
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,10 +15,10 @@ fail() {
 }
 
 list_jobs() {
-    local template name names=()
-    for template in "$root"/conf/*.yaml; do
-        name=$(basename "$template" .yaml)
-        if [[ -f $root/jobs/$name.py ]]; then names+=("$name"); fi
+    local file name names=()
+    for file in "$root"/conf/*.yaml "$root"/dump/[a-z]*.py; do
+        name=$(basename "${file%.*}")
+        if [[ -f $root/jobs/$name.py || -f $root/dump/$name.py ]]; then names+=("$name"); fi
     done
     echo "${names[*]}"
 }
@@ -26,7 +26,8 @@ list_jobs() {
 usage() {
     cat <<HELP
 usage: ./spark-submit.sh JOB [key=value …] [-- spark-submit options]
-       ./spark-submit.sh JOB --help        the job's keys, their defaults and what they mean
+       ./spark-submit.sh write_mongo|write_milvus --origin TABLE --dest COLLECTION … [-- spark-submit options]
+       ./spark-submit.sh JOB --help        the job's keys or options, their defaults and what they mean
 
 Fills the variables of conf/JOB.yaml from the environment and runs jobs/JOB.py with it; key=value sets a key over the
 template's, e.g. ./spark-submit.sh train preset=gsasrec optimizer.lr=5e-4 -- --master spark://host:7077
@@ -170,15 +171,17 @@ main() {
         -h | --help) usage && exit 0 ;;
         "") usage >&2 && exit 2 ;;
     esac
-    local job=$1 template=$root/conf/$1.yaml arguments=()
+    local job=$1 script=$root/jobs/$1.py template=$root/conf/$1.yaml arguments=(--conf "$work/$1.yaml")
     shift
-    [[ $job =~ ^[a-z_]+$ && -f $template && -f $root/jobs/$job.py ]] || fail "there is no job $job; jobs are: $(list_jobs)"
+    if [[ $job =~ ^[a-z_]+$ && -f $root/dump/$job.py ]]; then
+        script=$root/dump/$job.py template=/dev/null arguments=()
+    fi
+    [[ $job =~ ^[a-z_]+$ && -e $template && -f $script ]] || fail "there is no job $job; jobs are: $(list_jobs)"
     find_python
-    arguments+=(--conf "$work/$job.yaml")
     while (($#)) && [[ $1 != -- ]]; do
         case $1 in
-            -h | --help) "$PYSPARK_DRIVER_PYTHON" "$root/jobs/$job.py" --help && exit 0 ;;
-            -*) fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
+            -h | --help) "$PYSPARK_DRIVER_PYTHON" "$script" --help && exit 0 ;;
+            -*) [[ $template == /dev/null ]] || fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
         esac
         arguments+=("$1")
         shift
@@ -186,13 +189,13 @@ main() {
     (umask 077 && render "$template" >"$work/$job.yaml")
     find_spark
     zip_package "$work/seqrec.zip"
-    if grep -q 's3a://' "$work/$job.yaml" <(printf '%s\n' "${arguments[@]}"); then add_s3; fi
+    if grep -q 's3a://' "$work/$job.yaml" <(printf '%s\n' "${SEQREC_ROOT:-}" "${arguments[@]}"); then add_s3; fi
     if [[ ! -t 2 ]]; then options+=(--conf spark.ui.showConsoleProgress=false); fi
     collect_options "${@:2}"
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
     options+=(--py-files "$(join "${py_files[@]}")")
     SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} \
-        run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$root/jobs/$job.py" "${arguments[@]}"
+        run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}"
 }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/seqrec.XXXXXX")

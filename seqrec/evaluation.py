@@ -1,11 +1,11 @@
 """What an evaluation counts: held-out users, ranks of their targets, and metrics of the ranks.
 
 A ranked table has one row a user: user_id, target (item_idx), rank (bigint, from 1; 0 is a miss) and items, the best first
-(item indices, or structs of item_id and score). Everything is summed in Spark; the driver sees a histogram of at most 102 ranks.
+(item indices, or structs of item_id and score). Everything is summed in Spark; the driver sees a histogram of ranks alone.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ LABELS = {
     "users": "users",
     "misses": "targets without a training event (misses)",
     "ndcg": "NDCG@",
-    "hit_rate": "hit rate@",
+    "hit_rate": "hit rate = recall@",
     "mrr": "MRR@",
     "rank100": "rank100 (targets in the first 100)",
     "rank100_share": "rank100, share of users",
@@ -159,13 +159,13 @@ def require_finite(recommendations: DataFrame, path: str) -> None:
         raise UserError(f"{path}: the lists of {users} users have scores that aren't finite: run batch_recommend again")
 
 
-def measure(ranked: Ranked, *, catalogue: int) -> dict[str, float]:
+def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, float]:
     """Act: users, misses and the metrics of a ranked table, means over all its users, misses included.
 
     Coverage is the share of the catalogue's items that are among the first 10 of anybody's list. Where ranks come from lists,
     what looks further down than they reach isn't known and is left out. Raises UserError for scores that aren't finite.
     """
-    deepest = max(CUTOFFS)
+    deepest = max(*cutoffs, max(CUTOFFS))
     depth = ranked.listed or deepest
     shown = F.least("rank", F.lit(deepest + 1)).alias("rank")
     try:
@@ -177,8 +177,8 @@ def measure(ranked: Ranked, *, catalogue: int) -> dict[str, float]:
     if not histogram:
         raise UserError(f"{ranked.name} has a list for none of the held-out users: evaluate one made for users that it holds out")
     ranks, counts = (np.array([row[column] for row in histogram], dtype=np.int64) for column in ("rank", "users"))
-    known = summarise(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in CUTOFFS if cutoff <= depth))
-    if depth < deepest:
+    known = summarise(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth))
+    if depth < max(CUTOFFS):
         del known["rank100"], known["rank100_share"]
     if depth >= COVERED:
         entries = ranked.table.select(F.explode(F.slice("items", 1, COVERED)).alias("item"))
@@ -206,10 +206,10 @@ def predictions(ranked: DataFrame, items: DataFrame) -> DataFrame:
     return named.select("user_id", F.col("item_id").alias("target"), "rank", best.alias("items"))
 
 
-def check_table(meta: dict[str, object], *, path: str, split: str, dataset: str) -> None:
+def check_table(meta: dict[str, object], *, path: str, split: str, dataset: str, job: str = "batch_recommend") -> None:
     """Raise UserError if lists weren't made for this split of this dataset, with the seen items left out."""
     if meta["history"] != split:
-        raise UserError(f"{path} was made with history={meta['history']}, not {split}: run batch_recommend history={split}")
+        raise UserError(f"{path} was made with history={meta['history']}, not {split}: run {job} history={split}")
     if meta["dataset"] != dataset:
         raise UserError(f"{path} was made from dataset {meta['dataset']}, not {dataset}: pass data=FOLDER/{meta['dataset']}")
     if not meta["filter_seen"]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
@@ -42,10 +42,15 @@ def few_rows(spark: SparkSession, rows: Sequence[tuple[int, int]], key: str, val
     return F.broadcast(spark.createDataFrame(pa.table(columns)))
 
 
+def column(name: str) -> Column:
+    """A column by its name, whatever characters are in it."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
 def assert_unique(table: DataFrame, *, key: str, path: str) -> None:
     """Act: raise UserError, with a count and examples, if values of the key repeat."""
-    repeated = table.groupBy(key).count().where(F.col("count") > 1)
-    examples = [row[0] for row in repeated.select(key).limit(3).collect()]
+    repeated = table.groupBy(column(key).alias("key")).agg(F.count("*").alias("rows")).where("rows > 1")
+    examples = [row["key"] for row in repeated.limit(3).collect()]
     if examples:
         raise UserError(f"{path}: {repeated.count()} values of {key} repeat, e.g. {examples}: keep one row a {key}")
 

@@ -90,6 +90,26 @@ def item_embeddings(item: DataType) -> StructType:
     return _table(item_id=item, item_idx=IntegerType(), embedding=EMBEDDING)
 
 
+def similar_items(item: DataType) -> StructType:
+    """Key item_id. Other items, best first, ties by item_id; items without any have no row."""
+    return _table(item_id=item, items=_scored(item))
+
+
+def candidate_lists(user: DataType, item: DataType) -> StructType:
+    """Key (user_id, source): what a source alone proposes. Items best first, ties by item_idx; users without any have no row."""
+    return _table(user_id=user, source=StringType(), items=ArrayType(_table(**_candidate(item)), containsNull=False))
+
+
+def candidates(user: DataType, item: DataType) -> StructType:
+    """Key user_id. Items best first, ties by item_idx; sources are the lists that have an item, its rank (from 1) and score."""
+    sources = ArrayType(_table(name=StringType(), rank=IntegerType(), score=FloatType()), containsNull=False)
+    return _table(user_id=user, items=ArrayType(_table(**_candidate(item), sources=sources), containsNull=False))
+
+
+def _candidate(item: DataType) -> dict[str, DataType]:
+    return {"item_id": item, "item_idx": IntegerType(), "score": FloatType()}
+
+
 def predictions(user: DataType, item: DataType) -> StructType:
     """Key user_id: what evaluate saves. Target is an item_id, rank counts from 1, items are best first."""
     return _table(user_id=user, target=item, rank=LongType(), items=_scored(item))

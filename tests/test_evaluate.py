@@ -101,7 +101,9 @@ def test_an_onnx_model_and_the_baselines_are_measured_alike(
     spark: SparkSession, data: Path, model: Path, matrix: NDArray[np.float32], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     conf = template(tmp_path, data=str(data), model=str(model), output=str(tmp_path / "out"))
-    evaluate.main(["--conf", conf, "onnx=true", "popularity=true", "markov=true", "save_predictions=true"])
+    evaluate.main(
+        ["--conf", conf, "onnx=true", "popularity=true", "markov=true", "save_predictions=true", "cutoffs=[1, 5, 10, 100]"]
+    )
 
     scores = [matrix @ matrix[items[-MAX_LEN:]].sum(axis=0) if items else by_popularity() for items, _ in USERS]
     expected = naive_ranks(scores)

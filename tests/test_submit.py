@@ -51,6 +51,14 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def dump(tree: Path) -> None:
+    """A dump in the project, `copy`."""
+    (tree / "dump").mkdir()
+    (tree / "dump" / "__init__.py").touch()
+    (tree / "dump" / "copy.py").write_text(JOB)
+
+
+@pytest.fixture
 def spark_home(tmp_path: Path) -> Path:
     """A Spark of Hadoop 3.9.1 that prints its arguments."""
     home = tmp_path / "spark"
@@ -164,6 +172,21 @@ def test_s3_brings_its_packages_and_the_user_s_lists_are_joined(tree: Path, spar
 def test_local_paths_bring_no_packages(tree: Path, spark_home: Path) -> None:
     assert "--packages" not in submit(tree, "echo", SPARK_HOME=str(spark_home)).stdout
     assert "hadoop-aws:3.9.1" in submit(tree, "echo", SPARK_HOME=str(spark_home), SEQREC_ROOT="s3a://bucket").stdout
+
+
+@pytest.mark.usefixtures("dump")
+def test_a_dump_gets_its_options_as_they_are(tree: Path, spark_home: Path) -> None:
+    spark = (spark_home / "bin" / "spark-submit").read_text().splitlines()[1]
+    (spark_home / "bin" / "spark-submit").write_text(f"#!/usr/bin/env bash\n{spark}\n")
+    variables = {"SPARK_HOME": str(spark_home), "SEQREC_ROOT": "s3a://bucket"}
+    done = submit(tree, "copy", "--origin", "a  b;$c", "--", "--master", "spark://h:7077", **variables)
+    said = done.stdout.splitlines()
+    job = said.index(f"{tree}/dump/copy.py")
+    assert said[job + 1 : job + 3] == ["--origin", "a  b;$c"]
+    assert said[job + 3].startswith("memory=")
+    assert said.index("--master") < job
+    assert "hadoop-aws:3.9.1" in done.stdout
+    assert submit(tree, "kopy").stderr == "error: there is no job kopy; jobs are: echo copy\n"
 
 
 def test_a_real_spark_is_quiet_and_its_status_comes_through(tree: Path) -> None:

@@ -1,14 +1,10 @@
-"""What stops a publication before anything is staged."""
+"""What stops a publication of recommendations before anything is staged."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 
 from seqrec import io
 from seqrec.errors import UserError
-from seqrec.stores import milvus
-
-UNFIT_FOR_LITE = r"['\x00]"  # a regular expression: Milvus Lite builds SQL from ids
 
 
 def check_recommendations(
@@ -46,42 +42,6 @@ def check_recommendations(
             f"raise it if that is meant"
         )
     return users
-
-
-def check_items(table: DataFrame, place: milvus.Place, *, path: str) -> tuple[int, int]:
-    """Act: the number of items and their width, if the table may be published to the place.
-
-    Raises UserError for no items, repeated items, several widths, values that aren't finite, and ids that the store can't take.
-    """
-    io.assert_unique(table, key="item_id", path=path)
-    values_fit = F.forall("embedding", _finite)
-    checks = [
-        F.count("*").alias("items"),
-        F.min(F.size("embedding")).alias("dim"),
-        F.max(F.size("embedding")).alias("widest"),
-        F.min(F.when(~values_fit, F.col("item_id"))).alias("not_finite"),
-    ]
-    if isinstance(table.schema["item_id"].dataType, StringType):
-        unfit = F.octet_length("item_id") > milvus.LONGEST_ID
-        if not place.aliases:
-            unfit = unfit | F.col("item_id").rlike(UNFIT_FOR_LITE)
-        checks.append(F.min(F.when(unfit, F.substring("item_id", 1, 50))).alias("unfit"))
-    found = table.agg(*checks).first()
-    assert found is not None
-    if not found["items"] or not found["dim"]:
-        raise UserError(f"{path} holds no item embeddings to publish")
-    if found["dim"] != found["widest"]:
-        raise UserError(
-            f"{path}: embeddings are {found['dim']} to {found['widest']} wide, expected one width: export the model again"
-        )
-    if found["not_finite"] is not None:
-        raise UserError(f"{path}: the embedding of item {found['not_finite']!r} isn't finite: train and export the model again")
-    if "unfit" in found and found["unfit"] is not None:
-        limits = f"at most {milvus.LONGEST_ID} bytes" + ("" if place.aliases else ", without ' or the character 0")
-        raise UserError(
-            f"{path}: {place} takes item ids of {limits}, not {found['unfit']!r}; use a Milvus server, or MILVUS_URI=none"
-        )
-    return int(found["items"]), int(found["dim"])
 
 
 def _finite(value: Column) -> Column:

@@ -4,22 +4,20 @@ A publication that didn't end is gone on with under its own publish_id, unless a
 """
 
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from seqrec import files
 from seqrec.errors import UserError
+from seqrec.stores import publish_ids
 from seqrec.stores.lock import hold
 
 FILE = "PUBLISHED.json"
 LOCK = ".publish.lock"
-TIME = "%Y%m%dT%H%M%S%fZ"
 KEPT = 100  # ended publications that stay in the journal
-ABANDONED_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing:
     if unfinished and same and newest <= last["publish_id"]:
         return Publication(output=output, publish_id=last["publish_id"], resumed=True, done=tuple(last["steps"]))
     abandoned = [*journal["abandoned"], last["publish_id"]] if unfinished else journal["abandoned"]
-    publish_id = fresh(after=max(newest, last["publish_id"] if last else ""))
+    publish_id = publish_ids.fresh(after=max(newest, last["publish_id"] if last else ""))
     entry = {"publish_id": publish_id, "run_id": run_id, "stores": stores, "whole": whole, "steps": [], "finished": None}
     _write(output, {**journal, "last": {**entry, "started": _now()}, "abandoned": abandoned[-KEPT:]})
     return Publication(output=output, publish_id=publish_id, resumed=False, done=())
@@ -86,32 +84,7 @@ def previous_users(output: str, store: str) -> int | None:
 
 def is_dead(output: str, publish_id: str) -> bool:
     """Whether what a publication staged will never be used: this folder's journal gave it up, or it is a day old."""
-    if files.is_local(output) and publish_id in _read(output)["abandoned"]:
-        return True
-    started = _started(publish_id)
-    return started is not None and datetime.now(UTC) - started > ABANDONED_AFTER
-
-
-def fresh(*, after: str = "") -> str:
-    """A publish_id: the UTC time in microseconds and a random suffix; it sorts after the given one.
-
-    >>> fresh(after="29991231T235959999999Z-0000")[:22]
-    '30000101T000000000000Z'
-    """
-    now = datetime.now(UTC)
-    if after:
-        stood = _started(after)
-        if stood is None:
-            raise UserError(f"a store has documents with publish_id {after!r}, which no publication wrote: remove that field")
-        now = max(now, stood + timedelta(microseconds=1))
-    return f"{now.strftime(TIME)}-{secrets.token_hex(2)}"
-
-
-def _started(publish_id: str) -> datetime | None:
-    try:
-        return datetime.strptime(publish_id.partition("-")[0], TIME).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    return (files.is_local(output) and publish_id in _read(output)["abandoned"]) or publish_ids.is_abandoned(publish_id)
 
 
 def _now() -> str:

@@ -23,6 +23,7 @@ from seqrec.scoring import journal
 from seqrec.settings import scoring as settings
 from seqrec.stores import embedded, milvus, mongo
 from seqrec.stores.address import EMBEDDED
+from seqrec.stores.checks import check_vectors
 from seqrec.stores.targets import Targets, open_targets
 
 log = logging.getLogger("seqrec")
@@ -174,7 +175,7 @@ def _recommendations(
         partial=not whole,
     )
     return _Mongo(
-        table=table,
+        table=table.withColumnRenamed("user_id", "_id"),
         place=place,
         mode=mode,
         users=found,
@@ -192,26 +193,22 @@ def _embeddings(spark: SparkSession, targets: Targets, path: str, meta: dict[str
     place = targets.milvus.place(alias=given.alias)
     where = files.join(path, "item_embeddings")
     table = io.read_table(spark, where, schemas.item_embeddings(schemas.IDS[meta["id_types"]["item"]]))
-    items, dim = guard.check_items(table, place, path=where)
+    items, dim = check_vectors(table, place, path=where)
     return _Milvus(table=table, place=place, run_id=meta["run_id"], items=items, dim=dim, given=given)
 
 
 def _stage_documents(to: _Mongo, publish_id: str) -> None:
-    mongo.stage(to.table, to.place, publish_id=publish_id, users=to.users, writers=to.writers, batch_size=to.batch_size)
+    mongo.stage(to.table, to.place, publish_id=publish_id, rows=to.users, writers=to.writers, batch_size=to.batch_size)
 
 
 def _switch_documents(to: _Mongo, publish_id: str) -> None:
     if to.mode == "swap":
         mongo.switch(to.place, publish_id=publish_id)
         return
-    written = mongo.upsert(
-        to.table, to.place, publish_id=publish_id, users=to.users, writers=to.writers, batch_size=to.batch_size
-    )
+    written = mongo.upsert(to.table, to.place, publish_id=publish_id, rows=to.users, writers=to.writers, batch_size=to.batch_size)
     to.flush()
     if written.newer:
         log.info("%d users keep the document of a newer publication", written.newer)
-    if written.documents + written.newer < to.users:
-        raise UserError(f"{to.place}: {written.documents} documents stand for {to.users} users: run publish again")
 
 
 def _clear_documents(to: _Mongo, dead: Callable[[str], bool], publish_id: str) -> None:

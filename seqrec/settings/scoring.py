@@ -100,6 +100,8 @@ class Evaluate(Strict):
     onnx: bool = Field(False, description="evaluate the exported ONNX file of model instead of a checkpoint")
     checkpoint: Path = Field("best", description="best, last, or the path of a checkpoint")
     table: str | None = Field(None, description="output of batch_recommend with this split's history; instead of model")
+    candidates: str | None = Field(None, description="output of build_candidates with this split's history; instead of model")
+    cutoffs: list[Positive] = Field([1, 5, 10, 20, 50, 100], min_length=1, description="places down to which lists are measured")
     output: str | None = Field(None, description="folder for metrics.json and predictions; null: the screen alone")
     split: Literal["valid", "test"] = Field("test", description="valid or test")
     sample_users: Positive | None = Field(None, description="a seeded sample of that many users; null: all")
@@ -113,10 +115,13 @@ class Evaluate(Strict):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> "Evaluate":
-        if self.model is None and self.table is None and not (self.popularity or self.markov):
-            raise ValueError("nothing to evaluate: set model, table, popularity or markov")
-        if self.save_predictions and (self.output is None or (self.model is None and self.table is None)):
-            raise ValueError("save_predictions needs output=FOLDER, and a model or a table")
+        lists = self.model or self.table or self.candidates
+        if not (lists or self.popularity or self.markov):
+            raise ValueError("nothing to evaluate: set model, table, candidates, popularity or markov")
+        if self.save_predictions and not (self.output and lists):
+            raise ValueError("save_predictions needs output=FOLDER, and a model, a table or candidates")
+        if self.table and self.candidates:
+            raise ValueError("table and candidates are two things to evaluate: set one of them to null")
         if self.onnx and self.model is None:
             raise ValueError("onnx=true needs model=FOLDER")
         return self

@@ -1,45 +1,64 @@
-"""Rows of the recommendations table as MongoDB documents, straight from Arrow."""
+"""Rows of a table as MongoDB documents, straight from Arrow."""
 
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegralType,
+    MapType,
+    StringType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+MOST_DIGITS = 34  # of a BSON decimal
+PLAIN = (
+    StringType | BooleanType | IntegralType | FloatType | DoubleType | BinaryType | DateType | TimestampType | TimestampNTZType
+)
 
 
-def documents(batch: pa.RecordBatch, *, publish_id: str, integer: Callable[[int], int], date: Callable[[int], Any]) -> list[Any]:
-    """One document a row: _id, items [{item_id, score}] best first, source, model, run_id, publish_id, generated_at.
+class Types(NamedTuple):
+    """How the store makes what Python has no type for: an int64, a date (from epoch milliseconds, UTC), a decimal."""
 
-    Integer makes an int64 id, date a date from epoch milliseconds, as the store wants them.
+    integer: Callable[[int], Any]
+    date: Callable[[int], Any]
+    decimal: Callable[[Decimal], Any]
 
-    >>> item = pa.array([[{"item_id": 7, "score": 0.5}], []])
-    >>> when = pa.array([1000, 2000], pa.timestamp("ms", tz="UTC"))
-    >>> columns = [pa.array(["$where", ""]), item, *(pa.array([name] * 2) for name in "smr"), when]
-    >>> names = ["user_id", "items", "source", "model", "run_id", "generated_at"]
-    >>> made = documents(pa.RecordBatch.from_arrays(columns, names), publish_id="p", integer=int, date=int)
-    >>> made[0]["_id"], made[0]["items"], made[1]["_id"], made[1]["items"], made[1]["generated_at"]
-    ('$where', [{'item_id': 7, 'score': 0.5}], '', [], 2000)
+
+def documents(batch: pa.RecordBatch, *, publish_id: str, types: Types) -> list[dict[str, Any]]:
+    """One document a row: all its columns, and publish_id.
+
+    Arrays are lists, structs and maps are documents, dates are midnights in UTC, timestamps are cut to milliseconds, and nulls
+    stay nulls.
+
+    >>> items = pa.array([[{"item_id": 7, "score": 0.5}], None])
+    >>> when = pa.array([1000, None], pa.timestamp("ms", tz="UTC"))
+    >>> batch = pa.RecordBatch.from_arrays([pa.array(["$where", ""]), items, when], ["_id", "items", "at"])
+    >>> for made in documents(batch, publish_id="p", types=Types(integer=int, date=int, decimal=str)):
+    ...     print(made)
+    {'_id': '$where', 'items': [{'item_id': 7, 'score': 0.5}], 'at': 1000, 'publish_id': 'p'}
+    {'_id': '', 'items': None, 'at': None, 'publish_id': 'p'}
     """
-    columns = (
-        _ids(batch.column("user_id"), integer),
-        _scored(batch.column("items"), integer),
-        batch.column("source").to_pylist(),
-        batch.column("model").to_pylist(),
-        batch.column("run_id").to_pylist(),
-        [date(value) for value in _milliseconds(batch.column("generated_at"))],
-    )
-    return [
-        {
-            "_id": user,
-            "items": items,
-            "source": source,
-            "model": model,
-            "run_id": run_id,
-            "publish_id": publish_id,
-            "generated_at": generated_at,
-        }
-        for user, items, source, model, run_id, generated_at in zip(*columns, strict=True)
-    ]
+    columns = [_values(column, types) for column in batch.columns]
+    return _named((*batch.schema.names, "publish_id"), [*columns, [publish_id] * batch.num_rows])
+
+
+def unfit(schema: StructType) -> list[str]:
+    """The columns that BSON can't hold, with their types: decimals of more than 34 digits, maps with other keys than strings
+    and integers, intervals and the like."""
+    return [f"{field.name} ({field.dataType.simpleString()})" for field in schema if not _fits(field.dataType)]
 
 
 def slices(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -49,25 +68,75 @@ def slices(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
             yield batch.slice(start, rows)
 
 
-def _scored(column: pa.ListArray, integer: Callable[[int], int]) -> list[list[dict[str, Any]]]:
+def _fits(kind: DataType) -> bool:
+    if isinstance(kind, ArrayType):
+        return _fits(kind.elementType)
+    if isinstance(kind, StructType):
+        return all(_fits(field.dataType) for field in kind)
+    if isinstance(kind, MapType):
+        return isinstance(kind.keyType, StringType | IntegralType) and _fits(kind.valueType)
+    if isinstance(kind, DecimalType):
+        return kind.precision <= MOST_DIGITS
+    return isinstance(kind, PLAIN)
+
+
+def _values(column: pa.Array, types: Types) -> list[Any]:
+    """A value an element, None where it is null."""
+    kind = column.type
+    if not len(column):
+        return []
+    if pa.types.is_map(kind):
+        return _maps(column, types)
+    if pa.types.is_list(kind):
+        return _lists(column, types)
+    if pa.types.is_struct(kind):
+        fields = [_values(field, types) for field in column.flatten()]
+        return _with_nulls(column, _named(tuple(field.name for field in kind), fields))
+    if pa.types.is_int64(kind):
+        return _made(column, types.integer)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        milliseconds = column.cast(pa.timestamp("ms", tz=getattr(kind, "tz", None)), safe=False)
+        return _made(milliseconds.cast(pa.int64()), types.date)
+    if pa.types.is_decimal(kind):
+        return [None if value is None else types.decimal(value) for value in column.to_pylist()]
+    if pa.types.is_floating(kind) and not column.null_count:
+        return list(column.to_numpy().tolist())
+    return list(column.to_pylist())
+
+
+def _lists(column: pa.ListArray, types: Types) -> list[Any]:
+    first, size, ends = _extent(column)
+    values = _values(column.values.slice(first, size), types)
+    return _with_nulls(column, [values[start:end] for start, end in ends])
+
+
+def _maps(column: pa.MapArray, types: Types) -> list[Any]:
+    first, size, ends = _extent(column)
+    keys = column.keys.slice(first, size).cast(pa.string()).to_pylist()
+    values = _values(column.items.slice(first, size), types)
+    return _with_nulls(column, [dict(zip(keys[start:end], values[start:end], strict=True)) for start, end in ends])
+
+
+def _extent(column: pa.ListArray) -> tuple[int, int, list[tuple[int, int]]]:
+    """Where the elements of all lists begin, how many there are, and the ends of each list among them."""
     offsets = column.offsets.to_pylist()
-    first, last = offsets[0], offsets[-1]
-    items, scores = column.values.slice(first, last - first).flatten()
-    pairs = [
-        {"item_id": item, "score": score} for item, score in zip(_ids(items, integer), scores.to_numpy().tolist(), strict=True)
-    ]
-    return [pairs[start - first : end - first] for start, end in pairwise(offsets)]
+    first = offsets[0]
+    return first, offsets[-1] - first, [(start - first, end - first) for start, end in pairwise(offsets)]
 
 
-def _ids(column: pa.Array, integer: Callable[[int], int]) -> list[Any]:
-    """The ids; each distinct integer is made once."""
-    if not pa.types.is_integer(column.type):
-        return list(column.to_pylist())
+def _made(column: pa.Array, make: Callable[[int], Any]) -> list[Any]:
+    """Integers made into the store's values, each distinct one once."""
     encoded = column.dictionary_encode()
-    made = [integer(value) for value in encoded.dictionary.to_pylist()]
-    return [made[index] for index in encoded.indices.to_pylist()]
+    made = [make(value) for value in encoded.dictionary.to_pylist()]
+    return [None if index is None else made[index] for index in encoded.indices.to_pylist()]
 
 
-def _milliseconds(column: pa.Array) -> list[int]:
-    milliseconds = column.cast(pa.timestamp("ms", tz=column.type.tz), safe=False)
-    return list(milliseconds.cast(pa.int64()).to_pylist())
+def _named(names: tuple[str, ...], columns: list[list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _with_nulls(column: pa.Array, made: list[Any]) -> list[Any]:
+    """None in the place of what was made of nulls."""
+    if not column.null_count:
+        return made
+    return [None if null else value for value, null in zip(made, column.is_null().to_pylist(), strict=True)]

@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from seqrec.errors import UserError
 from seqrec.stores.address import scrubbed
 
-CAUSE = re.compile(r"^\s*((?:pymongo|pymilvus|grpc|seqrec)[\w.]*\.\w+: .+)$", re.MULTILINE)
+CAUSE = re.compile(r"^\s*((?:pymongo|bson|pymilvus|grpc|seqrec)[\w.]*\.\w+: .+)$", re.MULTILINE)
 LONGEST = 300
 
 

@@ -1,4 +1,6 @@
-"""Item embeddings in Milvus: a collection a run behind an alias, or on Milvus Lite one collection.
+"""Tables of embeddings in Milvus: a collection a run behind an alias, or on Milvus Lite one collection.
+
+The first column is the key, `embedding` the vector, the others are fields beside it, and run_id is added to them.
 
 A server gets a new collection ALIAS__RUN_ID, filled, indexed, loaded and counted before the alias is put on it. Milvus Lite has
 no aliases, so there the rows are upserted into a collection with the alias's name and the stale ones are deleted after.
@@ -14,12 +16,11 @@ from dataclasses import dataclass, field
 import grpc
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql.types import StringType
 
 from seqrec.errors import UserError
 from seqrec.stores.address import hidden
 from seqrec.stores.failures import explained
-from seqrec.stores.vectors import local_batches, rows
+from seqrec.stores.vectors import fields, local_batches, rows
 
 with hidden("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
     from pymilvus import DataType, MilvusClient, MilvusException
@@ -57,11 +58,11 @@ def try_server(uri: str, *, token: str, name: str) -> bool:
 def open_place(uri: str, *, token: str, name: str, alias: str, aliases: bool) -> Place:
     """An alias; UserError if the server can't have one of that name."""
     if not NAME.match(alias):
-        raise UserError(f"milvus.alias={alias}: Milvus takes letters, digits and _, not starting with a digit")
+        raise UserError(f"{alias!r} is no name for Milvus: it takes letters, digits and _, not starting with a digit")
     place = Place(uri=uri, token=token, name=name, alias=alias, aliases=aliases)
     with connected(place, "reading failed") as client:
         if aliases and alias in client.list_collections():
-            raise UserError(f"{place}: a collection has the alias's name: drop or rename it, or set milvus.alias")
+            raise UserError(f"{place}: a collection has the alias's name: drop or rename it, or take another alias")
     return place
 
 
@@ -121,7 +122,7 @@ def switch(place: Place, *, run_id: str, publish_id: str) -> None:
 
 
 def upsert(table: DataFrame, place: Place, *, run_id: str, dim: int, index: str, index_params: dict[str, int]) -> None:
-    """Put the rows into the collection itself; one of another shape (dim, type of ids) is made anew first."""
+    """Put the rows into the collection itself; one of another shape (dim, fields) is made anew first."""
     with connected(place, "writing failed") as client:
         if client.has_collection(place.alias) and not _fits(client, place.alias, table, dim):
             client.drop_collection(place.alias)
@@ -189,21 +190,20 @@ def _target(client: MilvusClient, place: Place) -> str | None:
 
 def _create(client: MilvusClient, name: str, table: DataFrame, *, dim: int, description: str) -> None:
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
-    if isinstance(table.schema["item_id"].dataType, StringType):
-        schema.add_field("item_id", DataType.VARCHAR, is_primary=True, max_length=LONGEST_ID)
-    else:
-        schema.add_field("item_id", DataType.INT64, is_primary=True)
-    schema.add_field("item_idx", DataType.INT64)
-    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
+    for column, kind in fields(table.schema).items():
+        size = {"VARCHAR": {"max_length": LONGEST_ID}, "FLOAT_VECTOR": {"dim": dim}}.get(kind, {})
+        schema.add_field(column, DataType[kind], is_primary=column == table.columns[0], **size)
     schema.add_field("run_id", DataType.VARCHAR, max_length=64)
     client.create_collection(name, schema=schema)
 
 
 def _fits(client: MilvusClient, name: str, table: DataFrame, dim: int) -> bool:
-    """Whether rows of this width and type of ids can go into the collection."""
-    fields = {one["name"]: one for one in client.describe_collection(name)["fields"]}
-    wanted = DataType.VARCHAR if isinstance(table.schema["item_id"].dataType, StringType) else DataType.INT64
-    return fields["item_id"]["type"] == wanted and int(fields["embedding"]["params"]["dim"]) == dim
+    """Whether rows of this width, with these columns, can go into the collection."""
+    found = {one["name"]: one for one in client.describe_collection(name)["fields"]}
+    kinds = {name: one["type"].name for name, one in found.items()}
+    if kinds != {**fields(table.schema), "run_id": "VARCHAR"} or not found[table.columns[0]].get("is_primary"):
+        return False
+    return int(found["embedding"]["params"]["dim"]) == dim
 
 
 def _index_params(client: MilvusClient, index: str, params: dict[str, int]) -> IndexParams:

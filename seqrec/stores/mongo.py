@@ -1,8 +1,8 @@
-"""Recommendations in MongoDB: written by swap or by upsert, and read back.
+"""Rows of a table as documents in MongoDB, by swap or by upsert; the table's column _id is the key.
 
 Every document carries the publish_id of its publication. A swap fills a staging collection and renames it over the live one,
 which readers see at once; an upsert replaces documents one by one, unless a newer publication's stands, and removes the older
-ones at the end. Both are idempotent: tasks may be retried or speculated, and a publication may be run again from any point.
+ones at the end. Both can be run again from any point: tasks may be retried or speculated.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
-from bson import DatetimeMS, Int64
+from bson import DatetimeMS, Decimal128, Int64
 from pymongo import MongoClient, ReadPreference, ReplaceOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
@@ -19,14 +19,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
-from seqrec.stores.documents import documents, slices
+from seqrec.stores.documents import Types, documents, slices
 from seqrec.stores.failures import explained
 
-Client = MongoClient[dict[str, Any]]
 Documents = Collection[dict[str, Any]]
 Mode = Literal["swap", "upsert"]
 
 DUPLICATE, NO_COMMAND = 11000, 59
+BSON = Types(integer=Int64, date=DatetimeMS, decimal=Decimal128)
 STAGING = "__staging__"
 TIMEOUT_MS = 10_000
 
@@ -52,7 +52,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a publication did: documents of its own, and users whose newer document was left alone."""
+    """What a publication did: documents of its own, and newer ones of others that were left alone."""
 
     documents: int
     newer: int
@@ -63,8 +63,7 @@ def try_server(uri: str, *, name: str) -> bool:
 
     A server that doesn't know `hello` is the embedded one, whose renamed collections are gone at its next start.
     """
-    kinds = (PyMongoError, ValueError)
-    with explained(f"MongoDB {name} can't be reached", *kinds, secrets=(uri,)), _client(uri) as client:
+    with explained(f"MongoDB {name} can't be reached", PyMongoError, ValueError, secrets=(uri,)), _client(uri) as client:
         try:
             client.admin.command("hello")
         except OperationFailure as error:
@@ -82,7 +81,7 @@ def choose_mode(place: Place, mode: Literal["auto", "swap", "upsert"]) -> Mode:
     if not reason and place.mongod and _is_sharded(place):
         reason = "a sharded collection can't be renamed"
     if reason and mode == "swap":
-        raise UserError(f"mongo.mode=swap: {reason} ({place}); set mongo.mode to auto or upsert")
+        raise UserError(f"mode=swap: {reason} ({place}); set the mode to auto or upsert")
     return "upsert" if reason else "swap"
 
 
@@ -99,14 +98,14 @@ def count(place: Place, publish_id: str | None = None) -> int:
         return live.estimated_document_count() if publish_id is None else live.count_documents({"publish_id": publish_id})
 
 
-def stage(table: DataFrame, place: Place, *, publish_id: str, users: int, writers: int, batch_size: int) -> None:
+def stage(table: DataFrame, place: Place, *, publish_id: str, rows: int, writers: int, batch_size: int) -> None:
     """Fill, index and count the publication's staging collection; nothing happens if it is whole or switched already.
 
-    It gets the live collection's options and indexes. UserError if it doesn't hold one document a user in the end.
+    It gets the live collection's options and indexes. UserError if it doesn't hold one document a row in the end.
     """
     with connected(place, "staging failed") as live:
         staged = live.database[_staging(place, publish_id)]
-        if users in (staged.count_documents({}), live.count_documents({"publish_id": publish_id})):
+        if rows in (staged.count_documents({}), live.count_documents({"publish_id": publish_id})):
             return
         if staged.name not in live.database.list_collection_names():
             live.database.create_collection(staged.name, **live.options())
@@ -116,9 +115,9 @@ def stage(table: DataFrame, place: Place, *, publish_id: str, users: int, writer
                 staged.create_index(index["key"], name=name, **{k: v for k, v in index.items() if k not in ("key", "v", "ns")})
         staged.create_index("publish_id")
         found = staged.count_documents({})
-        if found != users:
+        if found != rows:
             staged.drop()
-            raise UserError(f"{place}: {found} documents were staged for {users} users: run publish again; the old ones stand")
+            raise UserError(f"{place}: {found} documents were staged for {rows} rows: run it again; the old ones stand")
 
 
 def switch(place: Place, *, publish_id: str) -> None:
@@ -132,15 +131,18 @@ def switch(place: Place, *, publish_id: str) -> None:
         live.database[_staging(place, publish_id)].rename(place.collection, dropTarget=True)
 
 
-def upsert(table: DataFrame, place: Place, *, publish_id: str, users: int, writers: int, batch_size: int) -> Written:
-    """Put each user's document in place, unless a newer publication's stands there; nothing happens if all stand."""
+def upsert(table: DataFrame, place: Place, *, publish_id: str, rows: int, writers: int, batch_size: int) -> Written:
+    """Put each document in place unless a newer publication's is there; nothing happens if all are, UserError if some aren't."""
     with connected(place, "writing failed") as live:
-        if live.count_documents({"publish_id": publish_id}) == users:
-            return Written(documents=users, newer=0)
+        if live.count_documents({"publish_id": publish_id}) == rows:
+            return Written(documents=rows, newer=0)
         live.create_index("publish_id")
         write = _replace if place.mongod else _read_and_replace
         newer = _write(table, place, write, place.collection, publish_id=publish_id, writers=writers, batch_size=batch_size)
-        return Written(documents=live.count_documents({"publish_id": publish_id}), newer=newer)
+        written = Written(documents=live.count_documents({"publish_id": publish_id}), newer=newer)
+    if written.documents + newer < rows:
+        raise UserError(f"{place}: {written.documents} documents stand for {rows} rows: run it again")
+    return written
 
 
 def remove_older(place: Place, *, publish_id: str) -> int:
@@ -162,13 +164,11 @@ def remove_stagings(place: Place, *, dead: Callable[[str], bool]) -> None:
 def connected(place: Place, what: str) -> Iterator[Documents]:
     """The live collection, on a client that is closed in the end; errors name the place and keep its secrets."""
     with explained(f"{place}: {what}", PyMongoError, secrets=(place.uri,)), _client(place.uri) as client:
-        majority = WriteConcern("majority")
-        yield client.get_database(place.database, read_preference=ReadPreference.PRIMARY, write_concern=majority)[
-            place.collection
-        ]
+        majority, primary = WriteConcern("majority"), ReadPreference.PRIMARY
+        yield client.get_database(place.database, read_preference=primary, write_concern=majority)[place.collection]
 
 
-def _client(uri: str) -> Client:
+def _client(uri: str) -> MongoClient[dict[str, Any]]:
     return MongoClient(uri, appname="seqrec", serverSelectionTimeoutMS=TIMEOUT_MS, connectTimeoutMS=TIMEOUT_MS)
 
 
@@ -196,7 +196,7 @@ def _write(table: DataFrame, place: Place, write: Write, name: str, *, publish_i
             collection = client.get_database(database, write_concern=WriteConcern("majority"))[name]
             total = 0
             for batch in slices(batches, batch_size):
-                total += write(collection, documents(batch, publish_id=publish_id, integer=Int64, date=DatetimeMS))
+                total += write(collection, documents(batch, publish_id=publish_id, types=BSON))
         yield pa.RecordBatch.from_pydict({"total": [total]})
 
     counted = table.coalesce(writers).mapInArrow(partition, "total long").agg(F.sum("total")).first()

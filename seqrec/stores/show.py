@@ -21,6 +21,7 @@ from seqrec.config import STORE_CHOICES
 from seqrec.errors import UserError
 from seqrec.settings import scoring as settings
 from seqrec.stores import embedded
+from seqrec.stores.address import from_environment
 from seqrec.stores.neighbours import neighbours, some_item, typed_id
 from seqrec.stores.reading import first, read
 from seqrec.stores.targets import Targets, open_targets
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         titles = read_titles(arguments.titles) if arguments.titles else {}
-        uris = {name.lower(): _variable(name) for name in STORE_CHOICES}
+        uris = {name.lower(): from_environment(name) for name in STORE_CHOICES}
         token = os.environ.get("MILVUS_TOKEN", "")
         with open_targets(**uris, milvus_token=token, folder=embedded.data_folder()) as targets:
             for line in [*_users(targets, arguments, titles), *_neighbours(targets, arguments, titles)]:
@@ -102,13 +103,6 @@ def _neighbours(targets: Targets, arguments: argparse.Namespace, titles: Titles)
     item = some_item(place) if arguments.item is None else typed_id(place, arguments.item)
     near = neighbours(place, item, k=arguments.top, bias=arguments.bias)
     return [f"{place}: nearest to {_title(item, titles)}", *(f"  {_scored(one, titles)}" for one in near)]
-
-
-def _variable(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
-        raise UserError(f"{name} is unset or empty: `export {name}=…` with {STORE_CHOICES[name]}")
-    return value
 
 
 def _integer(text: str) -> int | None:

@@ -50,13 +50,13 @@ class Targets:
     def require_mongodb(self) -> MongoTarget:
         """The MongoDB server; UserError if it is skipped."""
         if self.mongodb is None:
-            raise UserError(f"MONGODB_URI={NONE}: there is nothing to read from; set it to a server or to {EMBEDDED}")
+            raise UserError(f"MONGODB_URI={NONE}: the store is left out; set it to a server or to {EMBEDDED}")
         return self.mongodb
 
     def require_milvus(self) -> MilvusTarget:
         """The Milvus server; UserError if it is skipped."""
         if self.milvus is None:
-            raise UserError(f"MILVUS_URI={NONE}: there is nothing to read from; set it to a server or to {EMBEDDED}")
+            raise UserError(f"MILVUS_URI={NONE}: the store is left out; set it to a server or to {EMBEDDED}")
         return self.milvus
 
 

@@ -1,4 +1,4 @@
-"""Rows of the item_embeddings table in batches that Milvus takes, straight from Arrow."""
+"""Rows of a table of embeddings in batches that Milvus takes, straight from Arrow."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,15 +7,41 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    StructType,
+)
 
 Rows = list[dict[str, Any]]
 
+FIELDS: dict[type[DataType], str] = {
+    **dict.fromkeys((ByteType, ShortType, IntegerType, LongType), "INT64"),
+    StringType: "VARCHAR",
+    FloatType: "FLOAT",
+    DoubleType: "DOUBLE",
+    BooleanType: "BOOL",
+}
+
 MOST_BYTES = 1 << 20  # of a batch: larger ones slow Milvus Lite down (8 MiB by a factor of 3), and 16 MB are refused
-ROW_BYTES = 128  # item_idx, run_id and the framing of a row
+ROW_BYTES = 128  # numbers, run_id and the framing of a row
+
+
+def fields(schema: StructType) -> dict[str, str]:
+    """What a table's columns are in Milvus, by name; columns of types that it hasn't are left out."""
+    kinds = {one.name: "FLOAT_VECTOR" if one.name == "embedding" else FIELDS.get(type(one.dataType)) for one in schema}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 def rows(batches: Iterable[pa.RecordBatch], *, run_id: str) -> Iterator[Rows]:
-    """Batches of {item_id, item_idx, embedding, run_id}, each below MOST_BYTES.
+    """Batches of all columns (embedding is the vector, the others are strings and numbers) and run_id, each below MOST_BYTES.
 
     >>> table = {"item_id": ["a", "b"], "item_idx": [2, 3], "embedding": [[1.0, 2.0], [3.0, 4.0]]}
     >>> [made] = rows([pa.RecordBatch.from_pydict(table)], run_id="r")
@@ -64,18 +90,15 @@ def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _rows(batch: pa.RecordBatch, run_id: str) -> Rows:
     embedding = batch.column("embedding").flatten().to_numpy().astype(np.float32)  # (rows · D,)
-    vectors = embedding.reshape(batch.num_rows, -1)  # (rows, D)
-    ids, indices = batch.column("item_id").to_pylist(), batch.column("item_idx").to_pylist()
-    return [
-        {"item_id": item, "item_idx": index, "embedding": vector, "run_id": run_id}
-        for item, index, vector in zip(ids, indices, vectors, strict=True)
-    ]
+    columns = {name: batch.column(name).to_pylist() for name in batch.schema.names if name != "embedding"}
+    columns |= {"embedding": embedding.reshape(batch.num_rows, -1), "run_id": [run_id] * batch.num_rows}  # (rows, D)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _rows_in_a_batch(batch: pa.RecordBatch) -> int:
     if not batch.num_rows:
         return 1
-    ids = batch.column("item_id")
-    longest = 8 if pa.types.is_integer(ids.type) else pc.max(pc.binary_length(ids)).as_py()
     dim = len(batch.column("embedding")[0])
-    return max(1, MOST_BYTES // (4 * dim + longest + ROW_BYTES))
+    strings = [column for column in batch.columns if pa.types.is_string(column.type)]
+    longest = sum(pc.max(pc.binary_length(column)).as_py() for column in strings)
+    return max(1, MOST_BYTES // (4 * dim + int(longest) + ROW_BYTES))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.session import open_session
-from tests.bench import milvus, mongo, scoring, sequences, training
+from tests.bench import dump, milvus, mongo, scoring, sequences, training
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
@@ -20,6 +20,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "training": training.bench,
     "scoring": scoring.bench,
     "mongo": mongo.bench,
+    "dump": dump.bench,
     "milvus": milvus.bench,
 }
 

@@ -56,14 +56,14 @@ def upsert(table: DataFrame, server: embedded.MongoServer, number: int) -> None:
     """Into a new collection, what is older removed."""
     publish_id = f"20260101T00000{number}Z-0000"
     place = _place(server, f"ours_{number}")
-    mongo.upsert(table, place, publish_id=publish_id, users=USERS, writers=WRITERS, batch_size=BATCH)
+    mongo.upsert(_keyed(table), place, publish_id=publish_id, rows=USERS, writers=WRITERS, batch_size=BATCH)
     mongo.remove_older(place, publish_id=publish_id)
 
 
 def swap(table: DataFrame, server: embedded.MongoServer, number: int) -> None:
     """Staged, indexed, counted and renamed."""
     place, publish_id = _place(server, f"ours_{number}"), f"20260101T00000{number}Z-0000"
-    mongo.stage(table, place, publish_id=publish_id, users=USERS, writers=WRITERS, batch_size=BATCH)
+    mongo.stage(_keyed(table), place, publish_id=publish_id, rows=USERS, writers=WRITERS, batch_size=BATCH)
     mongo.switch(place, publish_id=publish_id)
 
 
@@ -89,6 +89,10 @@ def raw(table: DataFrame, uri: str, collection: str, *, replace: bool) -> None:
             target.insert_many(batch, ordered=False)
 
     table.foreachPartition(write)
+
+
+def _keyed(table: DataFrame) -> DataFrame:
+    return table.withColumnRenamed("user_id", "_id")
 
 
 def _place(server: embedded.MongoServer, collection: str) -> mongo.Place:

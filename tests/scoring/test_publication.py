@@ -21,6 +21,7 @@ from seqrec.errors import UserError
 from seqrec.scoring import guards, journal, publication
 from seqrec.settings import scoring as settings
 from seqrec.stores import milvus, mongo
+from seqrec.stores.checks import check_vectors
 from seqrec.stores.reading import first
 from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
 from tests.stores.test_milvus import embeddings, rows
@@ -230,9 +231,9 @@ def test_guards_let_pass(spark: SparkSession) -> None:
 @pytest.mark.parametrize(
     ("items", "said"),
     [
-        ({"a": [1.0], "b": [1.0, 2.0]}, "embeddings are 1 to 2 wide"),
-        ({"a": [1.0, float("inf")]}, "the embedding of item 'a' isn't finite"),
-        ({"a": []}, "holds no item embeddings"),
+        ({"a": [1.0], "b": [1.0, 2.0]}, "1 of 2 embeddings are not 2 wide, e.g. that of item_id 'a' has 1 values"),
+        ({"a": [1.0, float("inf")]}, "1 of 1 embeddings aren't finite, e.g. that of item_id 'a'"),
+        ({"a": []}, "holds no embeddings"),
         ({"it's": [1.0]}, "without ' or the character 0, not \"it's\"; use a Milvus server"),
         ({"\0": [1.0]}, "without ' or the character 0, not '\\x00'; use a Milvus server"),
         ({"é" * 32768: [1.0]}, "at most 65535 bytes, without ' or the character 0, not 'ééé"),
@@ -241,7 +242,7 @@ def test_guards_let_pass(spark: SparkSession) -> None:
 def test_guards_of_items(spark: SparkSession, items: dict[str, list[float]], said: str) -> None:
     lite = milvus.Place(uri="", token="", name="lite", alias="a", aliases=False)
     with pytest.raises(UserError) as caught:
-        guards.check_items(embeddings(spark, items), lite, path="t")
+        check_vectors(embeddings(spark, items), lite, path="t")
     assert said in str(caught.value)
 
 

@@ -21,7 +21,7 @@ def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = embedded.data_folder()
     with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=folder) as targets:
         place = targets.require_mongodb().place(database="seqrec", collection="recommendations")
-        mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, users=2, writers=1, batch_size=10)
+        mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, rows=2, writers=1, batch_size=10)
         table = embeddings(spark, {7: [1.0, 0.0], 9: [1.0, 1.0], 8: [0.0, 1.0]})
         alias = targets.require_milvus().place(alias="item_embeddings")
         milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index="AUTOINDEX", index_params={})

@@ -1,0 +1,56 @@
+"""A Parquet table of embeddings into Milvus, searched by inner product: the key --queryid, the vector, and its other columns.
+
+A server gets a new collection, to which the alias --dest is switched; on Milvus Lite the rows of one collection are replaced.
+MILVUS_URI says which server: http://host:19530 (with MILVUS_TOKEN where one is needed), or embedded.
+"""
+
+import argparse
+import os
+
+from seqrec.entry import command_line, positive
+from seqrec.scoring.publication import connect
+from seqrec.session import open_session
+from seqrec.settings.scoring import Milvus
+from seqrec.stores.address import NONE, from_environment
+from seqrec.stores.dump import dump_vectors, index_parameter, open_origin, origin_arguments
+
+
+def run(given: argparse.Namespace) -> None:
+    """Read and check the table, and write it."""
+    uri, token = from_environment("MILVUS_URI"), os.environ.get("MILVUS_TOKEN", "")
+    spark = open_session("write_milvus", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
+    table, path = open_origin(spark, given.origin, data=given.data)
+    with connect(spark, mongodb_uri=NONE, milvus_uri=uri, milvus_token=token) as targets:
+        dump_vectors(
+            table,
+            targets.require_milvus(),
+            path=path,
+            key=given.queryid,
+            embedding=given.embedding,
+            alias=given.dest,
+            index_params=dict(given.index_params),
+            **{name: getattr(given, name) for name in ("dim", "index", "keep", "writers")},
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    defaults, shape = Milvus(), argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="write_milvus", description=__doc__, formatter_class=shape)
+    origin_arguments(parser)
+    add = parser.add_argument
+    add("--dest", required=True, metavar="ALIAS", help="alias that searches use (on Milvus Lite a collection)")
+    add("--queryid", default="item_id", metavar="COLUMN", help="key, a column of integers or strings (default: %(default)s)")
+    add("--embedding", default="embedding", metavar="COLUMN", help="column of the vectors (default: %(default)s)")
+    add("--dim", type=positive, help="length of each embedding (default: the one that most have)")
+    add("--index", default=defaults.index, help="index type, such as HNSW, IVF_FLAT, FLAT (default: %(default)s)")
+    add("--index-params", type=index_parameter, nargs="+", default=[], metavar="NAME=NUMBER", help="of the index, e.g. M=16")
+    add("--keep", type=positive, default=defaults.keep, help="collections that stay (default: %(default)s)")
+    add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
+    given = parser.parse_args(argv)
+    with command_line():
+        run(given)
+
+
+if __name__ == "__main__":
+    main()

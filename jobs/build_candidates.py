@@ -1,0 +1,42 @@
+"""Similar items and users' lists into candidates, merged by reciprocal rank fusion."""
+
+import logging
+import time
+
+from seqrec import files, versions
+from seqrec.config import public
+from seqrec.entry import run_job
+from seqrec.retrieval.sources import write_version
+from seqrec.scoring.batch import read_histories
+from seqrec.session import open_session
+from seqrec.settings.candidates import BuildCandidates
+
+log = logging.getLogger("seqrec")
+
+
+def run(cfg: BuildCandidates) -> None:
+    """Expand, rank and merge into a new version, and make it current."""
+    started, run_id = time.monotonic(), versions.new_run_id()
+    spark = open_session("build_candidates")
+    dataset = versions.resolve(cfg.data)
+    kind = versions.read_meta(dataset)["id_types"]["user"]
+    counts = write_version(
+        spark,
+        files.join(cfg.output, run_id),
+        dataset=dataset,
+        histories=read_histories(spark, dataset, history=cfg.history, user_type=kind),
+        sources={name: source.model_dump() for name, source in cfg.sources.items() if source is not None},
+        facts={"run_id": run_id, "settings": public(cfg)},
+        **cfg.model_dump(include={"history", "max_seeds", "top_n", "k"}),
+    )
+    versions.commit(cfg.output, run_id, keep=cfg.keep)
+    log.info("wrote %s into version %s in %.1f s", counts, run_id, time.monotonic() - started)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    run_job(BuildCandidates, run, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What a table must be before any of it is written to a store."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
+
+from seqrec import io
+from seqrec.errors import UserError
+from seqrec.io import column
+from seqrec.stores import milvus
+
+UNFIT_FOR_LITE = r"['\x00]"  # a regular expression: Milvus Lite builds SQL from ids
+EXAMPLES, SHOWN = 3, 4  # rows that an error shows, and columns of each
+
+
+def count_rows(table: DataFrame, *, key: str, path: str) -> int:
+    """Act: the number of rows, if each has a value of the key that no other has.
+
+    Raises UserError, with counts and examples, for nulls and for repeated values; and for a table without rows.
+    """
+    counts = table.agg(F.count("*").alias("rows"), F.count(column(key)).alias("keys")).first()
+    assert counts is not None
+    if not counts["rows"]:
+        raise UserError(f"{path} holds no rows: there is nothing to write")
+    missing = counts["rows"] - counts["keys"]
+    if missing:
+        shown = table.where(column(key).isNull()).select(*(column(name) for name in table.columns[:SHOWN]))
+        examples = [row.asDict() for row in shown.limit(EXAMPLES).collect()]
+        raise UserError(f"{path}: {missing} of {counts['rows']} rows have no {key}, e.g. {examples}: fill or drop them")
+    io.assert_unique(table, key=key, path=path)
+    return int(counts["rows"])
+
+
+def check_vectors(table: DataFrame, place: milvus.Place, *, path: str, dim: int | None = None) -> tuple[int, int]:
+    """Act: the number of rows and their width, if the table may be written to the place; its first column is the key.
+
+    The width is `dim`, or without it the one that most embeddings have. Raises UserError, with counts and examples, for no rows,
+    missing and repeated keys, embeddings of another width, values that aren't finite, nulls in the other columns, and keys that
+    the store can't take.
+    """
+    key = table.columns[0]
+    rows = count_rows(table, key=key, path=path)
+    width = dim or _usual_width(table, path)
+    size = F.coalesce(F.size("embedding"), F.lit(0))
+    misfit, finite = size != width, F.coalesce(F.forall("embedding", _finite), F.lit(False))
+    others = [name for name in table.columns if name not in (key, "embedding")]
+    found = table.agg(
+        F.count_if(misfit).alias("misfits"),
+        F.min(F.when(misfit, F.struct(column(key).alias("key"), size.alias("size")))).alias("misfit"),
+        F.count_if(~finite).alias("infinite"),
+        F.min(F.when(~finite, column(key))).alias("not_finite"),
+        F.min(F.when(_unfit(table, place), F.substring(column(key).cast("string"), 1, 50))).alias("unfit"),
+        *(F.count_if(column(name).isNull()).alias(f"nulls of {name}") for name in others),
+    ).first()
+    assert found is not None
+    if found["misfits"]:
+        example = f"that of {key} {found['misfit']['key']!r} has {found['misfit']['size']} values"
+        raise UserError(f"{path}: {found['misfits']} of {rows} embeddings are not {width} wide, e.g. {example}: mend the table")
+    if found["infinite"]:
+        example = f"that of {key} {found['not_finite']!r}"
+        raise UserError(f"{path}: {found['infinite']} of {rows} embeddings aren't finite, e.g. {example}: mend the table")
+    if found["unfit"] is not None:
+        limits = f"at most {milvus.LONGEST_ID} bytes" + ("" if place.aliases else ", without ' or the character 0")
+        raise UserError(
+            f"{path}: {place} takes a {key} of {limits}, not {found['unfit']!r}; use a Milvus server, or leave Milvus out"
+        )
+    for name in others:
+        if found[f"nulls of {name}"]:
+            raise UserError(f"{path}: {found[f'nulls of {name}']} of {rows} rows have no {name}: fill them, or drop the column")
+    return rows, width
+
+
+def _usual_width(table: DataFrame, path: str) -> int:
+    """Act: the size that most embeddings have, the largest where several are as frequent; UserError if it is none."""
+    sizes = table.groupBy(F.size("embedding").alias("size")).count().orderBy(F.desc("count"), F.desc_nulls_last("size")).first()
+    if sizes is None or not sizes["size"]:
+        raise UserError(f"{path} holds no embeddings: most are null or empty")
+    return int(sizes["size"])
+
+
+def _unfit(table: DataFrame, place: milvus.Place) -> Column:
+    key = column(table.columns[0])
+    if not isinstance(table.schema[0].dataType, StringType):
+        return F.lit(False)
+    long = F.octet_length(key) > milvus.LONGEST_ID
+    return long if place.aliases else long | key.rlike(UNFIT_FOR_LITE)
+
+
+def _finite(value: Column) -> Column:
+    return ~F.isnan(value) & (F.abs(value) < F.lit(float("inf")))

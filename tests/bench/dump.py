@@ -1,0 +1,49 @@
+"""A dump of a table into MongoDB against insert_many of its rows, on the embedded server in memory."""
+
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from seqrec.stores import embedded
+from seqrec.stores.dump import dump_documents
+from seqrec.stores.targets import MongoTarget
+from tests.bench import mongo
+from tests.bench.timing import Comparison, compare, seconds
+
+ROWS, NEIGHBOURS, BATCH, WRITERS = 20_000, 20, 1000, 2
+
+
+def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
+    """20 000 items with a title, genres, a date and 20 neighbours each, from Parquet; checked, staged and renamed."""
+    path = str(root / "items.parquet")
+    items(spark).write.parquet(path)
+    table = spark.read.parquet(path)
+    with embedded.mongo_server(None) as server:
+        target = MongoTarget(uri=server.uri, name="bench", mongod=False, renames=True)
+        return compare(
+            f"write_mongo against insert_many, {ROWS} rows",
+            ours=lambda number: seconds(lambda: dump(table, target, f"ours_{number}", path=path)),
+            plain=lambda number: seconds(lambda: mongo.raw(table, server.uri, f"raw_{number}", replace=False)),
+            rounds=rounds,
+            aim=0.8,
+        )
+
+
+def dump(table: DataFrame, target: MongoTarget, collection: str, *, path: str) -> None:
+    """Into a new collection."""
+    place = {"database": "bench", "collection": collection}
+    dump_documents(table, target, path=path, key="user_id", **place, mode="swap", writers=WRITERS, batch_size=BATCH)
+
+
+def items(spark: SparkSession) -> DataFrame:
+    """In as many files as there are writers."""
+    place = F.sequence(F.lit(1), F.lit(NEIGHBOURS))
+    neighbour = F.transform(place, lambda i: F.struct((F.col("id") + i).alias("item_id"), (1 / i).cast("float").alias("score")))
+    return spark.range(0, ROWS, numPartitions=WRITERS).select(
+        F.col("id").alias("user_id"),
+        F.concat(F.lit("title of "), "id").alias("title"),
+        F.array(F.lit("Drama"), F.lit("Comedy")).alias("genres"),
+        F.timestamp_seconds(F.col("id")).alias("at"),
+        neighbour.alias("neighbours"),
+    )
