@@ -3,7 +3,7 @@
 No column is null unless its comment says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyspark.sql.types import (
     ArrayType,
@@ -28,6 +28,10 @@ EMBEDDING = ArrayType(FloatType(), containsNull=False)
 
 def _table(**columns: DataType) -> StructType:
     return StructType([StructField(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+def _nullable(**columns: DataType) -> StructType:
+    return StructType([StructField(name, kind) for name, kind in columns.items()])
 
 
 def _scored(item_type: DataType) -> ArrayType:
@@ -113,6 +117,78 @@ def _candidate(item: DataType) -> dict[str, DataType]:
 def predictions(user: DataType, item: DataType) -> StructType:
     """Key user_id: what evaluate saves. Target is an item_id, rank counts from 1, items are best first."""
     return _table(user_id=user, target=item, rank=LongType(), items=_scored(item))
+
+
+def described(*, text: Sequence[str] = (), discrete: Sequence[str], continuous: Sequence[str]) -> StructType:
+    """What a table of users or items says: text and discrete columns as strings, continuous ones as floats; all may be null."""
+    return _nullable(**{name: StringType() for name in (*text, *discrete)}, **{name: FloatType() for name in continuous})
+
+
+def _user_features(item: DataType) -> StructType:
+    """Of the user's earlier ratings. Items oldest first; the last item and genre, mean and share are null where there is none.
+
+    The share of positive ratings is of those that have one; shares of genres are in the order of feature_schema.json, 0 if none.
+    """
+    return StructType(
+        [
+            *_table(recent_items=ArrayType(item, containsNull=False)),
+            *_nullable(last_item=item, last_genre=StringType()),
+            *_table(user_count=LongType()),
+            *_nullable(user_mean_rating=FloatType(), user_positive_share=FloatType()),
+            *_table(user_genre_shares=EMBEDDING),
+        ]
+    )
+
+
+def _item_genres() -> StructType:
+    """The genres of an item as its table lists them, and the first; null for an item that isn't in it."""
+    return _nullable(genres=ArrayType(StringType(), containsNull=False), genre=StringType())
+
+
+def _item_counts() -> StructType:
+    """Of the item's earlier training ratings; the mean and the share of positive ones are null where there is none."""
+    return StructType([*_table(item_count=LongType()), *_nullable(item_mean_rating=FloatType(), item_positive_share=FloatType())])
+
+
+FEATURE_COLUMNS = {
+    *("user_id", "item_id", "rating", "timestamp", "position", "split", "label"),
+    *(name for part in (_user_features(LongType()), _item_genres(), _item_counts()) for name in part.fieldNames()),
+}
+
+
+def users(user: DataType, item: DataType, *, columns: StructType) -> StructType:
+    """Key user_id: a user's columns (see `described`), and the features as of the end of the history."""
+    return StructType([*_table(user_id=user), *columns, *_user_features(item)])
+
+
+def item_catalogue(item: DataType, *, columns: StructType) -> StructType:
+    """Key item_id: all that the tables of items say."""
+    return StructType([*_table(item_id=item), *columns, *_item_genres()])
+
+
+def item_features(item: DataType, *, columns: StructType) -> StructType:
+    """Key item_id: an item's discrete and continuous columns, and the counts as of the end of the history."""
+    return StructType([*_table(item_id=item), *columns, *_item_genres(), *_item_counts()])
+
+
+def ranking_samples(user: DataType, item: DataType, *, user_columns: StructType, item_columns: StructType) -> StructType:
+    """A cleaned rating a row; no key, a user may rate an item twice. Label 0 or 1; split is train, valid or test.
+
+    Timestamp in epoch ms. Features are as of the rating: see feature_schema.json.
+    """
+    keys = _table(user_id=user, item_id=item, label=IntegerType(), rating=FloatType(), timestamp=LongType(), split=StringType())
+    return StructType([*keys, *user_columns, *_user_features(item), *item_columns, *_item_genres(), *_item_counts()])
+
+
+def matching_samples(user: DataType, item: DataType, *, user_columns: StructType, item_columns: StructType) -> StructType:
+    """Key (user_id, position, item_id): the event at the position with label 1, its negatives with label 0.
+
+    Negatives have the time and the user's features of their event, and their own item's columns.
+    """
+    keys = _table(
+        user_id=user, position=IntegerType(), item_id=item, label=IntegerType(), timestamp=LongType(), split=StringType()
+    )
+    return StructType([*keys, *user_columns, *_user_features(item), *item_columns, *_item_genres()])
 
 
 Schema = Callable[..., StructType]

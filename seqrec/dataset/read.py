@@ -35,21 +35,50 @@ def read_interactions(
     list, else the line in the one input file (then it acts: lines are counted). Raises UserError for a missing file, one of
     another format, and a missing column or one of a wrong type, with those that are there.
     """
+    lists = columns["items"]
+    raw = read_file(
+        spark,
+        key="input",
+        path=path,
+        format=format,
+        delimiter=delimiter,
+        header=header,
+        names=names,
+        encoding=encoding,
+        lists=lists,
+    )
+    _require(raw, columns, path=path, hint=f"; is input.delimiter={delimiter!r} right?" if format == "csv" else "")
+    return _explode(raw, columns, path=path) if lists is not None else _select(raw, columns)
+
+
+def read_file(
+    spark: SparkSession,
+    *,
+    key: str,
+    path: str,
+    format: str,
+    delimiter: str,
+    header: bool,
+    names: Sequence[str] | None,
+    encoding: str,
+    lists: str | None = None,
+) -> DataFrame:
+    """A file or folder as it is: CSV and JSON as text, but for JSON's column `lists`, a list of text.
+
+    Raises UserError, naming the settings below `key`, for a missing file and one of another format.
+    """
     if not any(mark in path for mark in "*?[{") and not files.exists(path):
-        raise UserError(f"input.path={path}: no such file or folder")
+        raise UserError(f"{key}.path={path}: no such file or folder")
     where = files.absolute(path)
     try:
         if format == "csv":
-            raw = _read_csv(spark, where, delimiter=delimiter, header=header, names=names, encoding=encoding)
-        elif format == "json":
-            raw = _read_json(spark, where, encoding=encoding, items=columns["items"])
-        else:
-            raw = spark.read.parquet(where)
+            return _read_csv(spark, where, delimiter=delimiter, header=header, names=names, encoding=encoding)
+        if format == "json":
+            return _read_json(spark, where, encoding=encoding, items=lists)
+        return spark.read.parquet(where)
     except (PySparkException, Py4JJavaError) as error:
         said = next((line.strip() for line in str(error).splitlines() if "Caused by" in line), str(error).strip().splitlines()[0])
-        raise UserError(f"input.path={path} can't be read as {format} ({said}): input.format is csv, parquet or json") from None
-    _require(raw, columns, path=path, hint=f"; is input.delimiter={delimiter!r} right?" if format == "csv" else "")
-    return _explode(raw, columns, path=path) if columns["items"] is not None else _select(raw, columns)
+        raise UserError(f"{key}.path={path} can't be read as {format} ({said}): {key}.format is csv, parquet or json") from None
 
 
 def first_line(spark: SparkSession, *, path: str, format: str) -> str:
@@ -117,5 +146,10 @@ def _explode(raw: DataFrame, columns: Columns, *, path: str) -> DataFrame:
     return one.select(*ids, _column(None).alias("rating"), F.col("timestamp").cast("bigint"), _column(None).alias("order"))
 
 
+def quoted(name: str) -> Column:
+    """A column by its name, whatever characters are in it."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
 def _column(name: str | None) -> Column:
-    return F.lit(None).cast("bigint") if name is None else F.col("`" + name.replace("`", "``") + "`")
+    return F.lit(None).cast("bigint") if name is None else quoted(name)

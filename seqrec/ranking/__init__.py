@@ -1,0 +1,1 @@
+"""Features and samples for rankers and two-tower models, in pure Spark."""

@@ -1,0 +1,65 @@
+"""The genres of items: one column with all of them, or a column of 0 and 1 for each."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType
+
+from seqrec.dataset.read import quoted
+from seqrec.errors import UserError
+
+
+def genre_list(raw: DataFrame, *, path: str, column: str | None, delimiter: str, columns: Sequence[str] | None) -> Column:
+    """Act where genres are columns of 0 and 1: an item's genres, distinct and in the table's order; empty for an item without.
+
+    A column is text with a delimiter, a JSON list as text, or a list of text. Raises UserError for a column of another shape.
+    Neither a column nor columns: null.
+    """
+    if columns is not None:
+        _require_flags(raw, columns, path=path)
+        flags = (F.when(quoted(name).cast("string").try_cast("double") == 1, name) for name in columns)
+        return F.array_compact(F.array(*flags))
+    if column is None:
+        return F.lit(None).cast("array<string>")
+    kind = raw.schema[column].dataType
+    if isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
+        listed = quoted(column)
+    elif isinstance(kind, StringType):
+        text = F.trim(quoted(column))
+        split = F.split(text, f"\\Q{delimiter}\\E")
+        listed = F.coalesce(F.when(text.startswith("["), F.from_json(text, ArrayType(StringType()))), split)
+    else:
+        raise UserError(
+            f"{path}: genres.column={column} is {kind.simpleString()}, expected text such as A{delimiter}B or a list of text; "
+            "columns of 0 and 1 are genres.columns=[…]"
+        )
+    return F.array_distinct(F.filter(F.transform(F.coalesce(listed, F.array()), F.trim), lambda genre: genre != ""))
+
+
+def distinct_genres(items: DataFrame, *, path: str, delimiter: str, most: int) -> list[str]:
+    """Act: the genres of all items, sorted; UserError for more than `most`, as a wrong delimiter makes them."""
+    rows = items.select(F.explode("genres").alias("genre")).distinct().orderBy("genre").limit(most + 1).collect()
+    genres = [str(row["genre"]) for row in rows]
+    if len(genres) > most:
+        longest = max(genres, key=len)
+        raise UserError(
+            f"{path} has more than {most} genres, such as {longest!r}: is genres.delimiter={delimiter!r} right? "
+            f"If it is, raise genres.most"
+        )
+    return genres
+
+
+def _require_flags(raw: DataFrame, columns: Sequence[str], *, path: str) -> None:
+    """Act: raise UserError, with a count and an example, if values are neither 0 nor 1."""
+    flags = {name: quoted(name).cast("string") for name in columns}
+    wrong = {name: ~F.coalesce(flag.try_cast("double").isin(0.0, 1.0), F.lit(False)) for name, flag in flags.items()}
+    first = F.coalesce(
+        *(F.when(test, F.concat(F.lit(f"{name}="), F.coalesce(flags[name], F.lit("null")))) for name, test in wrong.items())
+    )
+    found = raw.agg(F.count(first).alias("rows"), F.min(first).alias("example")).collect()[0]
+    if found["rows"]:
+        raise UserError(
+            f"{path}: {found['rows']} rows have genres.columns that are neither 0 nor 1, such as {found['example']}: "
+            "name the columns of 0 and 1 alone, and check items.names and items.delimiter"
+        )

@@ -1,0 +1,60 @@
+"""Sums and joins by keys of which one may have very many rows: none passes through one task as a whole."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+ROWS_PER_BUCKET = 500_000
+MOST_BUCKETS = 256
+
+
+def time_cuts(histories: DataFrame, *, rows: int, rows_per_bucket: int = ROWS_PER_BUCKET) -> list[int]:
+    """Act: timestamps that cut all the ratings of histories (see `dataset.clean`) into buckets of about equal numbers.
+
+    A bucket has about rows_per_bucket ratings, more where MOST_BUCKETS don't do, so no item can have more in a bucket, but for
+    those that share one timestamp. No results depend on where the cuts are.
+    """
+    buckets = min(-(-rows // rows_per_bucket), MOST_BUCKETS)
+    if buckets <= 1:
+        return []
+    shares = [number / buckets for number in range(1, buckets)]
+    one = histories.select(F.explode("timestamps").alias("timestamp"))
+    found = one.agg(F.percentile_approx("timestamp", shares)).collect()[0][0]
+    return sorted(set(found))
+
+
+def time_bucket(cuts: Sequence[int]) -> Column:
+    """The bucket of the column timestamp: how many of the cuts don't lie after it."""
+    if not cuts:
+        return F.lit(0)
+    return F.size(F.filter(F.array(*map(F.lit, cuts)), lambda cut: cut <= F.col("timestamp")))
+
+
+def earlier_sums(
+    rows: DataFrame, *, group: Sequence[str], block: str, order: str, values: Sequence[str], table: DataFrame | None = None
+) -> DataFrame:
+    """Rows with `earlier_VALUE` for each value: its sum over the group's rows of a smaller `order`, which is unique in the group.
+
+    Blocks are ranges of the order. The totals of a group's blocks are summed over a small table, then the rows of a block by
+    themselves, so that a task needs to hold no more of a group than a block. Values are whole numbers: sums don't depend on
+    the order of additions. Without a group all rows are one, and the table of its blocks passes through one task. The columns
+    of a `table` with a row a group are joined to the blocks, and so to the rows (nulls for a group that it lacks).
+    """
+    before = Window.partitionBy(*group).orderBy(block).rowsBetween(Window.unboundedPreceding, -1)
+    inside = Window.partitionBy(*group, block).orderBy(order).rowsBetween(Window.unboundedPreceding, -1)
+    totals = rows.groupBy(*group, block).agg(*(F.sum(value).alias(value) for value in values))
+    blocks = totals.select(*group, block, *(F.sum(value).over(before).alias(f"offset_{value}") for value in values))
+    joined = [] if table is None else [name for name in table.columns if name not in group]
+    blocks = blocks if table is None else blocks.join(table, list(group), "left")
+    summed = rows.withColumns({f"inside_{value}": F.sum(value).over(inside) for value in values})
+    others = [name for name in rows.columns if name not in values]
+    parts = ((value, *(F.coalesce(f"{part}_{value}", F.lit(0)) for part in ("inside", "offset"))) for value in values)
+    earlier = [(one + other).cast("bigint").alias(f"earlier_{value}") for value, one, other in parts]
+    return summed.join(blocks, [*group, block]).select(*others, *earlier, *joined)
+
+
+def join_spread(rows: DataFrame, table: DataFrame, *, key: str, bucket: str) -> DataFrame:
+    """A left join by a key that is unique in the table; the table is first joined to the distinct pairs of key and bucket."""
+    pairs = rows.select(key, bucket).distinct().join(table, key, "left")
+    return rows.join(pairs, [key, bucket], "left")
