@@ -90,6 +90,11 @@ def item_embeddings(item: DataType) -> StructType:
     return _table(item_id=item, item_idx=IntegerType(), embedding=EMBEDDING)
 
 
+def similar_items(item: DataType) -> StructType:
+    """Key item_id. Other items, best first, ties by item_id; items without any have no row."""
+    return _table(item_id=item, items=_scored(item))
+
+
 def predictions(user: DataType, item: DataType) -> StructType:
     """Key user_id: what evaluate saves. Target is an item_id, rank counts from 1, items are best first."""
     return _table(user_id=user, target=item, rank=LongType(), items=_scored(item))

@@ -1,0 +1,1 @@
+"""Pure Spark: similar items."""
