@@ -1,0 +1,53 @@
+"""Which users have which items, within limits of activity, and a seeded sample of each item's users.
+
+I_u are a user's distinct items, U_i an item's users. The limits come first: I_u, U_i and all sums over them know only the users
+within. The sample S_i of U_i bounds the work, not the sets.
+"""
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+EXACT = "decimal(20,18)"  # the sum of such numbers doesn't depend on their order
+
+
+def user_items(events: DataFrame, *, min_user_items: int, max_user_items: int | None) -> DataFrame:
+    """user_id, items (I_u, sorted) and size (|I_u|) of the users with so many items; None is no limit.
+
+    The others are left out whole: a shortened list would be another user's.
+    """
+    lists = events.groupBy("user_id").agg(F.sort_array(F.collect_set("item_idx")).alias("items"))
+    sized = lists.withColumn("size", F.size("items"))
+    within = sized.where(F.col("size") >= min_user_items)
+    if max_user_items is not None:
+        within = within.where(F.col("size") <= max_user_items)
+    return within.select("user_id", "items", "size")
+
+
+def item_users(users: DataFrame) -> DataFrame:
+    """A row an item: item_idx, users (|U_i|), listed and weight (sums over U_i of |I_u| and of 1 / |I_u|)."""
+    pairs = users.select("size", F.explode("items").alias("item_idx"))
+    return pairs.groupBy("item_idx").agg(
+        F.count(F.lit(1)).alias("users"),
+        F.sum("size").alias("listed"),
+        F.sum((1 / F.col("size")).cast(EXACT)).cast("double").alias("weight"),
+    )
+
+
+def sample_users(users: DataFrame, *, max_users_per_item: int | None, seed: int) -> DataFrame:
+    """item_idx, place (from 1, unique in the item), items and size of each user in the item's sample S_i.
+
+    The sample are the users whose ids hash lowest with the item's; None takes all of them. A user's items come whole. Ranks are
+    cut before the shuffle too, so that a task gets max_users_per_item rows of an item from each task before it, not U_i.
+    """
+    pairs = users.select("user_id", F.explode("items").alias("item_idx"))
+    order = F.xxhash64(F.lit(seed), "item_idx", "user_id")
+    place = F.row_number().over(Window.partitionBy("item_idx").orderBy(order, "user_id"))
+    placed = pairs.withColumn("place", place)
+    if max_users_per_item is not None:
+        placed = placed.where(F.col("place") <= max_users_per_item)
+    return placed.join(users, "user_id").select("item_idx", "place", "items", "size")
+
+
+def sampled(max_users_per_item: int | None) -> Column:
+    """|S_i| of an item, see `item_users`."""
+    return F.col("users") if max_users_per_item is None else F.least("users", F.lit(max_users_per_item))

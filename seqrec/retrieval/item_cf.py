@@ -1,0 +1,33 @@
+"""ItemCF: the cosine of two items' users, a user of |I_u| items counting w_u^2 = 1 / |I_u|."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from seqrec.retrieval.activity import sampled
+from seqrec.retrieval.fixed_point import from_units, to_units, units
+
+PAIRS_PER_TASK = 2_000_000
+
+
+def item_pairs(max_users_per_item: int | None) -> Column:
+    """The number of pairs (user of the sample, other item of that user) of an item, see `item_users`, as expected of a sample."""
+    return sampled(max_users_per_item) / F.col("users") * (F.col("listed") - F.col("users"))
+
+
+def item_cf(samples: DataFrame, *, items: DataFrame, most_users: int) -> DataFrame:
+    """item_idx, neighbour, score: the sum of w_u^2 over the u of S_i that have j, over sqrt(W_i * W_j), W_i that over all U_i.
+
+    Of samples (see `sample_users`), and items (see `item_users`); most_users is the size of the largest sample. Where S_i is
+    less than U_i the list of i has the expected order, and j's own list is counted on S_j.
+
+    Cost: the users' items go once to each item they are sampled for, and a pair is counted where its item is: where the
+    samples are partitioned by item_idx nothing but them is shuffled, at most max_user_items indices for an interaction.
+    """
+    scale = units(largest=1.0, terms=most_users)
+    weight = to_units(1 / F.col("size"), scale).alias("weight")
+    pairs = samples.select("item_idx", weight, F.explode("items").alias("neighbour")).where("item_idx != neighbour")
+    sums = pairs.groupBy("item_idx", "neighbour").agg(F.sum("weight").alias("common"))
+    left = items.select("item_idx", F.col("weight").alias("own"))
+    right = items.select(F.col("item_idx").alias("neighbour"), F.col("weight").alias("other"))
+    score = from_units(F.col("common"), scale) / F.sqrt(F.col("own") * F.col("other"))
+    return sums.join(left, "item_idx").join(right, "neighbour").select("item_idx", "neighbour", score.alias("score"))
