@@ -15,7 +15,8 @@ def neighbours(similar: DataFrame, items: DataFrame) -> DataFrame:
     seeds = items.select(F.col("item_id").alias("seed_id"), F.col("item_idx").alias("seed"))
     rows = similar.select(F.col("item_id").alias("seed_id"), F.inline("items")).join(seeds, "seed_id")
     named = rows.join(items.select("item_id", "item_idx"), "item_id")
-    return named.groupBy("seed").agg(F.collect_list(F.struct("item_idx", F.col("score").cast("float"))).alias("neighbours"))
+    entry = F.struct("item_idx", F.col("score").cast("float").alias("score"))
+    return named.groupBy("seed").agg(F.collect_list(entry).alias("neighbours"))
 
 
 def expand(histories: DataFrame, neighbours: DataFrame, *, max_seeds: int) -> DataFrame:
