@@ -34,7 +34,7 @@ def genre_list(raw: DataFrame, *, path: str, column: str | None, delimiter: str,
             f"{path}: genres.column={column} is {kind.simpleString()}, expected text such as A{delimiter}B or a list of text; "
             "columns of 0 and 1 are genres.columns=[…]"
         )
-    return F.array_distinct(F.filter(F.transform(F.coalesce(listed, F.array()), F.trim), lambda genre: genre != ""))
+    return F.array_distinct(F.filter(F.transform(F.coalesce(listed, F.array()), lambda one: F.trim(one)), lambda one: one != ""))
 
 
 def distinct_genres(items: DataFrame, *, path: str, delimiter: str, most: int) -> list[str]:

@@ -49,8 +49,12 @@ def earlier_sums(
     blocks = blocks if table is None else blocks.join(table, list(group), "left")
     summed = rows.withColumns({f"inside_{value}": F.sum(value).over(inside) for value in values})
     others = [name for name in rows.columns if name not in values]
-    parts = ((value, *(F.coalesce(f"{part}_{value}", F.lit(0)) for part in ("inside", "offset"))) for value in values)
-    earlier = [(one + other).cast("bigint").alias(f"earlier_{value}") for value, one, other in parts]
+    earlier = [
+        (F.coalesce(f"inside_{value}", F.lit(0)) + F.coalesce(f"offset_{value}", F.lit(0)))
+        .cast("bigint")
+        .alias(f"earlier_{value}")
+        for value in values
+    ]
     return summed.join(blocks, [*group, block]).select(*others, *earlier, *joined)
 
 

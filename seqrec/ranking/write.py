@@ -18,7 +18,7 @@ from seqrec.ranking.samples import ranking_samples
 
 log = logging.getLogger("seqrec")
 
-PAST = {"full": None, "valid": ("train",), "test": ("train", "valid")}  # the splits that a history has; all ratings of full
+PAST = {"valid": ("train",), "test": ("train", "valid")}  # the splits that a history has; of full there are all ratings
 
 
 def write_catalogues(
@@ -29,7 +29,7 @@ def write_catalogues(
     Features are as of the end of the past (full, or the input of valid or test); with full all ratings of an item count, else,
     as in the samples, those of the training.
     """
-    of_users = features if PAST[past] is None else features.where(F.col("split").isin(*PAST[past]))
+    of_users = features if past == "full" else features.where(F.col("split").isin(*PAST[past]))
     of_items = features if past == "full" else features.where(F.col("split") == "train")
     user_ids, item_ids = (
         table.select(name).union(features.select(name)).distinct()

@@ -18,6 +18,7 @@ from seqrec import versions
 from seqrec.config import load_config
 from seqrec.errors import UserError
 from seqrec.ranking import build
+from seqrec.ranking.spread import time_cuts
 from seqrec.settings.features import BuildFeatures
 from seqrec.settings.sequences import BuildSequences
 from tests.ranking import reference
@@ -195,7 +196,7 @@ def test_serving_tables_have_a_row_an_id_and_the_features_at_the_end(folder: Pat
 
 def test_tables_are_equal_for_1_and_7_partitions_and_any_buckets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(Path(versions.resolve(f"{folder}/features")))
-    monkeypatch.setattr(build, "time_cuts", partial(build.time_cuts, rows_per_bucket=10))
+    monkeypatch.setattr(build, "time_cuts", partial(time_cuts, rows_per_bucket=10))
     assert content(run_features(folder, "partitions=7")) == before
 
 

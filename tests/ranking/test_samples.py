@@ -16,7 +16,11 @@ MARKED = "user_id bigint, place int, position int, held string, item_id string, 
 
 def test_splits_follow_the_place_among_the_held_out_events(spark: SparkSession) -> None:
     """User 1 has a valid and a test event, 2 no event, 3 two valid ones; with a cut at 30 only what is before is train."""
-    marks = {1: ["train", None, "valid", None, "test", None], 2: [None, None], 3: [None, "valid", "valid", None]}
+    marks: dict[int, list[str | None]] = {
+        1: ["train", None, "valid", None, "test", None],
+        2: [None, None],
+        3: [None, "valid", "valid", None],
+    }
     rows = [
         (user, place, 0 if held else None, held, "a", 1.0, 10 * place + 25)
         for user, of_user in marks.items()
