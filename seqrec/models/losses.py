@@ -75,11 +75,31 @@ def sampled_cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sa
     return _chunked(hidden, matrix, targets, shared, loss)
 
 
+def cosine_contrastive(
+    hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, margin: float, weight: float
+) -> Tensor:
+    """Sum of (1 - s⁺) + weight / |N| · Σ max(0, s⁻ - margin) (Mao et al. 2021, arXiv:2109.12613, eq. 1).
+
+    Queries and the matrix's rows have length 1, so that scores are cosines. All positions share the negatives N, of which those
+    that are the position's target are left out.
+    """
+    shared = sampler((negatives,), hidden.device)  # (S,)
+
+    def loss(own: Tensor, other: Tensor, rows: slice) -> Tensor:
+        same = shared == targets[rows, None]  # (n, S)
+        excess = F.relu(other - margin).masked_fill(same, 0.0).sum(-1)
+        summed: Tensor = (1 - own + weight * excess / (~same).sum(-1).clamp(min=1)).sum()
+        return summed
+
+    return _chunked(hidden, matrix, targets, shared, loss)
+
+
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": bce,
     "gbce": gbce,
     "ce": cross_entropy,
     "sampled_ce": sampled_cross_entropy,
+    "ccl": cosine_contrastive,
 }
 
 

@@ -38,13 +38,13 @@ def write_version(
     *,
     dataset: str,
     model: str,
-    users: DataFrame | None,
     history: str,
-    allow: str | None,
-    deny: str | None,
     write: Sequence[str],
     generated_at: datetime,
     facts: dict[str, Any],
+    users: DataFrame | None = None,
+    allow: str | None = None,
+    deny: str | None = None,
     **scoring: Any,
 ) -> dict[str, int]:
     """Act: score the users of a dataset's version into a version folder; returns the counts, which meta.json has too.
@@ -70,7 +70,8 @@ def write_version(
     counts = write_tables(scored, folder, item_type=shipped.item_type, stamps=stamps, write=write) | {"item_embeddings": copied}
     origin = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
     asked = {"dataset": dataset_meta["run_id"], "id_types": dataset_meta["id_types"], "history": history}
-    versions.write_meta(folder, {**origin, **asked, "top_k": scoring["top_k"], **facts, "counts": counts})
+    listed = {"top_k": scoring["top_k"], "filter_seen": scoring["filter_seen"]}
+    versions.write_meta(folder, {**origin, **asked, **listed, **facts, "counts": counts})
     return counts
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seqrec import files, versions
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
-from seqrec.models.encoder import SASRec
+from seqrec.models.encoders import ENCODERS, Encoder
 from seqrec.scoring import artifact
 from seqrec.scoring.graph import write_graph
 from seqrec.scoring.parity import largest_difference, sample_histories
@@ -97,7 +97,7 @@ def _read_checkpoint(model: str, which: str) -> tuple[dict[str, Any], str]:
     return content, path
 
 
-def _build(content: dict[str, Any], vocabulary: pa.Table, *, path: str, model: str) -> SASRec:
+def _build(content: dict[str, Any], vocabulary: pa.Table, *, path: str, model: str) -> Encoder:
     """The encoder of a checkpoint, in evaluation mode; UserError if its size isn't the vocabulary's."""
     size = int(content["arguments"]["vocab_size"])
     if size != len(vocabulary):
@@ -109,9 +109,14 @@ def _build(content: dict[str, Any], vocabulary: pa.Table, *, path: str, model: s
         raise UserError(
             f"{files.join(model, artifact.VOCABULARY)} is not numbered {FIRST_ITEM} to {size + 1} in order: train again"
         )
-    encoder = SASRec(**content["arguments"])
+    encoder = ENCODERS[_architecture(content)](**content["arguments"])
     encoder.load_state_dict(content["model"])
     return encoder.eval()
+
+
+def _architecture(content: dict[str, Any]) -> str:
+    """Of models.encoders.ENCODERS; a checkpoint that doesn't say is of the time when there was one."""
+    return str(content.get("architecture", "sasrec"))
 
 
 def _require_parity(difference: float, matrix: NDArray[np.float32], tolerance: float, *, path: str) -> None:
@@ -128,6 +133,7 @@ def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32]) -
     used = {name: content[name] for name in ("step", "epoch", "metrics")}
     return {
         **content["meta"],
+        "architecture": _architecture(content),
         "encoder": content["arguments"],
         "max_len": content["arguments"]["max_len"],
         "dim": matrix.shape[1],

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqrec.models.encoder import SASRec
+from seqrec.models.encoders import Encoder
 
 EXTERNAL_BYTES = 1 << 30  # weights above go to a file beside the graph; a protobuf ends at 2 GB
 
@@ -16,7 +16,7 @@ EXTERNAL_BYTES = 1 << 30  # weights above go to a file beside the graph; a proto
 class Query(nn.Module):
     """What the graph computes: the encoder's query, as a module's forward."""
 
-    def __init__(self, encoder: SASRec) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 
@@ -25,7 +25,7 @@ class Query(nn.Module):
         return self.encoder.query(items)
 
 
-def write_graph(encoder: SASRec, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
+def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
     """Write the encoder, in evaluation mode, to an ONNX file; above `external_bytes` its weights go to PATH.data.
 
     The file names no place of this machine: the exporter's stack traces are left out.

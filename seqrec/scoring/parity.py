@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seqrec import files
 from seqrec.errors import UserError
-from seqrec.models.encoder import SASRec
+from seqrec.models.encoders import Encoder
 from seqrec.scoring.encoder import encode, open_session
 from seqrec.scoring.ragged import Ragged
 
@@ -37,7 +37,7 @@ def sample_histories(table: str, *, users: int, known: int, max_len: int, cache:
     return Ragged.of([[], np.resize(items, max_len).tolist(), *lists])
 
 
-def largest_difference(encoder: SASRec, path: Path, histories: Ragged, *, max_len: int) -> float:
+def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_len: int) -> float:
     """The largest difference between torch and ONNX Runtime, relative to the largest value of the query in torch.
 
     Torch gets each history alone and unpadded; the graph gets batches of several sizes with more and with less padding, and

@@ -219,24 +219,16 @@ def _clear_documents(to: _Mongo, dead: Callable[[str], bool], publish_id: str) -
 
 
 def _stage_vectors(to: _Milvus, publish_id: str) -> None:
-    milvus.stage(
-        to.table,
-        to.place,
-        run_id=to.run_id,
-        publish_id=publish_id,
-        items=to.items,
-        dim=to.dim,
-        index=to.given.index,
-        index_params=to.given.index_params,
-        writers=to.given.writers,
-    )
+    given = to.given.model_dump(include={"index", "index_params", "metric", "writers"})
+    milvus.stage(to.table, to.place, run_id=to.run_id, publish_id=publish_id, items=to.items, dim=to.dim, **given)
 
 
 def _switch_vectors(to: _Milvus, publish_id: str) -> None:
     if to.place.aliases:
         milvus.switch(to.place, run_id=to.run_id, publish_id=publish_id)
     else:
-        milvus.upsert(to.table, to.place, run_id=to.run_id, dim=to.dim, index=to.given.index, index_params=to.given.index_params)
+        given = to.given.model_dump(include={"index", "index_params", "metric"})
+        milvus.upsert(to.table, to.place, run_id=to.run_id, dim=to.dim, **given)
 
 
 def _clear_vectors(to: _Milvus, dead: Callable[[str], bool], keep: int, publish_id: str) -> None:

@@ -37,6 +37,9 @@ class Milvus(Strict):
     alias: Path = Field("item_embeddings", description="alias that searches use; collections are ALIAS__RUN_ID")
     index: Path = Field("AUTOINDEX", description="index type, such as HNSW, IVF_FLAT, FLAT")
     index_params: dict[str, int] = Field({}, description="parameters of the index, e.g. index_params.M=16")
+    metric: Literal["IP", "COSINE"] = Field(
+        "IP", description="IP is what a score is; COSINE is the same where rows have length 1"
+    )
     keep: Positive = Field(2, description="collections that stay, the one in use included")
     writers: Positive = Field(4, description="most partitions that write at a time")
 

@@ -1,4 +1,4 @@
-"""What train can be told."""
+"""What train can be told, and what every training."""
 
 from typing import Annotated, Literal
 
@@ -43,15 +43,12 @@ class Optimizer(Strict):
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("inverse_sqrt", description="learning rate after the warm-up")
 
 
-class Train(Strict):
-    """Windows into checkpoints."""
+class Training(Strict):
+    """What every training can be told: where from and where to, how, and when it ends."""
 
     data: Path = Field(description="folder of the dataset")
     model: Path = Field(description="folder of the model; one that holds checkpoints is gone on with")
     name: str | None = Field(None, description="name of the model; null: made from its settings")
-    preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
-    encoder: Encoder = Encoder()
-    loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     batch_size: Positive = Field(64, description="windows in a step, of each process")
     pool_batches: Positive = Field(32, description="batches in a pool; within one, windows are batched by length")
@@ -61,7 +58,7 @@ class Train(Strict):
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="most wall time of this run, in minutes")
     validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
     valid_users: Positive | None = Field(10000, description="users of a validation, a seeded sample; null: all")
-    metric: Literal["ndcg@10", "recall@10", "recall@1", "loss"] = Field(
+    metric: Literal["ndcg@10", "ndcg@20", "recall@10", "recall@20", "recall@1", "loss"] = Field(
         "ndcg@10", description="what best and early stopping go by"
     )
     patience: Positive | None = Field(10, description="validations without improvement before the end; null: never")
@@ -73,6 +70,14 @@ class Train(Strict):
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="memory to fit in; null: the device's free memory")
     tensorboard: bool = Field(True, description="write scalars to MODEL/tensorboard")
     seed: int = Field(42, description="of every random choice")
+
+
+class Train(Training):
+    """Windows into checkpoints."""
+
+    preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
+    encoder: Encoder = Encoder()
+    loss: Loss = Loss()
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "Train":

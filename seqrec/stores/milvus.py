@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -52,7 +52,13 @@ def try_server(uri: str, *, token: str, name: str) -> bool:
     """Try the server, and say whether it has aliases (Milvus Lite hasn't); UserError if it can't be reached or refuses us."""
     with connected(Place(uri=uri, token=token, name=name, alias="", aliases=True), "can't be reached") as client:
         client.list_collections()
-        return not _is_lite(client)
+        try:
+            client.get_server_version(timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            return False
+        return True
 
 
 def open_place(uri: str, *, token: str, name: str, alias: str, aliases: bool) -> Place:
@@ -90,20 +96,22 @@ def stage(
     index: str,
     index_params: dict[str, int],
     writers: int,
+    metric: str = METRIC,
 ) -> None:
     """Fill, index, load and count the run's collection; nothing happens if it is whole. UserError if a row is missing."""
     name = collection_name(place, run_id)
     with connected(place, "staging failed") as client:
-        if _is_loaded(client, name) and _count(client, name) == items and _index(client, name) == index:
+        if _is_loaded(client, name) and _count(client, name) == items and index_of(client, name) == (index, metric):
             return
         if _target(client, place) == name:
-            raise UserError(f"{place}: {name} is in use and has index {_index(client, name)}, not {index}: publish another run")
+            used = " by ".join(index_of(client, name))
+            raise UserError(f"{place}: {name} is in use and has index {used}, not {index} by {metric}: publish another run")
         if client.has_collection(name):
             client.drop_collection(name)
         _create(client, name, table, dim=dim, description=f"seqrec run_id={run_id} publish_id={publish_id}")
         _write(table, place, name, run_id=run_id, writers=writers)
         client.flush(name)
-        client.create_index(name, _index_params(client, index, index_params))
+        client.create_index(name, _index_params(client, index, metric, index_params))
         client.load_collection(name)
         _assert_count(client, place, name, items)
 
@@ -121,14 +129,16 @@ def switch(place: Place, *, run_id: str, publish_id: str) -> None:
             client.alter_alias(name, place.alias)
 
 
-def upsert(table: DataFrame, place: Place, *, run_id: str, dim: int, index: str, index_params: dict[str, int]) -> None:
+def upsert(
+    table: DataFrame, place: Place, *, run_id: str, dim: int, index: str, index_params: dict[str, int], metric: str = METRIC
+) -> None:
     """Put the rows into the collection itself; one of another shape (dim, fields) is made anew first."""
     with connected(place, "writing failed") as client:
         if client.has_collection(place.alias) and not _fits(client, place.alias, table, dim):
             client.drop_collection(place.alias)
         if not client.has_collection(place.alias):
             _create(client, place.alias, table, dim=dim, description="seqrec")
-            client.create_index(place.alias, _index_params(client, index, index_params))
+            client.create_index(place.alias, _index_params(client, index, metric, index_params))
         client.load_collection(place.alias)
         _write(table, place, place.alias, run_id=run_id, writers=1)
 
@@ -160,27 +170,14 @@ def remove_collections(place: Place, *, publish_id: str, keep: int, dead: Callab
 @contextmanager
 def connected(place: Place, what: str) -> Iterator[MilvusClient]:
     """A client that is closed in the end; errors name the place and keep its secrets."""
-    with explained(f"{place}: {what}", MilvusException, grpc.RpcError, secrets=(place.uri, place.token)):
-        client = _client(place.uri, place.token)
-        try:
-            yield client
-        finally:
-            client.close()
+    secrets = (place.uri, place.token)
+    with explained(f"{place}: {what}", MilvusException, grpc.RpcError, secrets=secrets), closing(_client(*secrets)) as client:
+        yield client
 
 
 def _client(uri: str, token: str) -> MilvusClient:
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints errors that are caught here
     return MilvusClient(uri, token=token, timeout=TIMEOUT_S, dedicated=True)
-
-
-def _is_lite(client: MilvusClient) -> bool:
-    try:
-        client.get_server_version(timeout=TIMEOUT_S)
-    except grpc.RpcError as error:
-        if error.code() != grpc.StatusCode.UNIMPLEMENTED:
-            raise
-        return True
-    return False
 
 
 def _target(client: MilvusClient, place: Place) -> str | None:
@@ -206,14 +203,16 @@ def _fits(client: MilvusClient, name: str, table: DataFrame, dim: int) -> bool:
     return int(found["embedding"]["params"]["dim"]) == dim
 
 
-def _index_params(client: MilvusClient, index: str, params: dict[str, int]) -> IndexParams:
+def _index_params(client: MilvusClient, index: str, metric: str, params: dict[str, int]) -> IndexParams:
     prepared = client.prepare_index_params()
-    prepared.add_index("embedding", index_type=index, metric_type=METRIC, params=params)
+    prepared.add_index("embedding", index_type=index, metric_type=metric, params=params)
     return prepared
 
 
-def _index(client: MilvusClient, name: str) -> str:
-    return str(client.describe_index(name, "embedding")["index_type"])
+def index_of(client: MilvusClient, name: str) -> tuple[str, str]:
+    """The type and the metric of a collection's index, as Milvus names them."""
+    found = client.describe_index(name, "embedding")
+    return str(found["index_type"]), str(found["metric_type"])
 
 
 def _is_loaded(client: MilvusClient, name: str) -> bool:
@@ -235,12 +234,9 @@ def _write(table: DataFrame, place: Place, name: str, *, run_id: str, writers: i
     uri, token = place.uri, place.token
 
     def partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        client = _client(uri, token)
-        try:
+        with closing(_client(uri, token)) as client:
             for made in rows(batches, run_id=run_id):
                 client.upsert(name, made)
-        finally:
-            client.close()
         yield from ()
 
     if place.aliases:

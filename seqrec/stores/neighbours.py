@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from seqrec.errors import UserError
-from seqrec.stores.milvus import METRIC, Place, connected
+from seqrec.stores.milvus import Place, connected, index_of
 from seqrec.stores.vectors import by_cosine
 
 
 def neighbours(place: Place, item_id: int | str, *, k: int, bias: bool = False) -> list[dict[str, Any]]:
     """The k items most like an item: {item_id, item_idx, score}, by cosine, best first, ties by item_idx.
 
-    The index orders by inner product, so ten times as many are searched and ordered anew. With bias the last dimension is an
+    The index may order by inner product, so ten times as many are searched and ordered anew. With bias the last dimension is an
     item's output bias, which says nothing about likeness and is left out. UserError if the item isn't there.
     """
     fields = ["item_id", "item_idx", "embedding"]
@@ -34,7 +34,7 @@ def neighbours(place: Place, item_id: int | str, *, k: int, bias: bool = False) 
             data=[query],
             limit=limit,
             output_fields=fields,
-            search_params={"metric_type": METRIC, "params": {"ef": limit}},
+            search_params={"metric_type": index_of(client, place.alias)[1], "params": {"ef": limit}},
             consistency_level="Strong",
         )[0]
     others = [hit["entity"] for hit in found if hit["entity"]["item_id"] != item_id]

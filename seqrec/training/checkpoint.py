@@ -54,7 +54,8 @@ def save(content: dict[str, Any], folder: str, name: str) -> None:
 def load(path: str) -> dict[str, Any]:
     """A checkpoint's content, on the CPU; nothing but tensors and plain values is unpickled.
 
-    Keys: model (state dict), arguments (of the encoder), step, epoch, metrics, meta; `last` has the training state too.
+    Keys: model (state dict), architecture and arguments (of the encoder), step, epoch, metrics, meta, fingerprint; `last` has the
+    training state too.
     """
     try:
         content: dict[str, Any] = torch.load(io.BytesIO(files.read_bytes(path)), map_location="cpu", weights_only=True)

@@ -6,11 +6,11 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
 from seqrec.errors import UserError
-from seqrec.settings.training import Train
+from seqrec.settings.training import Training
 from seqrec.training.train import train
 
 
-def train_on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
+def train_on_spark(spark: SparkSession, settings: Training) -> dict[str, float]:
     """Train in `processes` processes: on the driver for a local master, else one a task slot of the cluster.
 
     GPUs are used where Spark has them (spark.task.resource.gpu.amount, or the driver's own with a local master). Raises
@@ -35,7 +35,7 @@ def train_on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
     return outcome or {}
 
 
-def _train_or_say(settings: Train) -> dict[str, float] | str:
+def _train_or_say(settings: Training) -> dict[str, float] | str:
     """The metrics, or the message of a UserError: raised in a process, it would reach the driver as a stack trace."""
     try:
         return train(settings)

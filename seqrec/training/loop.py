@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from seqrec.models.encoder import SASRec
-from seqrec.settings.training import Train
+from seqrec.models.encoders import Encoder
+from seqrec.settings.training import Training
 from seqrec.training import checkpoint
 from seqrec.training.loader import Batches
 from seqrec.training.objective import positions
@@ -29,9 +29,9 @@ log = logging.getLogger("seqrec")
 class Trainer:
     """One process's part of a training."""
 
-    settings: Train
+    settings: Training
     process: Process
-    model: SASRec
+    model: Encoder
     objective: nn.Module
     optimizer: torch.optim.Optimizer
     batches: Batches
@@ -40,9 +40,7 @@ class Trainer:
     total_steps: int
     progress: Progress
     report: Report
-    arguments: dict[str, Any]
-    meta: dict[str, Any]
-    fingerprint: dict[str, Any]
+    content: dict[str, Any]  # what every checkpoint says besides weights and progress
 
     def run(self) -> None:
         """Step until a limit; a model that has reached it is only validated."""
@@ -149,13 +147,6 @@ class Trainer:
 
     def _save(self, name: str, state: dict[str, Any]) -> None:
         if self.process.rank == 0:
-            content = {
-                "model": self.model.state_dict(),
-                "arguments": self.arguments,
-                "step": self.progress.step,
-                "epoch": self.progress.epoch,
-                "metrics": self.progress.best_metrics,
-                "meta": self.meta,
-                "fingerprint": self.fingerprint,
-            }
-            checkpoint.save({**content, **state}, self.settings.model, name)
+            reached = {"step": self.progress.step, "epoch": self.progress.epoch, "metrics": self.progress.best_metrics}
+            content = {"model": self.model.state_dict(), **self.content, **reached, **state}
+            checkpoint.save(content, self.settings.model, name)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrec.indices import PADDING
-from seqrec.models.encoder import SASRec
+from seqrec.models.encoders import Encoder
 from seqrec.models.losses import LOSSES, Sampler
 from seqrec.models.negatives import Popularity, Uniform
 
@@ -12,7 +12,7 @@ from seqrec.models.negatives import Popularity, Uniform
 class Objective(nn.Module):
     """Windows to the loss summed over their real positions: each item is predicted from those before it."""
 
-    def __init__(self, model: SASRec, *, name: str, options: dict[str, object]) -> None:
+    def __init__(self, model: Encoder, *, name: str, options: dict[str, object]) -> None:
         super().__init__()
         self.model = model
         self.loss = LOSSES[name]
@@ -44,6 +44,10 @@ def loss_options(
     """The keywords of a loss: its sampler, number of negatives and calibration; counts (V,) are training events."""
     if name == "ce":
         return {"bf16": bf16}
-    sampler: Sampler = Uniform(vocab_size=len(counts)) if sampling == "uniform" else Popularity(counts=counts, power=power)
-    options: dict[str, object] = {"sampler": sampler, "negatives": negatives}
+    options: dict[str, object] = {"sampler": build_sampler(sampling, counts=counts, power=power), "negatives": negatives}
     return {**options, "t": t} if name == "gbce" else options
+
+
+def build_sampler(sampling: str, *, counts: Tensor, power: float) -> Sampler:
+    """The sampler of that name, uniform or popularity, over as many items as there are counts."""
+    return Uniform(vocab_size=len(counts)) if sampling == "uniform" else Popularity(counts=counts, power=power)

@@ -38,6 +38,11 @@ class Process:
             dist.barrier()
 
 
+def leads() -> bool:
+    """Whether this is the only process, or torchrun's first one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def join() -> Iterator[Process]:
     """This process, joined to the others that RANK and WORLD_SIZE name; nccl on GPUs, else gloo."""

@@ -8,6 +8,8 @@ from seqrec.training.processes import Process
 
 COLUMNS = {"epoch": "5d", "step": "8d", "train_loss": "10.4f", "loss": "8.4f", "recall@1": "8.4f", "recall@10": "9.4f"} | {
     "ndcg@10": "8.4f",
+    "recall@20": "9.4f",
+    "ndcg@20": "8.4f",
     "lr": "9.2e",
     "seconds": "8.1f",
 }

@@ -10,15 +10,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from seqrec import files, versions
 from seqrec.config import public
-from seqrec.models.encoder import SASRec
-from seqrec.settings.training import Train
+from seqrec.models.encoders import ENCODERS
+from seqrec.settings.training import Training
 from seqrec.training import checkpoint
 from seqrec.training.inputs import Dataset, open_dataset, start_model
 from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.loop import Trainer
-from seqrec.training.objective import Objective, loss_options
+from seqrec.training.objective import Objective
 from seqrec.training.optimizer import build_optimizer
-from seqrec.training.precision import available_gb, estimate_gb, require_memory, use_bf16
+from seqrec.training.plan import Plan, plan
+from seqrec.training.precision import available_gb, require_memory, use_bf16
 from seqrec.training.processes import Process, join
 from seqrec.training.progress import Progress, flatten, require_same
 from seqrec.training.report import Report
@@ -27,7 +28,7 @@ from seqrec.training.validation import HeldOut, read_held_out
 SHAPING = ("seed", "encoder", "loss", "optimizer", "batch_size", "pool_batches", "validate_every", "valid_users", "metric")
 
 
-def train(settings: Train) -> dict[str, float]:
+def train(settings: Training) -> dict[str, float]:
     """Train, go on with, or only validate the model in its folder; the metrics of its best checkpoint.
 
     Every process of a training calls this with the same settings. Raises UserError if the folder holds a training with other
@@ -42,28 +43,21 @@ def train(settings: Train) -> dict[str, float]:
         return trainer.progress.best_metrics
 
 
-def _prepare(settings: Train, process: Process, cache: Path) -> Trainer:
+def _prepare(settings: Training, process: Process, cache: Path) -> Trainer:
     dataset = open_dataset(settings.data, cache)
-    max_len = int(dataset.meta["max_len"])
     shard = open_shard(files.join(dataset.path, "windows"), rank=process.rank, world=process.world, cache=cache / "windows")
-    held_out = _held_out(settings, dataset, process, cache / "valid")
     bf16 = use_bf16(settings.precision, process.device)
+    planned = plan(settings, dataset, bf16=bf16)
+    held_out = _held_out(settings, dataset, process, cache / "valid", max_len=int(planned.arguments["max_len"]))
     steps = int(-(-process.max(torch.tensor([shard.rows])).item() // settings.batch_size))
     total_steps = min(steps * settings.max_epochs, settings.max_steps or steps * settings.max_epochs)
 
-    arguments = {"vocab_size": len(dataset.items), "max_len": max_len, **settings.encoder.model_dump()}
-    _require_memory(settings, arguments, process)
+    limit = settings.memory_gb or available_gb(process.device)
+    require_memory(planned.needed_gb, limit, advice="batch_size, encoder.dim or max_len")
     torch.manual_seed(settings.seed)
-    model = SASRec(**arguments).to(process.device)
+    model = ENCODERS[planned.architecture](**planned.arguments).to(process.device)
     fingerprint = _fingerprint(settings, dataset, process, bf16=bf16, total_steps=total_steps)
-    state = _resume(settings, fingerprint)
-    process.barrier()
-    if state is None and process.rank == 0:
-        start_model(settings.model, dataset)
-    process.barrier()
-
-    options = loss_options(counts=dataset.counts, bf16=bf16, **settings.loss.model_dump())
-    objective = _parallel(Objective(model, name=settings.loss.name, options=options), process)
+    state = _resume_or_start(settings, dataset, process, fingerprint)
     optimizer = build_optimizer(model, **settings.optimizer.model_dump(exclude={"clip_norm", "warmup_steps", "schedule"}))
     progress = Progress()
     if state is not None:
@@ -74,25 +68,16 @@ def _prepare(settings: Train, process: Process, cache: Path) -> Trainer:
         settings=settings,
         process=process,
         model=model,
-        objective=objective,
+        objective=_parallel(Objective(model, name=planned.loss, options=planned.options), process),
         optimizer=optimizer,
-        batches=_batches(settings, shard, process, steps=steps, width=max_len + 1),
+        batches=_batches(settings, shard, process, steps=steps, width=int(dataset.meta["max_len"]) + 1),
         held_out=held_out,
         bf16=bf16,
         total_steps=total_steps,
         progress=progress,
         report=Report(settings.model, process=process, step=progress.step, tensorboard=settings.tensorboard),
-        arguments=arguments,
-        meta=_meta(settings, dataset, max_len),
-        fingerprint=fingerprint,
+        content=_content(settings, dataset, planned, fingerprint),
     )
-
-
-def model_name(settings: Train, max_len: int) -> str:
-    """The given name, or one made from the settings, e.g. sasrec-ce-d64-b2-h2-l200-s42."""
-    encoder = settings.encoder
-    shape = f"d{encoder.dim}-b{encoder.blocks}-h{encoder.heads}-l{max_len}-s{settings.seed}"
-    return settings.name or f"sasrec-{settings.loss.name}-{shape}"
 
 
 def _parallel(objective: nn.Module, process: Process) -> nn.Module:
@@ -102,7 +87,7 @@ def _parallel(objective: nn.Module, process: Process) -> nn.Module:
     return DistributedDataParallel(objective, device_ids=[process.device] if process.device.type == "cuda" else None)
 
 
-def _batches(settings: Train, shard: Shard, process: Process, *, steps: int, width: int) -> Batches:
+def _batches(settings: Training, shard: Shard, process: Process, *, steps: int, width: int) -> Batches:
     return Batches(
         shard=shard,
         width=width,
@@ -114,12 +99,12 @@ def _batches(settings: Train, shard: Shard, process: Process, *, steps: int, wid
     )
 
 
-def _held_out(settings: Train, dataset: Dataset, process: Process, cache: Path) -> HeldOut | None:
+def _held_out(settings: Training, dataset: Dataset, process: Process, cache: Path, *, max_len: int) -> HeldOut | None:
     if dataset.meta["task"] not in ("train_val_test", "train_val"):
         return None
     return read_held_out(
         files.join(dataset.path, "valid"),
-        max_len=int(dataset.meta["max_len"]),
+        max_len=max_len,
         users=settings.valid_users,
         seed=settings.seed,
         process=process,
@@ -127,24 +112,7 @@ def _held_out(settings: Train, dataset: Dataset, process: Process, cache: Path) 
     )
 
 
-def _require_memory(settings: Train, arguments: dict[str, Any], process: Process) -> None:
-    dim, blocks, ffn = settings.encoder.dim, settings.encoder.blocks, settings.encoder.ffn
-    matrix = (arguments["vocab_size"] + 2) * dim
-    needed = estimate_gb(
-        parameters=matrix + arguments["max_len"] * dim + blocks * (4 + 2 * ffn) * dim * dim,
-        matrix=matrix,
-        states=1 if settings.optimizer.name == "sgd" else 2,
-        positions=settings.batch_size * arguments["max_len"],
-        max_len=arguments["max_len"],
-        dim=dim,
-        blocks=blocks,
-        heads=settings.encoder.heads,
-        ffn=ffn,
-    )
-    require_memory(needed, settings.memory_gb or available_gb(process.device), advice="batch_size, encoder.dim or max_len")
-
-
-def _fingerprint(settings: Train, dataset: Dataset, process: Process, *, bf16: bool, total_steps: int) -> dict[str, Any]:
+def _fingerprint(settings: Training, dataset: Dataset, process: Process, *, bf16: bool, total_steps: int) -> dict[str, Any]:
     """The settings that the weights depend on; limits may differ when a training goes on."""
     shaping = {key: value for key, value in public(settings).items() if key in SHAPING}
     facts = {"data": dataset.meta["run_id"], "processes": process.world, "bf16": bf16}
@@ -152,21 +120,29 @@ def _fingerprint(settings: Train, dataset: Dataset, process: Process, *, bf16: b
     return flatten({**shaping, **facts, **total})
 
 
-def _resume(settings: Train, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
-    """The state to go on from; none if the folder holds no checkpoint or resume is false."""
-    if not settings.resume or checkpoint.LAST not in files.names(files.join(settings.model, "checkpoints")):
-        return None
-    state = checkpoint.load(checkpoint.find(settings.model, "last"))
-    require_same(state["fingerprint"], fingerprint, folder=settings.model)
+def _resume_or_start(
+    settings: Training, dataset: Dataset, process: Process, fingerprint: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The state to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false."""
+    state = None
+    if settings.resume and checkpoint.LAST in files.names(files.join(settings.model, "checkpoints")):
+        state = checkpoint.load(checkpoint.find(settings.model, "last"))
+        require_same(state["fingerprint"], fingerprint, folder=settings.model)
+    process.barrier()
+    if state is None and process.rank == 0:
+        start_model(settings.model, dataset)
+    process.barrier()
     return state
 
 
-def _meta(settings: Train, dataset: Dataset, max_len: int) -> dict[str, Any]:
-    return {
+def _content(settings: Training, dataset: Dataset, planned: Plan, fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """What every checkpoint says besides weights and progress."""
+    meta = {
         "run_id": versions.new_run_id(),
-        "name": model_name(settings, max_len),
+        "name": planned.name,
         "dataset": dataset.meta["run_id"],
         "id_types": dataset.meta["id_types"],
         "vocabulary": dataset.meta["vocabulary"],
         "settings": public(settings),
     }
+    return {"architecture": planned.architecture, "arguments": planned.arguments, "meta": meta, "fingerprint": fingerprint}

@@ -14,10 +14,13 @@ from torch import Tensor
 from seqrec import files, metrics
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
-from seqrec.models.encoder import SASRec
+from seqrec.models.encoders import Encoder
 from seqrec.training.processes import Process
 
 SCORES = 1 << 25  # floats of a block of scores: 128 MB
+MEASURED = {"recall@1": "hit_rate@1"} | {  # with one target, the hit rate is the recall
+    f"{name}@{cutoff}": f"{kind}@{cutoff}" for cutoff in (10, 20) for name, kind in (("recall", "hit_rate"), ("ndcg", "ndcg"))
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +54,8 @@ def read_held_out(table: str, *, max_len: int, users: int | None, seed: int, pro
 
 
 @torch.inference_mode()
-def validate(model: SASRec, held_out: HeldOut, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
-    """recall@1, recall@10, ndcg@10 and the full-softmax cross-entropy of the targets, over the users of all ranks.
+def validate(model: Encoder, held_out: HeldOut, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
+    """recall@1, recall and ndcg at 10 and 20, and the full-softmax cross-entropy of the targets, over the users of all ranks.
 
     A target's rank is one more than the number of other items, not seen by the user, that score at least as much. Raises
     UserError for a score that isn't finite.
@@ -74,12 +77,12 @@ def validate(model: SASRec, held_out: HeldOut, *, batch_size: int, bf16: bool, p
     model.train()
     if not np.isfinite(loss):
         raise UserError("the validation's scores aren't finite: lower optimizer.lr or set optimizer.clip_norm")
-    sums = metrics.totals(np.concatenate(ranks) if ranks else np.zeros(0, dtype=np.int64), cutoffs=(1, 10))
-    local = torch.tensor([sums["users"], loss, sums["hit_rate@1"], sums["hit_rate@10"], sums["ndcg@10"]])
+    sums = metrics.totals(np.concatenate(ranks) if ranks else np.zeros(0, dtype=np.int64), cutoffs=(1, 10, 20))
+    local = torch.tensor([sums["users"], loss, *(sums[name] for name in MEASURED.values())])
     users, *totals = process.sum(local.double()).tolist()
     if users == 0:
         return {}
-    return dict(zip(("loss", "recall@1", "recall@10", "ndcg@10"), (total / users for total in totals), strict=True))
+    return dict(zip(("loss", *MEASURED), (total / users for total in totals), strict=True))
 
 
 def _batches(count: int, size: int) -> Iterator[slice]:

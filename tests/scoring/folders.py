@@ -1,4 +1,4 @@
-"""A dataset of six items and an untrained SASRec of them, as build_sequences and train leave them."""
+"""A dataset of six items and an untrained model of them, as build_sequences and train leave them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import torch
 
 from seqrec import files, versions
-from seqrec.models.encoder import SASRec
+from seqrec.models.encoders import ENCODERS
 from seqrec.training import checkpoint
 
 DATASET = "20260101T000000Z-0001"
@@ -16,6 +16,7 @@ IDS = ["a", "b", "c", "d", "e", "f"]
 COUNTS = [9, 2, 7, 7, 1, 0]
 SEQUENCES: dict[int, list[int]] = {1: [2, 3, 4], 2: [5], 3: [], 4: [2, 3, 4, 5, 6, 7, 2, 3], 5: [4, 4]}
 SHAPE: dict[str, Any] = {"max_len": 5, "dim": 8, "blocks": 2, "heads": 2, "ffn": 2, "dropout": 0.5}
+SHAPES = {"sasrec": SHAPE, "simplex": {"max_len": 5, "dim": 8, "dropout": 0.5}}
 
 
 def lineage(*hashes: str, size: int = 6) -> dict[str, Any]:
@@ -50,12 +51,15 @@ def write_dataset(folder: Path, *, vocabulary: dict[str, Any] | None = None) -> 
     return str(folder)
 
 
-def write_training(folder: Path, *, vocab_size: int = 6, vocabulary: dict[str, Any] | None = None, seed: int = 1) -> str:
+def write_training(
+    folder: Path, *, vocab_size: int = 6, vocabulary: dict[str, Any] | None = None, seed: int = 1, architecture: str = "sasrec"
+) -> str:
     """A model folder with the vocabulary of six items and the checkpoints last.pt and best…; returns the folder."""
     torch.manual_seed(seed)
-    arguments = {"vocab_size": vocab_size, **SHAPE}
-    model = SASRec(**arguments)
+    arguments = {"vocab_size": vocab_size, **SHAPES[architecture]}
+    model = ENCODERS[architecture](**arguments)
     content = {
+        "architecture": architecture,
         "model": model.state_dict(),
         "arguments": arguments,
         "step": 7,

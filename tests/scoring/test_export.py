@@ -18,6 +18,7 @@ from seqrec.scoring.export import export
 from seqrec.scoring.graph import write_graph
 from seqrec.scoring.parity import largest_difference, sample_histories
 from seqrec.scoring.ragged import Ragged
+from seqrec.scoring.recommender import Recommender
 from seqrec.training import checkpoint
 from tests.scoring.folders import DATASET, IDS, SHAPE, lineage, write_dataset, write_training
 
@@ -55,6 +56,22 @@ def test_the_graph_computes_the_checkpoint(places: tuple[str, str]) -> None:
     (query,) = open_session(f"{places[1]}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
     np.testing.assert_allclose(query, encoder.eval().query(items).detach().numpy(), rtol=1e-4, atol=1e-6)
     assert np.array_equal(np.load(f"{places[1]}/item_matrix.npy"), content["model"]["items.weight"].numpy())
+
+
+def test_two_towers_keep_the_contract(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", architecture="simplex")
+    meta = export(model, data=data)
+    assert (meta["architecture"], meta["max_len"], meta["dim"]) == ("simplex", 5, 8)
+    assert meta["parity"]["largest_relative_difference"] < 1e-4
+    matrix = np.load(f"{model}/item_matrix.npy")
+    np.testing.assert_allclose(np.linalg.norm(matrix[2:], axis=1), 1, rtol=1e-6)
+    assert np.array_equal(np.array(pq.read_table(f"{model}/item_embeddings")["embedding"].to_pylist(), np.float32), matrix[2:])
+    (query,) = open_session(f"{model}/encoder.onnx", 1).run(["query"], {"items": np.array([[0, 2, 3], [0, 0, 0]])})
+    assert np.linalg.norm(query, axis=1) == pytest.approx([1, 0], rel=1e-6)
+    recommender = Recommender.load(model)
+    assert [item for item, _ in recommender.recommend(["a", "b"], k=2)] == [
+        IDS[place] for place in np.argsort(-(matrix[2:] @ query[0])) if IDS[place] not in ("a", "b", "f")
+    ][:2]
 
 
 def test_item_embeddings_are_the_rows_of_the_matrix(places: tuple[str, str]) -> None:

@@ -145,7 +145,7 @@ def test_an_index_in_use_is_not_rebuilt(spark: SparkSession, alias: Place) -> No
     if not alias.aliases:
         pytest.skip("Milvus Lite has no aliases")
     put(spark, {"a": [1.0, 0.0]}, alias, A, index="FLAT")
-    with pytest.raises(UserError, match="is in use and has index FLAT, not IVF_FLAT"):
+    with pytest.raises(UserError, match="is in use and has index FLAT by IP, not IVF_FLAT by IP"):
         stage(embeddings(spark, {"a": [1.0, 0.0]}), alias, A, items=1, index="IVF_FLAT")
     assert set(rows(alias)) == {"a"}
 

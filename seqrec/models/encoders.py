@@ -1,0 +1,8 @@
+"""The encoders by name. Each has `query` of items (B, L), `item_matrix`, and `forward`, the query of every position."""
+
+from seqrec.models.encoder import SASRec
+from seqrec.models.simplex import SimpleX
+
+Encoder = SASRec | SimpleX
+
+ENCODERS: dict[str, type[SASRec] | type[SimpleX]] = {"sasrec": SASRec, "simplex": SimpleX}

@@ -1,0 +1,55 @@
+"""SimpleX: two towers and a cosine between them (Mao et al. 2021, arXiv:2109.12613)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqrec.indices import FIRST_ITEM, PADDING
+from seqrec.models.encoder import Dropout
+
+
+class SimpleX(nn.Module):
+    """A tower of histories and one of items; a score is the cosine of a query and an item's row, both of length 1.
+
+    query = L2(W · mean of the embeddings of the newest max_len items), item = L2(embedding): section 3.2 with averages and g = 0,
+    so there is no embedding of users, and a new user is scored as a known one is. Items are int64 (B, L), left-padded with 0.
+    """
+
+    def __init__(self, *, vocab_size: int, max_len: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.max_len = max_len
+        self.items = nn.Embedding(vocab_size + FIRST_ITEM, dim, padding_idx=PADDING)
+        self.project = nn.Linear(dim, dim, bias=False)
+        self.dropout = Dropout(dropout)
+        nn.init.normal_(self.items.weight, std=0.02)
+        nn.init.zeros_(self.items.weight[PADDING].detach())
+        nn.init.eye_(self.project.weight)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """items (B, L) of any length -> queries (B, L, D): each position's, of the newest max_len items up to it."""
+        totals = self.items(items).cumsum(1)  # (B, L, D)
+        counts = (items != PADDING).cumsum(1)[..., None]  # (B, L, 1)
+        return self._tower(_newest(totals, self.max_len), _newest(counts, self.max_len))
+
+    def query(self, items: Tensor) -> Tensor:
+        """items (B, L), L at most max_len -> query (B, D); zeros for a history of padding."""
+        return self._tower(self.items(items).sum(1), (items != PADDING).sum(1, keepdim=True))
+
+    def item_matrix(self) -> Tensor:
+        """(V+2, D): row i is what a query is multiplied with for item_idx i, of length 1; that of the padding is zeros."""
+        return F.normalize(self.items.weight, dim=-1)
+
+    def _tower(self, totals: Tensor, counts: Tensor) -> Tensor:
+        mean = totals / counts.clamp(min=1)
+        return F.normalize(self.project(self.dropout(mean)).float(), dim=-1)
+
+
+def _newest(running: Tensor, count: int) -> Tensor:
+    """Running totals (B, L, …) as totals of the newest `count` positions.
+
+    >>> import torch
+    >>> _newest(torch.tensor([[1, 3, 6, 10]]), 2).tolist()
+    [[1, 3, 5, 7]]
+    """
+    if running.shape[1] <= count:
+        return running
+    return running - F.pad(running[:, :-count].movedim(1, -1), (count, 0)).movedim(-1, 1)

@@ -1,0 +1,114 @@
+"""train_two_tower end to end on simulated ratings, and the other jobs on what it leaves."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import batch_recommend, build_sequences, evaluate, train_two_tower
+from seqrec import versions
+from seqrec.scoring.recommender import Recommender
+from seqrec.simulate import write_ratings
+from seqrec.stores.embedded import data_folder
+from seqrec.stores.neighbours import neighbours
+from seqrec.stores.targets import open_targets
+
+CONF = Path(__file__).parents[1] / "conf"
+JOBS = {
+    "build_sequences": build_sequences,
+    "train_two_tower": train_two_tower,
+    "evaluate": evaluate,
+    "batch_recommend": batch_recommend,
+}
+TINY = ["encoder.dim=8", "max_epochs=2", "tensorboard=false", "top_k=5", "history=test"]
+
+
+def run(job: str, *overrides: str) -> None:
+    JOBS[job].main(["--conf", str(CONF / f"{job}.yaml"), *overrides])
+
+
+def table(folder: Path, name: str) -> dict[Any, dict[str, Any]]:
+    """A table of a folder's current version, by its first column."""
+    rows = pyarrow.dataset.dataset(f"{versions.resolve(str(folder))}/{name}").to_table().to_pylist()
+    return {next(iter(row.values())): row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """SEQREC_ROOT after build_sequences and train_two_tower."""
+    root = tmp_path_factory.mktemp("towers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQREC_ROOT", str(root))
+        patch.setenv("MONGODB_URI", "none")
+        patch.setenv("MILVUS_URI", "embedded")
+        write_ratings(root / "ratings.csv", users=60, items=120, events=700, seed=1)
+        run("build_sequences", "k_core.items=0")
+        run("train_two_tower", *TINY)
+        yield root
+
+
+def test_the_search_in_milvus_finds_the_exact_lists(root: Path) -> None:
+    output = root / "two_tower_output"
+    exact, found = table(output, "recommendations"), table(output, "milvus_recommendations")
+    assert sorted(exact) == sorted(found) == list(range(1, 61))
+    for user, row in exact.items():
+        assert [item["score"] for item in found[user]["items"]] == pytest.approx(
+            [item["score"] for item in row["items"]], abs=1e-5
+        )
+        assert found[user]["run_id"] == row["run_id"]
+    metrics = json.loads(Path(versions.resolve(str(output)), "metrics.json").read_text())
+    assert metrics["milvus"]["users"] == 60
+    assert metrics["milvus"]["recall@5"] > 0.99
+    assert set(metrics["valid"]) >= {"ndcg@20", "recall@20"}
+
+
+def test_milvus_holds_the_items_under_their_alias(root: Path) -> None:
+    item = next(iter(table(root / "two_tower_output", "item_embeddings")))
+    with open_targets(mongodb_uri="none", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
+        found = neighbours(targets.require_milvus().place(alias="two_tower_items"), item, k=3)
+    assert [one["item_id"] for one in found] == [one for one, _ in Recommender.load(f"{root}/two_tower").neighbours(item, 3)]
+
+
+def test_the_model_and_its_lists_serve_the_other_jobs(root: Path) -> None:
+    run("batch_recommend", f"model={root}/two_tower", "top_k=5", "history=test", "publish=false")
+    ours, theirs = table(root / "two_tower_output", "recommendations"), table(root / "output", "recommendations")
+    assert {user: row["items"] for user, row in ours.items()} == {user: row["items"] for user, row in theirs.items()}
+    run("evaluate", f"model={root}/two_tower", "onnx=true")
+    run("evaluate", f"table={root}/two_tower_output", "model=null", f"output={root}/of_table")
+    by_model, by_table = (
+        next(iter(json.loads(Path(versions.resolve(str(root / name)), "metrics.json").read_text())["metrics"].values()))
+        for name in ("evaluation", "of_table")
+    )
+    assert by_model["users"] == by_table["users"] == 60
+    assert by_table["ndcg@5"] == pytest.approx(by_model["ndcg@5"])
+
+
+def test_again_it_goes_on_and_adds_a_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (root / "two_tower" / "item_matrix.npy").read_bytes()
+    monkeypatch.setenv("MILVUS_URI", "none")
+    run("train_two_tower", *TINY)
+    assert (root / "two_tower" / "item_matrix.npy").read_bytes() == before
+    assert len(versions.run_ids(str(root / "two_tower_output"))) == 2
+    assert "milvus" not in json.loads(Path(versions.resolve(str(root / "two_tower_output")), "metrics.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["data=${SEQREC_ROOT}/none"], "none has no finished version"),
+        (["loss.margin=1"], "loss.margin"),
+        (["encoder.dims=8"], "did you mean encoder.dim?"),
+        (["seed=7"], "holds a training with other settings (seed=42 there, 7 now)"),
+        (["milvus.alias=9"], "milvus.alias=9"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(root: Path, overrides: list[str], said: str) -> None:
+    before = sorted(path for path in root.rglob("*") if "stores" not in path.parts)
+    with pytest.raises(SystemExit) as ended:
+        run("train_two_tower", *TINY, *overrides)
+    assert said in str(ended.value.code)
+    assert sorted(path for path in root.rglob("*") if "stores" not in path.parts) == before

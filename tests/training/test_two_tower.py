@@ -1,0 +1,112 @@
+"""SimpleX through the trainer that SASRec has."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seqrec.errors import UserError
+from seqrec.models.simplex import SimpleX
+from seqrec.settings.training import Train
+from seqrec.settings.two_tower import TrainTwoTower
+from seqrec.training import checkpoint
+from seqrec.training.train import train
+from tests.training.conftest import MAX_LEN, V
+
+Make = Callable[..., TrainTwoTower]
+
+
+@pytest.fixture
+def towers(tmp_path: Path, windows: list[list[int]]) -> Make:
+    """Settings of a tiny training on the dataset in which users walk along a circle of items."""
+
+    def make(**keys: Any) -> TrainTwoTower:
+        tiny: dict[str, Any] = {
+            "data": str(tmp_path / "data"),
+            "model": str(tmp_path / "towers"),
+            "output": str(tmp_path / "lists"),
+            "encoder": {"dim": 16, "max_len": 2},
+            "loss": {"negatives": 50, "margin": 0.2, "weight": 10},
+            "optimizer": {"lr": 0.02, "warmup_steps": 2, "schedule": "constant"},
+            "batch_size": 16,
+            "pool_batches": 2,
+            "max_epochs": 3,
+            "metric": "ndcg@20",
+            "tensorboard": False,
+            "stores": {"mongodb_uri": "none", "milvus_uri": "none"},
+        }
+        return TrainTwoTower.model_validate({**tiny, **keys})
+
+    return make
+
+
+def last(settings: TrainTwoTower) -> dict[str, Any]:
+    return checkpoint.load(checkpoint.find(settings.model, "last"))
+
+
+@pytest.mark.parametrize("loss", [{}, {"sampling": "popularity", "power": 0.5}])
+def test_the_circle_is_learned(towers: Make, loss: dict[str, Any]) -> None:
+    metrics = train(towers(max_epochs=40, patience=None, loss={"negatives": 50, "margin": 0.2, "weight": 10, **loss}))
+    assert metrics["ndcg@20"] > 0.9
+    assert metrics["recall@1"] > 0.8
+
+
+def test_an_interrupted_training_ends_at_the_same_weights(towers: Make, tmp_path: Path) -> None:
+    whole, parts = towers(model=str(tmp_path / "whole")), towers(model=str(tmp_path / "parts"))
+    train(whole)
+    train(parts.model_copy(update={"max_steps": 5}))
+    train(parts)
+    assert last(parts)["step"] == last(whole)["step"] == 12
+    assert all(torch.equal(last(parts)["model"][name], weight) for name, weight in last(whole)["model"].items())
+
+
+def test_a_checkpoint_says_what_it_is_of(towers: Make) -> None:
+    cfg = towers(max_epochs=1)
+    train(cfg)
+    content = last(cfg)
+    assert (content["architecture"], content["meta"]["name"]) == ("simplex", "simplex-d16-l2-s42")
+    assert content["arguments"] == {"vocab_size": V, "max_len": 2, "dim": 16, "dropout": 0.0}
+    SimpleX(**content["arguments"]).load_state_dict(content["model"])
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [(None, MAX_LEN), (3, 3), (99, MAX_LEN)])
+def test_histories_are_at_most_the_datasets(towers: Make, asked: int | None, wanted: int) -> None:
+    cfg = towers(max_epochs=1, encoder={"dim": 4, "max_len": asked})
+    train(cfg)
+    assert last(cfg)["arguments"]["max_len"] == wanted
+
+
+def test_the_folder_of_another_architecture_is_refused(towers: Make, settings: Callable[..., Train]) -> None:
+    sequences = settings(max_epochs=1)
+    train(sequences)
+    with pytest.raises(UserError, match=r"loss.margin=None there, 0.2 now.*another model=FOLDER"):
+        train(towers(model=sequences.model))
+
+
+def test_what_cannot_fit_is_refused(towers: Make) -> None:
+    cfg = towers(memory_gb=0.001)
+    with pytest.raises(UserError, match=r"needs about .* GiB, 0.0 GiB are free"):
+        train(cfg)
+    assert not Path(cfg.model).exists()
+
+
+def test_validation_is_of_whole_queries(towers: Make, tmp_path: Path) -> None:
+    """The metrics of the best checkpoint, computed anew from its weights and the table valid."""
+    import pyarrow.parquet as pq
+
+    cfg = towers()
+    metrics = train(cfg)
+    content = checkpoint.load(checkpoint.find(cfg.model, "best"))
+    model = SimpleX(**content["arguments"]).eval()
+    model.load_state_dict(content["model"])
+    table = pq.read_table(next((tmp_path / "data").glob("*/valid/*.parquet"))).to_pylist()
+    gains = []
+    for user in table:
+        scores = (model.query(torch.tensor([user["items"][-2:]])) @ model.item_matrix().T)[0].detach().numpy()
+        others = [item for item in range(2, V + 2) if item not in {*user["seen"], user["target"]}]
+        rank = 1 + sum(scores[item] >= scores[user["target"]] for item in others)
+        gains.append(1 / np.log2(1 + rank))
+    assert metrics["ndcg@20"] == pytest.approx(np.mean(gains), abs=1e-6)
