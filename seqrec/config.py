@@ -56,7 +56,7 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     try:
         return settings.model_validate(content)
     except ValidationError as error:
-        raise UserError(_explain(error, settings, path)) from None
+        raise UserError(_explain(error, settings, path, given)) from None
 
 
 def parse_overrides(overrides: list[str]) -> dict[str, Any]:
@@ -176,20 +176,32 @@ def _stores() -> dict[str, str]:
     return {**found, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
 
 
-def _explain(error: ValidationError, settings: type[BaseModel], path: str) -> str:
+def _explain(error: ValidationError, settings: type[BaseModel], path: str, overrides: dict[str, Any]) -> str:
     known = [line.split()[0] for line in describe(settings)]
-    said = []
+    said: dict[str, list[str]] = {path: [], "the command line": []}
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
+        place = said["the command line" if _holds(overrides, problem["loc"]) else path]
         if problem["type"] == "extra_forbidden":
             leaves = {name.rsplit(".", 1)[-1]: name for name in known}
             close = difflib.get_close_matches(key, known, n=1)
             close = close or [leaves[leaf] for leaf in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaves, n=1)]
             hint = f"; did you mean {close[0]}?" if close else "; --help lists the keys"
-            said.append(f"unknown key {key}{hint}")
+            place.append(f"unknown key {key}{hint}")
         elif problem["type"] == "missing":
-            said.append(f"key {key} is missing: set it in the file or pass {key}=…")
+            place.append(f"key {key} is missing: set it in the file or pass {key}=…")
         else:
             shown = "" if isinstance(problem["input"], dict) else f"{key}={problem['input']!r}: "
-            said.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
-    return f"{path}: " + "; ".join(dict.fromkeys(said))
+            place.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(f"{place}: {'; '.join(dict.fromkeys(problems))}" for place, problems in said.items() if problems)
+
+
+def _holds(nested: Any, location: tuple[int | str, ...]) -> bool:
+    """Whether a nested dict has the place; a wrong value inside a list belongs to the list."""
+    for part in location:
+        if not isinstance(nested, dict):
+            return True
+        if part not in nested:
+            return False
+        nested = nested[part]
+    return bool(location)

@@ -71,7 +71,7 @@ def test_variables_are_expanded_where_the_value_is_needed(write: Any, monkeypatc
     ("content", "overrides", "said"),
     [
         ("data: d\nk_core: {user: 1}", [], r"job.yaml: unknown key k_core.user; did you mean k_core.users\?"),
-        ("data: d", ["users=3"], r"unknown key users; did you mean k_core.users\?"),
+        ("data: d", ["users=3"], r"^the command line: unknown key users; did you mean k_core.users\?"),
         ("data: d", ["zzz=3"], "unknown key zzz; --help lists the keys"),
         ("lr: 1", [], r"key data is missing: set it in the file or pass data="),
         ("data: d", ["lr=fast"], "lr='fast': Input should be a valid number"),
