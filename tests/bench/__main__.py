@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.session import open_session
-from tests.bench import milvus, mongo, scoring, sequences, training
+from tests.bench import milvus, mongo, scoring, sequences, similarity, training
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "scoring": scoring.bench,
     "mongo": mongo.bench,
     "milvus": milvus.bench,
+    "similarity": similarity.bench,
 }
 
 
