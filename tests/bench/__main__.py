@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.session import open_session
-from tests.bench import dump, milvus, mongo, scoring, sequences, training
+from tests.bench import dump, milvus, mongo, scoring, sequences, similarity, training
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
@@ -22,13 +22,15 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "mongo": mongo.bench,
     "dump": dump.bench,
     "milvus": milvus.bench,
+    "similarity": similarity.bench,
 }
+WHEN_NAMED = {"similarity"}  # half an hour
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all but {', '.join(WHEN_NAMED)}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds after the warm-up, default 3")
     given = parser.parse_args(argv)
     unknown = sorted(set(given.names) - set(BENCHES))
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     spark = open_session("bench", **{f"spark.{key}": value for key, value in settings.items()}, **shuffles)
     results: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="seqrec-bench-") as folder:
-        for name in given.names or BENCHES:
+        for name in given.names or [name for name in BENCHES if name not in WHEN_NAMED]:
             place = Path(folder, name)
             place.mkdir()
             found = BENCHES[name](spark, place, rounds=given.rounds)

@@ -122,7 +122,7 @@ def test_a_sample_bounds_the_sums_alone(spark: SparkSession, method: str) -> Non
 
 @pytest.mark.parametrize("method", METHODS)
 def test_partitions_change_nothing_and_seeds_the_sample(spark: SparkSession, method: str) -> None:
-    settings = {"method": method, "max_users_per_item": 6}
+    settings: dict[str, Any] = {"method": method, "max_users_per_item": 6}
     one, seven = (found(spark, drawn(), partitions=partitions, **settings) for partitions in (1, 7))
     assert one == seven
     assert found(spark, drawn(), seed=7, **settings) != one
