@@ -21,9 +21,9 @@ class Tower(Strict):
 class Contrast(Strict):
     """The cosine contrastive loss."""
 
-    negatives: Positive = Field(1000, description="negatives, shared by the positions of a batch")
-    margin: Annotated[float, Field(ge=-1, lt=1)] = Field(0.4, description="cosine up to which a negative costs nothing")
-    weight: Annotated[float, Field(gt=0)] = Field(100.0, description="of the negatives' mean against the positive")
+    negatives: Positive = Field(256, description="negatives, shared by the positions of a batch")
+    margin: Annotated[float, Field(ge=-1, lt=1)] = Field(0.3, description="cosine up to which a negative costs nothing")
+    weight: Annotated[float, Field(gt=0)] = Field(20.0, description="of the negatives' mean against the positive")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
     power: float = Field(0.75, description="exponent of the count, for sampling=popularity")
 
