@@ -30,7 +30,9 @@ WHEN_NAMED = {"similarity"}  # half an hour
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all but {', '.join(WHEN_NAMED)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all but {', '.join(WHEN_NAMED)}"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds after the warm-up, default 3")
     given = parser.parse_args(argv)
     unknown = sorted(set(given.names) - set(BENCHES))
