@@ -46,8 +46,10 @@ def test_write_milvus(spark: SparkSession, origin: str, tmp_path: Path, monkeypa
         place = milvus.open_place(uri, token="", name="lite", alias="films", aliases=False)
         with milvus.connected(place, "reading failed") as client:
             client.load_collection("films")
-            [found] = client.search("films", data=[[1.0, 0.0]], limit=1, output_fields=["item_idx"], consistency_level="Strong")
-    assert [(hit["item_id"], hit["entity"]["item_idx"]) for hit in found] == [("a", 2)]
+            [found] = client.search(
+                "films", data=[[1.0, 0.0]], limit=1, output_fields=["item_id", "item_idx"], consistency_level="Strong"
+            )
+    assert [(hit["entity"]["item_id"], hit["entity"]["item_idx"]) for hit in found] == [("a", 2)]
 
 
 @pytest.mark.parametrize(

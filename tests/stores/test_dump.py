@@ -230,7 +230,7 @@ def test_columns_of_embeddings_are_named(spark: SparkSession, milvus_server: Mil
 
 
 def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = spark.createDataFrame([(1, "a", 1990)], FILMS)
+    films = spark.createDataFrame([(1, "a", 1990)], FILMS).coalesce(1)
     folder = tmp_path / "seqrec" / "dataset"
     io.write_table(films, f"{folder}/{VERSION}/films", films.schema)
     versions.commit(str(folder), VERSION, keep=1)
