@@ -21,6 +21,7 @@ from seqrec.scoring.udf import POPULAR, embed_users, recommend_users
 
 log = logging.getLogger("seqrec")
 
+LISTED = ("top_k", "filter_seen")  # what meta.json says of the lists
 TABLES = {"full": "sequences", "valid": "valid", "test": "test"}
 
 
@@ -70,8 +71,7 @@ def write_version(
     counts = write_tables(scored, folder, item_type=shipped.item_type, stamps=stamps, write=write) | {"item_embeddings": copied}
     origin = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
     asked = {"dataset": dataset_meta["run_id"], "id_types": dataset_meta["id_types"], "history": history}
-    listed = {"top_k": scoring["top_k"], "filter_seen": scoring["filter_seen"]}
-    versions.write_meta(folder, {**origin, **asked, **listed, **facts, "counts": counts})
+    versions.write_meta(folder, {**origin, **asked, **{key: scoring[key] for key in LISTED}, **facts, "counts": counts})
     return counts
 
 
