@@ -103,7 +103,7 @@ def test_again_it_goes_on_and_adds_a_version(root: Path, monkeypatch: pytest.Mon
         (["loss.margin=1"], "loss.margin"),
         (["encoder.dims=8"], "did you mean encoder.dim?"),
         (["seed=7"], "holds a training with other settings (seed=42 there, 7 now)"),
-        (["milvus.alias=9"], "milvus.alias=9"),
+        (["milvus.alias=9"], "'9' is no name for Milvus (milvus.alias"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(root: Path, overrides: list[str], said: str) -> None:
