@@ -64,7 +64,7 @@ def try_server(uri: str, *, token: str, name: str) -> bool:
 def open_place(uri: str, *, token: str, name: str, alias: str, aliases: bool) -> Place:
     """An alias; UserError if the server can't have one of that name."""
     if not NAME.match(alias):
-        raise UserError(f"{alias!r} is no name for Milvus (milvus.alias, --dest): it starts with a letter or _, and has digits")
+        raise UserError(f"{alias!r} is no name for Milvus (milvus.alias, --dest): letters, digits and _, no digit first")
     place = Place(uri=uri, token=token, name=name, alias=alias, aliases=aliases)
     with connected(place, "reading failed") as client:
         if aliases and alias in client.list_collections():
