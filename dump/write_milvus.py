@@ -7,17 +7,18 @@ MILVUS_URI says which server: http://host:19530 (with MILVUS_TOKEN where one is 
 import argparse
 import os
 
+from seqrec.config import store_uri
 from seqrec.entry import command_line, positive
 from seqrec.scoring.publication import connect
 from seqrec.session import open_session
 from seqrec.settings.scoring import Milvus
-from seqrec.stores.address import NONE, from_environment
+from seqrec.stores.address import NONE
 from seqrec.stores.dump import dump_vectors, index_parameter, open_origin, origin_arguments
 
 
 def run(given: argparse.Namespace) -> None:
     """Read and check the table, and write it."""
-    uri, token = from_environment("MILVUS_URI"), os.environ.get("MILVUS_TOKEN", "")
+    uri, token = store_uri("MILVUS_URI"), os.environ.get("MILVUS_TOKEN", "")
     spark = open_session("write_milvus", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     table, path = open_origin(spark, given.origin, data=given.data)
     with connect(spark, mongodb_uri=NONE, milvus_uri=uri, milvus_token=token) as targets:

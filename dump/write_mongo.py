@@ -6,17 +6,18 @@ which server: mongodb://host:27017, or embedded.
 
 import argparse
 
+from seqrec.config import store_uri
 from seqrec.entry import command_line, positive
 from seqrec.scoring.publication import connect
 from seqrec.session import open_session
 from seqrec.settings.scoring import Mongo
-from seqrec.stores.address import NONE, from_environment
+from seqrec.stores.address import NONE
 from seqrec.stores.dump import dump_documents, open_origin, origin_arguments
 
 
 def run(given: argparse.Namespace) -> None:
     """Read and check the table, and write it."""
-    uri = from_environment("MONGODB_URI")
+    uri = store_uri("MONGODB_URI")
     spark = open_session("write_mongo", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     table, path = open_origin(spark, given.origin, data=given.data)
     with connect(spark, mongodb_uri=uri, milvus_uri=NONE, milvus_token="") as targets:

@@ -92,6 +92,14 @@ def preset_path(preset: str) -> str:
     return str(path)
 
 
+def store_uri(variable: str) -> str:
+    """The value of MONGODB_URI or MILVUS_URI; UserError if it is unset or empty."""
+    value = os.environ.get(variable, "")
+    if not value:
+        raise UserError(f"{variable} is unset or empty: `export {variable}=…` with {STORE_CHOICES[variable]}")
+    return value
+
+
 def public(settings: BaseModel) -> dict[str, Any]:
     """The configuration for logs and meta.json: secrets are masked."""
     shown: dict[str, Any] = settings.model_dump(mode="json")
@@ -168,11 +176,7 @@ def _expand(value: Any, path: str, key: str = "") -> Any:
 
 
 def _stores() -> dict[str, str]:
-    found = {}
-    for name, choices in STORE_CHOICES.items():
-        if not os.environ.get(name):
-            raise UserError(f"{name} is unset or empty: `export {name}=…` with {choices}")
-        found[name.lower()] = os.environ[name]
+    found = {name.lower(): store_uri(name) for name in STORE_CHOICES}
     return {**found, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
 
 

@@ -49,10 +49,8 @@ def open_session(name: str, **settings: str) -> SparkSession:
 def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
     """Within, shuffles have that many partitions and plans stay as they are; at the end what was cached is released.
 
-    What is cached has long lists, so that fewer rows than Spark's 10,000 make a batch in memory.
-
     For a job that knows its sizes: what is cached keeps its partitions, so that what is grouped by them isn't shuffled again,
-    and a query is one Spark job.
+    and a query is one Spark job. Rows may hold long lists, so fewer of them than Spark's 10,000 make a batch of the cache.
     """
     fixed = {
         "spark.sql.shuffle.partitions": str(partitions),

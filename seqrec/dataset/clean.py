@@ -81,6 +81,13 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
     )
 
 
+def unpack(histories: DataFrame) -> DataFrame:
+    """The ratings in histories, a row each: user_id, place (from 0), item_id, rating, timestamp, good."""
+    placed = histories.select("user_id", "ratings", "timestamps", "good", F.posexplode("items").alias("place", "item_id"))
+    fields = {"rating": "ratings", "timestamp": "timestamps", "good": "good"}
+    return placed.select("user_id", "place", "item_id", *(F.get(array, "place").alias(name) for name, array in fields.items()))
+
+
 def without_repeats(name: str, key: Callable[[Column], Column]) -> Column:
     """An array column without the elements that have the key of the one before.
 

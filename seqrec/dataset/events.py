@@ -6,7 +6,7 @@ Histories that are cached, partitioned by user, are worked on where they are.
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.dataset.clean import without_repeats
+from seqrec.dataset.clean import unpack, without_repeats
 from seqrec.dataset.splits import Split
 
 
@@ -24,12 +24,8 @@ def arrange(
 
     Collapse leaves only the first of neighbours with the same item in events and histories; the k-core counts all of them.
     """
-    placed = histories.select("user_id", "ratings", "timestamps", "good", F.posexplode("items").alias("place", "item_id"))
-    fields = {"rating": "ratings", "timestamp": "timestamps", "good": "good"}
-    own = (F.get(array, "place").alias(name) for name, array in fields.items())
-    rows = placed.select("user_id", "place", "item_id", *own)
     core = F.coalesce("core", F.lit(False))
-    named = rows.join(items.select("item_id", "label", "core"), "item_id", "left").withColumn("core", core)
+    named = unpack(histories).join(items.select("item_id", "label", "core"), "item_id", "left").withColumn("core", core)
     entry = F.struct("place", "label", "core", "good", "rating", "timestamp")
     early = F.col("good") if first_cut is None else F.col("good") & (F.col("timestamp") < first_cut)
     lists = named.groupBy("user_id").agg(

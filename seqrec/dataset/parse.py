@@ -102,7 +102,7 @@ def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
         "rows": F.lit(True),
         "lossy_user": usable & timed & F.col("lossy_user"),
         "lossy_item": usable & timed & F.col("lossy_item"),
-        **{name: F.col("reason") == number for number, name in enumerate(REASONS[:-1])},
+        **{name: F.col("reason") == place for place, name in enumerate(REASONS[:-1])},
         "usable": usable,
         "numbers": usable & number.isNotNull(),
         "large": usable & ~number.between(-MILLISECONDS, MILLISECONDS),

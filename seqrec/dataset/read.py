@@ -1,6 +1,7 @@
 """Interactions from ratings of any supported format, by the names that the config maps; nothing is parsed yet."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -8,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, MapType, StringType, StructField, StructType
 
-from seqrec import files
+from seqrec import files, io
 from seqrec.dataset.lines import head_keys, number_lines
 from seqrec.dataset.parse import id_column
 from seqrec.errors import UserError
@@ -18,36 +19,16 @@ SEPARATORS = r"[\s,;|]+"  # between the items of a list that is text
 Columns = Mapping[str, str | None]
 
 
-def read_interactions(
-    spark: SparkSession,
-    *,
-    path: str,
-    format: str,
-    delimiter: str,
-    header: bool,
-    names: Sequence[str] | None,
-    encoding: str,
-    columns: Columns,
-) -> DataFrame:
+def read_interactions(spark: SparkSession, *, path: str, format: str, columns: Columns, **text: Any) -> DataFrame:
     """user_id, item_id, rating, timestamp, order: ids bigint or text, the others as the input has them, null where it has none.
 
-    Columns maps these names, and `items` for one row a user, to the input's. Without a timestamp it is the place in the user's
-    list, else the line in the one input file (then it acts: lines are counted). Raises UserError for a missing file, one of
-    another format, and a missing column or one of a wrong type, with those that are there.
+    Columns maps these names, and `items` for one row a user, to the input's; `text` is what else `read_file` takes. Without
+    a timestamp it is the place in the user's list, else the line in the one input file (then it acts: lines are counted). Raises
+    UserError for a missing file, one of another format, and a missing column or one of a wrong type, with those that are there.
     """
     lists = columns["items"]
-    raw = read_file(
-        spark,
-        key="input",
-        path=path,
-        format=format,
-        delimiter=delimiter,
-        header=header,
-        names=names,
-        encoding=encoding,
-        lists=lists,
-    )
-    _require(raw, columns, path=path, hint=f"; is input.delimiter={delimiter!r} right?" if format == "csv" else "")
+    raw = read_file(spark, key="input", path=path, format=format, lists=lists, **text)
+    _require(raw, columns, path=path, hint=f"; is input.delimiter={text['delimiter']!r} right?" if format == "csv" else "")
     return _explode(raw, columns, path=path) if lists is not None else _select(raw, columns)
 
 
@@ -146,10 +127,5 @@ def _explode(raw: DataFrame, columns: Columns, *, path: str) -> DataFrame:
     return one.select(*ids, _column(None).alias("rating"), F.col("timestamp").cast("bigint"), _column(None).alias("order"))
 
 
-def quoted(name: str) -> Column:
-    """A column by its name, whatever characters are in it."""
-    return F.col("`" + name.replace("`", "``") + "`")
-
-
 def _column(name: str | None) -> Column:
-    return F.lit(None).cast("bigint") if name is None else quoted(name)
+    return F.lit(None).cast("bigint") if name is None else io.column(name)

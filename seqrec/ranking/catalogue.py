@@ -9,7 +9,7 @@ from pyspark.sql.types import DataType
 
 from seqrec import io
 from seqrec.dataset.parse import id_column
-from seqrec.dataset.read import quoted, read_file
+from seqrec.dataset.read import read_file
 from seqrec.errors import UserError
 from seqrec.ranking.genres import genre_list
 
@@ -58,12 +58,12 @@ def described(
     _require(raw, f"{key}.id", [column], path=path)
     for part in ("text", "discrete", "continuous"):
         _require(raw, f"{key}.{part}", side[part], path=path)
-    ids = id_column(quoted(column), raw.schema[column].dataType)
+    ids = id_column(io.column(column), raw.schema[column].dataType)
     typed = {name: ids.try_cast(kind)}
-    typed |= {one: quoted(one).cast("string") for one in (*side["text"], *side["discrete"])}
-    typed |= {one: quoted(one).try_cast("float") for one in side["continuous"]}
+    typed |= {one: io.column(one).cast("string") for one in (*side["text"], *side["discrete"])}
+    typed |= {one: io.column(one).try_cast("float") for one in side["continuous"]}
     wrong = {column: typed[name].isNull() | (ids.cast("string") == "")}
-    wrong |= {one: quoted(one).isNotNull() & (typed[one].isNull() | F.isnan(typed[one])) for one in side["continuous"]}
+    wrong |= {one: io.column(one).isNotNull() & (typed[one].isNull() | F.isnan(typed[one])) for one in side["continuous"]}
     _guard_values(raw, wrong, column=column, key=key, path=path, kind=kind, max_share=max_bad_share)
     table = raw.select(*(value.alias(one) for one, value in typed.items()), *([] if genres is None else [genres.alias("genres")]))
     io.assert_unique(table, key=name, path=path)
@@ -101,7 +101,7 @@ def _guard_values(
 ) -> None:
     """Act: count the values of each column that can't be used; no id may be among them."""
     counts = (F.count_if(test).alias(f"n_{one}") for one, test in wrong.items())
-    examples = (F.min(F.when(test, quoted(one).cast("string"))).alias(f"e_{one}") for one, test in wrong.items())
+    examples = (F.min(F.when(test, io.column(one).cast("string"))).alias(f"e_{one}") for one, test in wrong.items())
     found = raw.agg(F.count(F.lit(1)).alias("rows"), *counts, *examples).collect()[0]
     for one in wrong:
         count, example = found[f"n_{one}"], found[f"e_{one}"]

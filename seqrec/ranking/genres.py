@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
-from seqrec.dataset.read import quoted
+from seqrec import io
 from seqrec.errors import UserError
 
 
@@ -18,15 +18,15 @@ def genre_list(raw: DataFrame, *, path: str, column: str | None, delimiter: str,
     """
     if columns is not None:
         _require_flags(raw, columns, path=path)
-        flags = (F.when(quoted(name).cast("string").try_cast("double") == 1, name) for name in columns)
+        flags = (F.when(io.column(name).cast("string").try_cast("double") == 1, name) for name in columns)
         return F.array_compact(F.array(*flags))
     if column is None:
         return F.lit(None).cast("array<string>")
     kind = raw.schema[column].dataType
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
-        listed = quoted(column)
+        listed = io.column(column)
     elif isinstance(kind, StringType):
-        text = F.trim(quoted(column))
+        text = F.trim(io.column(column))
         split = F.split(text, f"\\Q{delimiter}\\E")
         listed = F.coalesce(F.when(text.startswith("["), F.from_json(text, ArrayType(StringType()))), split)
     else:
@@ -52,7 +52,7 @@ def distinct_genres(items: DataFrame, *, path: str, delimiter: str, most: int) -
 
 def _require_flags(raw: DataFrame, columns: Sequence[str], *, path: str) -> None:
     """Act: raise UserError, with a count and an example, if values are neither 0 nor 1."""
-    flags = {name: quoted(name).cast("string") for name in columns}
+    flags = {name: io.column(name).cast("string") for name in columns}
     wrong = {name: ~F.coalesce(flag.try_cast("double").isin(0.0, 1.0), F.lit(False)) for name, flag in flags.items()}
     first = F.coalesce(
         *(F.when(test, F.concat(F.lit(f"{name}="), F.coalesce(flags[name], F.lit("null")))) for name, test in wrong.items())

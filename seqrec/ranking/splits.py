@@ -3,6 +3,8 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from seqrec.dataset.clean import unpack
+
 SAME = ("user_id", "item_id", "rating", "timestamp")
 
 
@@ -13,11 +15,7 @@ def mark_ratings(histories: DataFrame, events: DataFrame, *, partitions: int) ->
     that is none. An event (user_id, item_id, rating, timestamp, position, split) that no rating is has no place: see
     `count_strays`. Ratings that differ in the order column alone are one.
     """
-    one = F.posexplode(F.arrays_zip("items", "ratings", "timestamps")).alias("place", "one")
-    fields = {"items": "item_id", "ratings": "rating", "timestamps": "timestamp"}
-    ratings = histories.select("user_id", one).select(
-        "user_id", "place", *(F.col(f"one.{field}").alias(name) for field, name in fields.items())
-    )
+    ratings = unpack(histories).drop("good")
     known = events.select(*SAME, "position", F.col("split").alias("held"))
     both = ratings.unionByName(known, allowMissingColumns=True).repartition(partitions, "user_id")
     marks = ("place", "position", "held")

@@ -109,14 +109,9 @@ def _build(content: dict[str, Any], vocabulary: pa.Table, *, path: str, model: s
         raise UserError(
             f"{files.join(model, artifact.VOCABULARY)} is not numbered {FIRST_ITEM} to {size + 1} in order: train again"
         )
-    encoder = ENCODERS[_architecture(content)](**content["arguments"])
+    encoder = ENCODERS[content["architecture"]](**content["arguments"])
     encoder.load_state_dict(content["model"])
     return encoder.eval()
-
-
-def _architecture(content: dict[str, Any]) -> str:
-    """Of models.encoders.ENCODERS; a checkpoint that doesn't say is of the time when there was one."""
-    return str(content.get("architecture", "sasrec"))
 
 
 def _require_parity(difference: float, matrix: NDArray[np.float32], tolerance: float, *, path: str) -> None:
@@ -133,7 +128,7 @@ def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32]) -
     used = {name: content[name] for name in ("step", "epoch", "metrics")}
     return {
         **content["meta"],
-        "architecture": _architecture(content),
+        "architecture": content["architecture"],
         "encoder": content["arguments"],
         "max_len": content["arguments"]["max_len"],
         "dim": matrix.shape[1],

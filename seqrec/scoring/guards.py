@@ -1,10 +1,11 @@
 """What stops a publication of recommendations before anything is staged."""
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from seqrec import io
 from seqrec.errors import UserError
+from seqrec.stores.checks import finite_value
 
 
 def check_recommendations(
@@ -16,7 +17,7 @@ def check_recommendations(
     the share max_user_loss of the previous users, or a share of popular lists above max_popular_share.
     """
     io.assert_unique(table, key="user_id", path=path)
-    scores_fit = F.forall("items", lambda item: _finite(item["score"]))
+    scores_fit = F.forall("items", lambda item: finite_value(item["score"]))
     found = table.agg(
         F.count("*").alias("users"),
         F.count_if(F.col("source") == "popular").alias("popular"),
@@ -42,7 +43,3 @@ def check_recommendations(
             f"raise it if that is meant"
         )
     return users
-
-
-def _finite(value: Column) -> Column:
-    return ~F.isnan(value) & (F.abs(value) < F.lit(float("inf")))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-from seqrec.config import STORE_CHOICES
 from seqrec.errors import UserError
 
 EMBEDDED, NONE = "embedded", "none"
@@ -27,14 +26,6 @@ def check(uri: str, variable: str) -> str:
         shown = masked(uri) if "://" in uri else "its value"
         raise UserError(f"{variable}: {shown} is no address; set it to {EXAMPLES[variable]}, {EMBEDDED} or {NONE}")
     return uri
-
-
-def from_environment(variable: str) -> str:
-    """The value of MONGODB_URI or MILVUS_URI; UserError if it is unset or empty."""
-    value = os.environ.get(variable, "")
-    if not value:
-        raise UserError(f"{variable} is unset or empty: `export {variable}=…` with {STORE_CHOICES[variable]}")
-    return value
 
 
 def masked(uri: str) -> str:

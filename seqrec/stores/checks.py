@@ -42,7 +42,7 @@ def check_vectors(table: DataFrame, place: milvus.Place, *, path: str, dim: int 
     rows = count_rows(table, key=key, path=path)
     width = dim or _usual_width(table, path)
     size = F.coalesce(F.size("embedding"), F.lit(0))
-    misfit, finite = size != width, F.coalesce(F.forall("embedding", _finite), F.lit(False))
+    misfit, finite = size != width, F.coalesce(F.forall("embedding", finite_value), F.lit(False))
     others = [name for name in table.columns if name not in (key, "embedding")]
     found = table.agg(
         F.count_if(misfit).alias("misfits"),
@@ -86,5 +86,6 @@ def _unfit(table: DataFrame, place: milvus.Place) -> Column:
     return long if place.aliases else long | key.rlike(UNFIT_FOR_LITE)
 
 
-def _finite(value: Column) -> Column:
+def finite_value(value: Column) -> Column:
+    """Whether a number is neither NaN nor infinite."""
     return ~F.isnan(value) & (F.abs(value) < F.lit(float("inf")))

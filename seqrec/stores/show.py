@@ -17,11 +17,10 @@ import pyarrow.dataset
 import pyarrow.parquet
 
 from seqrec import files, versions
-from seqrec.config import STORE_CHOICES
+from seqrec.config import STORE_CHOICES, store_uri
 from seqrec.errors import UserError
 from seqrec.settings import scoring as settings
 from seqrec.stores import embedded
-from seqrec.stores.address import from_environment
 from seqrec.stores.neighbours import neighbours, some_item, typed_id
 from seqrec.stores.reading import first, read
 from seqrec.stores.targets import Targets, open_targets
@@ -45,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         titles = read_titles(arguments.titles) if arguments.titles else {}
-        uris = {name.lower(): from_environment(name) for name in STORE_CHOICES}
+        uris = {name.lower(): store_uri(name) for name in STORE_CHOICES}
         token = os.environ.get("MILVUS_TOKEN", "")
         with open_targets(**uris, milvus_token=token, folder=embedded.data_folder()) as targets:
             for line in [*_users(targets, arguments, titles), *_neighbours(targets, arguments, titles)]:

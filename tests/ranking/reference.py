@@ -1,16 +1,8 @@
 """build_features in plain Python, one loop inside another: what the Spark job is compared with."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class Rating(NamedTuple):
-    """A cleaned rating; tie is the hash of user and item."""
-
-    user: int
-    item: str
-    rating: float
-    timestamp: int
-    tie: int
+from tests.dataset.reference import Rating
 
 
 def order(rating: Rating) -> tuple[Any, ...]:

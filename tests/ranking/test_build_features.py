@@ -21,6 +21,7 @@ from seqrec.ranking import build
 from seqrec.ranking.spread import time_cuts
 from seqrec.settings.features import BuildFeatures
 from seqrec.settings.sequences import BuildSequences
+from tests.dataset.reference import Rating
 from tests.ranking import reference
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -116,14 +117,14 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def ratings(spark: SparkSession) -> set[reference.Rating]:
+def ratings(spark: SparkSession) -> set[Rating]:
     rows = {(user, item, rating, timestamp * 1000) for user, item, rating, timestamp in rows_of(5, held_out=1)}
     pairs = spark.createDataFrame([row[:2] for row in rows], "user bigint, item string").distinct()
     ties = {(row[0], row[1]): row[2] for row in pairs.select("*", F.xxhash64("user", "item")).collect()}
-    return {reference.Rating(*row, ties[row[0], row[1]]) for row in rows}
+    return {Rating(*row, ties[row[0], row[1]]) for row in rows}
 
 
-def test_ranking_samples_are_those_of_plain_python(folder: Path, ratings: set[reference.Rating]) -> None:
+def test_ranking_samples_are_those_of_plain_python(folder: Path, ratings: set[Rating]) -> None:
     splits = reference.place(ratings, min_rating=2)
     known = reference.features(ratings, splits, GENRES, NAMES, last=3, threshold=3)
     expected = []
@@ -143,7 +144,7 @@ def test_ranking_samples_are_those_of_plain_python(folder: Path, ratings: set[re
     )
 
 
-def test_matching_samples_are_events_and_negatives_of_those_trained_on(folder: Path, ratings: set[reference.Rating]) -> None:
+def test_matching_samples_are_events_and_negatives_of_those_trained_on(folder: Path, ratings: set[Rating]) -> None:
     splits = reference.place(ratings, min_rating=2)
     known = reference.features(ratings, splits, GENRES, NAMES, last=3, threshold=3)
     found = table(Path(versions.resolve(f"{folder}/features")), "matching_samples")
@@ -169,7 +170,7 @@ def test_matching_samples_are_events_and_negatives_of_those_trained_on(folder: P
     assert held_out & {(row["user_id"], row["item_id"]) for row in negatives}, "held-out items are drawn like others"
 
 
-def test_serving_tables_have_a_row_an_id_and_the_features_at_the_end(folder: Path, ratings: set[reference.Rating]) -> None:
+def test_serving_tables_have_a_row_an_id_and_the_features_at_the_end(folder: Path, ratings: set[Rating]) -> None:
     path = Path(versions.resolve(f"{folder}/features"))
     users = {row["user_id"]: row for row in table(path, "users")}
     assert sorted(users) == list(range(15))
