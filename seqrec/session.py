@@ -19,6 +19,7 @@ DEFAULTS = {
     "spark.sql.optimizer.windowGroupLimitThreshold": "10000",
     "spark.sql.execution.replaceHashWithSortAgg": "true",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
+    "spark.sql.codegen.cache.maxEntries": "1000",  # with Spark's 100 a long job compiles its classes again and again
 }
 PARTITIONS = "spark.sql.shuffle.partitions"
 LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a few cores

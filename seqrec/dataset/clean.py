@@ -56,28 +56,32 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
                                  same whatever the partitioning, and unlike item_id no hint
     good                         an array: what may be learned from. At or above the minimum rating (without a rating it isn't),
                                  and with collapse not the same item as the user's one before among those
-    tied, rated                  how many have the timestamp of the one before; how many reach the minimum rating
+    tied, rated, learnable       how many have the timestamp of the one before, reach the minimum rating, are good
     """
     keyed = ratings.withColumn("tie", F.xxhash64("user_id", "item_id")).repartition(partitions, "user_id")
     entry = F.struct(*(name for name in ORDER if name in keyed.columns))
     lists = keyed.groupBy("user_id").agg(F.sort_array(F.collect_list(entry)).alias("entries"))
-    users = lists.withColumn("entries", without_repeats("entries", lambda one: one))
     entries = F.col("entries")
+    tidy = F.when(_all_differ(entries.tie), entries).otherwise(without_repeats("entries", lambda one: one))
+    users = lists.withColumn("entries", tidy)
     if min_rating is None:
-        rated = F.array_repeat(F.lit(True), F.size(entries))
+        reached = F.array_repeat(F.lit(True), F.size(entries))
+        rated = F.size(entries)
     else:
-        rated = F.transform(entries, lambda one: F.coalesce(one.rating >= min_rating, F.lit(False)))
-    users = users.withColumns({"timestamps": entries.timestamp, "reached": rated})
+        reached = F.transform(entries, lambda one: F.coalesce(one.rating >= min_rating, F.lit(False)))
+        rated = F.size(F.filter("good", lambda one: one))
+    users = users.withColumn("good", reached).withColumn("rated", rated).withColumn("learnable", F.col("rated"))
     if collapse:
-        users = users.withColumn("good", F.col("reached")).transform(_flag_first)
+        users = _flag_first(users)
     return users.select(
         "user_id",
         entries.item_id.alias("items"),
         entries.rating.alias("ratings"),
-        "timestamps",
-        F.col("good" if collapse else "reached").alias("good"),
-        (F.size("timestamps") - F.size(without_repeats("timestamps", lambda one: one))).alias("tied"),
-        F.size(F.filter("reached", lambda one: one)).alias("rated"),
+        entries.timestamp.alias("timestamps"),
+        "good",
+        (F.size(entries) - F.size(F.array_distinct(entries.timestamp))).alias("tied"),
+        "rated",
+        "learnable",
     )
 
 
@@ -96,8 +100,13 @@ def without_repeats(name: str, key: Callable[[Column], Column]) -> Column:
     return F.filter(name, lambda one, i: (i == 0) | (key(F.get(name, i - 1)) != key(one)))
 
 
+def _all_differ(values: Column) -> Column:
+    """Whether no element is there twice: told sooner than which ones are."""
+    return F.size(F.array_distinct(values)) == F.size(values)
+
+
 def _flag_first(users: DataFrame) -> DataFrame:
-    """Keep the flag `good` of an entry only where the flagged one before has another item."""
+    """Keep the flag `good` of an entry only where the flagged one before has another item; `learnable` counts them."""
     places = F.transform("entries", lambda one, i: F.struct(i.alias("place"), one.item_id.alias("item_id")))
     flagged = users.withColumn("flagged", F.filter(places, lambda one: F.get("good", one.place)))
     kept = flagged.withColumn("kept", without_repeats("flagged", lambda one: one.item_id))
@@ -106,4 +115,5 @@ def _flag_first(users: DataFrame) -> DataFrame:
         F.transform("kept", lambda one: F.struct(one.place.alias("place"), F.lit(True).alias("flag"))),
         F.transform(rest, lambda place: F.struct(place.alias("place"), F.lit(False).alias("flag"))),
     )
-    return kept.withColumn("good", F.transform(F.sort_array(flags), lambda one: one.flag)).drop("flagged", "kept")
+    good = F.transform(F.sort_array(flags), lambda one: one.flag)
+    return kept.withColumns({"good": good, "learnable": F.size("kept")}).drop("flagged", "kept")

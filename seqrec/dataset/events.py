@@ -31,6 +31,8 @@ def arrange(
     lists = named.groupBy("user_id").agg(
         F.sort_array(F.collect_list(entry)).alias("entries"),
         F.count_if("good").alias("good"),
+        F.count_if(F.col("good") & F.col("core")).alias("learnable"),
+        F.count_if(F.col("good") & F.col("label").isNotNull()).alias("known"),
         F.count_if(early).alias("good_early"),
         F.count_if(early & F.col("core")).alias("core_early"),
     )
@@ -39,9 +41,10 @@ def arrange(
 
 def learnable_items(first_cut: int | None) -> Column:
     """Of histories: the items of the good ratings, of those before the first cut where there is one (epoch ms)."""
-    ratings = F.filter(F.arrays_zip("items", "timestamps", "good"), lambda one: one.good)
-    early = ratings if first_cut is None else F.filter(ratings, lambda one: one.timestamps < first_cut)
-    return F.transform(early, lambda one: one["items"])
+    if first_cut is not None:
+        return F.filter("items", lambda _, i: F.get("good", i) & (F.get("timestamps", i) < first_cut))
+    whole = F.col("learnable") == F.size("items")
+    return F.when(whole, F.col("items")).otherwise(F.filter("items", lambda _, i: F.get("good", i)))
 
 
 def _choose(entries: DataFrame, *, users: int, cut: bool, collapse: bool) -> DataFrame:
@@ -55,7 +58,13 @@ def _choose(entries: DataFrame, *, users: int, cut: bool, collapse: bool) -> Dat
         member |= F.col("good_early") == 0
     learnable = F.filter("entries", lambda one: one.good & one.core)
     history = F.filter("entries", lambda one: one.good & one.label.isNotNull())
-    chosen = entries.withColumns({"events": F.when(member, learnable).otherwise(F.slice("entries", 1, 0)), "history": history})
+    whole = {name: F.col(name) == F.size("entries") for name in ("learnable", "known")}  # then there is nothing to filter
+    chosen = entries.withColumns(
+        {
+            "events": F.when(~member, F.slice("entries", 1, 0)).when(whole["learnable"], F.col("entries")).otherwise(learnable),
+            "history": F.when(whole["known"], F.col("entries")).otherwise(history),
+        }
+    )
     if not collapse:
         return chosen
     return chosen.withColumns({name: without_repeats(name, lambda one: one.label) for name in ("history", "events")})

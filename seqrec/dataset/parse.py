@@ -5,7 +5,16 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, StringType, TimestampNTZType, TimestampType
+from pyspark.sql.types import (
+    DataType,
+    DateType,
+    FractionalType,
+    IntegralType,
+    StringType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from seqrec.errors import UserError
 
@@ -69,7 +78,7 @@ def parse(interactions: DataFrame, *, types: Types) -> DataFrame:
     """The usable rows: user_id, item_id, rating (float, may be null), timestamp (epoch ms), and order where there is one."""
     kind = interactions.schema["timestamp"].dataType
     time = _iso(kind) if types.time == "iso" else _number(kind, factor=1000 if types.time == "s" else 1)
-    typed = interactions.where(_reason(user=types.user, item=types.item).isNull()).select(
+    typed = interactions.where(_reason(interactions.schema, user=types.user, item=types.item).isNull()).select(
         F.col("user_id").try_cast(types.user).alias("user_id"),
         F.col("item_id").try_cast(types.item).alias("item_id"),
         F.col("rating").try_cast("float").alias("rating"),
@@ -123,21 +132,27 @@ def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
     lossy = {f"lossy_{name}": _lossy(f"{name}_id", kinds[f"{name}_id"]) for name in ("user", "item")}
     kind = kinds["timestamp"]
     times = {"number": _number(kind, factor=1), "seconds": _number(kind, factor=1000), "date": _iso(kind)}
-    return interactions.withColumns({"reason": _reason(user=user, item=item), **times, **lossy})
+    return interactions.withColumns({"reason": _reason(interactions.schema, user=user, item=item), **times, **lossy})
 
 
-def _reason(*, user: str, item: str) -> Column:
+def _reason(schema: StructType, *, user: str, item: str) -> Column:
     """Why a row can't be used, its time's format apart, as a place in REASONS; null if it can."""
     rating = F.col("rating").try_cast("float")
     tests = {
-        "null_user": F.col("user_id").isNull() | (F.col("user_id").cast("string") == ""),
-        "null_item": F.col("item_id").isNull() | (F.col("item_id").cast("string") == ""),
+        "null_user": _missing("user_id", schema["user_id"].dataType),
+        "null_item": _missing("item_id", schema["item_id"].dataType),
         "null_timestamp": F.col("timestamp").isNull(),
         "bad_user": F.lit(user == "bigint") & F.col("user_id").try_cast("bigint").isNull(),
         "bad_item": F.lit(item == "bigint") & F.col("item_id").try_cast("bigint").isNull(),
         "bad_rating": F.col("rating").isNotNull() & (rating.isNull() | F.isnan(rating) | (F.abs(rating) == float("inf"))),
     }
     return F.coalesce(*(F.when(test, REASONS.index(name)) for name, test in tests.items()))
+
+
+def _missing(name: str, kind: DataType) -> Column:
+    """Whether there is no id; a text may be empty."""
+    absent = F.col(name).isNull()
+    return absent | (F.col(name) == "") if isinstance(kind, StringType) else absent
 
 
 def _lossy(name: str, kind: DataType) -> Column:

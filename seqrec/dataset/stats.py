@@ -19,9 +19,8 @@ SPLITS = ("train", "valid", "test")
 
 
 def count_ratings(histories: DataFrame) -> dict[str, int]:
-    """Act: cleaned rows, users, and rows that are tied, rated and good (see `clean`)."""
-    good = F.size(F.filter("good", lambda one: one))
-    counts = {"rows": F.size("items"), "tied": F.col("tied"), "rated": F.col("rated"), "good": good}
+    """Act: cleaned rows, users, and rows that are tied, rated and learnable (see `clean`)."""
+    counts = {"rows": F.size("items"), **{name: F.col(name) for name in ("tied", "rated", "learnable")}}
     return _row(histories.agg(F.count(F.lit(1)).alias("users"), *(F.sum(count).alias(name) for name, count in counts.items())))
 
 
@@ -76,7 +75,7 @@ def summarise(found: Profile, rated: dict[str, int], counted: dict[str, Any], *,
         },
         "not_events": {
             "below_min_rating": rated["rows"] - rated["rated"],
-            "consecutive_duplicate": rated["rated"] - rated["good"],
+            "consecutive_duplicate": rated["rated"] - rated["learnable"],
             "outside_k_core": counted["outside_core"],
             "unknown_after_cut": counted["unknown_after_cut"],
         },
