@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import grpc
 import pyarrow as pa
@@ -20,7 +21,7 @@ from pyspark.sql import DataFrame
 from seqrec.errors import UserError
 from seqrec.stores.address import hidden
 from seqrec.stores.failures import explained
-from seqrec.stores.vectors import fields, local_batches, rows
+from seqrec.stores.vectors import fields, local_batches, rows, send
 
 with hidden("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
     from pymilvus import DataType, MilvusClient, MilvusException
@@ -235,8 +236,7 @@ def _write(table: DataFrame, place: Place, name: str, *, run_id: str, writers: i
 
     def partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         with closing(_client(uri, token)) as client:
-            for made in rows(batches, run_id=run_id):
-                client.upsert(name, made)
+            send(rows(batches, run_id=run_id), partial(client.upsert, name))
         yield from ()
 
     if place.aliases:

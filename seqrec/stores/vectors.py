@@ -1,6 +1,8 @@
 """Rows of a table of embeddings in batches that Milvus takes, straight from Arrow."""
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ FIELDS: dict[type[DataType], str] = {
 }
 
 MOST_BYTES = 1 << 20  # of a batch: larger ones slow Milvus Lite down (8 MiB by a factor of 3), and 16 MB are refused
+SENDERS = 2  # threads of a task: the server works on one batch while the next is packed
 ROW_BYTES = 128  # numbers, run_id and the framing of a row
 
 
@@ -52,6 +55,18 @@ def rows(batches: Iterable[pa.RecordBatch], *, run_id: str) -> Iterator[Rows]:
         size = _rows_in_a_batch(batch)
         for start in range(0, batch.num_rows, size):
             yield _rows(batch.slice(start, size), run_id)
+
+
+def send(batches: Iterable[Rows], upsert: Callable[[Rows], object]) -> None:
+    """Upsert batches, SENDERS of them at a time, in no order; the first error is raised, and no batch begun after it."""
+    under_way: deque[Future[object]] = deque()
+    with ThreadPoolExecutor(SENDERS) as threads:
+        for batch in batches:
+            if len(under_way) == SENDERS:
+                under_way.popleft().result()
+            under_way.append(threads.submit(upsert, batch))
+        for one in under_way:
+            one.result()
 
 
 def local_batches(table: DataFrame) -> Iterator[pa.RecordBatch]:
