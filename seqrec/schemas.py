@@ -63,8 +63,11 @@ def sequences(user: DataType) -> StructType:
 
 
 def windows() -> StructType:
-    """No key. Items oldest first, length (2 to max_len + 1) of them. One row group a file, files of near-equal rows."""
-    return _table(items=ITEM_INDICES, length=IntegerType())
+    """No key. Items oldest first, length (2 to max_len + 1) of them, user is xxhash64 of the user's id.
+
+    One row group a file, files of near-equal rows.
+    """
+    return _table(items=ITEM_INDICES, length=IntegerType(), user=LongType())
 
 
 def held_out(user: DataType) -> StructType:

@@ -18,7 +18,20 @@ LAYERS = [
     {f"seqrec.{name}" for name in ("models", "dataset", "metrics", "baselines", "stores", "simulate", "planted")},
     {
         f"seqrec.{name}"
-        for name in ("io", "versions", "session", "java", "config", "settings", "schemas", "indices", "files", "errors", "entry")
+        for name in (
+            "io",
+            "versions",
+            "session",
+            "java",
+            "config",
+            "settings",
+            "schemas",
+            "indices",
+            "users",
+            "files",
+            "errors",
+            "entry",
+        )
     },
 ]
 

@@ -12,7 +12,19 @@ import pyarrow.dataset
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import batch_recommend, build_sequences, evaluate, export_onnx, publish, train
+from dump import write_milvus, write_mongo
+from jobs import (
+    batch_recommend,
+    build_candidates,
+    build_features,
+    build_sequences,
+    evaluate,
+    export_onnx,
+    item_similarity,
+    publish,
+    train,
+    train_two_tower,
+)
 from seqrec import versions
 from seqrec.scoring.recommender import Recommender
 from seqrec.settings.scoring import Milvus, Mongo
@@ -30,6 +42,10 @@ JOBS = {
     "evaluate": evaluate,
     "batch_recommend": batch_recommend,
     "publish": publish,
+    "build_features": build_features,
+    "item_similarity": item_similarity,
+    "train_two_tower": train_two_tower,
+    "build_candidates": build_candidates,
 }
 USERS, ITEMS, TOP = 60, 120, 7
 TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "tensorboard=false"]
@@ -131,6 +147,49 @@ def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
     assert ours["users"] == popularity["users"] == markov["users"] == USERS
     assert ours["hit_rate@10"] == pytest.approx(sum(hits) / USERS)
     assert markov["ndcg@10"] > popularity["ndcg@10"]
+
+
+def test_the_chain_from_features_to_candidates_and_documents(root: Path) -> None:
+    """What the README's listing does, on the ratings of the others: every source is evaluated, and what serving needs dumped."""
+    people = "".join(f"{user}|{18 + user}|{'FM'[user % 2]}\n" for user in range(1, USERS + 1))
+    (root / "users.psv").write_text(people)
+    genres = ["Drama", "War", "Drama|War", "Comedy"]
+    films = "".join(f"{item}::Film {item}::{genres[item % 4]}\n" for item in range(1, ITEMS + 1))
+    (root / "films.dat").write_text(films)
+    run(
+        "build_features",
+        *(f"users.path={root}/users.psv", "users.delimiter=|", "users.header=false", "users.names=[user_id, age, gender]"),
+        *("users.discrete=[gender]", "users.continuous=[age]", f"items.path={root}/films.dat", "items.delimiter=::"),
+        *("items.header=false", "items.names=[item_id, title, genres]", "items.text=[title]", "genres.column=genres"),
+    )
+    run("item_similarity")
+    run("item_similarity", "method=swing", f"output={root}/swing")
+    run("train_two_tower", "encoder.dim=8", "max_epochs=2", "tensorboard=false", "history=test")
+    run("batch_recommend", "history=test", f"output={root}/output_test", "publish=false")
+    candidates = f"{root}/candidates_test"
+    run("build_candidates", "history=test", f"output={candidates}", f"sources.sequence.path={root}/output_test")
+    run("evaluate", f"candidates={candidates}", "cutoffs=[20, 50, 100]", "popularity=true", f"output={root}/of_candidates")
+    found = json.loads(Path(versions.resolve(f"{root}/of_candidates"), "metrics.json").read_text())["metrics"]
+    assert set(found) == {"merged", "item_cf", "swing", "two_tower", "sequence", "popularity"}
+    assert {metrics["users"] for metrics in found.values()} == {USERS}
+    assert all({"hit_rate@20", "hit_rate@50", "hit_rate@100", "ndcg@20"} <= set(metrics) for metrics in found.values())
+    assert found["merged"]["hit_rate@20"] > found["popularity"]["hit_rate@20"]
+
+    dumped = {"item_features": f"{root}/features", "users": f"{root}/features", "similar_items": f"{root}/swing"}
+    for origin, folder in dumped.items():
+        key = "user_id" if origin == "users" else "item_id"
+        write_mongo.main(["--origin", origin, "--dest", origin, "--queryid", key, "--data", folder])
+    write_milvus.main(["--origin", "user_embeddings", "--dest", "tower_users", "--data", f"{root}/two_tower_output"])
+    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
+        for origin, folder in dumped.items():
+            rows = {row["user_id" if origin == "users" else "item_id"]: row for row in table(Path(folder), origin)}
+            place = targets.require_mongodb().place(database=Mongo().database, collection=origin)
+            stored = {one["_id"]: {name: one[name] for name in rows[one["_id"]]} for one in read(place, sorted(rows))}
+            assert stored == rows
+        vectors = {row["user_id"]: row["embedding"] for row in table(root / "two_tower_output", "user_embeddings")}
+        alias = targets.require_milvus().place(alias="two_tower_items").alias
+        assert alias == "two_tower_items"
+        assert len(vectors) == USERS
 
 
 def test_every_version_says_what_it_was_made_from(root: Path) -> None:

@@ -12,7 +12,7 @@ SHORTEST = 2  # items: one to predict and one to predict it from
 
 
 def windows(arranged: DataFrame, *, max_len: int, stride: int | None, seed: int) -> DataFrame:
-    """items (2 to max_len + 1, oldest first), length, and what the shuffle goes by: bucket, key, user_id, window.
+    """items (2 to max_len + 1, oldest first), length, user, and what the shuffle goes by: bucket, key, user_id, window.
 
     Window 0 ends with the user's last training event, window k ends k strides (of at most max_len) before that, and the last
     one begins with the first event, so that each pair of neighbours is in a window. Without a stride there is window 0 only.
@@ -27,9 +27,8 @@ def windows(arranged: DataFrame, *, max_len: int, stride: int | None, seed: int)
         ),
     )
     cut, key = some.select("user_id", F.inline(one)), _key(seed)
-    return cut.select(
-        "items", F.size("items").alias("length"), _bucket(key).alias("bucket"), key.alias("key"), "user_id", "window"
-    )
+    told = {"length": F.size("items"), "user": F.xxhash64("user_id"), "bucket": _bucket(key), "key": key}
+    return cut.select("items", *(value.alias(name) for name, value in told.items()), "user_id", "window")
 
 
 def window_count(*, max_len: int, stride: int | None) -> Column:
@@ -56,7 +55,7 @@ def count_buckets(arranged: DataFrame, *, max_len: int, stride: int | None, seed
 
 
 def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], rows_per_file: int, multiple: int) -> DataFrame:
-    """Items and length in the order of a hash, one partition a file; files differ by at most one row.
+    """Items, length and user in the order of a hash, one partition a file; files differ by at most one row.
 
     A window's number is the rows of the buckets before its own plus its rank there, so that no task sees more than its part.
     """
@@ -72,7 +71,7 @@ def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], rows_per_file
     rank = F.row_number().over(Window.partitionBy("bucket").orderBy("key", "user_id", "window")) - 1
     numbered = cut.withColumn("rank", rank).join(offsets, "bucket").withColumn("number", F.col("start") + F.col("rank"))
     placed = numbered.withColumn("file", F.floor(F.col("number") * files / max(total, 1))).join(keys, "file")
-    return placed.repartition(files, "target").sortWithinPartitions("number").select("items", "length")
+    return placed.repartition(files, "target").sortWithinPartitions("number").select("items", "length", "user")
 
 
 def file_count(rows: int, *, rows_per_file: int, multiple: int) -> int:

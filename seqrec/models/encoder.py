@@ -65,6 +65,7 @@ class SASRec(nn.Module):
 
     def __init__(self, *, vocab_size: int, max_len: int, dim: int, blocks: int, heads: int, ffn: int, dropout: float) -> None:
         super().__init__()
+        self.inputs = ("items",)
         self.items = nn.Embedding(vocab_size + FIRST_ITEM, dim, padding_idx=PADDING)
         self.positions = nn.Parameter(torch.empty(max_len, dim))
         self.dropout = Dropout(dropout)

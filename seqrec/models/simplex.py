@@ -5,18 +5,28 @@ from torch import Tensor, nn
 
 from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.encoder import Dropout
+from seqrec.users import UNKNOWN
 
 
 class SimpleX(nn.Module):
     """A tower of histories and one of items; a score is the cosine of a query and an item's row, both of length 1.
 
-    query = L2(W · mean of the embeddings of the newest max_len items), item = L2(embedding): section 3.2 with averages and g = 0,
-    so there is no embedding of users, and a new user is scored as a known one is. Items are int64 (B, L), left-padded with 0.
+    query = L2(g · e_u + (1 - g) · W · mean of the embeddings of the newest max_len items), item = L2(embedding): section 3.2 with
+    averages. With g = 0 there are no embeddings of users, and a new user is scored as a known one is; otherwise a user who wasn't
+    trained on, whose index is 0, is scored by the history alone. Items are int64 (B, L), left-padded with 0, users int64 (B,).
     """
 
-    def __init__(self, *, vocab_size: int, max_len: int, dim: int, dropout: float) -> None:
+    def __init__(
+        self, *, vocab_size: int, max_len: int, dim: int, dropout: float, users: int = 0, user_weight: float = 0.0
+    ) -> None:
         super().__init__()
         self.max_len = max_len
+        self.user_weight = user_weight
+        self.inputs = ("items", "user_idx") if user_weight else ("items",)
+        if user_weight:
+            self.users = nn.Embedding(users + 1, dim, padding_idx=UNKNOWN)
+            nn.init.normal_(self.users.weight, std=0.02)
+            nn.init.zeros_(self.users.weight[UNKNOWN].detach())
         self.items = nn.Embedding(vocab_size + FIRST_ITEM, dim, padding_idx=PADDING)
         self.project = nn.Linear(dim, dim, bias=False)
         self.dropout = Dropout(dropout)
@@ -24,23 +34,27 @@ class SimpleX(nn.Module):
         nn.init.zeros_(self.items.weight[PADDING].detach())
         nn.init.eye_(self.project.weight)
 
-    def forward(self, items: Tensor) -> Tensor:
+    def forward(self, items: Tensor, users: Tensor | None = None) -> Tensor:
         """items (B, L) of any length -> queries (B, L, D): each position's, of the newest max_len items up to it."""
         totals = self.items(items).cumsum(1)  # (B, L, D)
         counts = (items != PADDING).cumsum(1)[..., None]  # (B, L, 1)
-        return self._tower(_newest(totals, self.max_len), _newest(counts, self.max_len))
+        return self._tower(_newest(totals, self.max_len), _newest(counts, self.max_len), users)
 
-    def query(self, items: Tensor) -> Tensor:
-        """items (B, L), L at most max_len -> query (B, D); zeros for a history of padding."""
-        return self._tower(self.items(items).sum(1), (items != PADDING).sum(1, keepdim=True))
+    def query(self, items: Tensor, users: Tensor | None = None) -> Tensor:
+        """items (B, L), L at most max_len -> query (B, D); zeros for a history of padding of a user who isn't known."""
+        return self._tower(self.items(items).sum(1), (items != PADDING).sum(1, keepdim=True), users)
 
     def item_matrix(self) -> Tensor:
         """(V+2, D): row i is what a query is multiplied with for item_idx i, of length 1; that of the padding is zeros."""
         return F.normalize(self.items.weight, dim=-1)
 
-    def _tower(self, totals: Tensor, counts: Tensor) -> Tensor:
+    def _tower(self, totals: Tensor, counts: Tensor, users: Tensor | None) -> Tensor:
         mean = totals / counts.clamp(min=1)
-        return F.normalize(self.project(self.dropout(mean)).float(), dim=-1)
+        mixed = self.project(self.dropout(mean))  # (B, D) or (B, L, D)
+        if users is not None and self.user_weight:
+            own = self.users(users).view(-1, *[1] * (mixed.dim() - 2), mixed.shape[-1])  # (B, D) or (B, 1, D)
+            mixed = self.user_weight * own + (1 - self.user_weight) * mixed
+        return F.normalize(mixed.float(), dim=-1)
 
 
 def _newest(running: Tensor, count: int) -> Tensor:

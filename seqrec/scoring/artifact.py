@@ -1,4 +1,7 @@
-"""An exported model: encoder.onnx, item_matrix.npy, vocabulary.parquet, and the meta.json that seals them with their hashes."""
+"""An exported model: encoder.onnx, item_matrix.npy, vocabulary.parquet, and the meta.json that seals them with their hashes.
+
+A model with embeddings of users has users.npy too, the hashes of those it was trained on (see seqrec.users), sorted.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,9 +21,10 @@ from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.scoring.encoder import encode, open_session
 from seqrec.scoring.ragged import Ragged
+from seqrec.users import places
 
 ENCODER, WEIGHTS, MATRIX, VOCABULARY = "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "vocabulary.parquet"
-EMBEDDINGS = "item_embeddings"
+EMBEDDINGS, USERS = "item_embeddings", "users.npy"
 
 Hashes = tuple[tuple[str, str], ...]
 
@@ -34,11 +38,13 @@ class Model:
     ids: pa.Array  # (V,), int64 or string
     counts: NDArray[np.int64]  # (V,), training events
     max_len: int
+    users: NDArray[np.int64] | None = None  # of a model with embeddings of users, memory-mapped
 
-    def encode(self, histories: Ragged, batch_users: int) -> NDArray[np.float32]:
-        """The queries (N, D) of histories of known items."""
-        dim = self.matrix.shape[1]
-        return encode(self.session, histories, max_len=self.max_len, dim=dim, batch_users=batch_users)
+    def encode(self, histories: Ragged, batch_users: int, users: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The queries (N, D) of histories of known items; users (N,) are the hashes of those whose they are."""
+        placed = None if self.users is None else places(users, self.users)
+        sizes = {"max_len": self.max_len, "dim": self.matrix.shape[1], "batch_users": batch_users}
+        return encode(self.session, histories, **sizes, users=placed)
 
     def known(self, lists: Ragged) -> Ragged:
         """The lists without padding, mask, and items that were added to the vocabulary after this model."""
@@ -126,7 +132,9 @@ def open_model(folder: str, hashed: Hashes, max_len: int, threads: int) -> Model
             f"{len(vocabulary) + FIRST_ITEM} rows of float32: run export_onnx model={folder} again"
         )
     counts = vocabulary["count"].to_numpy()
-    return Model(session=open_session(str(place / ENCODER), threads), matrix=matrix, ids=ids, counts=counts, max_len=max_len)
+    users = np.load(place / USERS, mmap_mode="r") if USERS in dict(hashed) else None
+    session = open_session(str(place / ENCODER), threads)
+    return Model(session=session, matrix=matrix, ids=ids, counts=counts, max_len=max_len, users=users)
 
 
 def verify(folder: str, hashed: Hashes) -> None:

@@ -33,9 +33,17 @@ def length_classes(max_len: int) -> NDArray[np.int64]:
 
 
 def encode(
-    session: onnxruntime.InferenceSession, histories: Ragged, *, max_len: int, dim: int, batch_users: int = 256
+    session: onnxruntime.InferenceSession,
+    histories: Ragged,
+    *,
+    max_len: int,
+    dim: int,
+    batch_users: int = 256,
+    users: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """The query (N, dim) of each history, from its last max_len items; an empty history has a query of zeros.
+
+    Users (N,) are the places of those whose the histories are, of a model that has embeddings of users.
 
     Histories of like length run together, in batches whose shape depends on the length alone: the last batch of a class is
     filled up with a repeated row. So hardly anything is computed on padding, a query is the same whoever else is encoded, and
@@ -47,12 +55,13 @@ def encode(
     found = np.searchsorted(classes, lengths)
     for number in np.unique(found[lengths > 0]):
         length = int(classes[number])
-        users = max(1, min(batch_users, RUN_TOKENS // length))
+        size = max(1, min(batch_users, RUN_TOKENS // length))
         rows = np.flatnonzero((found == number) & (lengths > 0))
-        for first in range(0, len(rows), users):
-            batch = rows[first : first + users]
-            full = np.pad(batch, (0, users - len(batch)), mode="edge")
-            (query,) = session.run(["query"], {"items": histories.left_padded(full, length)})
+        for first in range(0, len(rows), size):
+            batch = rows[first : first + size]
+            full = np.pad(batch, (0, size - len(batch)), mode="edge")
+            given = {"items": histories.left_padded(full, length)} | ({} if users is None else {"user_idx": users[full]})
+            (query,) = session.run(["query"], given)
             queries[batch] = query[: len(batch)]
     if not np.isfinite(queries).all():
         raise ValueError("a query is not finite: the model is broken; train and export it again")

@@ -1,6 +1,7 @@
 """A checkpoint into an exported model: encoder.onnx, item_matrix.npy, item_embeddings and the meta.json that seals them."""
 
 import logging
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -56,12 +57,15 @@ def export(
         np.save(work / artifact.MATRIX, matrix)
         write_item_embeddings(matrix, vocabulary, work / PART)
         pq.write_table(vocabulary, work / artifact.VOCABULARY)
+        if "user_idx" in encoder.inputs:
+            shutil.copyfile(files.fetch(files.join(model, artifact.USERS), work / "model"), work / artifact.USERS)
         sequences = files.join(dataset, "sequences")
         sample = sample_histories(sequences, users=parity_users, known=len(matrix), max_len=max_len, cache=work / "sequences")
         difference = largest_difference(encoder, work / artifact.ENCODER, sample, max_len=max_len)
         _require_parity(difference, matrix, parity_tolerance, path=path)
         parity = {"histories": len(sample), "largest_relative_difference": difference, "opset": opset}
-        meta = _replace(work, into or model, {**_describe(content, path, matrix), "parity": parity})
+        described = _describe(content, path, matrix, inputs=list(encoder.inputs))
+        meta = _replace(work, into or model, {**described, "parity": parity})
     log.info("exported %s: parity %.1e on %d histories, %.1f s", path, difference, len(sample), time.monotonic() - started)
     return meta
 
@@ -124,12 +128,13 @@ def _require_parity(difference: float, matrix: NDArray[np.float32], tolerance: f
         )
 
 
-def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32]) -> dict[str, Any]:
+def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32], *, inputs: list[str]) -> dict[str, Any]:
     used = {name: content[name] for name in ("step", "epoch", "metrics")}
     return {
         **content["meta"],
         "architecture": content["architecture"],
         "encoder": content["arguments"],
+        "inputs": inputs,
         "max_len": content["arguments"]["max_len"],
         "dim": matrix.shape[1],
         "vocab_size": len(matrix) - FIRST_ITEM,
@@ -139,9 +144,8 @@ def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32]) -
 
 def _replace(work: Path, folder: str, meta: dict[str, Any]) -> dict[str, Any]:
     """Put the files in place, the table's _SUCCESS after its rows, and meta.json last; remove what an earlier export left."""
-    names = [
-        name for name in (artifact.ENCODER, artifact.WEIGHTS, artifact.MATRIX, artifact.VOCABULARY) if (work / name).exists()
-    ]
+    made = (artifact.ENCODER, artifact.WEIGHTS, artifact.MATRIX, artifact.VOCABULARY, artifact.USERS)
+    names = [name for name in made if (work / name).exists()]
     files.remove(files.join(folder, artifact.EMBEDDINGS))
     for name in [*names, PART]:
         files.put(work / name, files.join(folder, name))

@@ -1,4 +1,7 @@
-"""A torch encoder as an ONNX graph: `items` int64 (B, L) -> `query` float32 (B, D), both axes dynamic."""
+"""A torch encoder as an ONNX graph: `items` int64 (B, L) -> `query` float32 (B, D), both axes dynamic.
+
+An encoder with embeddings of users has a further input, `user_idx` int64 (B,).
+"""
 
 import logging
 import warnings
@@ -20,9 +23,9 @@ class Query(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, items: Tensor) -> Tensor:
-        """items (B, L) -> query (B, D)"""
-        return self.encoder.query(items)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """items (B, L), and user_idx (B,) where the encoder takes it -> query (B, D)"""
+        return self.encoder.query(*inputs)
 
 
 def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
@@ -30,8 +33,10 @@ def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, exter
 
     The file names no place of this machine: the exporter's stack traces are left out.
     """
-    example = torch.ones((2, max(2, max_len // 2)), dtype=torch.int64)
     length = torch.export.Dim("length", max=max_len) if max_len > 2 else torch.export.Dim.AUTO
+    batch = torch.export.Dim("batch")
+    examples = {"items": torch.ones((2, max(2, max_len // 2)), dtype=torch.int64), "user_idx": torch.zeros(2, dtype=torch.int64)}
+    axes = {"items": {0: batch, 1: length}, "user_idx": {0: batch}}
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -40,11 +45,11 @@ def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, exter
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 Query(encoder).eval(),
-                (example,),
-                input_names=["items"],
+                tuple(examples[name] for name in encoder.inputs),
+                input_names=list(encoder.inputs),
                 output_names=["query"],
                 opset_version=opset,
-                dynamic_shapes={"items": {0: torch.export.Dim("batch"), 1: length}},
+                dynamic_shapes=(tuple(axes[name] for name in encoder.inputs),),
                 dynamo=True,
                 verbose=False,
             )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seqrec import files
 from seqrec.errors import UserError
 from seqrec.models.encoders import Encoder
+from seqrec.models.simplex import SimpleX
 from seqrec.scoring.encoder import encode, open_session
 from seqrec.scoring.ragged import Ragged
 
@@ -45,8 +46,14 @@ def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_l
     """
     lengths = np.clip(histories.lengths, 1, max_len)
     rows = np.arange(len(histories))
+    users = _some_users(encoder, len(rows))
+
+    def inputs(batch: NDArray[np.int64], length: int) -> dict[str, NDArray[np.int64]]:
+        given = {"items": histories.left_padded(batch, length)}
+        return given if users is None else {**given, "user_idx": users[batch]}
+
     with torch.inference_mode():
-        alone = [encoder.query(torch.from_numpy(histories.left_padded(rows[i : i + 1], int(lengths[i])))) for i in rows]
+        alone = [encoder.query(*map(torch.from_numpy, inputs(rows[i : i + 1], int(lengths[i])).values())) for i in rows]
     wanted = torch.cat(alone).numpy()  # (N, D)
     session = open_session(str(path), torch.get_num_threads())
     worst = 0.0
@@ -55,11 +62,19 @@ def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_l
             batch = rows[first : first + size]
             longest = int(lengths[batch].max())
             for length in sorted({longest, min(longest + 7, max_len), max_len}):
-                (query,) = session.run(["query"], {"items": histories.left_padded(batch, length)})
+                (query,) = session.run(["query"], inputs(batch, length))
                 worst = max(worst, _difference(query, wanted[batch]))
     full = np.flatnonzero(histories.lengths)
-    query = encode(session, histories.take(full), max_len=max_len, dim=wanted.shape[1])
+    owners = None if users is None else users[full]
+    query = encode(session, histories.take(full), max_len=max_len, dim=wanted.shape[1], users=owners)
     return max(worst, _difference(query, wanted[full]))
+
+
+def _some_users(encoder: Encoder, count: int) -> NDArray[np.int64] | None:
+    """As many places of users, the unknown one among them; None for an encoder without embeddings of users."""
+    if not isinstance(encoder, SimpleX) or not encoder.user_weight:
+        return None
+    return np.arange(count, dtype=np.int64) % encoder.users.num_embeddings
 
 
 def _difference(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:

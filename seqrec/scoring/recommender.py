@@ -16,6 +16,7 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.scoring import artifact
 from seqrec.scoring.ragged import Ragged
 from seqrec.scoring.topk import NONE, Catalogue, Items, Scores, top_k
+from seqrec.users import hash_ids
 
 BLOCK_ITEMS = 65536
 
@@ -51,6 +52,7 @@ class Recommender:
         history: Sequence[Id],
         k: int = 10,
         *,
+        user: Id | None = None,
         filter_seen: bool = True,
         allow: Collection[Id] | None = None,
         deny: Collection[Id] = (),
@@ -58,7 +60,8 @@ class Recommender:
         """The K best items after a history (oldest first) and their scores, best first, ties in the vocabulary's order.
 
         Unknown ids in the history are ignored; if none is left, the most popular items come, with their counts as scores. With
-        `allow`, no other items are recommended; those in `deny` never are. Fewer than K come where no more are left.
+        `allow`, no other items are recommended; those in `deny` never are. Fewer than K come where no more are left. A model with
+        embeddings of users takes the one of `user`; without, or for a user who wasn't trained on, the history alone.
         """
         known = Ragged.of([self._indices(history)])
         seen = known if filter_seen else Ragged.of([[]])
@@ -66,7 +69,8 @@ class Recommender:
         if allow is not None:
             available &= self._marked(allow)
         matrix: Scores = self.model.matrix if len(known.values) else self.model.popularity
-        query: Scores = self.model.encode(known, batch_users=1) if len(known.values) else np.ones((1, 1))
+        owner = np.zeros(1, np.int64) if user is None else hash_ids(pa.array([user]))
+        query: Scores = self.model.encode(known, 1, owner) if len(known.values) else np.ones((1, 1))
         catalogue = Catalogue.of(matrix, available)
         items, scores = top_k(query, catalogue, k=k, seen=seen, batch_users=1, block_items=BLOCK_ITEMS)
         return self._named(items[0], scores[0])

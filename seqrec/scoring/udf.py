@@ -21,6 +21,7 @@ from seqrec.scoring.shipping import Shipped
 from seqrec.scoring.topk import NONE, Catalogue, Items, Scores, rank_targets, top_k
 
 MODEL, POPULAR = "model", "popular"  # where a list comes from
+USER = "xxhash64(user_id) AS user"  # what a model knows a user by
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -56,14 +57,14 @@ def recommend_users(
         batch_users=batch_users,
         block_items=block_items,
     )
-    return _spread(histories.select("user_id", "items", "seen")).mapInArrow(score, StructType(fields))
+    return _spread(histories.selectExpr("user_id", "items", "seen", USER)).mapInArrow(score, StructType(fields))
 
 
 def embed_users(histories: DataFrame, *, model: Shipped, batch_users: int = 256) -> DataFrame:
     """The query of each row of histories (user_id, items): user_id, embedding; null without an item that the model knows."""
     fields = [histories.schema["user_id"], StructField("embedding", schemas.EMBEDDING, nullable=True)]
     embed = partial(_embed, model=model, batch_users=batch_users)
-    return _spread(histories.select("user_id", "items")).mapInArrow(embed, StructType(fields))
+    return _spread(histories.selectExpr("user_id", "items", USER)).mapInArrow(embed, StructType(fields))
 
 
 def rank_users(
@@ -84,7 +85,7 @@ def rank_users(
     row = schemas.recommendations(held_out.schema["user_id"].dataType, schemas.IDS[model.item_type])
     target, rank = StructField("target", IntegerType(), False), StructField("rank", LongType(), False)
     score = partial(_rank, model=model, k=top_k, batch_users=batch_users, block_items=block_items)
-    chosen = _spread(held_out.select("user_id", "items", "seen", "target"))
+    chosen = _spread(held_out.selectExpr("user_id", "items", "seen", "target", USER))
     return chosen.mapInArrow(score, StructType([row["user_id"], target, rank, row["items"], row["source"]]))
 
 
@@ -106,10 +107,10 @@ def _recommend(
     catalogue, popular = Catalogue.of(opened.matrix, available), Catalogue.of(opened.popularity, available)
     choose = partial(top_k, k=k, batch_users=batch_users, block_items=block_items)
     for batch in batches:
-        users, (histories, seen) = batch.column(0), _lists(batch, opened)
+        users, hashes, (histories, seen) = batch.column(0), _hashes(batch), _lists(batch, opened)
         seen = seen if filter_seen else seen.where(np.zeros(len(seen.values), bool))
         warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
-        queries = opened.encode(histories.take(warm), batch_users)
+        queries = opened.encode(histories.take(warm), batch_users, hashes[warm])
         items, scores = np.full((len(users), k), NONE), np.full((len(users), k), -np.inf, np.float32)
         items[warm], scores[warm] = choose(queries, catalogue, seen=seen.take(warm))
         items[cold], scores[cold] = _popular(seen.take(cold), partial(choose, catalogue=popular))
@@ -124,7 +125,7 @@ def _embed(batches: Batches, *, model: Shipped, batch_users: int) -> Batches:
     for batch in batches:
         histories = opened.known(Ragged.of_arrow(batch.column(1)))
         warm = np.flatnonzero(histories.lengths)
-        queries = opened.encode(histories.take(warm), batch_users)
+        queries = opened.encode(histories.take(warm), batch_users, _hashes(batch)[warm])
         columns = [batch.column(0), _embeddings(queries, warm, len(histories))]
         yield pa.RecordBatch.from_arrays(columns, names=["user_id", "embedding"])
 
@@ -139,7 +140,7 @@ def _rank(batches: Batches, *, model: Shipped, k: int, batch_users: int, block_i
         items, scores = np.full((len(users), k), NONE), np.full((len(users), k), -np.inf, np.float32)
         ranks = np.zeros(len(users), np.int64)
         warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
-        queries = opened.encode(histories.take(warm), batch_users)
+        queries = opened.encode(histories.take(warm), batch_users, _hashes(batch)[warm])
         for rows, query, matrix in ((warm, queries, opened.matrix), (cold, np.ones((len(cold), 1)), opened.popularity)):
             ranks[rows] = rank_targets(query, matrix, seen.take(rows), targets[rows], **sizes)
             items[rows], scores[rows] = top_k(query, Catalogue.of(matrix), k=k, seen=others.take(rows), **sizes)
@@ -151,6 +152,12 @@ def _spread(histories: DataFrame) -> DataFrame:
     """At least as many partitions as there are cores: a small table comes as one."""
     cores = histories.sparkSession.sparkContext.defaultParallelism
     return histories.repartition(cores, "user_id") if histories.rdd.getNumPartitions() < cores else histories
+
+
+def _hashes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Of the users, the column USER."""
+    found: NDArray[np.int64] = batch.column("user").to_numpy()
+    return found
 
 
 def _lists(batch: pa.RecordBatch, opened: Model) -> tuple[Ragged, Ragged]:

@@ -16,6 +16,9 @@ class Tower(Strict):
     dim: Positive = Field(64, description="width of items and queries")
     max_len: Positive | None = Field(None, description="newest items of a history that are averaged; null: the dataset's max_len")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the average's values dropped in training")
+    user_weight: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="g of the paper: weight of the user's own embedding against the history; 0: none, for new users too"
+    )
 
 
 class Contrast(Strict):

@@ -1,18 +1,22 @@
-"""What a training takes from a dataset's version: metadata, vocabulary and item counts."""
+"""What a training takes from a dataset's version: metadata, vocabulary, item counts, and who has windows."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from seqrec import files, versions
 from seqrec.errors import UserError
 
+USERS = "users.npy"
 EXPORTED = ("meta.json", "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "item_embeddings")
+NOBODY = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +51,27 @@ def open_dataset(folder: str, cache: Path) -> Dataset:
     return Dataset(path=path, meta=meta, items=items)
 
 
-def start_model(folder: str, dataset: Dataset) -> None:
-    """Clear a model's folder of an earlier training and its export, and write the vocabulary."""
-    for name in ("checkpoints", "epochs.jsonl", "tensorboard", *EXPORTED):
+def read_users(dataset: Dataset, cache: Path) -> NDArray[np.int64]:
+    """The hashes of the users who have windows, sorted; UserError if the dataset is of a time when windows had no user."""
+    table = files.join(dataset.path, "windows")
+    found = [NOBODY]
+    for name in files.names(table):
+        if name.endswith(".parquet"):
+            path = files.fetch(files.join(table, name), cache)
+            if "user" not in pq.read_schema(path).names:
+                raise UserError(f"{table} doesn't say whose its windows are: run build_sequences again, or encoder.user_weight=0")
+            found.append(np.unique(pq.read_table(path, columns=["user"])["user"].to_numpy()))
+    return np.unique(np.concatenate(found))
+
+
+def start_model(folder: str, dataset: Dataset, users: NDArray[np.int64]) -> None:
+    """Clear a model's folder of an earlier training and its export, and write the vocabulary, and the users it knows, if any."""
+    for name in ("checkpoints", "epochs.jsonl", "tensorboard", USERS, *EXPORTED):
         files.remove(files.join(folder, name))
     sink = io.BytesIO()
     pq.write_table(dataset.items, sink)
     files.write_bytes(files.join(folder, "vocabulary.parquet"), sink.getvalue())
+    if len(users):
+        sink = io.BytesIO()
+        np.save(sink, users)
+        files.write_bytes(files.join(folder, USERS), sink.getvalue())

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,17 @@ from numpy.typing import NDArray
 from petastorm import make_batch_reader
 from petastorm.transform import TransformSpec
 
-from seqrec import files
+from seqrec import files, users
 from seqrec.errors import UserError
 
-Rows = NDArray[np.int32]
+Rows = NDArray[np.int32]  # (N, 1 + width): the user's place, then the window, left-padded
+
+
+class Batch(NamedTuple):
+    """A batch of windows: items int64 (B, L), left-padded with 0 to the longest of them, and the places of their users (B,)."""
+
+    items: torch.Tensor
+    users: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +40,12 @@ class Batches:
     """An epoch's batches: every window once, in `steps` batches, the same number on every rank.
 
     Windows are gathered in pools of `pool_batches` batches, shuffled, sorted by length, and cut where each batch gets
-    about the same number of items; the order of a pool's batches is shuffled alike on every rank.
+    about the same number of items; the order of a pool's batches is shuffled alike on every rank. Users are placed among those
+    known (see `users.places`).
     """
 
     shard: Shard
+    known: NDArray[np.int64]
     width: int
     steps: int
     pool_batches: int
@@ -43,15 +53,16 @@ class Batches:
     rank: int
     workers: int
 
-    def epoch(self, epoch: int, *, skip: int = 0) -> Generator[torch.Tensor, None, None]:
-        """Batches int64 (B, L), left-padded with 0 to the batch's longest window; the first `skip` are left out.
+    def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Batch, None, None]:
+        """The batches of an epoch, the first `skip` of them left out.
 
         Raises UserError if Petastorm delivers another number of windows than the footers say.
         """
         pools = -(-self.steps // self.pool_batches)
         row_cuts = [self.shard.rows * pool // pools for pool in range(pools + 1)]
         step_cuts = [self.steps * pool // pools for pool in range(pools + 1)]
-        source = _pools(self.shard, self.width, np.diff(row_cuts).tolist(), seed=self.seed + 1 + epoch, workers=self.workers)
+        sizes, seed = np.diff(row_cuts).tolist(), self.seed + 1 + epoch
+        source = _pools(self.shard, self.known, self.width, sizes, seed=seed, workers=self.workers)
         for pool, rows in enumerate(source):
             count = step_cuts[pool + 1] - step_cuts[pool]
             if skip >= count:
@@ -61,7 +72,8 @@ class Batches:
             shared = np.random.default_rng((self.seed, epoch, pool))
             batches = _cut(rows[own.permutation(len(rows))], count)
             for index in shared.permutation(count)[skip:]:
-                yield torch.from_numpy(batches[index].astype(np.int64))
+                batch = torch.from_numpy(batches[index].astype(np.int64))
+                yield Batch(batch[:, 1:], batch[:, 0])
             skip = 0
 
 
@@ -84,17 +96,20 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
     return Shard(urls=tuple(path.as_uri() for path in local), rows=rows)
 
 
-def _pools(shard: Shard, width: int, sizes: Sequence[int], *, seed: int, workers: int) -> Iterator[Rows]:
-    """Pools (rows, width) of the given sizes, from row groups in a seeded order."""
+def _pools(
+    shard: Shard, known: NDArray[np.int64], width: int, sizes: Sequence[int], *, seed: int, workers: int
+) -> Iterator[Rows]:
+    """Pools of the given sizes, from row groups in a seeded order."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # of pyarrow's old dataset API
+    read = ["items", "user"] if len(known) else ["items"]
     spec = TransformSpec(
-        lambda frame: pd.DataFrame({"items": list(_pad(frame["items"], width))}),
-        edit_fields=[("items", np.int32, (width,), False)],
+        lambda frame: pd.DataFrame({"items": list(_rows(frame, known, width))}),
+        edit_fields=[("items", np.int32, (1 + width,), False)],
         selected_fields=["items"],
     )
     reader = make_batch_reader(
         list(shard.urls),
-        schema_fields=["items"],
+        schema_fields=read,
         reader_pool_type="thread",
         workers_count=workers,
         shuffle_row_groups=True,
@@ -117,7 +132,12 @@ def _pools(shard: Shard, width: int, sizes: Sequence[int], *, seed: int, workers
         raise UserError(f"Petastorm read {delivered} windows of {shard.rows} in {len(shard.urls)} files: rebuild the dataset")
 
 
-def _pad(items: Iterable[Sequence[int]], width: int) -> Rows:
+def _rows(frame: pd.DataFrame, known: NDArray[np.int64], width: int) -> Rows:
+    placed = users.places(frame["user"].to_numpy(), known) if len(known) else np.full(len(frame), users.UNKNOWN)
+    return np.column_stack([placed.astype(np.int32), _pad(frame["items"], width)])
+
+
+def _pad(items: Iterable[Sequence[int]], width: int) -> NDArray[np.int32]:
     """Left-pad with 0 to (N, width); longer windows keep their newest items.
 
     >>> _pad([[7], [5, 6, 7, 8]], 3).tolist()
@@ -133,13 +153,14 @@ def _pad(items: Iterable[Sequence[int]], width: int) -> Rows:
 def _cut(rows: Rows, count: int) -> list[Rows]:
     """Rows by length, in `count` batches of near-equal numbers of items, without the columns that only pad.
 
-    >>> [batch.tolist() for batch in _cut(np.array([[0, 1, 2], [1, 2, 3], [0, 3, 4]], dtype=np.int32), 2)]
-    [[[1, 2], [3, 4]], [[1, 2, 3]]]
+    >>> [batch.tolist() for batch in _cut(np.array([[9, 0, 1, 2], [8, 1, 2, 3], [7, 0, 3, 4]], dtype=np.int32), 2)]
+    [[[9, 1, 2], [7, 3, 4]], [[8, 1, 2, 3]]]
     """
-    lengths = np.count_nonzero(rows, axis=1)
+    lengths = np.count_nonzero(rows[:, 1:], axis=1)
     order = np.argsort(lengths, kind="stable")
     total = np.cumsum(lengths[order])
     cuts = np.searchsorted(total, total[-1] * np.arange(1, count) / count, side="left") + 1
     least = np.arange(1, count)  # each batch gets a row at least
     cuts = np.minimum(np.maximum.accumulate(np.maximum(cuts, least) - least) + least, len(rows) - count + least)
-    return [rows[part][:, -lengths[part].max() :] for part in np.split(order, cuts)]
+    width = rows.shape[1]
+    return [rows[part][:, [0, *range(width - lengths[part].max(), width)]] for part in np.split(order, cuts)]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from seqrec.models.encoders import Encoder
 from seqrec.settings.training import Training
 from seqrec.training import checkpoint
-from seqrec.training.loader import Batches
+from seqrec.training.loader import Batch, Batches
 from seqrec.training.objective import positions
 from seqrec.training.optimizer import learning_rate
 from seqrec.training.processes import Process
@@ -73,8 +73,8 @@ class Trainer:
         )
         limit = math.inf if self.settings.max_minutes is None else 60 * self.settings.max_minutes
         clock = time.monotonic()
-        for windows in bar:
-            loss, time_over = self._step(windows, over=time.monotonic() - started > limit)
+        for batch in bar:
+            loss, time_over = self._step(batch, over=time.monotonic() - started > limit)
             progress.advance(self.batches.steps)
             progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -92,12 +92,13 @@ class Trainer:
             clock = time.monotonic()
         return False
 
-    def _step(self, windows: torch.Tensor, *, over: bool) -> tuple[float, bool]:
+    def _step(self, batch: Batch, *, over: bool) -> tuple[float, bool]:
         """One step of all processes: the mean loss of their positions, and whether any is out of time."""
         settings, process, progress = self.settings, self.process, self.progress
         seeds = np.random.SeedSequence((settings.seed, progress.step, process.rank)).generate_state(1, np.uint64)
         torch.manual_seed(int(seeds[0] >> np.uint64(1)))
-        total, late = process.sum(torch.tensor([positions(windows), over])).tolist()
+        count = positions(batch.items)
+        total, late = process.sum(torch.tensor([count, over])).tolist()
         rate = learning_rate(
             progress.step,
             lr=settings.optimizer.lr,
@@ -109,14 +110,14 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(process.device.type, torch.bfloat16, enabled=self.bf16):
-            summed = self.objective(windows.to(process.device, non_blocking=True))
+            summed = self.objective(*(part.to(process.device, non_blocking=True) for part in batch))
         (summed * (process.world / total)).backward()
         if settings.optimizer.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.objective.parameters(), settings.optimizer.clip_norm)
         self.optimizer.step()
         local = float(summed.detach())
-        progress.loss_sum, progress.positions = progress.loss_sum + local, progress.positions + positions(windows)
-        return local / max(1, positions(windows)), late > 0
+        progress.loss_sum, progress.positions = progress.loss_sum + local, progress.positions + count
+        return local / max(1, count), late > 0
 
     def _measure(self) -> None:
         """Validate, report, and keep the model if it is the best; the training loss is the mean since the last time."""

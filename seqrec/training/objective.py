@@ -20,10 +20,10 @@ class Objective(nn.Module):
         sampler = options.get("sampler")
         self.sampler = sampler if isinstance(sampler, nn.Module) else None
 
-    def forward(self, windows: Tensor) -> Tensor:
-        """windows (B, L+1), left-padded -> the sum of the losses of targets that have an item before them."""
+    def forward(self, windows: Tensor, users: Tensor) -> Tensor:
+        """windows (B, L+1), left-padded, users (B,) -> the sum of the losses of targets that have an item before them."""
         inputs, targets = windows[:, :-1], windows[:, 1:]
-        hidden = self.model(inputs)  # (B, L, D)
+        hidden = self.model(*(inputs, users)[: len(self.model.inputs)])  # (B, L, D)
         real = inputs != PADDING
         summed: Tensor = self.loss(hidden[real].float(), self.model.item_matrix(), targets[real], **self.options)
         return summed

@@ -22,10 +22,15 @@ class Plan:
     needed_gb: float
 
 
-def plan(settings: Training, dataset: Dataset, *, bf16: bool) -> Plan:
-    """The plan of a training's settings, by their type."""
+def weighs_users(settings: Training) -> bool:
+    """Whether the model has embeddings of users."""
+    return isinstance(settings, TrainTwoTower) and settings.encoder.user_weight > 0
+
+
+def plan(settings: Training, dataset: Dataset, *, users: int, bf16: bool) -> Plan:
+    """The plan of a training's settings, by their type; users is how many have embeddings."""
     if isinstance(settings, TrainTwoTower):
-        return _two_tower(settings, dataset)
+        return _two_tower(settings, dataset, users)
     assert isinstance(settings, Train)
     return _sequences(settings, dataset, bf16=bf16)
 
@@ -55,13 +60,13 @@ def _sequences(settings: Train, dataset: Dataset, *, bf16: bool) -> Plan:
     )
 
 
-def _two_tower(settings: TrainTwoTower, dataset: Dataset) -> Plan:
+def _two_tower(settings: TrainTwoTower, dataset: Dataset, users: int) -> Plan:
     """The tower of histories keeps about as many activations a position as a block without attention and feed-forward."""
     encoder, loss, longest = settings.encoder, settings.loss, int(dataset.meta["max_len"])
     max_len = min(encoder.max_len or longest, longest)
     matrix = (len(dataset.items) + 2) * encoder.dim
     needed = estimate_gb(
-        parameters=matrix + encoder.dim**2,
+        parameters=matrix + users * encoder.dim + encoder.dim**2,
         matrix=2 * matrix,  # rows as they are, and of length 1
         states=1 if settings.optimizer.name == "sgd" else 2,
         positions=settings.batch_size * longest,
@@ -72,11 +77,12 @@ def _two_tower(settings: TrainTwoTower, dataset: Dataset) -> Plan:
         ffn=0,
     )
     sampler = build_sampler(loss.sampling, counts=dataset.counts, power=loss.power)
+    weight = f"-g{encoder.user_weight:g}" if encoder.user_weight else ""
     return Plan(
         architecture="simplex",
-        arguments={"vocab_size": len(dataset.items), **encoder.model_dump(), "max_len": max_len},
+        arguments={"vocab_size": len(dataset.items), **encoder.model_dump(), "max_len": max_len, "users": users},
         loss="ccl",
         options={"sampler": sampler, "negatives": loss.negatives, "margin": loss.margin, "weight": loss.weight},
-        name=settings.name or f"simplex-d{encoder.dim}-l{max_len}-s{settings.seed}",
+        name=settings.name or f"simplex-d{encoder.dim}-l{max_len}{weight}-s{settings.seed}",
         needed_gb=needed,
     )

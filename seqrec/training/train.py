@@ -4,7 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -13,12 +15,12 @@ from seqrec.config import public
 from seqrec.models.encoders import ENCODERS
 from seqrec.settings.training import Training
 from seqrec.training import checkpoint
-from seqrec.training.inputs import Dataset, open_dataset, start_model
+from seqrec.training.inputs import NOBODY, Dataset, open_dataset, read_users, start_model
 from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.loop import Trainer
 from seqrec.training.objective import Objective
 from seqrec.training.optimizer import build_optimizer
-from seqrec.training.plan import Plan, plan
+from seqrec.training.plan import Plan, plan, weighs_users
 from seqrec.training.precision import available_gb, require_memory, use_bf16
 from seqrec.training.processes import Process, join
 from seqrec.training.progress import Progress, flatten, require_same
@@ -47,8 +49,9 @@ def _prepare(settings: Training, process: Process, cache: Path) -> Trainer:
     dataset = open_dataset(settings.data, cache)
     shard = open_shard(files.join(dataset.path, "windows"), rank=process.rank, world=process.world, cache=cache / "windows")
     bf16 = use_bf16(settings.precision, process.device)
-    planned = plan(settings, dataset, bf16=bf16)
-    held_out = _held_out(settings, dataset, process, cache / "valid", max_len=int(planned.arguments["max_len"]))
+    users = read_users(dataset, cache / "windows") if weighs_users(settings) else NOBODY
+    planned = plan(settings, dataset, users=len(users), bf16=bf16)
+    held_out = _held_out(settings, dataset, users, process, cache / "valid", max_len=int(planned.arguments["max_len"]))
     steps = int(-(-process.max(torch.tensor([shard.rows])).item() // settings.batch_size))
     total_steps = min(steps * settings.max_epochs, settings.max_steps or steps * settings.max_epochs)
 
@@ -57,7 +60,7 @@ def _prepare(settings: Training, process: Process, cache: Path) -> Trainer:
     torch.manual_seed(settings.seed)
     model = ENCODERS[planned.architecture](**planned.arguments).to(process.device)
     fingerprint = _fingerprint(settings, dataset, process, bf16=bf16, total_steps=total_steps)
-    state = _resume_or_start(settings, dataset, process, fingerprint)
+    state = _resume_or_start(settings, dataset, users, process, fingerprint)
     optimizer = build_optimizer(model, **settings.optimizer.model_dump(exclude={"clip_norm", "warmup_steps", "schedule"}))
     progress = Progress()
     if state is not None:
@@ -70,7 +73,7 @@ def _prepare(settings: Training, process: Process, cache: Path) -> Trainer:
         model=model,
         objective=_parallel(Objective(model, name=planned.loss, options=planned.options), process),
         optimizer=optimizer,
-        batches=_batches(settings, shard, process, steps=steps, width=int(dataset.meta["max_len"]) + 1),
+        batches=_batches(settings, shard, users, process, steps=steps, width=int(dataset.meta["max_len"]) + 1),
         held_out=held_out,
         bf16=bf16,
         total_steps=total_steps,
@@ -87,9 +90,10 @@ def _parallel(objective: nn.Module, process: Process) -> nn.Module:
     return DistributedDataParallel(objective, device_ids=[process.device] if process.device.type == "cuda" else None)
 
 
-def _batches(settings: Training, shard: Shard, process: Process, *, steps: int, width: int) -> Batches:
+def _batches(settings: Training, shard: Shard, users: NDArray[np.int64], process: Process, *, steps: int, width: int) -> Batches:
     return Batches(
         shard=shard,
+        known=users,
         width=width,
         steps=steps,
         pool_batches=settings.pool_batches,
@@ -99,11 +103,14 @@ def _batches(settings: Training, shard: Shard, process: Process, *, steps: int, 
     )
 
 
-def _held_out(settings: Training, dataset: Dataset, process: Process, cache: Path, *, max_len: int) -> HeldOut | None:
+def _held_out(
+    settings: Training, dataset: Dataset, users: NDArray[np.int64], process: Process, cache: Path, *, max_len: int
+) -> HeldOut | None:
     if dataset.meta["task"] not in ("train_val_test", "train_val"):
         return None
     return read_held_out(
         files.join(dataset.path, "valid"),
+        known=users,
         max_len=max_len,
         users=settings.valid_users,
         seed=settings.seed,
@@ -121,7 +128,7 @@ def _fingerprint(settings: Training, dataset: Dataset, process: Process, *, bf16
 
 
 def _resume_or_start(
-    settings: Training, dataset: Dataset, process: Process, fingerprint: dict[str, Any]
+    settings: Training, dataset: Dataset, users: NDArray[np.int64], process: Process, fingerprint: dict[str, Any]
 ) -> dict[str, Any] | None:
     """The state to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false."""
     state = None
@@ -130,7 +137,7 @@ def _resume_or_start(
         require_same(state["fingerprint"], fingerprint, folder=settings.model)
     process.barrier()
     if state is None and process.rank == 0:
-        start_model(settings.model, dataset)
+        start_model(settings.model, dataset, users)
     process.barrier()
     return state
 

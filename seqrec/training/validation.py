@@ -16,6 +16,7 @@ from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoders import Encoder
 from seqrec.training.processes import Process
+from seqrec.users import UNKNOWN, hash_ids, places
 
 SCORES = 1 << 25  # floats of a block of scores: 128 MB
 MEASURED = {"recall@1": "hit_rate@1"} | {  # with one target, the hit rate is the recall
@@ -28,12 +29,18 @@ class HeldOut:
     """Users with a held-out target, shortest input first."""
 
     items: list[NDArray[np.int64]]  # the newest max_len of each user
+    users: NDArray[np.int64]  # (N,), places among those known
     seen: list[NDArray[np.int64]]
     targets: NDArray[np.int64]  # (N,)
 
 
-def read_held_out(table: str, *, max_len: int, users: int | None, seed: int, process: Process, cache: Path) -> HeldOut:
-    """The rank's share of the table valid, or of a seeded sample of its users; UserError if the table is unfinished."""
+def read_held_out(
+    table: str, *, max_len: int, users: int | None, seed: int, process: Process, cache: Path, known: NDArray[np.int64]
+) -> HeldOut:
+    """The rank's share of the table valid, or of a seeded sample of its users; UserError if the table is unfinished.
+
+    Known are the hashes of the users that the model has embeddings of, sorted.
+    """
     found = files.names(table)
     if "_SUCCESS" not in found:
         raise UserError(f"the table {table} is missing or unfinished (no _SUCCESS): run build_sequences first")
@@ -44,13 +51,14 @@ def read_held_out(table: str, *, max_len: int, users: int | None, seed: int, pro
     pieces = []
     for path, first, last in zip(paths, starts[:-1], starts[1:], strict=True):
         wanted = chosen[(chosen >= first) & (chosen < last)] - first
-        pieces.append(pq.read_table(path, columns=["items", "seen", "target"]).take(wanted))
+        pieces.append(pq.read_table(path, columns=["user_id", "items", "seen", "target"]).take(wanted))
     rows = pa.concat_tables(pieces)
     items = [np.asarray(row[-max_len:], dtype=np.int64) for row in rows["items"].to_pylist()]
     order = np.argsort([len(row) for row in items], kind="stable")
     seen = [np.asarray(row, dtype=np.int64) for row in rows["seen"].to_pylist()]
     targets = rows["target"].to_numpy().astype(np.int64)
-    return HeldOut(items=[items[i] for i in order], seen=[seen[i] for i in order], targets=targets[order])
+    owners = places(hash_ids(rows["user_id"]), known) if len(known) else np.full(len(targets), UNKNOWN)
+    return HeldOut(items=[items[i] for i in order], users=owners[order], seen=[seen[i] for i in order], targets=targets[order])
 
 
 @torch.inference_mode()
@@ -65,8 +73,9 @@ def validate(model: Encoder, held_out: HeldOut, *, batch_size: int, bf16: bool, 
     loss, ranks = 0.0, []
     for rows in _batches(len(held_out.targets), min(batch_size, max(1, SCORES // len(matrix)))):
         items = _left_pad(held_out.items[rows], process.device)  # (B, L)
+        users = torch.from_numpy(held_out.users[rows]).to(process.device)
         with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-            query = model.query(items).float()
+            query = model.query(*(items, users)[: len(model.inputs)]).float()
         scores = query @ matrix.T  # (B, D) @ (D, V) -> (B, V)
         targets = torch.from_numpy(held_out.targets[rows]).to(process.device) - FIRST_ITEM
         own = scores.gather(1, targets[:, None])  # (B, 1)

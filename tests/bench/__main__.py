@@ -4,6 +4,7 @@ Each compares a part of seqrec with what one would write instead, in turns in on
 """
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs the end of a server's JVM as an error
     cores, started = os.cpu_count() or 1, time.monotonic()
     settings = {"master": f"local[{cores}]", "ui.enabled": "false", "ui.showConsoleProgress": "false", "driver.memory": "4g"}
     shuffles = {"spark.sql.shuffle.partitions": str(2 * cores), "spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}

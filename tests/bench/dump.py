@@ -9,7 +9,7 @@ from seqrec.stores import embedded
 from seqrec.stores.dump import dump_documents
 from seqrec.stores.targets import MongoTarget
 from tests.bench import mongo
-from tests.bench.timing import Comparison, compare, seconds
+from tests.bench.timing import Comparison, compare
 
 ROWS, NEIGHBOURS, BATCH, WRITERS = 20_000, 20, 1000, 2
 
@@ -23,8 +23,8 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
         target = MongoTarget(uri=server.uri, name="bench", mongod=False, renames=True)
         return compare(
             f"write_mongo against insert_many, {ROWS} rows",
-            ours=lambda number: seconds(lambda: dump(table, target, f"ours_{number}", path=path)),
-            plain=lambda number: seconds(lambda: mongo.raw(table, server.uri, f"raw_{number}", replace=False)),
+            ours=lambda number: mongo.cleared(server.uri, lambda: dump(table, target, f"ours_{number}", path=path)),
+            plain=lambda number: mongo.cleared(server.uri, lambda: mongo.raw(table, server.uri, f"raw_{number}", replace=False)),
             rounds=rounds,
             aim=0.8,
         )

@@ -73,7 +73,8 @@ def collect_lists(spark: SparkSession, ratings: Path, output: Path) -> None:
     save(exploded.select("user_id", "event.*", "position", split.alias("split")), output, "events")
     trained = F.slice(all_items, F.lit(1), size - 2)
     window = F.slice(trained, F.greatest(F.size(trained) - MAX_LEN, F.lit(1)), F.lit(MAX_LEN + 1))
-    windows = users.select(window.alias("items")).withColumn("length", F.size("items")).where("length > 1")
+    user = F.xxhash64("user_id").alias("user")
+    windows = users.select(window.alias("items"), user).withColumn("length", F.size("items")).where("length > 1")
     save(windows.repartition(16), output, "windows")
     stats = {"in": raw.count(), "usable": usable.count(), "cleaned": distinct.count(), "windows": windows.count()}
     stats |= (

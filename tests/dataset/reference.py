@@ -23,7 +23,7 @@ class Expected:
     items: list[tuple[str, int, int]]
     events: dict[int, list[tuple[int, int, str]]] = field(default_factory=dict)
     sequences: dict[int, tuple[list[int], list[int]]] = field(default_factory=dict)
-    windows: list[tuple[int, ...]] = field(default_factory=list)
+    windows: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # the user and the items
     held_out: dict[str, dict[int, tuple[list[int], list[int], int]]] = field(default_factory=dict)
 
 
@@ -110,7 +110,7 @@ def build(
             continue
         expected.events[user] = [(index[r.item], r.timestamp, name) for r, name in zip(mine, splits[user], strict=True)]
         train = [index[r.item] for r, name in zip(mine, splits[user], strict=True) if name == "train"]
-        expected.windows.extend(cut_windows(train, max_len, stride))
+        expected.windows.extend((user, window) for window in cut_windows(train, max_len, stride))
         for name in ("valid", "test"):
             place = splits[user].index(name) if name in splits[user] else 0
             if place > 0:

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -15,6 +16,7 @@ from seqrec import versions
 from seqrec.config import load_config
 from seqrec.errors import UserError
 from seqrec.settings.sequences import BuildSequences
+from seqrec.users import hash_ids
 from tests.dataset import reference
 
 CONF = str(Path(__file__).parents[2] / "conf" / "build_sequences.yaml")
@@ -61,7 +63,8 @@ def assert_equal(path: Path, expected: reference.Expected) -> None:
     assert events == expected.events
     sequences = {row["user_id"]: (row["items"], row["seen"]) for row in table(path, "sequences")}
     assert sequences == expected.sequences
-    assert sorted(tuple(row["items"]) for row in table(path, "windows")) == expected.windows
+    users = {int(hashed): user for user, hashed in zip(sequences, hash_ids(pa.array(list(sequences))), strict=True)}
+    assert sorted((users[row["user"]], tuple(row["items"])) for row in table(path, "windows")) == expected.windows
     for name in ("valid", "test"):
         found = {row["user_id"]: (row["items"], row["seen"], row["target"]) for row in table(path, name)}
         assert found == expected.held_out[name]

@@ -27,6 +27,7 @@ def test_rows_lie_in_the_order_of_the_hash(spark: SparkSession) -> None:
     cut = spark.range(53).select(
         F.array(F.col("id").cast("int"), F.lit(1)).alias("items"),
         F.lit(2).alias("length"),
+        F.xxhash64("id").alias("user"),
         F.pmod(F.col("id"), F.lit(4)).alias("bucket"),
         (-F.col("id")).alias("key"),
         F.col("id").alias("user_id"),

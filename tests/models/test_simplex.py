@@ -77,6 +77,19 @@ def test_a_query_is_the_projected_mean_of_the_history(model: SimpleX) -> None:
     torch.testing.assert_close(model.item_matrix()[2:].norm(dim=-1), torch.ones(V))
 
 
+def test_users_are_mixed_into_the_query() -> None:
+    torch.manual_seed(1)
+    model = SimpleX(vocab_size=V, max_len=MAX_LEN, dim=D, dropout=0.5, users=2, user_weight=0.75).eval()
+    items, known, unknown = torch.tensor([[0, 5, 7], [0, 5, 7]]), torch.tensor([1, 2]), torch.tensor([0, 0])
+    history = model.project.weight @ (model.items.weight[5] + model.items.weight[7]) / 2
+    for row, user in enumerate(known):
+        wanted = 0.75 * model.users.weight[user] + 0.25 * history
+        torch.testing.assert_close(model.query(items, known)[row], wanted / wanted.norm())
+    torch.testing.assert_close(model(items, known)[:, -1], model.query(items, known))
+    torch.testing.assert_close(model.query(items, unknown)[0], history / history.norm())
+    assert model.inputs == ("items", "user_idx")
+
+
 def test_every_position_is_the_query_of_its_newest_items(model: SimpleX) -> None:
     items = torch.tensor([[0, 0, 4, 9, 2, 4, 8], [3, 3, 5, 6, 7, 8, 9]])
     hidden = model(items)

@@ -52,11 +52,17 @@ def write_dataset(folder: Path, *, vocabulary: dict[str, Any] | None = None) -> 
 
 
 def write_training(
-    folder: Path, *, vocab_size: int = 6, vocabulary: dict[str, Any] | None = None, seed: int = 1, architecture: str = "sasrec"
+    folder: Path,
+    *,
+    vocab_size: int = 6,
+    vocabulary: dict[str, Any] | None = None,
+    seed: int = 1,
+    architecture: str = "sasrec",
+    **shape: Any,
 ) -> str:
     """A model folder with the vocabulary of six items and the checkpoints last.pt and best…; returns the folder."""
     torch.manual_seed(seed)
-    arguments = {"vocab_size": vocab_size, **SHAPES[architecture]}
+    arguments = {"vocab_size": vocab_size, **SHAPES[architecture], **shape}
     model = ENCODERS[architecture](**arguments)
     content = {
         "architecture": architecture,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seqrec.settings.training import Train
+from seqrec.users import hash_ids
 
 RUN_ID = "20260101T000000Z-0000"
 V, USERS, MAX_LEN = 12, 60, 8
@@ -36,19 +37,24 @@ def write_dataset(folder: Path, *, files: int = 4, run_id: str = RUN_ID, users: 
     version = folder / run_id
     parts = [[windows[i] for i in part] for part in np.array_split(np.arange(users), files)]
     lengths = [pa.array([len(row) for row in part], pa.int32()) for part in parts]
-    write(version / "windows", [{"items": pa.array(p, INDICES), "length": n} for p, n in zip(parts, lengths, strict=True)])
+    owners = [pa.array(hash_ids(pa.array(part))) for part in np.array_split(np.arange(users), files)]
+    columns = [
+        {"items": pa.array(part, INDICES), "length": length, "user": owner}
+        for part, length, owner in zip(parts, lengths, owners, strict=True)
+    ]
+    write(version / "windows", columns)
     ids = {"item_id": pa.array([f"i{i}" for i in range(V)]), "item_idx": pa.array(range(2, V + 2), pa.int32())}
     counts = np.bincount(np.concatenate([row[:-2] for row in histories]), minlength=V + 2)[2:]
     write(version / "items", [{**ids, "count": pa.array(counts, pa.int64())}])
     for table, held in (("valid", 2), ("test", 1)):
         inputs = [row[:-held] for row in histories]
-        columns = {
+        held_out = {
             "user_id": pa.array(range(users), pa.int64()),
             "items": pa.array(inputs, INDICES),
             "seen": pa.array([sorted(set(row)) for row in inputs], INDICES),
             "target": pa.array([row[-held] for row in histories], pa.int32()),
         }
-        write(version / table, [columns])
+        write(version / table, [held_out])
     meta: dict[str, Any] = {
         "run_id": run_id,
         "id_types": {"user": "bigint", "item": "string"},

@@ -16,6 +16,7 @@ from seqrec.models.encoder import SASRec
 from seqrec.settings.training import Train
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
+from seqrec.training.inputs import NOBODY
 from seqrec.training.processes import Process
 from seqrec.training.report import read_records
 from seqrec.training.train import train
@@ -50,7 +51,7 @@ def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -
     model.load_state_dict(state["model"])
     process = Process(rank=0, world=1, device=torch.device("cpu"))
     table = str(tmp_path / "data" / RUN_ID / "valid")
-    held_out = read_held_out(table, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
+    held_out = read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
     alone = validate(model, held_out, batch_size=8, bf16=False, process=process)
     assert {name: records[-1][name] for name in alone} == pytest.approx(alone, rel=1e-5)
 

@@ -1,26 +1,35 @@
 """Every window once an epoch, in seeded batches of like length, sharded by file."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from seqrec.errors import UserError
-from seqrec.training.loader import Batches, Shard, open_shard
+from seqrec.training.inputs import NOBODY
+from seqrec.training.loader import Batch, Batches, Shard, open_shard
+from seqrec.users import hash_ids
 from tests.training.conftest import MAX_LEN, RUN_ID, USERS, write_dataset
 
 
-def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1) -> Batches:
-    return Batches(shard=shard, width=MAX_LEN + 1, steps=steps, pool_batches=2, seed=seed, rank=rank, workers=1)
+def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1, known: NDArray[np.int64] = NOBODY) -> Batches:
+    return Batches(shard=shard, known=known, width=MAX_LEN + 1, steps=steps, pool_batches=2, seed=seed, rank=rank, workers=1)
 
 
 def shard_of(tmp_path: Path, *, rank: int = 0, world: int = 1) -> Shard:
     return open_shard(str(tmp_path / "data" / RUN_ID / "windows"), rank=rank, world=world, cache=tmp_path / "cache")
 
 
-def rows(source: list[torch.Tensor]) -> list[tuple[int, ...]]:
-    return sorted(tuple(row[row > 0].tolist()) for batch in source for row in batch)
+def rows(source: list[Batch]) -> list[tuple[int, ...]]:
+    return sorted(tuple(row[row > 0].tolist()) for batch in source for row in batch.items)
+
+
+def lists(source: Iterable[Batch]) -> list[list[list[int]]]:
+    return [batch.items.tolist() for batch in source]
 
 
 def test_an_epoch_holds_every_window_once(tmp_path: Path, windows: list[list[int]]) -> None:
@@ -31,30 +40,44 @@ def test_an_epoch_holds_every_window_once(tmp_path: Path, windows: list[list[int
 
 def test_batches_are_left_padded_to_their_longest_window(tmp_path: Path, windows: list[list[int]]) -> None:
     for batch in batches(shard_of(tmp_path)).epoch(0):
-        assert batch.dtype == torch.int64
-        assert (batch[:, 0] > 0).any()
-        assert (batch[:, -1] > 0).all()
+        assert batch.items.dtype == torch.int64
+        assert (batch.items[:, 0] > 0).any()
+        assert (batch.items[:, -1] > 0).all()
+        assert batch.users.tolist() == [0] * len(batch.items)
 
 
 def test_little_is_padded(tmp_path: Path, windows: list[list[int]]) -> None:
     epoch = list(batches(shard_of(tmp_path), steps=6).epoch(0))
-    padded, real = sum(batch.numel() for batch in epoch), sum(map(len, windows))
+    padded, real = sum(batch.items.numel() for batch in epoch), sum(map(len, windows))
     assert padded < 1.35 * real < USERS * (MAX_LEN + 1)
 
 
 def test_epochs_differ_and_repeat_by_seed(tmp_path: Path, windows: list[list[int]]) -> None:
     source = batches(shard_of(tmp_path))
-    first, again, second = ([b.tolist() for b in source.epoch(number)] for number in (0, 0, 1))
+    first, again, second = (lists(source.epoch(number)) for number in (0, 0, 1))
     assert first == again
     assert first != second
-    assert first != [b.tolist() for b in batches(shard_of(tmp_path), seed=2).epoch(0)]
+    assert first != lists(batches(shard_of(tmp_path), seed=2).epoch(0))
 
 
 @pytest.mark.parametrize("skip", [1, 2, 3, 5])
 def test_skipping_leaves_the_rest_as_it_was(tmp_path: Path, windows: list[list[int]], skip: int) -> None:
     source = batches(shard_of(tmp_path))
-    whole = [b.tolist() for b in source.epoch(4)]
-    assert [b.tolist() for b in source.epoch(4, skip=skip)] == whole[skip:]
+    whole = lists(source.epoch(4))
+    assert lists(source.epoch(4, skip=skip)) == whole[skip:]
+
+
+def test_each_window_comes_with_its_user(tmp_path: Path, windows: list[list[int]]) -> None:
+    hashes = hash_ids(pa.array(range(USERS)))
+    known = np.sort(hashes[::2])  # every second user isn't known
+    place = {int(owner): number for number, owner in enumerate(known, 1)}
+    wanted = sorted((place.get(int(owner), 0), *window) for owner, window in zip(hashes, windows, strict=True))
+    found = [
+        (user, *row[row > 0].tolist())
+        for batch in batches(shard_of(tmp_path), known=known).epoch(0)
+        for user, row in zip(batch.users.tolist(), batch.items, strict=True)
+    ]
+    assert sorted(found) == wanted
 
 
 def test_shards_are_disjoint_and_whole(tmp_path: Path, windows: list[list[int]]) -> None:
@@ -85,4 +108,4 @@ def test_many_epochs_lose_nothing(tmp_path: Path) -> None:
     source = batches(shard_of(tmp_path), steps=4)
     for number in range(20):
         assert rows(list(source.epoch(number))) == sorted(map(tuple, windows))
-    assert np.mean([len(batch) for batch in source.epoch(0)]) == USERS / 4
+    assert np.mean([len(batch.items) for batch in source.epoch(0)]) == USERS / 4

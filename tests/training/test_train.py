@@ -14,7 +14,8 @@ from seqrec.errors import UserError
 from seqrec.models.encoder import SASRec
 from seqrec.settings.training import Train
 from seqrec.training import checkpoint, loop
-from seqrec.training.inputs import open_dataset
+from seqrec.training.inputs import NOBODY, open_dataset
+from seqrec.training.loader import Batch
 from seqrec.training.processes import Process
 from seqrec.training.report import read_records
 from seqrec.training.train import train
@@ -76,10 +77,10 @@ def test_a_training_killed_between_checkpoints_ends_at_the_same_weights(
     killed = settings(model=str(tmp_path / "killed"), checkpoint_every=2)
     step = loop.Trainer._step
 
-    def fall(self: loop.Trainer, windows: torch.Tensor, *, over: bool) -> tuple[float, bool]:
+    def fall(self: loop.Trainer, batch: Batch, *, over: bool) -> tuple[float, bool]:
         if self.progress.step == 7:
             raise KeyboardInterrupt
-        return step(self, windows, over=over)
+        return step(self, batch, over=over)
 
     monkeypatch.setattr(loop.Trainer, "_step", fall)
     with pytest.raises(KeyboardInterrupt):
@@ -169,7 +170,7 @@ def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> Non
     model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
     process = Process(rank=0, world=1, device=torch.device("cpu"))
     table = str(tmp_path / "data" / RUN_ID / "valid")
-    held_out = read_held_out(table, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
+    held_out = read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
     actual = validate(model, held_out, batch_size=7, bf16=False, process=process)
     model.eval()
     matrix, ranks, losses = model.item_matrix().detach().numpy(), [], []
@@ -191,13 +192,16 @@ def test_ties_count_against_the_target(settings: Make, tmp_path: Path) -> None:
     torch.nn.init.zeros_(model.items.weight)
     process = Process(rank=0, world=1, device=torch.device("cpu"))
     table = str(tmp_path / "data" / RUN_ID / "valid")
-    held_out = read_held_out(table, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
+    held_out = read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
     assert validate(model, held_out, batch_size=7, bf16=False, process=process)["recall@1"] == 0.0
 
 
 def test_a_sample_of_users_is_seeded(tmp_path: Path, windows: list[list[int]]) -> None:
     table, process = str(tmp_path / "data" / RUN_ID / "valid"), Process(rank=0, world=1, device=torch.device("cpu"))
-    samples = [read_held_out(table, max_len=MAX_LEN, users=9, seed=seed, process=process, cache=tmp_path) for seed in (1, 1, 2)]
+    samples = [
+        read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=9, seed=seed, process=process, cache=tmp_path)
+        for seed in (1, 1, 2)
+    ]
     rows = [[row.tolist() for row in sample.seen] for sample in samples]
     assert rows[0] == rows[1] != rows[2]
     assert len(rows[0]) == 9

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -14,7 +16,8 @@ from seqrec.settings.training import Train
 from seqrec.settings.two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.train import train
-from tests.training.conftest import MAX_LEN, V
+from seqrec.users import hash_ids, places
+from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V
 
 Make = Callable[..., TrainTwoTower]
 
@@ -54,8 +57,35 @@ def test_the_circle_is_learned(towers: Make, loss: dict[str, Any]) -> None:
     assert metrics["recall@1"] > 0.8
 
 
-def test_an_interrupted_training_ends_at_the_same_weights(towers: Make, tmp_path: Path) -> None:
-    whole, parts = towers(model=str(tmp_path / "whole")), towers(model=str(tmp_path / "parts"))
+def test_users_are_learned(towers: Make, windows: list[list[int]]) -> None:
+    """A user's embedding lies nearer to what the user's window has than another user's does; that of nobody stays zeros."""
+    cfg = towers(max_epochs=20, patience=None, encoder={"dim": 16, "max_len": 1, "user_weight": 0.95})
+    train(cfg)
+    weights, hashes = last(cfg)["model"], np.load(f"{cfg.model}/users.npy")
+    users = weights["users.weight"]
+    assert np.array_equal(hashes, np.sort(hash_ids(pa.array(range(USERS)))))
+    assert users.shape == (USERS + 1, 16)
+    assert users[0].tolist() == [0.0] * 16
+    own = users[places(hash_ids(pa.array(range(USERS))), hashes)]
+    items = torch.stack([weights["items.weight"][window].mean(0) for window in windows])
+    near, far = (torch.cosine_similarity(some, items).mean() for some in (own, own.roll(1, 0)))
+    assert near > far + 0.2
+
+
+def test_windows_of_nobody_are_refused(towers: Make, tmp_path: Path) -> None:
+    for path in (tmp_path / "data" / RUN_ID / "windows").glob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop(["user"]), path)
+    train(towers(max_epochs=1))
+    cfg = towers(encoder={"dim": 4, "user_weight": 0.5}, model=str(tmp_path / "of_users"))
+    with pytest.raises(UserError, match=r"doesn't say whose its windows are: run build_sequences again"):
+        train(cfg)
+    assert not Path(cfg.model).exists()
+
+
+@pytest.mark.parametrize("encoder", [{}, {"user_weight": 0.5}])
+def test_an_interrupted_training_ends_at_the_same_weights(towers: Make, tmp_path: Path, encoder: dict[str, Any]) -> None:
+    shape = {"dim": 16, "max_len": 2, **encoder}
+    whole, parts = (towers(model=str(tmp_path / name), encoder=shape) for name in ("whole", "parts"))
     train(whole)
     train(parts.model_copy(update={"max_steps": 5}))
     train(parts)
@@ -68,7 +98,7 @@ def test_a_checkpoint_says_what_it_is_of(towers: Make) -> None:
     train(cfg)
     content = last(cfg)
     assert (content["architecture"], content["meta"]["name"]) == ("simplex", "simplex-d16-l2-s42")
-    assert content["arguments"] == {"vocab_size": V, "max_len": 2, "dim": 16, "dropout": 0.0}
+    assert content["arguments"] == {"vocab_size": V, "max_len": 2, "dim": 16, "dropout": 0.0, "users": 0, "user_weight": 0.0}
     SimpleX(**content["arguments"]).load_state_dict(content["model"])
 
 
@@ -93,19 +123,21 @@ def test_what_cannot_fit_is_refused(towers: Make) -> None:
     assert not Path(cfg.model).exists()
 
 
-def test_validation_is_of_whole_queries(towers: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("user_weight", [0.0, 0.5])
+def test_validation_is_of_whole_queries(towers: Make, tmp_path: Path, user_weight: float) -> None:
     """The metrics of the best checkpoint, computed anew from its weights and the table valid."""
-    import pyarrow.parquet as pq
-
-    cfg = towers()
+    cfg = towers(encoder={"dim": 16, "max_len": 2, "user_weight": user_weight})
     metrics = train(cfg)
     content = checkpoint.load(checkpoint.find(cfg.model, "best"))
     model = SimpleX(**content["arguments"]).eval()
     model.load_state_dict(content["model"])
     table = pq.read_table(next((tmp_path / "data").glob("*/valid/*.parquet"))).to_pylist()
+    place = {int(hashed): number for number, hashed in enumerate(np.sort(hash_ids(pa.array(range(USERS)))), 1)}
     gains = []
     for user in table:
-        scores = (model.query(torch.tensor([user["items"][-2:]])) @ model.item_matrix().T)[0].detach().numpy()
+        owner = torch.tensor([place[int(hash_ids(pa.array([user["user_id"]]))[0])]])
+        query = model.query(torch.tensor([user["items"][-2:]]), owner)
+        scores = (query @ model.item_matrix().T)[0].detach().numpy()
         others = [item for item in range(2, V + 2) if item not in {*user["seen"], user["target"]}]
         rank = 1 + sum(scores[item] >= scores[user["target"]] for item in others)
         gains.append(1 / np.log2(1 + rank))

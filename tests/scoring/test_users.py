@@ -1,0 +1,55 @@
+"""A model with embeddings of users, exported, scored by Spark and from code: known users get theirs, others the history alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyspark.sql import SparkSession
+
+from seqrec.models.simplex import SimpleX
+from seqrec.scoring.export import export
+from seqrec.scoring.recommender import Recommender
+from seqrec.scoring.shipping import ship
+from seqrec.scoring.udf import embed_users, rank_users, recommend_users
+from seqrec.training import checkpoint
+from seqrec.users import hash_ids
+from tests.scoring.folders import write_dataset, write_training
+
+KNOWN, STRANGER, HISTORY = [11, 4], 5, [3, 2]
+
+
+def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    folder = write_training(tmp_path / "model", architecture="simplex", users=2, user_weight=0.9)
+    hashes = np.sort(hash_ids(pa.array(KNOWN)))
+    np.save(tmp_path / "model" / "users.npy", hashes)
+    meta = export(folder, data=data)
+    assert meta["inputs"] == ["items", "user_idx"]
+    assert "users.npy" in meta["files"]
+
+    content = checkpoint.load(checkpoint.find(folder, "best"))
+    model = SimpleX(**content["arguments"]).eval()
+    model.load_state_dict(content["model"])
+    place = {user: int(np.searchsorted(hashes, hash_ids(pa.array([user]))[0])) + 1 for user in KNOWN} | {STRANGER: 0}
+    wanted = {user: model.query(torch.tensor([HISTORY]), torch.tensor([at]))[0].detach().numpy() for user, at in place.items()}
+
+    rows = [(user, HISTORY, HISTORY, 5) for user in wanted]
+    table = spark.createDataFrame(rows, "user_id bigint, items array<int>, seen array<int>, target int")
+    shipped = ship(spark, folder)
+    found = {row["user_id"]: row["embedding"] for row in embed_users(table, model=shipped).collect()}
+    for user, query in wanted.items():
+        np.testing.assert_allclose(found[user], query, atol=1e-6)
+    lists = {row["user_id"]: row["items"] for row in recommend_users(table, model=shipped, top_k=3).collect()}
+    ranks = {row["user_id"]: row["rank"] for row in rank_users(table, model=shipped).collect()}
+    matrix = model.item_matrix().detach().numpy()
+    recommender = Recommender.load(folder)
+    for user, query in wanted.items():
+        scores = matrix @ query
+        assert ranks[user] == 1 + sum(scores[item] >= scores[5] for item in (4, 6, 7))
+        alone = recommender.recommend([recommender.model.ids[item - 2].as_py() for item in HISTORY], k=3, user=user)
+        assert [item for item, _ in alone] == [entry["item_id"] for entry in lists[user]]
+    ids = recommender.model.ids
+    history = [ids[item - 2].as_py() for item in HISTORY]
+    assert recommender.recommend(history, k=3) == recommender.recommend(history, k=3, user=STRANGER)
+    assert recommender.recommend(history, k=3) != recommender.recommend(history, k=3, user=KNOWN[0])
