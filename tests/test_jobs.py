@@ -29,6 +29,7 @@ from seqrec import versions
 from seqrec.scoring.recommender import Recommender
 from seqrec.settings.scoring import Milvus, Mongo
 from seqrec.simulate import write_ratings
+from seqrec.stores import milvus
 from seqrec.stores.embedded import data_folder
 from seqrec.stores.neighbours import neighbours
 from seqrec.stores.reading import read
@@ -179,17 +180,19 @@ def test_the_chain_from_features_to_candidates_and_documents(root: Path) -> None
     for origin, folder in dumped.items():
         key = "user_id" if origin == "users" else "item_id"
         write_mongo.main(["--origin", origin, "--dest", origin, "--queryid", key, "--data", folder])
-    write_milvus.main(["--origin", "user_embeddings", "--dest", "tower_users", "--data", f"{root}/two_tower_output"])
+    towers = ["--origin", "user_embeddings", "--queryid", "user_id", "--data", f"{root}/two_tower_output"]
+    write_milvus.main([*towers, "--dest", "tower_users"])
     with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
         for origin, folder in dumped.items():
             rows = {row["user_id" if origin == "users" else "item_id"]: row for row in table(Path(folder), origin)}
             place = targets.require_mongodb().place(database=Mongo().database, collection=origin)
             stored = {one["_id"]: {name: one[name] for name in rows[one["_id"]]} for one in read(place, sorted(rows))}
             assert stored == rows
-        vectors = {row["user_id"]: row["embedding"] for row in table(root / "two_tower_output", "user_embeddings")}
-        alias = targets.require_milvus().place(alias="two_tower_items").alias
-        assert alias == "two_tower_items"
-        assert len(vectors) == USERS
+        with milvus.connected(targets.require_milvus().place(alias="tower_users"), "reading failed") as client:
+            client.load_collection("tower_users")
+            found = client.get("tower_users", ids=[7], output_fields=["user_id", "embedding"])
+        [vector] = [row["embedding"] for row in table(root / "two_tower_output", "user_embeddings") if row["user_id"] == 7]
+        assert found[0]["embedding"] == pytest.approx(vector)
 
 
 def test_every_version_says_what_it_was_made_from(root: Path) -> None:
