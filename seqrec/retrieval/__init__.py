@@ -1,1 +1,1 @@
-"""Pure Spark: similar items, and candidates of several sources."""
+"""On Spark: similar items, and candidates of several sources."""

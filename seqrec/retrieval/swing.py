@@ -3,13 +3,20 @@
 Two users who have both items speak for them, the more the fewer other items the two have in common.
 """
 
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
 from seqrec.retrieval.activity import sampled
-from seqrec.retrieval.fixed_point import from_units, to_units, units
+from seqrec.scoring.ragged import Ragged
 
-PAIRS_PER_TASK = 250_000
+PAIRS_PER_TASK = 2_000_000
+BLOCK = 1024  # users, or items, at a time
+
+Scores = NDArray[np.float64]
 
 
 def user_pairs(max_users_per_item: int | None) -> Column:
@@ -18,29 +25,57 @@ def user_pairs(max_users_per_item: int | None) -> Column:
     return kept * (kept - 1) / 2
 
 
-def swing(samples: DataFrame, *, alpha1: float, alpha2: float, beta: float, most_users: int) -> DataFrame:
+def swing(samples: DataFrame, *, alpha1: float, alpha2: float, beta: float, top_n: int) -> DataFrame:
     """item_idx, neighbour, score: the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over the pairs of S_i of whom both have j.
 
-    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`, most_users is the size of the largest one.
+    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`. Of an item the top_n best are left, and what ties with
+    the last of them.
 
-    A sampled user's items go to the item, once. There the pairs of its users are joined, the items that the two have in common
-    are intersected from their lists, which gives |I_u ∩ I_v| and the items j that the pair speaks for, and these are summed. So
-    where the samples are partitioned by item_idx nothing but them is shuffled, at most max_user_items indices for an interaction;
-    an item costs at most max_users_per_item^2 / 2 intersections of lists of at most max_user_items.
+    A sampled user's items go to the item, once: where the samples are partitioned by item_idx nothing is shuffled. There the sums
+    are products of matrices (see `pair_sums`), which SQL could only say by a row for every pair of users and item they share.
     """
-    weight = F.pow(F.col("size") + F.lit(alpha1), F.lit(-beta))
-    scale = units(largest=(1 + alpha1) ** (-2 * beta) / (alpha2 + 1), terms=max(1, most_users * (most_users - 1) // 2))
-    users = samples.select("item_idx", "place", weight.alias("weight"), "items")
-    one, two = users.alias("one"), users.alias("two")
-    same_item = (F.col("one.item_idx") == F.col("two.item_idx")) & (F.col("one.place") < F.col("two.place"))
-    pairs = one.join(two, same_item).select(
-        "one.item_idx",
-        (F.col("one.weight") * F.col("two.weight")).alias("weight"),
-        F.array_intersect("one.items", "two.items").alias("common"),
-    )
-    term = to_units(F.col("weight") / (F.lit(alpha2) + F.size("common")), scale)
-    terms = pairs.select("item_idx", term.alias("term"), "common")
-    # Not explode: for it Spark adds a filter on the size of `common`, and intersects a second time to evaluate it.
-    spoken = terms.select("item_idx", "term", F.explode_outer("common").alias("neighbour")).where("item_idx != neighbour")
-    sums = spoken.groupBy("item_idx", "neighbour").agg(F.sum("term").alias("total"))
-    return sums.select("item_idx", "neighbour", from_units(F.col("total"), scale).alias("score"))
+    score = partial(_neighbours, alpha1=alpha1, alpha2=alpha2, beta=beta, top_n=top_n)
+    return samples.groupBy("item_idx").applyInArrow(score, "item_idx int, neighbour int, score double")
+
+
+def pair_sums(users: Ragged, weights: Scores, *, alpha2: float) -> tuple[NDArray[np.int64], Scores]:
+    """The items that at least two of the users (N) have, and of each the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over pairs.
+
+    With A (N, items), 1 where a user has an item, A·Aᵀ counts what users have in common, so that the terms are a matrix T (N, N),
+    and the sums are those of the columns of A ∘ (T·A) / 2. N² · items multiplications; A is held in float32, T in blocks of rows.
+
+    >>> items, sums = pair_sums(Ragged.of([[2, 3], [2, 3, 4], [2]]), np.array([1.0, 0.5, 0.25]), alpha2=1.0)
+    >>> items.tolist(), sums.round(3).tolist()  # of item 2: 1 · 1/2 / 3 + 1 · 1/4 / 2 + 1/2 · 1/4 / 2; of item 3 the first of these
+    ([2, 3], [0.354, 0.167])
+    """
+    items, column, counts = np.unique(users.values, return_inverse=True, return_counts=True)
+    shared = counts > 1
+    kept = shared[column]
+    matrix = np.zeros((len(users), int(shared.sum())), np.float32)  # (N, items); counts up to 2^24 are exact
+    matrix[users.rows[kept], (np.cumsum(shared) - 1)[column[kept]]] = 1
+    sums = np.zeros(matrix.shape[1])
+    for first in range(0, len(users), BLOCK):
+        rows = np.arange(first, min(first + BLOCK, len(users)))
+        common = (matrix[rows] @ matrix.T).astype(np.float64)  # (n, N)
+        terms = np.divide(np.outer(weights[rows], weights), alpha2 + common, out=np.zeros_like(common), where=common > 0)
+        terms[np.arange(len(rows)), rows] = 0
+        for start in range(0, len(sums), BLOCK):
+            part = matrix[:, start : start + BLOCK].astype(np.float64)
+            sums[start : start + BLOCK] += ((terms @ part) * part[rows]).sum(axis=0) / 2  # (n, N) @ (N, items)
+    return items[shared], sums
+
+
+def _neighbours(sample: pa.Table, *, alpha1: float, alpha2: float, beta: float, top_n: int) -> pa.Table:
+    """The scores of one item, from the rows of its sample."""
+    sample = sample.sort_by("place").combine_chunks()
+    item = sample["item_idx"][0].as_py()
+    weights = (alpha1 + sample["size"].to_numpy()) ** -beta
+    neighbours, scores = pair_sums(Ragged.of_arrow(sample["items"].chunk(0)), weights, alpha2=alpha2)
+    others = neighbours != item
+    neighbours, scores = neighbours[others], scores[others]
+    rounded = scores.astype(np.float32)  # what lists go by
+    if len(rounded) > top_n:
+        best = rounded >= np.partition(rounded, -top_n)[-top_n]
+        neighbours, scores = neighbours[best], scores[best]
+    columns = {"item_idx": np.full(len(scores), item, np.int32), "neighbour": neighbours.astype(np.int32), "score": scores}
+    return pa.table({name: pa.array(values) for name, values in columns.items()})

@@ -1,4 +1,4 @@
-"""Every Python UDF of the project: a sequence model is what SQL can't say.
+"""The Python UDFs of scoring: a sequence model is what SQL can't say.
 
 They are Arrow-native iterators (mapInArrow): one ONNX Runtime session per Python worker, cached in seqrec.scoring.artifact,
 the item matrix memory-mapped and so shared by the workers of a host, and no Python object a user.
