@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.csv
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -21,26 +22,27 @@ from seqrec.settings.retrieval import ItemSimilarity
 from tests.bench.timing import Comparison, seconds
 
 SIZES = {100_000: (1000, 2000), 1_000_000: (10_000, 10_000), 5_000_000: (50_000, 10_000)}  # interactions: users, items
-SMALLEST, TOP = min(SIZES), 100
-AIM = 3.0
+TOP, AIM = 100, 3.0
+ML_100K = Path(__file__).parents[3] / "shared" / "data" / "ml-100k" / "u.data"
 INSTALL = "not measured, as implicit isn't installed: pip install --target FOLDER implicit, and PYTHONPATH=FOLDER for the bench"
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
-    """0.1, 1 and 5 million interactions, the defaults; one round, whatever `rounds` is, after a first one of the smallest.
+    """ML-100K where it is, and 0.1, 1 and 5 million simulated interactions, the defaults.
 
-    Self-joins know no caps, so they count all pairs; swing's is run on the smallest only, where it takes minutes already.
+    One round, whatever `rounds` is, after a first one of the smallest. Self-joins know no caps, so they count all pairs; swing's is
+    run on the smallest only, where it takes minutes already.
     """
     del rounds
     results = []
-    for number, size in enumerate((SMALLEST, *SIZES)):
-        users, items = SIZES[size]
-        ratings = root / f"{size}.parquet"
-        simulate.write_ratings(ratings, users=users, items=items, events=size)
+    known = {f"{size / 1e6:g} M interactions": simulated(root, size) for size in SIZES}
+    smallest = next(iter(known))
+    inputs = [(smallest, known[smallest]), *({"ML-100K": real(root)} if ML_100K.exists() else {}).items(), *known.items()]
+    for number, (data, ratings) in enumerate(inputs):
         for method, plain in (("item_cf", join_users), ("swing", join_users_and_items)):
-            name = f"{method}, {size / 1e6:g} M interactions"
+            name = f"{method}, {data}"
             ours = measure(spark, f"{name}, seqrec", partial(lists, spark, ratings, root / "ours", method=method))
-            if size > SMALLEST and method == "swing":
+            if data != smallest and method == "swing":
                 continue
             theirs = measure(spark, f"{name}, self-join", partial(plain, spark, ratings, root / "plain"))
             if number == 0:
@@ -48,8 +50,24 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
             else:
                 results.append(Comparison(what=name, ours=[ours], plain=[theirs], aim=AIM))
         if number:
-            by_implicit(ratings, f"item_cf, {size / 1e6:g} M interactions, implicit")
+            by_implicit(ratings, f"item_cf, {data}, implicit")
     return results
+
+
+def simulated(root: Path, size: int) -> Path:
+    """Simulated ratings of a size."""
+    users, items = SIZES[size]
+    simulate.write_ratings(root / f"{size}.parquet", users=users, items=items, events=size)
+    return root / f"{size}.parquet"
+
+
+def real(root: Path) -> Path:
+    """The pairs of user and item in ML-100K's u.data."""
+    parsing = pyarrow.csv.ParseOptions(delimiter="\t")
+    names = pyarrow.csv.ReadOptions(column_names=["user_id", "item_id", "rating", "timestamp"])
+    table = pyarrow.csv.read_csv(ML_100K, read_options=names, parse_options=parsing)
+    pq.write_table(table.select(["user_id", "item_id"]), root / "ml-100k.parquet")
+    return root / "ml-100k.parquet"
 
 
 def lists(spark: SparkSession, ratings: Path, output: Path, *, method: str, **settings: Any) -> None:
