@@ -30,8 +30,8 @@ INSTALL = "not measured, as implicit isn't installed: pip install --target FOLDE
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     """ML-100K where it is, and 0.1, 1 and 5 million simulated interactions, the defaults.
 
-    One round, whatever `rounds` is, after a first one of the smallest. Self-joins know no caps, so they count all pairs; swing's is
-    run on the smallest only, where it takes minutes already.
+    One round, whatever `rounds` is, after a first one of the smallest. Self-joins know no caps, so they count all pairs; swing's
+    is run on the smallest only, where it takes minutes already.
     """
     del rounds
     results = []
