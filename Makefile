@@ -8,6 +8,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := jobs dump seqrec tests
 
+# Test files side by side: much of a test is Spark's driver, which leaves the cores to another.
+TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 10
+
 # The interpreter: PYTHON where it is given, else the one that .venv was made with, else python3.11.
 INTERPRETER := $(or $(PYTHON),$(shell $(BIN)/python -V >/dev/null 2>&1 && echo $(BIN)/python),python3.11)
 VERSION := $(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -57,13 +61,13 @@ $(STAMP):
 	@rm -f $(VENV)/.set-up-* && touch $@
 
 test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(STAMP) ## what a change must pass: formatting, lint, types, tests
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy --strict
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: $(STAMP) ## format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)

@@ -142,7 +142,8 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, 
     (folder / "vocabulary.parquet").write_bytes((model / "vocabulary.parquet").read_bytes())
     ids, vocabulary = {"user": "bigint", "item": "bigint"}, {**STEP, "lineage": [STEP]}
     meta = {"run_id": VERSION, "name": "small", "dataset": RUN_ID, "id_types": ids, "vocabulary": vocabulary}
-    content = {"model": encoder.state_dict(), "arguments": arguments, "step": 1, "epoch": 1, "metrics": {}, "meta": meta}
+    reached: dict[str, Any] = {"step": 1, "epoch": 1, "metrics": {}}
+    content = {"architecture": "sasrec", "model": encoder.state_dict(), "arguments": arguments, "meta": meta, **reached}
     checkpoint.save(content, str(folder), checkpoint.LAST)
 
     conf = template(tmp_path, data=str(data), model=str(folder), output=str(tmp_path / "out"), checkpoint="last")

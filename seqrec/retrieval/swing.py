@@ -44,8 +44,10 @@ def pair_sums(users: Ragged, weights: Scores, *, alpha2: float) -> tuple[NDArray
     With A (N, items), 1 where a user has an item, A·Aᵀ counts what users have in common, so that the terms are a matrix T (N, N),
     and the sums are those of the columns of A ∘ (T·A) / 2. N² · items multiplications; A is held in float32, T in blocks of rows.
 
+    Of item 2 below the sum is 1 · 1/2 / 3 + 1 · 1/4 / 2 + 1/2 · 1/4 / 2, of item 3 the first of these.
+
     >>> items, sums = pair_sums(Ragged.of([[2, 3], [2, 3, 4], [2]]), np.array([1.0, 0.5, 0.25]), alpha2=1.0)
-    >>> items.tolist(), sums.round(3).tolist()  # of item 2: 1 · 1/2 / 3 + 1 · 1/4 / 2 + 1/2 · 1/4 / 2; of item 3 the first of these
+    >>> items.tolist(), sums.round(3).tolist()
     ([2, 3], [0.354, 0.167])
     """
     items, column, counts = np.unique(users.values, return_inverse=True, return_counts=True)
