@@ -3,7 +3,9 @@
 Two users who have both items speak for them, the more the fewer other items the two have in common.
 """
 
+from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +15,12 @@ from pyspark.sql import Column, DataFrame
 from seqrec.retrieval.activity import sampled
 from seqrec.scoring.ragged import Ragged
 
-PAIRS_PER_TASK = 2_000_000
-BLOCK = 1024  # users, or items, at a time
+PAIRS_PER_TASK = 10_000_000
+BLOCK = 2**20  # pairs of users at a time, for an item
+DENSE = 1 / 8  # the share of an item's users from which a product of matrices takes less than the list of pairs
+ROWS = 10_000  # of a batch that goes back to Spark, at least
 
+Indices = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
@@ -28,56 +33,126 @@ def user_pairs(max_users_per_item: int | None) -> Column:
 def swing(samples: DataFrame, *, alpha1: float, alpha2: float, beta: float, top_n: int) -> DataFrame:
     """item_idx, neighbour, score: the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over the pairs of S_i of whom both have j.
 
-    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`. Of an item the top_n best are left, and what ties with
-    the last of them.
+    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`, and must be partitioned by item_idx. Of an item the
+    top_n best are left, and what ties with the last of them.
 
-    A sampled user's items go to the item, once: where the samples are partitioned by item_idx nothing is shuffled. There the sums
-    are products of matrices (see `pair_sums`), which SQL could only say by a row for every pair of users and item they share.
+    Nothing is shuffled. Each partition is sorted and goes through Python, many items a batch, because SQL could say the sums only
+    by a row for every pair of users and item they share. Users come in the order of their places, so the sums are the same for
+    any partitioning.
     """
-    score = partial(_neighbours, alpha1=alpha1, alpha2=alpha2, beta=beta, top_n=top_n)
-    return samples.groupBy("item_idx").applyInArrow(score, "item_idx int, neighbour int, score double")
+    score = partial(_score_items, alpha1=alpha1, alpha2=alpha2, beta=beta, top_n=top_n)
+    return samples.sortWithinPartitions("item_idx", "place").mapInArrow(score, "item_idx int, neighbour int, score double")
 
 
-def pair_sums(users: Ragged, weights: Scores, *, alpha2: float) -> tuple[NDArray[np.int64], Scores]:
+def pair_sums(users: Ragged, weights: Scores, *, alpha2: float, block: int = BLOCK) -> tuple[Indices, Scores]:
     """The items that at least two of the users (N) have, and of each the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over pairs.
 
-    With A (N, items), 1 where a user has an item, A·Aᵀ counts what users have in common, so that the terms are a matrix T (N, N),
-    and the sums are those of the columns of A ∘ (T·A) / 2. N² · items multiplications; A is held in float32, T in blocks of rows.
+    Items of few users are counted pair by pair. For the others (D) there is a matrix A (N, D), 1 where a user has an item: A·Aᵀ
+    adds to |I_u ∩ I_v|, and with the terms T of the pairs u < v as a matrix, the sums are those of the columns of A ∘ (T·A).
 
-    Of item 2 below the sum is 1 · 1/2 / 3 + 1 · 1/4 / 2 + 1/2 · 1/4 / 2, of item 3 the first of these.
+    D is at most the length of all lists / (N · DENSE), so A has at most 8 numbers for each that came in; T is worked through in
+    blocks of rows, with about `block` pairs each. N² · D multiplications, and half the square of each other item's users.
 
     >>> items, sums = pair_sums(Ragged.of([[2, 3], [2, 3, 4], [2]]), np.array([1.0, 0.5, 0.25]), alpha2=1.0)
-    >>> items.tolist(), sums.round(3).tolist()
+    >>> items.tolist(), sums.round(3).tolist()  # of 2: 1 · 1/2 / 3 + 1 · 1/4 / 2 + 1/2 · 1/4 / 2; of 3 the first of these
     ([2, 3], [0.354, 0.167])
     """
-    items, column, counts = np.unique(users.values, return_inverse=True, return_counts=True)
+    items, counts, row = _by_item(users)
+    column = np.repeat(np.arange(len(items)), counts)
+    popular = counts >= DENSE * len(users)
+    of_popular = popular[column]
+    matrix = np.zeros((len(users), int(popular.sum())))  # (N, D)
+    matrix[row[of_popular], (np.cumsum(popular) - 1)[column[of_popular]]] = 1
+    row, column = row[~of_popular], column[~of_popular]
+    later = np.searchsorted(column, column, side="right") - np.arange(len(column)) - 1  # users after this one who have the item
+    sums = np.zeros(len(items))
+    work = len(users) + np.bincount(row, weights=later, minlength=len(users)).astype(np.int64)
+    for first, last in _blocks(work, block):
+        rows = np.arange(first, last)
+        entries = np.flatnonzero((row >= first) & (row < last))
+        spread = np.repeat(np.arange(len(entries)), later[entries])  # (P,): the entry of each pair's first user
+        second = np.arange(len(spread)) + (entries + 1 + later[entries] - np.cumsum(later[entries]))[spread]
+        cell = (row[entries] - first)[spread] * len(users) + row[second]
+        common = matrix[rows] @ matrix.T  # (n, N)
+        common += np.bincount(cell, minlength=common.size).reshape(common.shape)
+        products = np.triu(np.outer(weights[rows], weights), first + 1)
+        terms = np.divide(products, alpha2 + common, out=np.zeros_like(common), where=common > 0)
+        sums += np.bincount(column[entries][spread], weights=terms.ravel()[cell], minlength=len(items))
+        sums[popular] += ((terms @ matrix) * matrix[rows]).sum(axis=0)  # (n, N) @ (N, D)
+    return items, sums
+
+
+def _by_item(users: Ragged) -> tuple[Indices, Indices, Indices]:
+    """The items that at least two have, how many have each, and who: rows of users, ascending, item by item."""
+    order = np.argsort(users.values, kind="stable")
+    items, counts = np.unique(users.values[order], return_counts=True)
     shared = counts > 1
-    kept = shared[column]
-    matrix = np.zeros((len(users), int(shared.sum())), np.float32)  # (N, items); counts up to 2^24 are exact
-    matrix[users.rows[kept], (np.cumsum(shared) - 1)[column[kept]]] = 1
-    sums = np.zeros(matrix.shape[1])
-    for first in range(0, len(users), BLOCK):
-        rows = np.arange(first, min(first + BLOCK, len(users)))
-        common = (matrix[rows] @ matrix.T).astype(np.float64)  # (n, N)
-        terms = np.divide(np.outer(weights[rows], weights), alpha2 + common, out=np.zeros_like(common), where=common > 0)
-        terms[np.arange(len(rows)), rows] = 0
-        for start in range(0, len(sums), BLOCK):
-            part = matrix[:, start : start + BLOCK].astype(np.float64)
-            sums[start : start + BLOCK] += ((terms @ part) * part[rows]).sum(axis=0) / 2  # (n, N) @ (N, items)
-    return items[shared], sums
+    return items[shared], counts[shared], users.rows[order][np.repeat(shared, counts)]
 
 
-def _neighbours(sample: pa.Table, *, alpha1: float, alpha2: float, beta: float, top_n: int) -> pa.Table:
-    """The scores of one item, from the rows of its sample."""
-    sample = sample.sort_by("place").combine_chunks()
-    item = sample["item_idx"][0].as_py()
-    weights = (alpha1 + sample["size"].to_numpy()) ** -beta
-    neighbours, scores = pair_sums(Ragged.of_arrow(sample["items"].chunk(0)), weights, alpha2=alpha2)
+def _blocks(work: Indices, most: int) -> Iterator[tuple[int, int]]:
+    """The rows from the first to before the last of each block, whose work is `most` and a row's at most.
+
+    >>> list(_blocks(np.array([2, 2, 9, 1]), 5))
+    [(0, 2), (2, 4)]
+    """
+    number = np.cumsum(work) // most
+    yield from pairwise([*np.flatnonzero(np.diff(number, prepend=-1)).tolist(), len(work)])
+
+
+def _best(item: int, users: Ragged, weights: Scores, *, alpha2: float, top_n: int) -> tuple[Indices, Scores]:
+    """Its neighbours and their scores, as `swing` says."""
+    neighbours, scores = pair_sums(users, weights, alpha2=alpha2)
     others = neighbours != item
     neighbours, scores = neighbours[others], scores[others]
+    if len(scores) <= top_n:
+        return neighbours, scores
     rounded = scores.astype(np.float32)  # what lists go by
-    if len(rounded) > top_n:
-        best = rounded >= np.partition(rounded, -top_n)[-top_n]
-        neighbours, scores = neighbours[best], scores[best]
-    columns = {"item_idx": np.full(len(scores), item, np.int32), "neighbour": neighbours.astype(np.int32), "score": scores}
-    return pa.table({name: pa.array(values) for name, values in columns.items()})
+    best = rounded >= np.partition(rounded, -top_n)[-top_n]
+    return neighbours[best], scores[best]
+
+
+def _score_items(
+    batches: Iterator[pa.RecordBatch], *, alpha1: float, alpha2: float, beta: float, top_n: int
+) -> Iterator[pa.RecordBatch]:
+    """The scores of a partition's items."""
+    found: list[tuple[int, Indices, Scores]] = []
+    rows = 0
+    for item, users, sizes in _items(batches):
+        found.append((item, *_best(item, users, (alpha1 + sizes) ** -beta, alpha2=alpha2, top_n=top_n)))
+        rows += len(found[-1][1])
+        if rows >= ROWS:
+            yield _batch(found)
+            found, rows = [], 0
+    if found:
+        yield _batch(found)
+
+
+def _items(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Ragged, Indices]]:
+    """Each item with its users' lists and sizes; its rows are next to one another, though not always in one batch."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        item = batch["item_idx"].to_numpy()
+        starts = np.flatnonzero(np.diff(item, prepend=-1)).tolist()
+        for first, last in pairwise([*starts, len(item)]):
+            if held and held[0]["item_idx"][0].as_py() != item[first]:
+                yield _joined(held)
+                held = []
+            held.append(batch.slice(first, last - first))
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[pa.RecordBatch]) -> tuple[int, Ragged, Indices]:
+    """The item that all rows of the parts are of, the lists and the sizes."""
+    lists = pa.concat_arrays([part["items"] for part in parts])
+    sizes = np.concatenate([part["size"].to_numpy() for part in parts])
+    return parts[0]["item_idx"][0].as_py(), Ragged.of_arrow(lists), sizes
+
+
+def _batch(found: list[tuple[int, Indices, Scores]]) -> pa.RecordBatch:
+    """Rows of items, each with its neighbours and scores."""
+    items = np.repeat([item for item, _, _ in found], [len(scores) for _, _, scores in found])
+    neighbours, scores = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
+    columns = {"item_idx": items.astype(np.int32), "neighbour": neighbours.astype(np.int32), "score": scores}
+    return pa.RecordBatch.from_pydict(columns)

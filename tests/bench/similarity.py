@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.csv
@@ -27,6 +27,13 @@ ML_100K = Path(__file__).parents[3] / "shared" / "data" / "ml-100k" / "u.data"
 INSTALL = "not measured, as implicit isn't installed: pip install --target FOLDER implicit, and PYTHONPATH=FOLDER for the bench"
 
 
+class Measured(NamedTuple):
+    """Seconds, and bytes that shuffles wrote."""
+
+    seconds: float
+    shuffled: int
+
+
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     """ML-100K where it is, and 0.1, 1 and 5 million simulated interactions, the defaults.
 
@@ -35,6 +42,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     """
     del rounds
     results = []
+    taken: dict[str, Measured] = {}
     known = {f"{size / 1e6:g} M interactions": simulated(root, size) for size in SIZES}
     smallest = next(iter(known))
     inputs = [(smallest, known[smallest]), *({"ML-100K": real(root)} if ML_100K.exists() else {}).items(), *known.items()]
@@ -42,15 +50,20 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
         for method, plain in (("item_cf", join_users), ("swing", join_users_and_items)):
             name = f"{method}, {data}"
             ours = measure(spark, f"{name}, seqrec", partial(lists, spark, ratings, root / "ours", method=method))
+            taken[name] = ours
             if data != smallest and method == "swing":
                 continue
             theirs = measure(spark, f"{name}, self-join", partial(plain, spark, ratings, root / "plain"))
             if number == 0:
                 check(spark, ratings, root, method)
             else:
-                results.append(Comparison(what=name, ours=[ours], plain=[theirs], aim=AIM))
+                results.append(Comparison(what=name, ours=[ours.seconds], plain=[theirs.seconds], aim=AIM))
         if number:
             by_implicit(ratings, f"item_cf, {data}, implicit")
+    for method in ("item_cf", "swing"):
+        small, large = (taken[f"{method}, {size} M interactions"] for size in (1, 5))
+        times, more = large.seconds / small.seconds, large.shuffled / small.shuffled
+        sys.stderr.write(f"{method}, from 1 M to 5 M interactions: {times:.2f} times the seconds, {more:.2f} times the bytes\n")
     return results
 
 
@@ -147,12 +160,12 @@ def by_implicit(ratings: Path, what: str) -> None:
     sys.stderr.write(f"{what}: {spent:.1f} s\n")
 
 
-def measure(spark: SparkSession, what: str, act: Callable[[], None]) -> float:
-    """Seconds of a call; reports them and the bytes that its shuffles wrote."""
+def measure(spark: SparkSession, what: str, act: Callable[[], None]) -> Measured:
+    """Of a call; reports it too."""
     before = shuffled(spark)
-    spent = seconds(act)
-    sys.stderr.write(f"{what}: {spent:.1f} s, {(shuffled(spark) - before) / 2**20:.0f} MiB shuffled\n")
-    return spent
+    found = Measured(seconds(act), shuffled(spark) - before)
+    sys.stderr.write(f"{what}: {found.seconds:.1f} s, {found.shuffled / 2**20:.0f} MiB shuffled\n")
+    return found
 
 
 def shuffled(spark: SparkSession) -> int:
