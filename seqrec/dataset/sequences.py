@@ -6,14 +6,14 @@ from pyspark.sql import functions as F
 
 def events(arranged: DataFrame) -> DataFrame:
     """Table events: what is learned from or held out."""
-    one = F.posexplode(F.arrays_zip("event_items", "event_ratings", "event_timestamps")).alias("position", "one")
-    rows = arranged.select("user_id", "train_length", "tested", one)
+    others = ("user_id", "event_ratings", "event_timestamps", "train_length", "tested")
+    rows = arranged.select(*others, F.posexplode("event_items").alias("position", "item_idx"))
     position = F.col("position")
     return rows.select(
         "user_id",
-        F.col("one.event_items").alias("item_idx"),
-        F.col("one.event_ratings").alias("rating"),
-        F.col("one.event_timestamps").alias("timestamp"),
+        "item_idx",
+        F.get("event_ratings", position).alias("rating"),
+        F.get("event_timestamps", position).alias("timestamp"),
         "position",
         F.when(position < F.col("train_length"), "train")
         .when(position < F.col("tested"), "valid")
