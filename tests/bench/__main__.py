@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all but {', '.join(WHEN_NAMED)}"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="rounds after the warm-up, default 3")
+    parser.add_argument(
+        "--rounds", type=int, default=4, help="rounds after the warm-up, default 4; even, so that each way goes first as often"
+    )
     given = parser.parse_args(argv)
     unknown = sorted(set(given.names) - set(BENCHES))
     if unknown:
