@@ -52,7 +52,7 @@ def open_dataset(folder: str, cache: Path) -> Dataset:
 
 
 def read_users(dataset: Dataset, cache: Path) -> NDArray[np.int64]:
-    """The hashes of the users who have windows, sorted; UserError if the dataset is of a time when windows had no user."""
+    """The hashes of the users who have windows, sorted; UserError if the windows don't say whose they are."""
     table = files.join(dataset.path, "windows")
     found = [NOBODY]
     for name in files.names(table):
