@@ -23,6 +23,7 @@ LAYERS = [
             "versions",
             "session",
             "java",
+            "lock",
             "config",
             "settings",
             "schemas",

@@ -12,8 +12,8 @@ from typing import Any
 
 from seqrec import files
 from seqrec.errors import UserError
+from seqrec.lock import hold
 from seqrec.stores import publish_ids
-from seqrec.stores.lock import hold
 
 FILE = "PUBLISHED.json"
 LOCK = ".publish.lock"

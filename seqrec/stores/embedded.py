@@ -27,9 +27,9 @@ from py4j.protocol import Py4JError
 from seqrec import files
 from seqrec.errors import UserError
 from seqrec.java import require_java
+from seqrec.lock import hold
 from seqrec.stores import jars
 from seqrec.stores.address import LOOPBACK
-from seqrec.stores.lock import hold
 
 MONGO_PORT, MILVUS_PORT = 27017, 19530
 WAIT_S = 10.0  # how long the servers of a process that was killed may take to end

@@ -13,8 +13,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from seqrec.errors import UserError
+from seqrec.lock import hold
 from seqrec.stores import embedded, jars
-from seqrec.stores.lock import hold
 
 WRITER = """
 import sys, time
