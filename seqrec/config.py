@@ -2,18 +2,18 @@
 
 import difflib
 import os
-import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
-from seqrec import files
+from seqrec.environment import VARIABLE, check_text, variable
 from seqrec.errors import UserError
+from seqrec.overrides import parse_overrides
+from seqrec.template import read_yaml
 
-VARIABLE = re.compile(r"\$\{(\w+)\}")
-ESCAPES = {r"\t": "\t", r"\n": "\n", r"\0": "\0"}
+LONGEST_VALUE = 200
 STORE_CHOICES = {
     "MONGODB_URI": "mongodb://host:27017, embedded or none",
     "MILVUS_URI": "http://host:19530, embedded or none",
@@ -23,7 +23,23 @@ STORE_CHOICES = {
 class Strict(BaseModel):
     """A frozen model in which an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's true and false are booleans; taken for a number they would be 1 and 0."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        if bool not in kinds and not any(issubclass(kind, BaseModel) for kind in kinds) and _has(value, _is_boolean):
+            raise ValueError("true and false are no value of it")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_number_beyond_64_bits(cls, value: Any) -> Any:
+        if _has(value, _is_huge):
+            raise ValueError("numbers are at most 2^63 - 1")
+        return value
 
 
 class Stores(Strict):
@@ -44,10 +60,10 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     or empty, a missing file, or a store's variable that the job needs and the environment lacks.
     """
     given = parse_overrides(overrides)
-    content = _read_yaml(path)
+    content = read_yaml(path)
     preset = given.get("preset", content.get("preset"))
     if preset is not None and "preset" in settings.model_fields:
-        content = _merge(content, _read_yaml(preset_path(str(preset))))
+        content = _merge(content, read_yaml(preset_path(str(preset))))
     content = _expand(_merge(content, given), path)
     if "stores" in settings.model_fields:
         if "stores" in content:
@@ -57,27 +73,6 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
         return settings.model_validate(content)
     except ValidationError as error:
         raise UserError(_explain(error, settings, path, given)) from None
-
-
-def parse_overrides(overrides: list[str]) -> dict[str, Any]:
-    r"""Dotted key=value pairs as a nested dict of raw strings, None and lists.
-
-    >>> parse_overrides(["input.delimiter=::", "k_core.users=5", "min_rating=null", "write=[a, b]", r"input.quote=\t"])
-    {'input': {'delimiter': '::', 'quote': '\t'}, 'k_core': {'users': '5'}, 'min_rating': None, 'write': ['a', 'b']}
-    """
-    nested: dict[str, Any] = {}
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise UserError(f"`{override}` is not key=value; an override looks like k_core.users=5")
-        *parents, leaf = key.split(".")
-        place = nested
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise UserError(f"`{override}`: {parent} has a value already, so it can't have keys below it")
-        place[leaf] = _raw(value)
-    return nested
 
 
 def preset_path(preset: str) -> str:
@@ -92,11 +87,12 @@ def preset_path(preset: str) -> str:
     return str(path)
 
 
-def store_uri(variable: str) -> str:
-    """The value of MONGODB_URI or MILVUS_URI; UserError if it is unset or empty."""
-    value = os.environ.get(variable, "")
+def store_uri(name: str) -> str:
+    """The value of MONGODB_URI or MILVUS_URI; UserError if it is unset, empty or blank."""
+    value = os.environ.get(name, "")
     if not value:
-        raise UserError(f"{variable} is unset or empty: `export {variable}=…` with {STORE_CHOICES[variable]}")
+        raise UserError(f"{name} is unset or empty: `export {name}=…` with {STORE_CHOICES[name]}")
+    check_text(name, value, secret=True)
     return value
 
 
@@ -127,29 +123,6 @@ def _shown(value: Any) -> str:
     return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list | tuple) else repr(value)
 
 
-def _raw(value: str) -> Any:
-    if value == "null":
-        return None
-    if value.startswith("[") and value.endswith("]"):
-        inner = value[1:-1].strip()
-        return [_raw(part.strip()) for part in inner.split(",")] if inner else []
-    return ESCAPES.get(value, value)
-
-
-def _read_yaml(path: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(files.read_text(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such configuration file; the templates lie in conf/") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}, expected `key: value` lines")
-    return content
-
-
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
@@ -165,19 +138,31 @@ def _expand(value: Any, path: str, key: str = "") -> Any:
         return [_expand(inner, path, key) for inner in value]
     if not isinstance(value, str):
         return value
-
-    def variable(match: re.Match[str]) -> str:
-        name = match[1]
-        if not os.environ.get(name):
-            raise UserError(f"{path}: key {key} needs ${{{name}}}, which is unset or empty: `export {name}=…` first")
-        return os.environ[name]
-
-    return VARIABLE.sub(variable, value)
+    return VARIABLE.sub(lambda match: variable(match[1], f"key {key} of {path}"), value)
 
 
 def _stores() -> dict[str, str]:
-    found = {name.lower(): store_uri(name) for name in STORE_CHOICES}
-    return {**found, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
+    return {**{name.lower(): store_uri(name) for name in STORE_CHOICES}, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """All classes in an annotation, those of its unions, lists and dicts too."""
+    inner = [kind for argument in get_args(annotation) for kind in _kinds(argument)]
+    return {*inner, *([annotation] if isinstance(annotation, type) else [])}
+
+
+def _has(value: Any, wanted: Callable[[Any], bool]) -> bool:
+    if isinstance(value, list | tuple | dict):
+        return any(_has(inner, wanted) for inner in (value.values() if isinstance(value, dict) else value))
+    return wanted(value)
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _explain(error: ValidationError, settings: type[BaseModel], path: str, overrides: dict[str, Any]) -> str:
@@ -195,9 +180,14 @@ def _explain(error: ValidationError, settings: type[BaseModel], path: str, overr
         elif problem["type"] == "missing":
             place.append(f"key {key} is missing: set it in the file or pass {key}=…")
         else:
-            shown = "" if isinstance(problem["input"], dict) else f"{key}={problem['input']!r}: "
+            shown = "" if isinstance(problem["input"], dict) else f"{key}={_short(problem['input'])}: "
             place.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(f"{place}: {'; '.join(dict.fromkeys(problems))}" for place, problems in said.items() if problems)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _holds(nested: Any, location: tuple[int | str, ...]) -> bool:

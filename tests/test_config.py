@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from seqrec.config import Stores, Strict, describe, load_config, parse_overrides, preset_path, public
+from seqrec.config import Stores, Strict, describe, load_config, preset_path, public
 from seqrec.errors import UserError
 
 
@@ -62,7 +62,7 @@ def test_variables_are_expanded_where_the_value_is_needed(write: Any, monkeypatc
     monkeypatch.setenv("SEQREC_ROOT", "")
     assert load_config(Settings, path, ["data=x", "k_core.names=null"]).data == "x"
     with pytest.raises(
-        UserError, match=r"job\.yaml: key data needs \$\{SEQREC_ROOT\}, which is unset or empty: `export SEQREC_ROOT"
+        UserError, match=r"SEQREC_ROOT is unset or empty, and key data of .*job\.yaml needs it: `export SEQREC_ROOT"
     ):
         load_config(Settings, path, [])
 
@@ -77,17 +77,40 @@ def test_variables_are_expanded_where_the_value_is_needed(write: Any, monkeypatc
         ("data: d", ["lr=fast"], "lr='fast': Input should be a valid number"),
         ("data: d", ["k_core.users=2.5"], r"k_core.users='2.5': Input should be a valid integer"),
         ("data: d", ["k_core=3"], r"k_core='3': Input should be a valid dictionary"),
-        ("data: d", ["lr"], "`lr` is not key=value; an override looks like"),
-        ("data: d", ["lr=1", "lr.x=2"], "lr has a value already"),
         ("data: d", ["preset=none-such"], "preset=none-such: no such file .*; presets are: "),
         ("- a", [], "holds a list, expected `key: value` lines"),
         ("data: [", [], "is not valid YAML: "),
+        ("data: d\nlr: 1\nlr: 2", [], "not valid YAML: the key lr is there twice, the second time in line 3: keep one of them"),
+        ("data: d\nk_core: {users: 1, users: 2}", [], "the key users is there twice"),
+        ("data: d\n'': 3", [], "line 2 has a key that is empty or no word"),
+        ("data: d\n? [a]\n: 3", [], "line 2 has a key that is empty or no word"),
+        ("data: d\nk_core: &a {names: [*a]}", [], "not valid YAML: an anchor refers to itself"),
+        ("data: &a [*a]", [], "an anchor refers to itself"),
+        ("data: " + "[" * 5000, [], "is not valid YAML: "),
+        ("data: d\nk_core: {users: true}", [], "k_core.users=True: true and false are no value of it"),
+        ("data: d", ["lr=inf"], "lr='inf': Input should be a finite number"),
+        ("data: d", ["k_core.users=1" + "0" * 400], r"k_core.users='10+…: "),
         ("!!python/object/apply:os.system ['true']", [], "is not valid YAML: could not determine a constructor"),
     ],
 )
 def test_what_is_wrong_is_named(write: Any, content: str, overrides: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         load_config(Settings, write(content), overrides)
+
+
+def test_a_file_that_can_t_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("data: Bücher".encode("latin-1"))
+    (tmp_path / "binary.yaml").write_bytes(b"data: a\0b")
+    with pytest.raises(UserError, match=r"latin\.yaml is not UTF-8 \(byte 7\): save it as UTF-8"):
+        load_config(Settings, str(tmp_path / "latin.yaml"), [])
+    with pytest.raises(UserError, match=r"binary\.yaml is not valid YAML: "):
+        load_config(Settings, str(tmp_path / "binary.yaml"), [])
+    with pytest.raises(UserError, match=r"can't be read \(Is a directory\): a configuration is a readable YAML file"):
+        load_config(Settings, str(tmp_path), [])
+
+
+def test_an_anchor_can_be_used_twice(write: Any) -> None:
+    assert load_config(Settings, write("data: &a d\npreset: null\nk_core: {names: [*a, *a]}"), []).k_core.names == ["d", "d"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -129,7 +152,3 @@ def test_help_shows_every_key_and_no_store() -> None:
         "  k_core.names = null",
     ]
     assert describe(Publishing) == ["  output = 'out'"]
-
-
-def test_overrides_keep_what_is_theirs() -> None:
-    assert parse_overrides(["a= b=c ", "b=[]", "c=[null, x]", r"d=\t"]) == {"a": " b=c ", "b": [], "c": [None, "x"], "d": "\t"}

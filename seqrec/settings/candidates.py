@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqrec.config import Strict
-from seqrec.settings import History, Path, Positive
+from seqrec.settings import History, ListLength, Path, Positive
 
 
 class Source(Strict):
@@ -28,7 +28,7 @@ class BuildCandidates(Strict):
         description="by name: sources.NAME.kind (similar_items or user_lists), .path, .weight; sources.NAME=null leaves one out"
     )
     max_seeds: Positive = Field(50, description="a user's newest items whose similar items are summed")
-    top_n: Positive = Field(100, description="most items of a list, of each source and merged")
+    top_n: ListLength = Field(100, description="most items of a list, of each source and merged")
     k: Annotated[float, Field(ge=0)] = Field(60.0, description="constant of the fusion: an item scores weight / (k + rank)")
     keep: Positive = Field(5, description="newest versions that stay")
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from seqrec.config import Strict
 from seqrec.schemas import FEATURE_COLUMNS
-from seqrec.settings import History, Path, Positive, Share
+from seqrec.settings import History, Path, Positive, Seed, Share
 from seqrec.settings.sequences import Input
 
 
@@ -86,7 +86,7 @@ class BuildFeatures(Strict):
     )
     max_missing_share: Share = Field(0.1, description="share of rated users or items that their tables may lack")
     partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
-    seed: int = Field(42, description="of the negatives")
+    seed: Seed = Field(42, description="of the negatives")
     keep: Positive = Field(5, description="newest versions that stay")
 
     @property

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqrec.config import Stores, Strict
-from seqrec.settings import History, Path, Positive, Share
+from seqrec.settings import History, ListLength, Path, Positive, Seed, Share
 
 
 class ExportOnnx(Strict):
@@ -75,7 +75,7 @@ class BatchRecommend(Strict):
     filter_seen: bool = Field(True, description="leave out what the user has had in the whole history")
     allow: str | None = Field(None, description="file or table with the only items to recommend (column item_id)")
     deny: str | None = Field(None, description="file or table with items never to recommend (column item_id)")
-    top_k: Positive = Field(100, description="items a user")
+    top_k: ListLength = Field(100, description="items a user")
     write: list[Literal["recommendations", "user_embeddings"]] = Field(
         ["recommendations"], min_length=1, description="tables to write: recommendations, user_embeddings"
     )
@@ -113,7 +113,7 @@ class Evaluate(Strict):
     markov: bool = Field(False, description="also evaluate first-order Markov")
     batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
     block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
-    seed: int = Field(42, description="of the sample")
+    seed: Seed = Field(42, description="of the sample")
     keep: Positive = Field(5, description="newest versions that stay")
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqrec.config import Strict
-from seqrec.settings import Path, Positive, Share
+from seqrec.settings import Path, Positive, Seed, Share
 
 Task = Literal["train_val_test", "train_val", "test", "inference"]
 
@@ -66,7 +66,7 @@ class BuildSequences(Strict):
     rows_per_file: Positive = Field(2048, description="most windows in a file (= a row group), what the trainer shuffles by")
     files_multiple: Positive = Field(8, description="the number of window files is a multiple of this: set it to the ranks")
     partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
-    seed: int = Field(42, description="of every random choice")
+    seed: Seed = Field(42, description="of every random choice")
     keep: Positive = Field(5, description="newest versions that stay")
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqrec.config import Strict
-from seqrec.settings import Path, Positive, Share
+from seqrec.settings import Dropout, Path, Positive, Seed, Share
 
 
 class Encoder(Strict):
@@ -15,7 +15,7 @@ class Encoder(Strict):
     blocks: Positive = Field(2, description="transformer blocks")
     heads: Positive = Field(2, description="attention heads; dim is a multiple")
     ffn: Positive = Field(4, description="width of the feed-forward layer, as a multiple of dim")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="share of activations dropped in training")
+    dropout: Dropout = Field(0.2, description="share of activations dropped in training")
 
 
 class Loss(Strict):
@@ -25,22 +25,28 @@ class Loss(Strict):
     negatives: Positive = Field(256, description="negatives a position (bce, gbce) or shared by a batch (sampled_ce)")
     t: Share = Field(0.75, description="calibration of gbce: 0 is bce, 1 calibrates fully")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
-    power: float = Field(0.75, description="exponent of the count, for sampling=popularity")
+    power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
 
 
 class Optimizer(Strict):
     """How it is minimised."""
 
     name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
-    lr: Annotated[float, Field(gt=0)] = Field(3e-3, description="peak learning rate")
+    lr: Annotated[float, Field(gt=0, le=100)] = Field(3e-3, description="peak learning rate")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="decoupled for adamw, L2 else")
-    beta1: Share = Field(0.9, description="of adamw and adam")
-    beta2: Share = Field(0.98, description="of adamw and adam")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of adamw and adam")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.98, description="of adamw and adam")
     momentum: Share = Field(0.9, description="of sgd")
     nesterov: bool = Field(False, description="of sgd")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="largest gradient norm; null is off")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("inverse_sqrt", description="learning rate after the warm-up")
+
+    @model_validator(mode="after")
+    def _some_momentum(self) -> "Optimizer":
+        if self.name == "sgd" and self.nesterov and not self.momentum:
+            raise ValueError("nesterov=true needs a momentum above 0")
+        return self
 
 
 class Training(Strict):
@@ -63,13 +69,15 @@ class Training(Strict):
     )
     patience: Positive | None = Field(10, description="validations without improvement before the end; null: never")
     checkpoint_every: Positive | None = Field(None, description="steps between checkpoints; null: with each validation")
-    resume: bool = Field(True, description="go on from the folder's last checkpoint; false: start over")
+    resume: bool | Literal["same"] = Field(
+        True, description="go on from the folder's last checkpoint; false: start over; same: start over if its settings differ"
+    )
     reader_workers: Positive = Field(1, description="Petastorm threads; with 1 the order of rows repeats exactly")
     processes: Positive = Field(1, description="training processes started by distributor=spark")
     distributor: Literal["none", "spark"] = Field("none", description="spark: TorchDistributor; torchrun is recognised by itself")
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="memory to fit in; null: the device's free memory")
     tensorboard: bool = Field(True, description="write scalars to MODEL/tensorboard")
-    seed: int = Field(42, description="of every random choice")
+    seed: Seed = Field(42, description="of every random choice")
 
 
 class Train(Training):

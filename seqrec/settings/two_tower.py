@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seqrec.config import Stores, Strict
-from seqrec.settings import History, Path, Positive
+from seqrec.settings import Dropout, History, ListLength, Path, Positive
 from seqrec.settings.scoring import Milvus
 from seqrec.settings.training import Training
 
@@ -15,7 +15,7 @@ class Tower(Strict):
 
     dim: Positive = Field(64, description="width of items and queries")
     max_len: Positive | None = Field(None, description="newest items of a history that are averaged; null: the dataset's max_len")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the average's values dropped in training")
+    dropout: Dropout = Field(0.0, description="share of the average's values dropped in training")
     user_weight: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="g of the paper: weight of the user's own embedding against the history; 0: none, for new users too"
     )
@@ -28,7 +28,7 @@ class Contrast(Strict):
     margin: Annotated[float, Field(ge=-1, lt=1)] = Field(0.3, description="cosine up to which a negative costs nothing")
     weight: Annotated[float, Field(gt=0)] = Field(20.0, description="of the negatives' mean against the positive")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
-    power: float = Field(0.75, description="exponent of the count, for sampling=popularity")
+    power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
 
 
 class ItemIndex(Milvus):
@@ -47,7 +47,7 @@ class TrainTwoTower(Training):
     output: Path = Field(description="folder of the users' lists; each run adds a version")
     history: History = Field("full", description="of the lists: full, or the input of valid or test")
     filter_seen: bool = Field(True, description="leave out of the lists what the user has had in the whole history")
-    top_k: Positive = Field(100, description="items a user")
+    top_k: ListLength = Field(100, description="items a user")
     keep: Positive = Field(5, description="newest versions that stay")
     milvus: ItemIndex = ItemIndex()
     stores: Stores

@@ -49,11 +49,17 @@ class Progress:
 
 
 def require_same(before: dict[str, Any], now: dict[str, Any], *, folder: str) -> None:
-    """Raise UserError, naming the settings that differ from those of the folder's checkpoint."""
-    differing = [f"{key}={before.get(key)} there, {now.get(key)} now" for key in now if before.get(key) != now.get(key)]
-    if differing:
+    """Raise UserError, naming the settings that differ from those of the folder's checkpoint, and what to do."""
+    differing = [key for key in now if before.get(key) != now.get(key)]
+    if differing == ["data"]:
         raise UserError(
-            f"{folder} holds a training with other settings ({'; '.join(differing)}): "
+            f"{folder} was trained on version {before['data']} of the dataset, which is now {now['data']}: resume=false trains "
+            f"anew on it, model=FOLDER keeps both, data=FOLDER/{before['data']} goes on with the old version"
+        )
+    if differing:
+        listed = "; ".join(f"{key}={before.get(key)} there, {now.get(key)} now" for key in differing)
+        raise UserError(
+            f"{folder} holds a training with other settings ({listed}): "
             "use the same, another model=FOLDER, or resume=false to start over"
         )
 

@@ -1,5 +1,6 @@
 """From a dataset and settings to a trainer that starts, goes on, or only validates."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from seqrec import files, versions
 from seqrec.config import public
+from seqrec.errors import UserError
 from seqrec.models.encoders import ENCODERS
 from seqrec.settings.training import Training
 from seqrec.training import checkpoint
@@ -27,6 +29,7 @@ from seqrec.training.progress import Progress, flatten, require_same
 from seqrec.training.report import Report
 from seqrec.training.validation import HeldOut, read_held_out
 
+log = logging.getLogger("seqrec")
 SHAPING = ("seed", "encoder", "loss", "optimizer", "batch_size", "pool_batches", "validate_every", "valid_users", "metric")
 
 
@@ -130,11 +133,20 @@ def _fingerprint(settings: Training, dataset: Dataset, process: Process, *, bf16
 def _resume_or_start(
     settings: Training, dataset: Dataset, users: NDArray[np.int64], process: Process, fingerprint: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """The state to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false."""
+    """The state to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false.
+
+    With resume=same, a folder that holds another training is cleared too.
+    """
     state = None
     if settings.resume and checkpoint.LAST in files.names(files.join(settings.model, "checkpoints")):
         state = checkpoint.load(checkpoint.find(settings.model, "last"))
-        require_same(state["fingerprint"], fingerprint, folder=settings.model)
+        try:
+            require_same(state["fingerprint"], fingerprint, folder=settings.model)
+        except UserError as error:
+            if settings.resume != "same":
+                raise
+            state = None
+            log.warning("training anew: %s", str(error).rpartition(": ")[0])
     process.barrier()
     if state is None and process.rank == 0:
         start_model(settings.model, dataset, users)

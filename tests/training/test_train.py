@@ -119,8 +119,27 @@ def test_another_version_of_the_data_is_named(settings: Make, tmp_path: Path) ->
     cfg = settings()
     train(cfg)
     write_dataset(tmp_path / "data", run_id="20260102T000000Z-0000")
-    with pytest.raises(UserError, match=f"data={RUN_ID} there, 20260102T000000Z-0000 now"):
+    with pytest.raises(
+        UserError, match=f"was trained on version {RUN_ID} of the dataset, .* now 20260102T000000Z-0000: resume=false"
+    ):
         train(cfg)
+
+
+def test_resume_same_goes_on_with_the_same_training_and_starts_another_over(
+    settings: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = settings(resume="same", max_epochs=1)
+    train(cfg)
+    train(settings(resume="same", max_epochs=2))
+    assert last(cfg)["step"] == 8
+    assert "training anew" not in caplog.text
+    write_dataset(tmp_path / "data", run_id="20260102T000000Z-0000")
+    train(cfg)
+    assert (last(cfg)["step"], last(cfg)["meta"]["dataset"]) == (4, "20260102T000000Z-0000")
+    assert f"was trained on version {RUN_ID} of the dataset" in caplog.text
+    train(settings(resume="same", max_epochs=1, seed=7))
+    assert "training anew" in caplog.text.splitlines()[-1]
+    assert "holds a training with other settings (seed=" in caplog.text
 
 
 def test_starting_over_clears_the_old_export(settings: Make, tmp_path: Path) -> None:
