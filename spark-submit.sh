@@ -29,8 +29,9 @@ usage: ./spark-submit.sh JOB [key=value …] [-- spark-submit options]
        ./spark-submit.sh write_mongo|write_milvus --origin TABLE --dest COLLECTION … [-- spark-submit options]
        ./spark-submit.sh JOB --help        the job's keys or options, their defaults and what they mean
 
-Fills the variables of conf/JOB.yaml from the environment and runs jobs/JOB.py with it; key=value sets a key over the
+Runs jobs/JOB.py with conf/JOB.yaml, whose variables are filled from the environment; key=value sets a key over the
 template's, e.g. ./spark-submit.sh train preset=gsasrec optimizer.lr=5e-4 -- --master spark://host:7077
+A value is a word as it stands (null is none, \t a tab), a list [a, b], a mapping {a: b}, or quoted: 'a, b'
 
 jobs: $(list_jobs)
 
@@ -39,7 +40,9 @@ environment:
   MONGODB_URI, MILVUS_URI   mongodb://… and http://…, embedded, or none (jobs that publish); MILVUS_TOKEN where one is needed
   AWS_ENDPOINT_URL          an S3 server other than Amazon's; keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
   SPARK_HOME, PYSPARK_PYTHON, JAVA_HOME, SPARK_DRIVER_MEMORY   taken from .venv and this machine unless set
-  SEQREC_LOG_LEVEL          what Spark logs: ERROR unless set
+  SEQREC_LOG_LEVEL          what of Spark's log comes to the screen: nothing unless set, else ERROR, WARN, INFO or DEBUG
+  TMPDIR                    where temporary files lie, Spark's too; removed when the job ends (/tmp)
+  XDG_STATE_HOME            where logs lie, in its folder seqrec (~/.local/state)
 HELP
 }
 
@@ -48,6 +51,9 @@ find_python() {
     export PYSPARK_DRIVER_PYTHON=${PYSPARK_DRIVER_PYTHON:-$PYSPARK_PYTHON}
     command -v "$PYSPARK_DRIVER_PYTHON" >/dev/null ||
         fail "$PYSPARK_DRIVER_PYTHON: no such Python; run \`make setup\` first, or set PYSPARK_PYTHON"
+    "$PYSPARK_DRIVER_PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        fail "$PYSPARK_DRIVER_PYTHON is no Python from 3.11 on: set PYSPARK_PYTHON to one, or unset it"
+    [[ $(locale charmap 2>/dev/null) == UTF-8 ]] || export LC_ALL=C.UTF-8 # Java's names of files are in the locale's characters
     export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} SEQREC_HOME=$root
 }
 
@@ -58,9 +64,46 @@ find_spark() {
         export SPARK_HOME
     fi
     [[ -x $SPARK_HOME/bin/spark-submit ]] || fail "SPARK_HOME=$SPARK_HOME holds no bin/spark-submit: set it to Spark's folder, or unset it"
-    JAVA_HOME=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.java) || exit 1
-    export JAVA_HOME
-    export SPARK_SUBMIT_OPTS="'-Dlog4j2.configurationFile=$root/conf/log4j2.properties' ${SPARK_SUBMIT_OPTS:-}"
+    export SPARK_SUBMIT_OPTS="$(quoted "-Dlog4j2.configurationFile=$root/conf/log4j2.properties") $(quoted "-Djava.io.tmpdir=$work/tmp") ${SPARK_SUBMIT_OPTS:-}"
+}
+
+# In single quotes, as spark-submit reads SPARK_SUBMIT_OPTS.
+quoted() {
+    echo "'${1//\'/\'\"\'\"\'}'"
+}
+
+check_environment() {
+    local lines
+    lines=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.environment "$1" "$2") || exit 1
+    export JAVA_HOME=${lines%$'\n'*} SEQREC_LOG=${lines#*$'\n'}
+}
+
+# The job's temporary files lie below one folder, which goes with the job. It is locked while a process of the job lives, so that
+# the next job knows which folders were left by jobs that were killed.
+make_work_folder() {
+    local parent=${TMPDIR:-/tmp} folder
+    [[ -d $parent && -w $parent && -x $parent ]] || fail "TMPDIR=$parent is no folder that can be written: make it, or unset TMPDIR"
+    [[ $parent != *[,#]* ]] || fail "TMPDIR=$parent: Spark's lists can't hold a comma or a # in a name; choose another folder"
+    parent=$(cd "$parent" && pwd)
+    work=$(mktemp -d "$parent/seqrec.XXXXXX") || fail "no folder can be made in $parent: free space there, or set TMPDIR"
+    mkdir "$work/tmp" || fail "no folder can be made in $work: free space there, or set TMPDIR"
+    export TMPDIR=$work/tmp
+    command -v flock >/dev/null || return 0
+    exec 9>"$work/.lock"
+    flock -n 9 && mv "$work/.lock" "$work/lock"
+    for folder in "$parent"/seqrec.??????; do
+        if [[ -O $folder && -f $folder/lock && $folder != "$work" ]] && (flock -n 8 && rm -rf "$folder") 8<"$folder/lock"; then
+            echo "removed $folder, which a killed job left" >&2
+        fi
+    done
+}
+
+# What Spark spills and shuffles lies in the job's folder too, unless the user says which disk.
+keep_spills() {
+    local defaults=${SPARK_CONF_DIR:-$SPARK_HOME/conf}/spark-defaults.conf
+    if [[ -z ${SPARK_LOCAL_DIRS:-} && " $* " != *spark.local.dir* ]] && ! grep -qs '^[[:space:]]*spark\.local\.dir' "$defaults"; then
+        export SPARK_LOCAL_DIRS=$work/tmp
+    fi
 }
 
 # A quarter of the memory, 1 to 8 GiB: the driver's Python and, on a local master, the workers need the rest.
@@ -71,22 +114,6 @@ default_memory() {
     if [[ $limit != max ]] && ((limit < bytes)); then bytes=$limit; fi
     local mib=$((bytes / 4 / 1024 / 1024))
     echo "$((mib < 1024 ? 1024 : mib > 8192 ? 8192 : mib))m"
-}
-
-# Every ${VARIABLE} of the template is set and not empty; after envsubst an unset one could no longer be seen.
-render() {
-    local template=$1 name names
-    names=$(sed 's/^[[:space:]]*#.*//' "$template" | grep -oE '\$\{[A-Za-z_][A-Za-z0-9_]*\}' | sort -u || true)
-    for name in $names; do
-        name=${name#??}
-        name=${name%?}
-        [[ -n ${!name:-} ]] || fail "$name is unset or empty, and ${template#"$root"/} needs it: \`export $name=…\` first"
-    done
-    if command -v envsubst >/dev/null; then
-        envsubst "$names" <"$template"
-    else
-        cat "$template"
-    fi
 }
 
 # spark-submit takes a list option once: what the user lists is joined to what the script lists.
@@ -161,6 +188,18 @@ run_group() {
     return "$status"
 }
 
+# A job says itself why it failed, where it can: not where Spark didn't start, or its JVM was killed.
+say_end() {
+    local cause=
+    if (($2 == 0 || $2 == 2 || $2 == 129 || $2 == 130 || $2 == 143)) || [[ -e $work/said ]]; then return 0; fi
+    if [[ -s $work/stderr ]]; then
+        cat "$work/stderr" >>"$SEQREC_LOG"
+        cause=$(grep -m 1 -E 'Exception|Error' "$work/stderr" | sed -E 's/^Exception in thread "[^"]*" //; s/^Error: //' | cut -c 1-300 || true)
+    fi
+    if (($2 == 137)); then cause="Spark's JVM was killed, most often for want of memory: set a smaller SPARK_DRIVER_MEMORY, or free memory"; fi
+    echo "error: $1 ended with status $2${cause:+: $cause}$([[ ! -s $SEQREC_LOG ]] || echo " (log: $SEQREC_LOG)")" >&2
+}
+
 join() {
     local IFS=,
     echo "$*"
@@ -171,7 +210,7 @@ main() {
         -h | --help) usage && exit 0 ;;
         "") usage >&2 && exit 2 ;;
     esac
-    local job=$1 script=$root/jobs/$1.py template=$root/conf/$1.yaml arguments=(--conf "$work/$1.yaml")
+    local job=$1 script=$root/jobs/$1.py template=$root/conf/$1.yaml arguments=(--conf "$root/conf/$1.yaml") status=0
     shift
     if [[ $job =~ ^[a-z_]+$ && -f $root/dump/$job.py ]]; then
         script=$root/dump/$job.py template=/dev/null arguments=()
@@ -186,19 +225,24 @@ main() {
         arguments+=("$1")
         shift
     done
-    (umask 077 && render "$template" >"$work/$job.yaml")
+    check_environment "$job" "$template"
+    make_work_folder
     find_spark
     zip_package "$work/seqrec.zip"
-    if grep -q 's3a://' "$work/$job.yaml" <(printf '%s\n' "${SEQREC_ROOT:-}" "${arguments[@]}"); then add_s3; fi
+    if grep -q 's3a://' "$template" <(printf '%s\n' "${SEQREC_ROOT:-}" "${arguments[@]}"); then add_s3; fi
     if [[ ! -t 2 ]]; then options+=(--conf spark.ui.showConsoleProgress=false); fi
     collect_options "${@:2}"
+    keep_spills "${options[@]}"
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
-    options+=(--py-files "$(join "${py_files[@]}")")
-    SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} \
-        run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}"
+    options+=(--py-files "$(join "$work/seqrec.zip" "${py_files[@]}")")
+    export SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} SEQREC_SAID=$work/said
+    if [[ -t 2 || -n ${SEQREC_LOG_LEVEL:-} ]]; then exec 3>&2; else exec 3>"$work/stderr"; fi
+    run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" 2>&3 || status=$?
+    say_end "$job" "$status"
+    exit "$status"
 }
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/seqrec.XXXXXX")
+work=
 trap 'rm -rf "$work"' EXIT
-packages=() py_files=("$work/seqrec.zip") options=()
+packages=() py_files=() options=()
 main "$@"

@@ -1,7 +1,7 @@
 """Environment variables that are checked before anything starts.
 
-`python -m seqrec.environment [TEMPLATE]`, which spark-submit.sh runs, checks all of them and those that the template needs,
-and prints the home of a usable Java.
+`python -m seqrec.environment JOB TEMPLATE`, which spark-submit.sh runs, checks all of them and those that the template needs,
+and prints the home of a usable Java and the file of the job's log, a line each.
 """
 
 import importlib.util
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from seqrec.errors import UserError
 from seqrec.java import require_java
+from seqrec.log_file import choose
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -84,19 +85,19 @@ def needed_variables(template: str) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Check the environment, and print the home of a usable Java; one line on stderr and status 1 if something is wrong."""
+    """Check the environment, print Java's home and the log's file; one line on stderr and status 1 if something is wrong."""
+    job, template = sys.argv[1:] if argv is None else argv
     try:
         check_python()
-        for template in sys.argv[1:] if argv is None else argv:
-            shown = "/".join(Path(template).parts[-2:])
-            for name in needed_variables(Path(template).read_text(encoding="utf-8")):
-                variable(name, shown)
+        shown = "/".join(Path(template).parts[-2:])
+        for name in needed_variables(Path(template).read_text(encoding="utf-8")):
+            variable(name, shown)
         check_settings()
-        sys.stdout.write(f"{require_java()}\n")
+        sys.stdout.write(f"{require_java()}\n{choose(job) or os.devnull}\n")
     except UserError as error:
         sys.exit(f"error: {error}")
     except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"error: {error}: a template is a readable file in UTF-8")
+        sys.exit(f"error: {template}: {error}; a template is a readable file in UTF-8")
 
 
 if __name__ == "__main__":

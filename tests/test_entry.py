@@ -1,6 +1,8 @@
 """A job's main: what it prints and how it ends."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,9 +53,40 @@ def test_ctrl_c_ends_without_a_trace(conf: str) -> None:
     assert ended.value.code == 130
 
 
-def test_other_errors_keep_their_trace(conf: str) -> None:
-    with pytest.raises(ZeroDivisionError):
+def test_another_error_is_one_line_and_its_trace_in_the_log(conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(sys, "argv", ["jobs/train.py", "--conf", conf])
+    monkeypatch.setenv("SEQREC_SAID", str(tmp_path / "said"))
+    with pytest.raises(SystemExit) as ended:
+        run_job(Settings, lambda _: raise_(ValueError("no mongodb://u:hidden@h\n  today")), ["--conf", conf])
+    [log] = (tmp_path / "state" / "seqrec").iterdir()
+    assert ended.value.code == f"error: ValueError: no mongodb://***@h (trace: {log})"
+    assert log.name.startswith("train-")
+    assert "raise error\nValueError: no mongodb://***@h" in log.read_text()
+    assert "hidden" not in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "said").exists()
+
+
+def test_the_line_comes_where_no_log_can_be_written(conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    monkeypatch.setenv("SEQREC_LOG", str(tmp_path / "full"))
+    with pytest.raises(SystemExit, match=r"^error: ZeroDivisionError$"):
         run_job(Settings, lambda _: raise_(ZeroDivisionError()), ["--conf", conf])
+
+
+def test_sigterm_ends_with_its_status_after_what_was_opened_is_closed(conf: str) -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "from seqrec.entry import command_line\n"
+        "with command_line():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM); time.sleep(10)\n"
+        "    finally:\n"
+        "        print('closed')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "closed\n", "")
 
 
 def test_help_lists_the_keys(capsys: pytest.CaptureFixture[str]) -> None:

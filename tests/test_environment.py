@@ -72,11 +72,14 @@ def test_a_variable_is_needed_where_the_template_has_it(
 ) -> None:
     (tmp_path / "job.yaml").write_text("# ${NOT_THIS}\ndata: ${SEQREC_ROOT}/x # nor ${THIS}\n")
     monkeypatch.setenv("SEQREC_ROOT", "/x #y")
-    environment.main([str(tmp_path / "job.yaml")])
-    assert capsys.readouterr().out == f"{require_java()}\n"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    environment.main(["job", str(tmp_path / "job.yaml")])
+    java, log = capsys.readouterr().out.splitlines()
+    assert java == str(require_java())
+    assert Path(log).match(f"{tmp_path}/state/seqrec/job-*.log")
     monkeypatch.delenv("SEQREC_ROOT")
     with pytest.raises(SystemExit, match=r"error: SEQREC_ROOT is unset or empty, and .*/job\.yaml needs it: `export SEQREC_ROOT"):
-        environment.main([str(tmp_path / "job.yaml")])
+        environment.main(["job", str(tmp_path / "job.yaml")])
 
 
 @pytest.mark.parametrize(

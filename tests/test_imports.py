@@ -35,6 +35,8 @@ LAYERS = [
             "files",
             "errors",
             "entry",
+            "failures",
+            "log_file",
         )
     },
 ]

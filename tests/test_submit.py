@@ -1,5 +1,6 @@
 """spark-submit.sh and the Makefile: what they check, pass on and leave behind."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -7,11 +8,13 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+AWKWARD = ["a #b", "a: b", "it's", '"a"', "a\\b", "{a}", "[a]", "$HOME", "${SEQREC_ROOT}", "a&b", "50%", "ä→日", "*"]
 TEMPLATE = """\
 # ${NOT_NEEDED} stands in a comment
 data: ${SEQREC_ROOT}/data
@@ -21,8 +24,8 @@ say: costs $HOME
 SPARK = """\
 #!/usr/bin/env bash
 printf '%s\\n' "$@" "memory=$SPARK_DRIVER_MEMORY" "java=$JAVA_HOME" "python=$PYSPARK_PYTHON"
-while [[ $1 != --conf || $2 != *.yaml ]]; do shift; done
-cat "$2" && stat -c 'mode=%a' "$2" "$(dirname "$2")" && echo "umask=$(umask)" && exit "${SAY_STATUS:-0}"
+echo "tmp=$TMPDIR" "spills=${SPARK_LOCAL_DIRS:-}" "root=$SEQREC_ROOT" "umask=$(umask)"
+stat -c 'mode=%a' "$TMPDIR/.." "$TMPDIR/../seqrec.zip"
 """
 JOB = """\
 import sys, time
@@ -73,7 +76,8 @@ def spark_home(tmp_path: Path) -> Path:
 def environment(tmp: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK", "SEQREC", "AWS"))}
     (tmp / "tmp").mkdir(exist_ok=True)
-    return {**kept, "PYSPARK_PYTHON": sys.executable, "SEQREC_ROOT": "/seq root", "TMPDIR": str(tmp / "tmp"), **more}
+    own = {"PYSPARK_PYTHON": sys.executable, "SEQREC_ROOT": "/seq root", "TMPDIR": str(tmp / "tmp")}
+    return {**kept, **own, "XDG_STATE_HOME": str(tmp / "state"), **more}
 
 
 def submit(tree: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -86,40 +90,30 @@ def submit(tree: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
     return done
 
 
-def test_the_template_is_rendered_in_private(tree: Path, spark_home: Path) -> None:
-    done = submit(tree, "echo", "say=a  b;$c", SPARK_HOME=str(spark_home), SPARK_DRIVER_MEMORY="3g")
+@pytest.mark.parametrize("name", AWKWARD)
+def test_the_job_gets_its_template_and_the_environment_as_it_is(tree: Path, spark_home: Path, name: str) -> None:
+    variables = {"SPARK_HOME": str(spark_home), "SPARK_DRIVER_MEMORY": "3g", "SEQREC_ROOT": f"/{name}"}
+    done = submit(tree, "echo", "say=a  b;$c", **variables)
     said = done.stdout.splitlines()
-    assert "data: /seq root/data" in said
-    assert "say: costs $HOME" in said
-    assert [line for line in said if line.startswith("mode=")] == ["mode=600", "mode=700"]
-    assert "umask=0022" in said
     job = said.index(f"{tree}/jobs/echo.py")
-    assert said[job + 1] == "--conf"
-    assert said[job + 2].endswith("/echo.yaml")
-    assert said[job + 3] == "say=a  b;$c"
+    assert said[job + 1 : job + 4] == ["--conf", f"{tree}/conf/echo.yaml", "say=a  b;$c"]
     assert {"memory=3g", f"python={sys.executable}"} <= set(said)
-    assert done.returncode == 0
+    assert f" root=/{name} umask=0022" in done.stdout
+    assert said[-2:] == ["mode=700", "mode=644"]
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_without_envsubst_the_template_goes_as_it_is(tree: Path, spark_home: Path, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for tool in ("bash", "basename", "cat", "dirname", "env", "grep", "java", "mktemp", "rm", "sed", "sort", "stat"):
-        (tools / tool).symlink_to(str(shutil.which(tool)))
-    done = submit(tree, "echo", SPARK_HOME=str(spark_home), PATH=str(tools))
-    assert "data: ${SEQREC_ROOT}/data" in done.stdout
-    assert done.returncode == 0
-
-
-@pytest.mark.parametrize("value", ["", None])
-def test_an_unset_or_empty_variable_is_named(tree: Path, spark_home: Path, value: str | None) -> None:
-    given = environment(tree.parent, SPARK_HOME=str(spark_home))
-    given.pop("SEQREC_ROOT")
-    if value is not None:
-        given["SEQREC_ROOT"] = value
-    done = subprocess.run([str(tree / "spark-submit.sh"), "echo"], env=given, capture_output=True, text=True, check=False)
-    assert done.stderr == "error: SEQREC_ROOT is unset or empty, and conf/echo.yaml needs it: `export SEQREC_ROOT=…` first\n"
-    assert (done.returncode, done.stdout) == (1, "")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "error: SEQREC_ROOT is unset or empty, and conf/echo.yaml needs it: `export SEQREC_ROOT=…` first\n"),
+        ("  ", "error: SEQREC_ROOT is blank: `export SEQREC_ROOT=…` with a value, or unset it\n"),
+        ("/a\nb", "error: SEQREC_ROOT='/a\\nb' holds a line end or another control character: export it without\n"),
+    ],
+)
+def test_a_variable_that_can_t_be_used_is_named(tree: Path, spark_home: Path, value: str, said: str) -> None:
+    done = submit(tree, "echo", SPARK_HOME=str(spark_home), SEQREC_ROOT=value)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +140,12 @@ def test_wrong_arguments_are_named(tree: Path, spark_home: Path, arguments: list
         ({"SPARK_HOME": "/nowhere"}, "error: SPARK_HOME=/nowhere holds no bin/spark-submit"),
         ({"PYSPARK_PYTHON": "/nowhere"}, "error: /nowhere: no such Python; run `make setup` first"),
         ({"PYSPARK_PYTHON": ""}, "error: {tree}/.venv/bin/python: no such Python; run `make setup` first"),
+        ({"PYSPARK_PYTHON": "/bin/false"}, "error: /bin/false is no Python from 3.11 on: set PYSPARK_PYTHON to one"),
+        ({"TMPDIR": "/nowhere"}, "error: TMPDIR=/nowhere is no folder that can be written: make it, or unset TMPDIR"),
+        ({"TMPDIR": "/bin/false"}, "error: TMPDIR=/bin/false is no folder that can be written: make it, or unset TMPDIR"),
+        ({"SEQREC_LOG_LEVEL": "LOUD"}, "error: SEQREC_LOG_LEVEL=LOUD is no level: use one of ALL, TRACE"),
+        ({"SPARK_DRIVER_MEMORY": "lots"}, "error: SPARK_DRIVER_MEMORY=lots: use a size from 512m on, such as 4g"),
+        ({"MILVUS_URI": " "}, "error: MILVUS_URI is blank"),
     ],
 )
 def test_what_is_missing_on_the_machine_is_named(tree: Path, variables: dict[str, str], said: str) -> None:
@@ -197,6 +197,52 @@ def test_a_real_spark_is_quiet_and_its_status_comes_through(tree: Path) -> None:
     assert "seqrec.zip/seqrec/__init__.py" in done.stdout
     assert " WARN" not in done.stderr
     assert " INFO" not in done.stderr
+
+
+def test_a_spark_that_can_t_say_why_it_ended_gets_one_line(tree: Path, spark_home: Path) -> None:
+    unknown = "Error: Unrecognized option: --bogus\\n\\nUsage: spark-submit [options]\\n  --master"
+    ends = {
+        "kill -9 $$": "137: Spark's JVM was killed, most often for want of",
+        f"printf '{unknown}' >&2; exit 1": "1: Unrecognized option",
+    }
+    for end, said in ends.items():
+        (spark_home / "bin" / "spark-submit").write_text(f"#!/usr/bin/env bash\n{end}\n")
+        done = submit(tree, "echo", SPARK_HOME=str(spark_home))
+        assert done.stderr.startswith(f"error: echo ended with status {said}")
+        assert (str(done.returncode), done.stdout, len(done.stderr.splitlines())) == (said.split(":")[0], "", 1)
+    log = Path(done.stderr.rpartition(" (log: ")[2].removesuffix(")\n"))
+    assert log.match(f"{tree.parent}/state/seqrec/echo-*.log")
+    assert "Usage: spark-submit" in log.read_text()
+
+
+def test_folders_of_killed_jobs_are_removed_and_those_of_others_stay(tree: Path, spark_home: Path) -> None:
+    variables = environment(tree.parent, SPARK_HOME=str(spark_home))
+    places = [tree.parent / "tmp" / f"seqrec.{name}" for name in ("killed", "living", "foreig")]
+    for place in places:
+        (place / "tmp" / "blockmgr-1").mkdir(parents=True)
+    for place in places[:2]:
+        (place / "lock").touch()
+    with (places[1] / "lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = subprocess.run([str(tree / "spark-submit.sh"), "echo"], env=variables, capture_output=True, text=True, check=True)
+    assert sorted((tree.parent / "tmp").iterdir()) == sorted(places[1:])
+    assert done.stderr == f"removed {places[0]}, which a killed job left\n"
+
+
+def test_a_kill_leaves_what_the_next_run_removes(tree: Path) -> None:
+    command = [str(tree / "spark-submit.sh"), "echo", "sleep=1", "--", "--master", "local[1]"]
+    with subprocess.Popen(command, env=environment(tree.parent), stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline().startswith("rows 3")
+        [work] = (tree.parent / "tmp").iterdir()
+        assert list(work.glob("tmp/blockmgr-*"))
+        for line in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if f"TMPDIR={work}/tmp".encode() in line.read_bytes() and int(line.parent.name) != os.getpid():
+                    os.kill(int(line.parent.name), signal.SIGKILL)
+        started.kill()
+    assert list((tree.parent / "tmp").iterdir()) == [work]
+    assert submit(tree, "echo", SPARK_HOME="/bin").returncode == 1
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
