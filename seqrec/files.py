@@ -1,85 +1,40 @@
 """Small files on any file system: local paths, file://, hdfs:// and s3a://.
 
 Spark reads and writes the tables; this module is for what lies beside them (CURRENT, meta.json, checkpoints). A remote path
-goes through Hadoop's file system where a Spark context runs in this process, else through pyarrow's, which takes its S3 keys
-from the AWS_* variables and its HDFS client from HADOOP_HOME.
+goes through Hadoop's file system where a Spark context runs in this process, else through pyarrow's. A file is written whole:
+a reader sees the old content or the new one, never a part, whatever ends the writer. What fails is a UserError that names the
+path; a file that isn't there is a FileNotFoundError.
 """
 
-import os
+import logging
 import posixpath
-import shutil
-import sys
-import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-
-import pyarrow.fs
+from types import ModuleType
 
 from seqrec.errors import UserError
+from seqrec.filesystems import arrow, hadoop, local
+from seqrec.paths import absolute, is_local, join, local_path, uri
 
-REMOTE_SCHEMES = ("hdfs", "s3", "s3a")
+__all__ = ["absolute", "is_local", "join", "local_path", "uri"]
 
+log = logging.getLogger("seqrec")
 
-def is_local(path: str) -> bool:
-    """Whether the path is on a file system that this process mounts; an unknown scheme is an error."""
-    scheme = urlsplit(path).scheme
-    if scheme in REMOTE_SCHEMES:
-        return False
-    if scheme not in ("", "file"):
-        raise UserError(f"{path}: the scheme {scheme}:// isn't supported; use a local path, file://, hdfs:// or s3a://")
-    return True
-
-
-def local_path(path: str) -> Path:
-    """The operating system's path of a local path or file:// URL."""
-    return Path(path.removeprefix("file://"))
-
-
-def join(folder: str, *parts: str) -> str:
-    """
-    >>> join("s3a://bucket/data/", "items")
-    's3a://bucket/data/items'
-    """
-    return posixpath.join(folder.rstrip("/") or "/", *parts)
-
-
-def absolute(path: str) -> str:
-    """The path with its scheme, so that driver and executors mean the same place.
-
-    >>> absolute("file:///data/x"), absolute("s3a://bucket/x")
-    ('file:///data/x', 's3a://bucket/x')
-    """
-    return f"file://{local_path(path).absolute()}" if is_local(path) else path
+PATIENCE_S = 5.0  # until a remote file system that hasn't answered is named in the log
 
 
 def exists(path: str) -> bool:
     """Whether a file or folder is there."""
-    if is_local(path):
-        return local_path(path).exists()
-    if (hadoop := _hadoop(path)) is not None:
-        fs, where = hadoop
-        return bool(fs.exists(where))
-    arrow, inner = _arrow(path)
-    return bool(arrow.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
+    with _operation(path, "looked at") as system:
+        return bool(system.exists(path))
 
 
 def read_bytes(path: str) -> bytes:
     """A whole file; FileNotFoundError if there is none."""
-    if is_local(path):
-        return local_path(path).read_bytes()
-    if not exists(path):
-        raise FileNotFoundError(path)
-    if (hadoop := _hadoop(path)) is not None:
-        fs, where = hadoop
-        stream = fs.open(where)
-        try:
-            return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(stream))
-        finally:
-            stream.close()
-    arrow, inner = _arrow(path)
-    with arrow.open_input_stream(inner) as source:
-        return bytes(source.read())
+    with _operation(path, "read", missing=True) as system:
+        return bytes(system.read(path))
 
 
 def read_text(path: str) -> str:
@@ -88,143 +43,79 @@ def read_text(path: str) -> str:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Create or replace a file as a whole: a reader sees the old content or the new one, never a part."""
-    if is_local(path):
-        target = local_path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as sink:
-                sink.write(content)
-                sink.flush()
-                os.fsync(sink.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    elif (hadoop := _hadoop(path)) is not None:
-        _replace_hadoop(*hadoop, content)
-    else:
-        arrow, inner = _arrow(path)
-        arrow.create_dir(posixpath.dirname(inner), recursive=True)
-        with arrow.open_output_stream(inner) as sink:
-            sink.write(content)
+    """Create or replace a file."""
+    with _operation(path, "written") as system:
+        system.write(path, content)
 
 
 def write_text(path: str, content: str) -> None:
-    """Create or replace a UTF-8 file as a whole."""
+    """Create or replace a UTF-8 file."""
     write_bytes(path, content.encode())
 
 
 def names(folder: str) -> list[str]:
-    """Names in a folder, sorted; none if there is no such folder."""
-    if is_local(folder):
-        root = local_path(folder)
-        return sorted(os.listdir(root)) if root.is_dir() else []
-    if not exists(folder):
-        return []
-    if (hadoop := _hadoop(folder)) is not None:
-        fs, where = hadoop
-        return sorted(status.getPath().getName() for status in fs.listStatus(where))
-    arrow, inner = _arrow(folder)
-    return sorted(info.base_name for info in arrow.get_file_info(pyarrow.fs.FileSelector(inner)))
+    """Names in a folder, sorted, without those of files that aren't whole yet; none if there is no such folder."""
+    with _operation(folder, "listed") as system:
+        return sorted(name for name in system.names(folder) if not local.is_temporary(name))
 
 
 def remove(path: str) -> None:
     """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
-    if is_local(path):
-        target = local_path(path)
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-    elif (hadoop := _hadoop(path)) is not None:
-        fs, where = hadoop
-        fs.delete(where, True)
-    elif exists(path):
-        arrow, inner = _arrow(path)
-        if arrow.get_file_info(inner).type == pyarrow.fs.FileType.Directory:
-            arrow.delete_dir(inner)
-        else:
-            arrow.delete_file(inner)
+    with _operation(path, "removed") as system:
+        system.remove(path)
 
 
 def fetch(path: str, folder: Path) -> Path:
-    """A local path of a file: itself where it is local, else a copy in the folder."""
+    """A local path of a file: itself where it is local, else a copy in the folder, FileNotFoundError if there is none."""
     if is_local(path):
         return local_path(path)
     target = folder / posixpath.basename(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if (hadoop := _hadoop(path)) is not None:
-        fs, where = hadoop
-        fs.copyToLocalFile(False, where, _jvm().org.apache.hadoop.fs.Path(str(target)), True)
-    else:
-        arrow, inner = _arrow(path)
-        pyarrow.fs.copy_files(inner, str(target), source_filesystem=arrow, destination_filesystem=pyarrow.fs.LocalFileSystem())
+    with _operation(path, "copied here", missing=True) as system:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        system.fetch(path, target)
     return target
 
 
 def put(source: Path, path: str) -> None:
-    """Copy a local file to a path, of any size; on a local path and in S3 it appears whole, replacing what was there."""
-    if is_local(path):
-        target = local_path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    elif (hadoop := _hadoop(path)) is not None:
-        fs, where = hadoop
-        fs.copyFromLocalFile(False, True, _jvm().org.apache.hadoop.fs.Path(absolute(str(source))), where)  # S3 needs the scheme
-    else:
-        arrow, inner = _arrow(path)
-        arrow.create_dir(posixpath.dirname(inner), recursive=True)
-        pyarrow.fs.copy_files(str(source), inner, source_filesystem=pyarrow.fs.LocalFileSystem(), destination_filesystem=arrow)
+    """Copy a local file of any size to a path, replacing what was there."""
+    with _operation(path, "written") as system:
+        system.put(source, path)
 
 
-def _jvm() -> Any:
-    from pyspark import SparkContext
+def require_writable(folder: str, *, key: str) -> None:
+    """Raise UserError, with the key of the configuration that names the folder, unless files can be made in it.
 
-    context = SparkContext._active_spark_context
-    return None if context is None else context._jvm
-
-
-def _hadoop(path: str) -> tuple[Any, Any] | None:
-    if "pyspark" not in sys.modules or (jvm := _jvm()) is None:
-        return None
-    from pyspark import SparkContext
-
-    context: Any = SparkContext._active_spark_context
-    where = jvm.org.apache.hadoop.fs.Path(path)
-    return where.getFileSystem(context._jsc.hadoopConfiguration()), where
-
-
-def _replace_hadoop(fs: Any, where: Any, content: bytes) -> None:
-    atomic_create = fs.getScheme() in ("s3a", "s3")
-    target = where if atomic_create else where.suffix(f".{os.getpid()}.tmp")
-    sink = fs.create(target, True)
+    Tries it, so call it before the work. The folder need not be there yet, and isn't made. A server that doesn't answer is
+    given up after about 15 seconds.
+    """
     try:
-        sink.write(content)
+        with _operation(folder, "written") as system:
+            system.try_to_write(folder)
+    except UserError as error:
+        raise UserError(f"{key}: {error}; nothing was done: choose another place, or mend this one") from error.__cause__
+
+
+@contextmanager
+def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[ModuleType]:
+    """Within, errors name the path, and a long wait is logged; `missing` lets FileNotFoundError through."""
+    system: ModuleType = local if is_local(path) else hadoop if hadoop.runs() else arrow
+    say = threading.Timer(PATIENCE_S, log.warning, ("waiting for %s to be %s", path, what))
+    say.daemon = True
+    if system is not local:
+        say.start()
+    try:
+        yield system
+    except FileNotFoundError as error:
+        if missing:
+            raise FileNotFoundError(path) from error
+        raise UserError(f"{path} can't be {what}: {_reason(error, path)}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be {what}: {_reason(error, path)}") from error
     finally:
-        sink.close()
-    if not atomic_create:
-        from pyspark import SparkContext
-
-        jvm, gateway = _jvm(), SparkContext._gateway
-        assert gateway is not None
-        rename = jvm.org.apache.hadoop.fs.Options.Rename
-        options = gateway.new_array(rename, 1)
-        options[0] = rename.OVERWRITE
-        jvm.org.apache.hadoop.fs.FileContext.getFileContext(where.toUri(), fs.getConf()).rename(target, where, options)
+        say.cancel()
 
 
-def _arrow(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    parts = urlsplit(path)
-    inner = f"{parts.netloc}{parts.path}"
-    if parts.scheme == "hdfs":
-        try:
-            return pyarrow.fs.HadoopFileSystem(parts.hostname or "default", parts.port or 8020), parts.path
-        except OSError as error:
-            raise UserError(f"{path}: no HDFS client ({error}); set HADOOP_HOME and ARROW_LIBHDFS_DIR") from error
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    return pyarrow.fs.S3FileSystem(endpoint_override=endpoint), inner
+def _reason(error: OSError | ValueError, path: str) -> str:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    place = getattr(error, "filename", None)
+    return f"{reason}: {place}" if place and str(place) != path else str(reason)

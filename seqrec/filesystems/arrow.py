@@ -1,0 +1,131 @@
+"""Files on hdfs:// and s3a:// through pyarrow, where no Spark context runs.
+
+Its S3 keys come from the AWS_* variables, its HDFS client from HADOOP_HOME.
+"""
+
+import os
+import posixpath
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs
+
+from seqrec.filesystems.local import TEMPORARY, chunks
+from seqrec.paths import split
+
+CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4
+_UNFINISHED: list[pa.NativeFile] = []
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    system, inner = _open(path)
+    return bool(system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
+
+
+def read(path: str) -> bytes:
+    """A whole file."""
+    system, inner = _open(path)
+    with system.open_input_stream(inner) as source:
+        return bytes(source.read())
+
+
+def write(path: str, content: bytes) -> None:
+    """Create or replace a file."""
+    _replace(path, [content])
+
+
+def put(source: Path, path: str) -> None:
+    """Create or replace a file with the content of a local one."""
+    _replace(path, chunks(source))
+
+
+def names(folder: str) -> list[str]:
+    """Names in a folder; none if there is no such folder."""
+    system, inner = _open(folder)
+    if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+        return []
+    return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
+    system, inner = _open(path)
+    kind = system.get_file_info(inner).type
+    if kind == pyarrow.fs.FileType.Directory:
+        system.delete_dir(inner)
+    elif kind != pyarrow.fs.FileType.NotFound:
+        system.delete_file(inner)
+
+
+def fetch(path: str, target: Path) -> None:
+    """Copy a file to a local path."""
+    system, inner = _open(path)
+    local = pyarrow.fs.LocalFileSystem()
+    pyarrow.fs.copy_files(inner, str(target), source_filesystem=system, destination_filesystem=local)
+
+
+def try_to_write(folder: str) -> None:
+    """Make and remove a file in the folder; OSError where that can't be done."""
+    probe = posixpath.join(folder, _temporary_name())
+    write(probe, b"")
+    remove(probe)
+
+
+def _replace(path: str, content: Iterable[bytes]) -> None:
+    system, inner = _open(path)
+    if isinstance(system, pyarrow.fs.S3FileSystem):
+        _upload(system, inner, content)
+        return
+    temporary = posixpath.join(posixpath.dirname(inner), _temporary_name())
+    system.create_dir(posixpath.dirname(inner), recursive=True)
+    try:
+        with system.open_output_stream(temporary) as sink:
+            for chunk in content:
+                sink.write(chunk)
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound:
+            system.delete_file(inner)  # libhdfs has no rename that replaces: for this moment there is no file
+        system.move(temporary, inner)
+    except BaseException:
+        with suppress(OSError):
+            system.delete_file(temporary)
+        raise
+
+
+def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes]) -> None:
+    """Seen when the stream is closed. A stream has no abort, and to drop it closes it: one that failed is kept open.
+
+    When the process ends, pyarrow shuts S3 down before it drops the stream, so that what was sent never becomes the file.
+    """
+    sink = system.open_output_stream(inner)
+    try:
+        for chunk in content:
+            sink.write(chunk)
+    except BaseException:
+        _UNFINISHED.append(sink)
+        raise
+    sink.close()
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
+
+
+def _open(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    scheme, host, inner = split(path)
+    if scheme != "hdfs":
+        system = pyarrow.fs.S3FileSystem(
+            endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
+            connect_timeout=CONNECT_S,
+            request_timeout=ANSWER_S,
+            retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
+        )
+        return system, f"{host}{inner}".rstrip("/")
+    name, _, port = host.partition(":")
+    try:
+        return pyarrow.fs.HadoopFileSystem(name or "default", int(port or 8020)), inner
+    except OSError as error:
+        raise OSError(f"no HDFS client ({error}): set HADOOP_HOME and ARROW_LIBHDFS_DIR") from error
