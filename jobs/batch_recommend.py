@@ -20,6 +20,7 @@ def run(cfg: BatchRecommend) -> None:
     """Try the stores, score into a new version, make it current, and publish it."""
     started, run_id = time.monotonic(), versions.new_run_id()
     spark = open_session("batch_recommend", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
+    files.require_writable(cfg.output, key="output")
     dataset = versions.resolve(cfg.data)
     users = read_users(spark, dataset, cfg.users)
     secrets = {name: uri.get_secret_value() for name, uri in cfg.stores}

@@ -18,6 +18,7 @@ def run(cfg: BuildCandidates) -> None:
     """Expand, rank and merge into a new version, and make it current."""
     started, run_id = time.monotonic(), versions.new_run_id()
     spark = open_session("build_candidates")
+    files.require_writable(cfg.output, key="output")
     dataset = versions.resolve(cfg.data)
     kind = versions.read_meta(dataset)["id_types"]["user"]
     counts = write_version(

@@ -18,6 +18,7 @@ def run(cfg: BuildFeatures) -> None:
     """Read and check ratings and tables, write a version of the features, and make it current."""
     spark, run_id = open_session("build_features"), versions.new_run_id()
     path = files.join(cfg.output, run_id)
+    files.require_writable(cfg.output, key="output")
     dataset = open_dataset(spark, cfg.data)
     source = cfg.input or Input.model_validate(dataset.meta["settings"]["input"])
     types = {"id_type": dataset.meta["id_types"]["user"], "item_type": dataset.meta["id_types"]["item"]}

@@ -22,6 +22,7 @@ def run(cfg: BuildSequences) -> None:
     windows: dict[str, Any] = {"max_len": cfg.max_len, "stride": cfg.window_stride}
     spark, run_id = open_session("build_sequences"), versions.new_run_id()
     path = files.join(cfg.data, run_id)
+    files.require_writable(cfg.data, key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
     raw, found = ingest(spark, **cfg.input.model_dump(), item_type=parent and parent.id_type, max_bad_share=cfg.max_bad_share)
     partitions = cfg.partitions or partition_count(found.usable, at_least=spark.sparkContext.defaultParallelism)

@@ -19,6 +19,8 @@ from seqrec.settings.scoring import Evaluate
 def run(cfg: Evaluate) -> None:
     """Rank the targets by each method, measure the ranks, show and write the metrics."""
     spark = open_session("evaluate", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
+    if cfg.output is not None:
+        files.require_writable(cfg.output, key="output")
     held_out = evaluation.open_held_out(spark, cfg.data, split=cfg.split, sample_users=cfg.sample_users, seed=cfg.seed)
     run_id, results, sources, catalogue = versions.new_run_id(), {}, {}, held_out.meta["vocabulary"]["size"]
     with tempfile.TemporaryDirectory(prefix="seqrec-evaluate-") as scratch:

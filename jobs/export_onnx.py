@@ -11,6 +11,7 @@ def run(cfg: ExportOnnx) -> None:
     """Export; a Spark session is opened only where it is the way to a remote file system."""
     if not (files.is_local(cfg.data) and files.is_local(cfg.model)):
         open_session("export_onnx")
+    files.require_writable(cfg.model, key="model")
     export(
         cfg.model,
         data=cfg.data,

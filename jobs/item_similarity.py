@@ -18,6 +18,7 @@ def run(cfg: ItemSimilarity) -> None:
     """Compute the lists into a new version, and make it current."""
     started, run_id = time.monotonic(), versions.new_run_id()
     spark = open_session("item_similarity")
+    files.require_writable(cfg.output, key="output")
     dataset = versions.resolve(cfg.data)
     guard_method(cfg.output, cfg.method)
     events = versions.read_meta(dataset)["counts"]["events"]["all"]

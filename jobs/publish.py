@@ -1,6 +1,6 @@
 """A version of recommendations and item embeddings into MongoDB and Milvus; also the way back to an older version."""
 
-from seqrec import schemas, versions
+from seqrec import files, schemas, versions
 from seqrec.entry import run_job
 from seqrec.scoring.publication import connect, publish
 from seqrec.scoring.subset import read_ids
@@ -14,6 +14,7 @@ def run(cfg: Publish) -> None:
     output, run_id = version.rsplit("/", 1)
     kind = schemas.IDS[versions.read_meta(version)["id_types"]["user"]]
     spark = open_session("publish")
+    files.require_writable(output, key="output")
     uris = {
         "mongodb_uri": cfg.stores.mongodb_uri.get_secret_value(),
         "milvus_uri": cfg.stores.milvus_uri.get_secret_value(),

@@ -3,6 +3,7 @@
 Several processes: `torchrun --nproc-per-node N jobs/train.py --conf FILE …`, or `distributor=spark processes=N`.
 """
 
+from seqrec import files
 from seqrec.entry import run_job
 from seqrec.session import open_session
 from seqrec.settings.training import Train
@@ -11,6 +12,7 @@ from seqrec.training.train import train
 
 def run(cfg: Train) -> None:
     """Train in this process, or in those that Spark starts."""
+    files.require_writable(cfg.model, key="model")
     if cfg.distributor == "spark":
         from seqrec.training.distributed import train_on_spark
 

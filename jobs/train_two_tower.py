@@ -22,6 +22,8 @@ from seqrec.training.train import train
 def run(cfg: TrainTwoTower) -> None:
     """Try Milvus, train, export, and make a version of users' lists, once they are whole, the current one."""
     cfg, run_id = cfg.model_copy(update={"data": versions.resolve(cfg.data)}), versions.new_run_id()
+    for key, folder in (("model", cfg.model), ("output", cfg.output)):
+        files.require_writable(folder, key=key)
     if not leads():
         train(cfg)
         return

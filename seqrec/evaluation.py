@@ -85,7 +85,7 @@ def rank_by_model(
     artifact.check_lineage(meta, held_out.meta)
     shipped = ship(spark, exported, private=exported != model)
     ranked = rank_users(held_out.users, model=shipped, top_k=COVERED, batch_users=batch_users, block_items=block_items)
-    known = spark.read.parquet(files.absolute(files.join(model, artifact.VOCABULARY)))
+    known = io.read_parquet(spark, files.join(model, artifact.VOCABULARY))
     source = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
     return Ranked(name=meta["name"], table=count_misses(ranked, known), source=source)
 

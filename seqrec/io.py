@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
@@ -33,7 +33,20 @@ def open_table(spark: SparkSession, path: str) -> DataFrame:
         raise UserError(f"the table {path} doesn't exist: run the job that writes it first")
     if not files.exists(files.join(path, "_SUCCESS")):
         raise UserError(f"the table {path} is unfinished (no _SUCCESS): run the job that writes it again")
-    return spark.read.parquet(files.absolute(path))
+    return read_parquet(spark, path)
+
+
+def read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """A Parquet file or folder, whoever wrote it."""
+    return reader(spark, path).parquet(files.absolute(path))
+
+
+def reader(spark: SparkSession, path: str) -> DataFrameReader:
+    """A reader for the path: one that is there as it is written is read as it is, another may be a pattern such as `2024-*.csv`.
+
+    Spark's own reader takes `*?[]{}` and backslashes for a pattern in any case, and reads what else it matches.
+    """
+    return spark.read.option("__globPaths__", "false" if files.exists(path) else "true")
 
 
 def few_rows(spark: SparkSession, rows: Sequence[tuple[int, int]], key: str, value: str) -> DataFrame:

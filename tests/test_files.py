@@ -1,46 +1,152 @@
-"""Small files: whole or not at all, and the same on a local path, a file:// URL and Hadoop's file systems."""
+"""Small files: whole or not at all, with any character in their path, and the same on a local path, a URL and Hadoop's way."""
 
+import logging
 import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec import files
+from seqrec import files, paths
 from seqrec.errors import UserError
+from seqrec.filesystems import local
+
+AWKWARD = [
+    "a b",
+    "[x]",
+    "{a,b}",
+    "*",
+    "?",
+    "a%20b",
+    "a #b",
+    "a: b",
+    "ü 日本 😀",
+    "a\\b",
+    "k=v",
+    "$x",
+    "'\"",
+    "a+&;b",
+    "[a]: b#?%",
+]
 
 
-@pytest.mark.parametrize("scheme", ["", "file://"])
-def test_local_files_round_trip(tmp_path: Path, scheme: str) -> None:
-    path = files.join(f"{scheme}{tmp_path}", "a folder", "ü.txt")
+@pytest.mark.parametrize("scheme", ["", "file:", "file://", "file://localhost", "FILE://"])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_local_files_round_trip(tmp_path: Path, scheme: str, name: str) -> None:
+    path = files.join(f"{scheme}{tmp_path}", name, name)
     assert not files.exists(path)
     files.write_text(path, "Zürich\n")
     assert files.read_text(path) == "Zürich\n"
-    assert files.names(f"{scheme}{tmp_path}") == ["a folder"]
-    assert files.fetch(path, tmp_path / "unused") == tmp_path / "a folder" / "ü.txt"
-    files.remove(f"{scheme}{tmp_path}/a folder")
-    files.remove(f"{scheme}{tmp_path}/a folder")
-    assert not files.exists(path)
-    assert files.names(f"{scheme}{tmp_path}/a folder") == []
+    assert files.names(f"{scheme}{tmp_path}") == [name]
+    assert files.fetch(path, tmp_path / "unused") == tmp_path / name / name
+    files.put(tmp_path / name / name, files.join(f"{scheme}{tmp_path}", name, "copy"))
+    assert (tmp_path / name / "copy").read_text() == "Zürich\n"
+    files.remove(f"{scheme}{tmp_path}/{name}")
+    files.remove(f"{scheme}{tmp_path}/{name}")
+    assert os.listdir(tmp_path) == []
+    assert files.names(f"{scheme}{tmp_path}/{name}") == []
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "CURRENT"
+@contextmanager
+def at_most_a_megabyte(pid: int) -> Iterator[None]:
+    """A limit on the size of a process's files, which a write runs into as into a full disk."""
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path, source = tmp_path / "folder" / "CURRENT", tmp_path / "source"
+    source.write_bytes(bytes(3 << 20))
     files.write_text(str(path), "old")
-
-    def full(_: int) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="disk full"):
-        files.write_text(str(path), "new")
+    with at_most_a_megabyte(os.getpid()):
+        with pytest.raises(UserError, match=rf"{path} can't be written: File too large"):
+            files.write_bytes(str(path), bytes(3 << 20))
+        with pytest.raises(UserError, match=rf"{path} can't be written: File too large"):
+            files.put(source, str(path))
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["CURRENT"]
+    assert os.listdir(tmp_path / "folder") == ["CURRENT"]
+
+
+def test_a_source_that_is_cut_off_while_it_is_copied_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, path = tmp_path / "source", tmp_path / "folder" / "target"
+    source.write_bytes(bytes(100))
+    files.write_text(str(path), "old")
+    monkeypatch.setattr(local, "CHUNK", 10)
+    stream = local.chunks(source)
+    next(stream)
+    os.truncate(source, 50)
+    monkeypatch.setattr(local, "chunks", lambda _: stream)
+    with pytest.raises(UserError, match=r"target can't be written: .*source changed while it was copied: it had 100 bytes"):
+        files.put(source, str(path))
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path / "folder") == ["target"]
+
+
+def test_what_a_killed_write_leaves_is_no_file_and_goes_with_a_later_write(tmp_path: Path) -> None:
+    pipe, target = tmp_path / "pipe", tmp_path / "folder" / "target"
+    os.mkfifo(pipe)
+    files.write_text(str(target), "old")
+    code = "import sys, pathlib; from seqrec import files; files.put(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    with subprocess.Popen([sys.executable, "-c", code, str(pipe), str(target)]) as writer, pipe.open("wb") as source:
+        source.write(bytes(1 << 20))
+        source.flush()
+        while not any(local.is_temporary(name) for name in os.listdir(target.parent)):
+            time.sleep(0.01)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    assert target.read_text() == "old"
+    assert files.names(str(target.parent)) == ["target"]
+    (left,) = (name for name in os.listdir(target.parent) if name != "target")
+    files.write_text(str(target), "new")
+    assert (target.parent / left).exists()  # it could be another process's
+    os.utime(target.parent / left, (0, 0))
+    files.write_text(str(target), "newer")
+    assert os.listdir(target.parent) == ["target"]
+
+
+def test_a_write_is_on_the_disk_before_it_has_the_name_and_the_name_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append("folder" if Path(f"/proc/self/fd/{descriptor}").resolve() == tmp_path else "file")
+        fsync(descriptor)
+
+    def replaced(source: str, target: Path) -> None:
+        steps.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    files.write_text(str(tmp_path / "x"), "x")
+    files.put(tmp_path / "x", str(tmp_path / "y"))
+    assert steps == ["file", "name", "folder"] * 2
 
 
 def test_written_files_can_be_read_by_others(tmp_path: Path) -> None:
     files.write_text(str(tmp_path / "meta.json"), "{}")
-    assert (tmp_path / "meta.json").stat().st_mode & 0o777 == 0o644
+    files.put(tmp_path / "meta.json", str(tmp_path / "copy"))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
+
+
+def test_a_link_is_removed_and_what_it_names_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    files.remove(str(tmp_path / "link"))
+    assert os.listdir(tmp_path) == ["folder"]
 
 
 def test_a_missing_file_raises(tmp_path: Path) -> None:
@@ -48,32 +154,132 @@ def test_a_missing_file_raises(tmp_path: Path) -> None:
         files.read_bytes(str(tmp_path / "none"))
 
 
-def test_other_schemes_are_refused() -> None:
-    with pytest.raises(UserError, match=r"ftp://host/x: the scheme ftp:// isn't supported"):
-        files.exists("ftp://host/x")
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("ftp://host/x", r"ftp://host/x: the scheme ftp:// isn't supported"),
+        ("ftp:/x", r"ftp:/x: the scheme ftp:// isn't supported"),
+        ("file://data/x", r"file://data/x is on another machine, data; a local folder is written file:///data…"),
+        ("s3a:/bucket/x", r"s3a:/bucket/x names no bucket: write s3a://BUCKET/FOLDER"),
+        ("s3:///x", r"s3:///x names no bucket: write s3://BUCKET/FOLDER"),
+    ],
+)
+def test_other_schemes_and_urls_without_a_host_are_refused(path: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        files.exists(path)
+
+
+def test_errors_name_path_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, reason in (
+        (f"{tmp_path}/file/x", "Not a directory|File exists"),
+        (f"{tmp_path}/{'n' * 300}/x", "File name too long"),
+    ):
+        with pytest.raises(UserError, match=rf"^{path} can't be written: ({reason})"):
+            files.write_text(path, "x")
+    with pytest.raises(UserError, match=rf"^{tmp_path} can't be read: Is a directory$"):
+        files.read_text(str(tmp_path))
 
 
 def test_paths_are_joined_and_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
     assert files.join("/", "a") == "/a"
     assert files.join("hdfs://host/a/", "b", "c") == "hdfs://host/a/b/c"
     assert files.absolute("data/x") == f"file://{tmp_path}/data/x"
+    assert files.absolute("~/a b") == "file:///home/me/a b"
+    assert files.absolute("a/~/b") == f"file://{tmp_path}/a/~/b"
+    assert files.absolute("2024: a/~") == f"file://{tmp_path}/2024: a/~"
+    assert files.absolute("hdfs:/x") == "hdfs:/x"
+    assert files.uri("/a b/#%") == "file:///a%20b/%23%25"
 
 
-def test_hadoop_paths_go_through_spark(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hadoop's local file system under a remote scheme's name: the branch that hdfs:// takes while Spark runs."""
-    monkeypatch.setattr(files, "REMOTE_SCHEMES", ("file",))
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/seqrec/x", "n" * 300])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    folder = str(tmp_path / place)
+    with pytest.raises(UserError, match=rf"^output: {folder} can't be written: .+; nothing was done") as raised:
+        files.require_writable(folder, key="output")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "not" / "there yet"):
+        files.require_writable(str(place), key="output")
+        files.require_writable(f"file:{place}", key="output")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def by_hadoop(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hadoop's local file system under a remote scheme's name: the way that hdfs:// goes while Spark runs."""
+    monkeypatch.setattr(paths, "REMOTE_SCHEMES", ("file",))
+
+
+@pytest.mark.usefixtures("by_hadoop")
+@pytest.mark.parametrize("name", AWKWARD)
+def test_hadoop_paths_go_through_spark(tmp_path: Path, name: str) -> None:
     root = f"file://{tmp_path}"
-    path = files.join(root, "folder", "CURRENT")
+    path = files.join(root, name, "CURRENT")
     with pytest.raises(FileNotFoundError):
         files.read_text(path)
-    assert files.names(files.join(root, "folder")) == []
+    assert files.names(files.join(root, name)) == []
     files.write_text(path, "first")
     files.write_text(path, "second\n")
     assert files.read_text(path) == "second\n"
-    assert files.names(files.join(root, "folder")) == ["CURRENT"]
+    assert files.names(files.join(root, name)) == ["CURRENT"]
+    assert files.names(path) == []
     assert files.fetch(path, tmp_path / "copy").read_text() == "second\n"
-    files.put(tmp_path / "copy" / "CURRENT", files.join(root, "put", "CURRENT"))
-    assert (tmp_path / "put" / "CURRENT").read_text() == "second\n"
-    files.remove(files.join(root, "folder"))
-    assert not (tmp_path / "folder").exists()
+    for _ in range(2):
+        files.put(tmp_path / "copy" / "CURRENT", files.join(root, "put", name, "CURRENT"))
+    assert (tmp_path / "put" / name / "CURRENT").read_text() == "second\n"
+    assert files.names(files.join(root, "put", name)) == ["CURRENT"]
+    files.require_writable(files.join(root, name, "not", "there"), key="output")
+    files.remove(files.join(root, name))
+    assert sorted(os.listdir(tmp_path)) == ["copy", "put"]
+
+
+@pytest.mark.usefixtures("by_hadoop")
+def test_a_failed_write_by_hadoop_leaves_the_old_file_and_no_other(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(3 << 20))
+    (tmp_path / "folder").mkdir()
+    path = f"file://{tmp_path}/folder/CURRENT"
+    files.write_text(path, "old")
+    assert spark._jvm is not None
+    with at_most_a_megabyte(int(spark._jvm.java.lang.ProcessHandle.current().pid())):
+        with pytest.raises(UserError, match=rf"^{path} can't be written: .*File too large"):
+            files.write_bytes(path, bytes(3 << 20))
+        with pytest.raises(UserError, match=rf"^{path} can't be written: .*File too large"):
+            files.put(tmp_path / "source", path)
+    assert files.read_text(path) == "old"
+    assert sorted(os.listdir(tmp_path / "folder")) == [".CURRENT.crc", "CURRENT"]
+
+
+@pytest.mark.usefixtures("by_hadoop")
+def test_errors_of_java_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    below = f"file://{tmp_path}/file/x"
+    with pytest.raises(UserError, match=rf"^{below} can't be written: .+$") as raised:
+        files.write_text(below, "x")
+    assert len(str(raised.value).splitlines()) == 1
+    with pytest.raises(UserError, match=rf"^{below} can't be written: .+$"):
+        files.put(tmp_path / "file", below)
+    with pytest.raises(UserError, match=rf"^output: {below} can't be written: .+; nothing was done"):
+        files.require_writable(below, key="output")
+
+
+def test_a_scheme_that_spark_has_no_file_system_for_is_named(spark: SparkSession) -> None:
+    with pytest.raises(UserError, match=r"^s3://bucket/x can't be looked at: this Spark has no file system of that scheme"):
+        files.exists("s3://bucket/x")
+
+
+@pytest.mark.usefixtures("by_hadoop")
+def test_a_long_wait_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(files, "PATIENCE_S", 0.01)
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        subprocess.Popen(["bash", "-c", 'sleep 0.3; echo late > "$0"', str(tmp_path / "pipe")]),
+        caplog.at_level(logging.WARNING),
+    ):
+        assert files.read_text(f"file://{tmp_path}/pipe") == "late\n"
+    assert f"waiting for file://{tmp_path}/pipe to be read" in caplog.text

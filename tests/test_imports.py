@@ -33,6 +33,8 @@ LAYERS = [
             "indices",
             "users",
             "files",
+            "filesystems",
+            "paths",
             "errors",
             "entry",
             "failures",

@@ -56,7 +56,7 @@ def read_file(
             return _read_csv(spark, where, delimiter=delimiter, header=header, names=names, encoding=encoding)
         if format == "json":
             return _read_json(spark, where, encoding=encoding, items=lists)
-        return spark.read.parquet(where)
+        return io.read_parquet(spark, path)
     except (PySparkException, Py4JJavaError) as error:
         said = next((line.strip() for line in str(error).splitlines() if "Caused by" in line), str(error).strip().splitlines()[0])
         raise UserError(f"{key}.path={path} can't be read as {format} ({said}): {key}.format is csv, parquet or json") from None
@@ -64,7 +64,7 @@ def read_file(
 
 def first_line(spark: SparkSession, *, path: str, format: str) -> str:
     """Act: the first line of a text input, shortened, for messages; empty for Parquet."""
-    lines = [] if format == "parquet" else spark.read.text(files.absolute(path)).head(1)
+    lines = [] if format == "parquet" else io.reader(spark, path).text(files.absolute(path)).head(1)
     return str(lines[0][0])[:120] if lines else ""
 
 
@@ -72,7 +72,13 @@ def _read_csv(
     spark: SparkSession, where: str, *, delimiter: str, header: bool, names: Sequence[str] | None, encoding: str
 ) -> DataFrame:
     """CSV as text, quotes doubled inside quotes; names replace those of a header."""
-    reader = spark.read.option("sep", delimiter).option("header", header).option("encoding", encoding).option("escape", '"')
+    reader = (
+        io.reader(spark, where)
+        .option("sep", delimiter)
+        .option("header", header)
+        .option("encoding", encoding)
+        .option("escape", '"')
+    )
     if header and names is None:
         return reader.csv(where)
     return reader.schema(StructType([StructField(name, StringType()) for name in names or NAMES])).csv(where)
@@ -82,7 +88,7 @@ def _read_json(spark: SparkSession, where: str, *, encoding: str, items: str | N
     """JSON lines with every key as text, so that numbers keep all their digits, and the column of items as a list of text."""
     keys = head_keys(spark, where, encoding=encoding)
     kinds = [StructField(key, ArrayType(StringType()) if key == items else StringType()) for key in keys]
-    return spark.read.option("encoding", encoding).schema(StructType(kinds)).json(where)
+    return io.reader(spark, where).option("encoding", encoding).schema(StructType(kinds)).json(where)
 
 
 def _require(raw: DataFrame, columns: Columns, *, path: str, hint: str) -> None:

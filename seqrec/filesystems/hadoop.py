@@ -118,7 +118,7 @@ def try_to_write(folder: str) -> None:
 
 @contextmanager
 def _whole(path: str) -> Iterator[str]:
-    """Within, the path to write to: in S3 the file itself, which is seen once it is closed; else one that is renamed at the end."""
+    """Within, the path to write to: in S3 the file, which is seen once it is closed; else a temporary one, renamed at the end."""
     if _is_s3(path):
         yield path
         return

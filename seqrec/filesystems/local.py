@@ -76,7 +76,7 @@ def is_temporary(name: str) -> bool:
 
 def chunks(source: Path) -> Iterator[bytes]:
     """The content of a file, piece by piece; OSError if it ends before its size."""
-    with source.open("rb") as stream:
+    with source.open("rb", buffering=0) as stream:
         size, done = os.fstat(stream.fileno()).st_size, 0
         while chunk := stream.read(CHUNK):
             done += len(chunk)

@@ -150,7 +150,7 @@ def copy_item_embeddings(spark: SparkSession, model: str, folder: str, *, item_t
 def _indices(spark: SparkSession, model: str, meta: dict[str, Any], path: str) -> NDArray[np.int64]:
     """Indices of the ids in a list that the model knows."""
     ids = read_ids(spark, path, column="item_id", kind=schemas.IDS[meta["id_types"]["item"]])
-    vocabulary = spark.read.parquet(files.absolute(files.join(model, artifact.VOCABULARY))).select("item_id", "item_idx")
+    vocabulary = io.read_parquet(spark, files.join(model, artifact.VOCABULARY)).select("item_id", "item_idx")
     found: NDArray[np.int64] = (
         ids.join(vocabulary, "item_id").select("item_idx").toArrow()["item_idx"].to_numpy().astype(np.int64)
     )

@@ -55,7 +55,7 @@ def search_version(
 
 def untrained_items(spark: SparkSession, model: str) -> list[int]:
     """Act: indices of a model's items without a training event, which are never recommended."""
-    vocabulary = spark.read.parquet(files.absolute(files.join(model, artifact.VOCABULARY)))
+    vocabulary = io.read_parquet(spark, files.join(model, artifact.VOCABULARY))
     found: list[int] = vocabulary.where("count = 0").select("item_idx").toArrow()["item_idx"].to_pylist()
     return sorted(found)
 

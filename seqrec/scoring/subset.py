@@ -36,13 +36,13 @@ def _read(spark: SparkSession, path: str, column: str) -> DataFrame:
         raise UserError(f"{path}: no such file; give a list such as [1, 2], a text file with an id a line, a CSV or a table")
     where = files.absolute(path)
     if path.endswith(".csv"):
-        found = spark.read.csv(where, header=True)
+        found = io.reader(spark, path).csv(where, header=True)
     elif files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):
         found = io.open_table(spark, path)
     elif path.endswith(".parquet"):
-        found = spark.read.parquet(where)
+        found = io.read_parquet(spark, path)
     else:
-        lines = spark.read.text(where).select(F.trim("value").alias(column))
+        lines = io.reader(spark, path).text(where).select(F.trim("value").alias(column))
         return lines.where(F.col(column) != "")
     if column not in found.columns:
         raise UserError(f"{path} has no column {column}; it has {', '.join(found.columns)}")

@@ -65,7 +65,7 @@ def open_origin(spark: SparkSession, origin: str, *, data: str | None) -> tuple[
             raise UserError(f"{version} has no table {origin}; it has {', '.join(known) or 'none'}")
     is_file = files.exists(path) and files.names(path) in ([], [path.rsplit("/", 1)[-1]])
     try:
-        return spark.read.parquet(files.absolute(path)) if is_file else io.open_table(spark, path), path
+        return io.read_parquet(spark, path) if is_file else io.open_table(spark, path), path
     except (PySparkException, Py4JJavaError) as error:
         raise UserError(f"{path} can't be read as Parquet ({str(error).strip().splitlines()[0]})") from None
 
