@@ -3,6 +3,7 @@
 Its S3 keys come from the AWS_* variables, its HDFS client from HADOOP_HOME.
 """
 
+import ctypes
 import os
 import posixpath
 import secrets
@@ -16,7 +17,8 @@ import pyarrow.fs
 from seqrec.filesystems.local import TEMPORARY, chunks
 from seqrec.paths import split
 
-CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4
+CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # of S3: it is given up after about 85 seconds without an answer
+QUICK_S = 4.0  # instead of both, to try whether a place can be written
 _UNFINISHED: list[pa.NativeFile] = []
 
 
@@ -35,12 +37,12 @@ def read(path: str) -> bytes:
 
 def write(path: str, content: bytes) -> None:
     """Create or replace a file."""
-    _replace(path, [content])
+    _create(*_open(path), [content])
 
 
 def put(source: Path, path: str) -> None:
     """Create or replace a file with the content of a local one."""
-    _replace(path, chunks(source))
+    _create(*_open(path), chunks(source))
 
 
 def names(folder: str) -> list[str]:
@@ -70,13 +72,12 @@ def fetch(path: str, target: Path) -> None:
 
 def try_to_write(folder: str) -> None:
     """Make and remove a file in the folder; OSError where that can't be done."""
-    probe = posixpath.join(folder, _temporary_name())
-    write(probe, b"")
-    remove(probe)
+    system, inner = _open(posixpath.join(folder, _temporary_name()), connect_s=QUICK_S, answer_s=QUICK_S)
+    _create(system, inner, [b""])
+    system.delete_file(inner)
 
 
-def _replace(path: str, content: Iterable[bytes]) -> None:
-    system, inner = _open(path)
+def _create(system: pyarrow.fs.FileSystem, inner: str, content: Iterable[bytes]) -> None:
     if isinstance(system, pyarrow.fs.S3FileSystem):
         _upload(system, inner, content)
         return
@@ -105,7 +106,7 @@ def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes
         for chunk in content:
             sink.write(chunk)
     except BaseException:
-        _UNFINISHED.append(sink)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(sink))
         raise
     sink.close()
 
@@ -114,13 +115,13 @@ def _temporary_name() -> str:
     return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
 
 
-def _open(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
+def _open(path: str, *, connect_s: float = CONNECT_S, answer_s: float = ANSWER_S) -> tuple[pyarrow.fs.FileSystem, str]:
     scheme, host, inner = split(path)
     if scheme != "hdfs":
         system = pyarrow.fs.S3FileSystem(
             endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
-            connect_timeout=CONNECT_S,
-            request_timeout=ANSWER_S,
+            connect_timeout=connect_s,
+            request_timeout=answer_s,
             retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
         )
         return system, f"{host}{inner}".rstrip("/")
