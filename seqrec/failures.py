@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from traceback import extract_tb
 
-USER_ERROR = re.compile(r"^(?:.*\b)?seqrec\.errors\.UserError: (.+)$", re.MULTILINE)
+USER_ERROR = re.compile(r"^(?:.*\b)?seqrec\.errors\.(?:User|File)Error: (.+)$", re.MULTILINE)
 CAUSE = re.compile(r"^\s*(?:Caused by: |: )([\w.$]+(?:Exception|Error|Failure)\w*(?:: .*)?)$", re.MULTILINE)
 PYTHON_CAUSE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt)(?:: .*)?)$", re.MULTILINE)
 LONGEST = 400

@@ -2,8 +2,8 @@
 
 Spark reads and writes the tables; this module is for what lies beside them (CURRENT, meta.json, checkpoints). A remote path
 goes through Hadoop's file system where a Spark context runs in this process, else through pyarrow's. A file is written whole:
-a reader sees the old content or the new one, never a part, whatever ends the writer. What fails is a UserError that names the
-path; a file that isn't there is a FileNotFoundError.
+a reader sees the old content or the new one, never a part, whatever ends the writer. What fails is a FileError that names the
+path and the reason; a file that isn't there is a FileNotFoundError.
 """
 
 import logging
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from seqrec.errors import UserError
+from seqrec.errors import FileError
 from seqrec.filesystems import arrow, hadoop, local
 from seqrec.paths import absolute, is_local, join, local_path, uri
 
@@ -61,7 +61,7 @@ def names(folder: str) -> list[str]:
 
 def remove(path: str) -> None:
     """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
-    with _operation(path, "removed") as system:
+    with _operation(path, "removed", missing=True) as system:
         system.remove(path)
 
 
@@ -83,7 +83,7 @@ def put(source: Path, path: str) -> None:
 
 
 def require_writable(folder: str, *, key: str) -> None:
-    """Raise UserError, with the key of the configuration that names the folder, unless files can be made in it.
+    """Raise FileError, with the key of the configuration that names the folder, unless files can be made in it.
 
     Tries it, so call it before the work. The folder need not be there yet, and isn't made. A server that doesn't answer is
     given up after about 15 seconds.
@@ -91,8 +91,9 @@ def require_writable(folder: str, *, key: str) -> None:
     try:
         with _operation(folder, "written") as system:
             system.try_to_write(folder)
-    except UserError as error:
-        raise UserError(f"{key}: {error}; nothing was done: choose another place, or mend this one") from error.__cause__
+    except FileError as error:
+        message = f"{key}: {error}; nothing was done: choose another place, or mend this one"
+        raise FileError(message, str(error.strerror)) from error.__cause__
 
 
 @contextmanager
@@ -108,14 +109,16 @@ def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[Modul
     except FileNotFoundError as error:
         if missing:
             raise FileNotFoundError(path) from error
-        raise UserError(f"{path} can't be {what}: {_reason(error, path)}") from error
+        raise _file_error(path, what, error) from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be {what}: {_reason(error, path)}") from error
+        raise _file_error(path, what, error) from error
     finally:
         say.cancel()
 
 
-def _reason(error: OSError | ValueError, path: str) -> str:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _file_error(path: str, what: str, error: OSError | ValueError) -> FileError:
+    reason = str(getattr(error, "strerror", None) or error or type(error).__name__)
     place = getattr(error, "filename", None)
-    return f"{reason}: {place}" if place and str(place) != path else str(reason)
+    if place and str(place) != path:
+        reason = f"{reason}: {place}"
+    return FileError(f"{path} can't be {what}: {reason}", reason)

@@ -74,8 +74,6 @@ def connect(spark: SparkSession, *, mongodb_uri: str, milvus_uri: str, milvus_to
         master = spark.sparkContext.master
         raise UserError(f"the embedded stores are for one machine, and the master is {master}: set MONGODB_URI and MILVUS_URI")
     where = files.local_path(folder) if folder else embedded.data_folder()
-    if EMBEDDED in (mongodb_uri, milvus_uri):
-        files.require_writable(str(where), key="the embedded stores")
     with open_targets(mongodb_uri=mongodb_uri, milvus_uri=milvus_uri, milvus_token=milvus_token, folder=Path(where)) as targets:
         yield targets
 
