@@ -13,7 +13,8 @@ from seqrec.scoring.publication import connect
 from seqrec.session import open_session
 from seqrec.settings.scoring import Milvus
 from seqrec.stores.address import NONE
-from seqrec.stores.dump import dump_vectors, index_parameter, open_origin, origin_arguments
+from seqrec.stores.dump import dump_vectors, index_parameter, loss_argument, open_origin, origin_arguments
+from seqrec.stores.milvus import Index
 
 
 def run(given: argparse.Namespace) -> None:
@@ -29,8 +30,11 @@ def run(given: argparse.Namespace) -> None:
             key=given.queryid,
             embedding=given.embedding,
             alias=given.dest,
-            index_params=dict(given.index_params),
-            **{name: getattr(given, name) for name in ("dim", "index", "keep", "writers")},
+            dim=given.dim,
+            index=Index(kind=given.index, params=dict(given.index_params)),
+            keep=given.keep,
+            writers=given.writers,
+            max_loss=given.max_loss,
         )
 
 
@@ -48,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--index-params", type=index_parameter, nargs="+", default=[], metavar="NAME=NUMBER", help="of the index, e.g. M=16")
     add("--keep", type=positive, default=defaults.keep, help="collections that stay (default: %(default)s)")
     add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
+    loss_argument(parser)
     given = parser.parse_args(argv)
     with command_line():
         run(given)

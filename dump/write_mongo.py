@@ -12,7 +12,7 @@ from seqrec.scoring.publication import connect
 from seqrec.session import open_session
 from seqrec.settings.scoring import Mongo
 from seqrec.stores.address import NONE
-from seqrec.stores.dump import dump_documents, open_origin, origin_arguments
+from seqrec.stores.dump import dump_documents, loss_argument, open_origin, origin_arguments
 
 
 def run(given: argparse.Namespace) -> None:
@@ -31,6 +31,7 @@ def run(given: argparse.Namespace) -> None:
             mode=given.mode,
             writers=given.writers,
             batch_size=given.batch_size,
+            max_loss=given.max_loss,
         )
 
 
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--mode", default=defaults.mode, choices=modes, help="auto: swap, or upsert where a rename isn't safe (default: auto)")
     add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
     add("--batch-size", type=positive, default=defaults.batch_size, help="documents in a write (default: %(default)s)")
+    loss_argument(parser)
     given = parser.parse_args(argv)
     with command_line():
         run(given)

@@ -10,6 +10,7 @@ from seqrec.config import public
 from seqrec.entry import run_job
 from seqrec.scoring.batch import read_users, write_version
 from seqrec.scoring.publication import connect, publish
+from seqrec.scoring.rehearsal import rehearse
 from seqrec.session import open_session
 from seqrec.settings.scoring import BatchRecommend
 
@@ -25,6 +26,16 @@ def run(cfg: BatchRecommend) -> None:
     users = read_users(spark, dataset, cfg.users)
     secrets = {name: uri.get_secret_value() for name, uri in cfg.stores}
     with connect(spark, **secrets) if cfg.publish else nullcontext() as targets:
+        if targets is not None:
+            rehearse(
+                spark,
+                targets,
+                model=cfg.model,
+                mongo=cfg.mongo,
+                milvus=cfg.milvus,
+                top_k=cfg.top_k,
+                whole=users is None,
+            )
         counts = write_version(
             spark,
             files.join(cfg.output, run_id),
@@ -49,7 +60,7 @@ def run(cfg: BatchRecommend) -> None:
                 guards=cfg.guards,
                 users=users,
             )
-            log.info("published version %s, %.1f s in all", run_id, time.monotonic() - started)
+            log.info("version %s is done, %.1f s in all", run_id, time.monotonic() - started)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -29,7 +29,7 @@ from seqrec import versions
 from seqrec.scoring.recommender import Recommender
 from seqrec.settings.scoring import Milvus, Mongo
 from seqrec.simulate import write_ratings
-from seqrec.stores import milvus
+from seqrec.stores import milvus_place
 from seqrec.stores.embedded import data_folder
 from seqrec.stores.neighbours import neighbours
 from seqrec.stores.reading import read
@@ -188,7 +188,7 @@ def test_the_chain_from_features_to_candidates_and_documents(root: Path) -> None
             place = targets.require_mongodb().place(database=Mongo().database, collection=origin)
             stored = {one["_id"]: {name: one[name] for name in rows[one["_id"]]} for one in read(place, sorted(rows))}
             assert stored == rows
-        with milvus.connected(targets.require_milvus().place(alias="tower_users"), "reading failed") as client:
+        with milvus_place.connected(targets.require_milvus().place(alias="tower_users"), "reading failed") as client:
             client.load_collection("tower_users")
             found = client.get("tower_users", ids=[7], output_fields=["user_id", "embedding"])
         [vector] = [row["embedding"] for row in table(root / "two_tower_output", "user_embeddings") if row["user_id"] == 7]

@@ -71,7 +71,8 @@ def write_version(
     counts = write_tables(scored, folder, item_type=shipped.item_type, stamps=stamps, write=write) | {"item_embeddings": copied}
     origin = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
     asked = {"dataset": dataset_meta["run_id"], "id_types": dataset_meta["id_types"], "history": history}
-    versions.write_meta(folder, {**origin, **asked, **{key: scoring[key] for key in LISTED}, **facts, "counts": counts})
+    lists = {key: scoring[key] for key in LISTED} | {"available": count_available(spark, model, available)}
+    versions.write_meta(folder, {**origin, **asked, **lists, **facts, "counts": counts})
     return counts
 
 
@@ -99,7 +100,7 @@ def read_histories(
 def available_items(spark: SparkSession, model: str, *, allow: str | None, deny: str | None) -> NDArray[np.bool_] | None:
     """Act: marks (V + 2,) of the items that an allow-list and a deny-list (paths, see `read_ids`) leave; None without lists.
 
-    Ids that the model doesn't know are counted in a warning; an allow-list that leaves nothing is a UserError.
+    Ids that the model doesn't know are counted in a warning; lists that leave no item with a training event are a UserError.
     """
     if allow is None and deny is None:
         return None
@@ -111,7 +112,20 @@ def available_items(spark: SparkSession, model: str, *, allow: str | None, deny:
         marks[_indices(spark, model, meta, deny)] = False
     if not marks[FIRST_ITEM:].any():
         raise UserError(f"allow={allow} and deny={deny} leave no item of the {meta['vocab_size']} that the model knows")
+    if not count_available(spark, model, marks):
+        left = f"{marks[FIRST_ITEM:].sum()} of the {meta['vocab_size']} items that the model knows"
+        raise UserError(
+            f"allow={allow} and deny={deny} leave {left}, and 0 of them have a training event: only items with one are "
+            f"recommended, so every list would be empty; widen the lists, or train with these items"
+        )
     return marks
+
+
+def count_available(spark: SparkSession, model: str, available: NDArray[np.bool_] | None) -> int:
+    """Act: how many of the available items (None: of all) have a training event; only they are recommended."""
+    vocabulary = io.read_parquet(spark, files.join(model, artifact.VOCABULARY))
+    trained = vocabulary.where("count > 0").select("item_idx").toArrow()["item_idx"].to_numpy()
+    return len(trained) if available is None else int(available[trained].sum())
 
 
 def write_tables(

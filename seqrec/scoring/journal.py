@@ -17,6 +17,7 @@ from seqrec.stores import publish_ids
 
 FILE = "PUBLISHED.json"
 LOCK = ".publish.lock"
+ENTRY = ("publish_id", "run_id", "stores", "whole", "steps", "finished")
 KEPT = 100  # ended publications that stay in the journal
 
 
@@ -79,7 +80,8 @@ def finish(publication: Publication, *, users: int | None) -> None:
 def previous_users(output: str, store: str) -> int | None:
     """Users of the last whole publication into a store that ended; None if the journal knows of none."""
     ended = [one for one in _read(output)["ended"] if one["whole"] and store in one["stores"]]
-    return int(ended[-1]["users"]) if ended else None
+    users = ended[-1].get("users") if ended else None
+    return None if users is None else int(users)
 
 
 def is_dead(output: str, publish_id: str) -> bool:
@@ -93,13 +95,32 @@ def _now() -> str:
 
 def _read(output: str) -> dict[str, Any]:
     path = files.join(output, FILE)
+    remedy = "move it away and publish again; the loss of users is then measured against what the store holds"
     try:
-        journal: dict[str, Any] = json.loads(files.read_text(path))
+        journal = json.loads(files.read_text(path))
     except FileNotFoundError:
         return {"last": None, "abandoned": [], "ended": []}
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): remove it, and publish again") from None
-    return journal
+        raise UserError(f"{path} is not valid JSON ({error}): {remedy}") from None
+    if (wrong := _wrong(journal)) is not None:
+        raise UserError(f"{path} is no journal of publications ({wrong}): {remedy}")
+    return dict(journal)
+
+
+def _wrong(journal: Any) -> str | None:
+    """What a journal's content lacks or has of another type; None for one that is as it should be."""
+    if not isinstance(journal, dict):
+        return f"it holds {type(journal).__name__}, expected an object"
+    if lacking := [key for key in ("last", "abandoned", "ended") if key not in journal]:
+        return f"it lacks {', '.join(lacking)}"
+    for key in ("abandoned", "ended"):
+        if not isinstance(journal[key], list):
+            return f"{key} is {type(journal[key]).__name__}, expected a list"
+    for entry in [*journal["ended"], *([] if journal["last"] is None else [journal["last"]])]:
+        lacking = [key for key in ENTRY if key not in entry] if isinstance(entry, dict) else list(ENTRY)
+        if lacking:
+            return f"a publication in it lacks {', '.join(lacking)}"
+    return None
 
 
 def _write(output: str, journal: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from seqrec import evaluation, files, io, schemas, versions
 from seqrec.scoring import artifact
 from seqrec.scoring.batch import read_histories
 from seqrec.stores.failures import explained
-from seqrec.stores.milvus import Place
+from seqrec.stores.milvus_place import Place
 from seqrec.stores.search import search_users
 
 log = logging.getLogger("seqrec")

@@ -34,7 +34,7 @@ class Mongo(Strict):
 class Milvus(Strict):
     """How Milvus is written."""
 
-    alias: Path = Field("item_embeddings", description="alias that searches use; collections are ALIAS__RUN_ID")
+    alias: Path = Field("item_embeddings", description="alias that searches use; collections are ALIAS__PUBLISH_ID")
     index: Path = Field("AUTOINDEX", description="index type, such as HNSW, IVF_FLAT, FLAT")
     index_params: dict[str, int] = Field({}, description="parameters of the index, e.g. index_params.M=16")
     metric: Literal["IP", "COSINE"] = Field(
@@ -48,6 +48,10 @@ class Guards(Strict):
     """What stops a publication before anything is switched."""
 
     max_user_loss: Share = Field(0.1, description="share of the last publication's users that may be missing")
+    max_empty_share: Share = Field(0.1, description="share of users whose list may be empty")
+    max_short_share: Share = Field(
+        0.5, description="share of users whose list may be shorter than half of top_k, or of the items there are"
+    )
     max_popular_share: Share = Field(0.5, description="share of users that get the popular list")
 
 

@@ -20,6 +20,8 @@ def check(uri: str, variable: str) -> str:
         return uri
     try:
         parts = urlsplit(uri)
+        if variable == "MILVUS_URI":
+            _ = parts.port  # MongoDB's address may be of several servers, whose ports its driver checks
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in SCHEMES[variable] or not parts.netloc.rpartition("@")[2]:

@@ -7,7 +7,8 @@ from pyspark.sql.types import StringType
 from seqrec import io
 from seqrec.errors import UserError
 from seqrec.io import column
-from seqrec.stores import milvus
+from seqrec.stores.milvus import LONGEST_ID
+from seqrec.stores.milvus_place import Place
 
 UNFIT_FOR_LITE = r"['\x00]"  # a regular expression: Milvus Lite builds SQL from ids
 EXAMPLES, SHOWN = 3, 4  # rows that an error shows, and columns of each
@@ -31,7 +32,7 @@ def count_rows(table: DataFrame, *, key: str, path: str) -> int:
     return int(counts["rows"])
 
 
-def check_vectors(table: DataFrame, place: milvus.Place, *, path: str, dim: int | None = None) -> tuple[int, int]:
+def check_vectors(table: DataFrame, place: Place, *, path: str, dim: int | None = None) -> tuple[int, int]:
     """Act: the number of rows and their width, if the table may be written to the place; its first column is the key.
 
     The width is `dim`, or without it the one that most embeddings have. Raises UserError, with counts and examples, for no rows,
@@ -49,7 +50,7 @@ def check_vectors(table: DataFrame, place: milvus.Place, *, path: str, dim: int 
         F.min(F.when(misfit, F.struct(column(key).alias("key"), size.alias("size")))).alias("misfit"),
         F.count_if(~finite).alias("infinite"),
         F.min(F.when(~finite, column(key))).alias("not_finite"),
-        F.min(F.when(_unfit(table, place), F.substring(column(key).cast("string"), 1, 50))).alias("unfit"),
+        _unfit(table, place).alias("unfit"),
         *(F.count_if(column(name).isNull()).alias(f"nulls of {name}") for name in others),
     ).first()
     assert found is not None
@@ -60,14 +61,18 @@ def check_vectors(table: DataFrame, place: milvus.Place, *, path: str, dim: int 
         example = f"that of {key} {found['not_finite']!r}"
         raise UserError(f"{path}: {found['infinite']} of {rows} embeddings aren't finite, e.g. {example}: mend the table")
     if found["unfit"] is not None:
-        limits = f"at most {milvus.LONGEST_ID} bytes" + ("" if place.aliases else ", without ' or the character 0")
-        raise UserError(
-            f"{path}: {place} takes a {key} of {limits}, not {found['unfit']!r}; use a Milvus server, or leave Milvus out"
-        )
+        raise _refusal(found["unfit"], key, place, path)
     for name in others:
         if found[f"nulls of {name}"]:
             raise UserError(f"{path}: {found[f'nulls of {name}']} of {rows} rows have no {name}: fill them, or drop the column")
     return rows, width
+
+
+def check_keys(table: DataFrame, place: Place, *, path: str) -> None:
+    """Act: raise UserError if the place can't take a key of the table, which is its first column."""
+    found = table.agg(_unfit(table, place).alias("unfit")).first()
+    if found is not None and found["unfit"] is not None:
+        raise _refusal(found["unfit"], table.columns[0], place, path)
 
 
 def _usual_width(table: DataFrame, path: str) -> int:
@@ -78,12 +83,18 @@ def _usual_width(table: DataFrame, path: str) -> int:
     return int(sizes["size"])
 
 
-def _unfit(table: DataFrame, place: milvus.Place) -> Column:
+def _unfit(table: DataFrame, place: Place) -> Column:
+    """An aggregate: the beginning of the smallest key that the place can't take, null if it takes all."""
     key = column(table.columns[0])
     if not isinstance(table.schema[0].dataType, StringType):
-        return F.lit(False)
-    long = F.octet_length(key) > milvus.LONGEST_ID
-    return long if place.aliases else long | key.rlike(UNFIT_FOR_LITE)
+        return F.min(F.lit(None).cast("string"))
+    long = F.octet_length(key) > LONGEST_ID
+    return F.min(F.when(long if place.aliases else long | key.rlike(UNFIT_FOR_LITE), F.substring(key, 1, 50)))
+
+
+def _refusal(value: str, key: str, place: Place, path: str) -> UserError:
+    limits = f"at most {LONGEST_ID} bytes" + ("" if place.aliases else ", without ' or the character 0")
+    return UserError(f"{path}: {place} takes a {key} of {limits}, not {value!r}; use a Milvus server, or leave Milvus out")
 
 
 def finite_value(value: Column) -> Column:

@@ -7,7 +7,9 @@ and the stale ones removed. A dump that was killed is simply run again.
 import argparse
 import logging
 import os
-from typing import Any, Literal
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -17,7 +19,7 @@ from pyspark.sql.types import ArrayType, DataType, FractionalType, IntegralType,
 from seqrec import files, io, versions
 from seqrec.errors import UserError
 from seqrec.io import column
-from seqrec.stores import milvus, mongo
+from seqrec.stores import milvus, mongo, mongo_place
 from seqrec.stores.checks import check_vectors, count_rows
 from seqrec.stores.documents import MOST_DIGITS, unfit
 from seqrec.stores.publish_ids import fresh, is_abandoned
@@ -26,6 +28,7 @@ from seqrec.stores.vectors import fields
 
 log = logging.getLogger("seqrec")
 
+MAX_LOSS = 0.1
 RESERVED = "publish_id"  # what a dump adds to a document
 
 
@@ -45,6 +48,17 @@ def index_parameter(text: str) -> tuple[str, int]:
     if not name or not number.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER, such as M=16")
     return name, int(number)
+
+
+def loss_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --max-loss to a command line."""
+    parser.add_argument(
+        "--max-loss",
+        type=_share,
+        default=MAX_LOSS,
+        metavar="SHARE",
+        help="share of what the collection holds that may be missing in the table (default: %(default)s)",
+    )
 
 
 def open_origin(spark: SparkSession, origin: str, *, data: str | None) -> tuple[DataFrame, str]:
@@ -81,11 +95,12 @@ def dump_documents(
     mode: Literal["auto", "swap", "upsert"],
     writers: int,
     batch_size: int,
+    max_loss: float = MAX_LOSS,
 ) -> int:
     """Act: make the collection hold one document a row, with all columns, publish_id, and the key's value as _id; their number.
 
-    Raises UserError, with the collection as it was, for a key that isn't there, is null or repeats, and for columns that BSON
-    can't hold.
+    Raises UserError, with the collection as it was, for a key that isn't there, is null or repeats, for columns that BSON can't
+    hold, and for a table that lacks more than the share max_loss of the documents that the collection holds.
     """
     _require_key(table, key, path)
     taken = [name for name in table.columns if name == RESERVED or (name.lower() == "_id" and name != key)]
@@ -97,20 +112,10 @@ def dump_documents(
     place = target.place(database=database, collection=collection)
     chosen = mongo.choose_mode(place, mode)
     rows = count_rows(table, key=key, path=path)
+    _check_loss(rows, mongo.largest(place), path, str(place), max_loss)
+    mongo.try_to_write(place, chosen)
     documents = table if key == "_id" else table.select(column(key).alias("_id"), "*")
-    publish_id = fresh(after=mongo.newest(place) or "")
-    how: dict[str, Any] = {"publish_id": publish_id, "rows": rows, "writers": writers, "batch_size": batch_size}
-    try:
-        if chosen == "swap":
-            mongo.stage(documents, place, **how)
-            mongo.switch(place, publish_id=publish_id)
-        else:
-            mongo.upsert(documents, place, **how)
-            target.flush()
-            mongo.remove_older(place, publish_id=publish_id)
-    finally:
-        mongo.remove_stagings(place, dead=lambda staged: staged == publish_id or is_abandoned(staged))
-    target.flush()
+    _replace_documents(documents, place, chosen, target, rows=rows, writers=writers, batch_size=batch_size)
     log.info("%d documents of %s to %s by %s", rows, path, place, chosen)
     return rows
 
@@ -124,15 +129,16 @@ def dump_vectors(
     embedding: str,
     alias: str,
     dim: int | None,
-    index: str,
-    index_params: dict[str, int],
+    index: milvus.Index,
     keep: int,
     writers: int,
+    max_loss: float = MAX_LOSS,
 ) -> int:
     """Act: make what the alias reaches hold the embeddings, and beside them the columns of strings, numbers and booleans.
 
     Returns the number of rows. Other columns are left out and named in a warning; run_id is the dump's own. Raises UserError,
-    with the old rows in place, for a column that isn't there or of another type, and as `check_vectors` does.
+    with the old rows in place, for a column that isn't there or of another type, as `check_vectors` does, and for a table that
+    lacks more than the share max_loss of the rows that the alias reaches.
     """
     _require_key(table, key, path)
     _require_column(table, embedding, path, "embedding")
@@ -146,17 +152,74 @@ def dump_vectors(
     vectors = table.select(column(key), *map(column, known), column(embedding).cast("array<float>").alias("embedding"))
     place = target.place(alias=alias)
     rows, width = check_vectors(vectors, place, path=path, dim=dim)
+    _check_loss(rows, milvus.largest(place), path, str(place), max_loss)
+    milvus.try_to_write(place)
     publish_id = fresh(after=milvus.newest(place) or "")
-    how: dict[str, Any] = {"run_id": publish_id, "dim": width, "index": index, "index_params": index_params}
     if place.aliases:
-        milvus.stage(vectors, place, publish_id=publish_id, items=rows, writers=writers, **how)
-        milvus.switch(place, run_id=publish_id, publish_id=publish_id)
+        milvus.stage(
+            vectors,
+            place,
+            run_id=publish_id,
+            publish_id=publish_id,
+            items=rows,
+            dim=width,
+            index=index,
+            writers=writers,
+        )
+        milvus.switch(place, publish_id=publish_id)
         milvus.remove_collections(place, publish_id=publish_id, keep=keep, dead=is_abandoned)
     else:
-        milvus.upsert(vectors, place, **how)
+        milvus.upsert(vectors, place, run_id=publish_id, dim=width, index=index)
         milvus.remove_stale(place, run_id=publish_id, items=rows)
     log.info("%d embeddings of %s to %s", rows, path, place)
     return rows
+
+
+def _replace_documents(
+    documents: DataFrame,
+    place: mongo_place.Place,
+    mode: mongo.Mode,
+    target: MongoTarget,
+    *,
+    rows: int,
+    writers: int,
+    batch_size: int,
+) -> None:
+    publish_id = fresh(after=mongo.newest(place) or "")
+    try:
+        if mode == "swap":
+            mongo.stage(documents, place, publish_id=publish_id, rows=rows, writers=writers, batch_size=batch_size)
+            mongo.switch(place, publish_id=publish_id)
+        else:
+            mongo.upsert(documents, place, publish_id=publish_id, rows=rows, writers=writers, batch_size=batch_size)
+            target.flush()
+            mongo.remove_older(place, publish_id=publish_id)
+    except BaseException:
+        hurried = replace(place, limits=replace(place.limits, return_s=0.0))
+        with suppress(UserError):  # the error that came first is the one to tell
+            mongo.remove_stagings(hurried, dead=lambda staged: staged == publish_id)
+        raise
+    mongo.remove_stagings(place, dead=is_abandoned)
+    target.flush()
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
+    return share
+
+
+def _check_loss(rows: int, held: int, path: str, place: str, max_loss: float) -> None:
+    if rows < (1 - max_loss) * held:
+        raise UserError(
+            f"{path} has {rows} rows, and {place} holds {held}: more than --max-loss={max_loss} of them would go; raise it if "
+            f"that is meant"
+        )
 
 
 def _require_key(table: DataFrame, key: str, path: str) -> None:

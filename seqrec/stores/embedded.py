@@ -8,6 +8,7 @@ or serves the stores until Ctrl-C (--serve).
 import argparse
 import fcntl
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -22,17 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
-from py4j.protocol import Py4JError
 
 from seqrec import files
 from seqrec.errors import UserError
 from seqrec.java import require_java
 from seqrec.lock import hold
-from seqrec.stores import jars
+from seqrec.stores import h2, jars
 from seqrec.stores.address import LOOPBACK
 
 MONGO_PORT, MILVUS_PORT = 27017, 19530
 WAIT_S = 10.0  # how long the servers of a process that was killed may take to end
+JAVA_ANSWER_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
         f"wait for it or stop it; if it is `make stores`, export MONGODB_URI=mongodb://{LOOPBACK}:{MONGO_PORT} "
         f"MILVUS_URI=http://{LOOPBACK}:{MILVUS_PORT} instead"
     )
+    _require_folder(folder)
     with hold(folder / "LOCK", what=f"the embedded stores in {folder}", remedy=remedy):
         yield
 
@@ -67,6 +69,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
 def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[MongoServer]:
     """Serve MongoDB on loopback, from a file in the folder, or from memory for None; port 0 takes a free one."""
     _require_free(port)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
     spark_jars = Path(jars.spark_home(), "jars")
     java_port, token, process = launch_gateway(
         jarpath=str(next(spark_jars.glob("py4j*.jar"))),
@@ -78,26 +81,21 @@ def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[MongoServer]
         enable_auth=True,
         return_proc=True,
     )
-    gateway = JavaGateway(gateway_parameters=GatewayParameters(port=java_port, auth_token=token, auto_convert=True))
-    try:
+    parameters = GatewayParameters(port=java_port, auth_token=token, auto_convert=True, read_timeout=JAVA_ANSWER_S)
+    gateway = JavaGateway(gateway_parameters=parameters)
+    with ExitStack() as stack:
+        stack.callback(_end_java, gateway, process)
         mongo = gateway.jvm.de.bwaldvogel.mongo
         if folder is None:
             backend, flush = mongo.backend.memory.MemoryBackend(), _nothing
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            backend = mongo.backend.h2.H2Backend(_opened(gateway, folder / "mongo.mv.db"))
-            flush = _flush(backend)
+            backend = mongo.backend.h2.H2Backend(h2.opened(gateway, folder / "mongo.mv.db", wait_s=WAIT_S))
+            flush = h2.flushing(backend, folder)
         server = mongo.MongoServer(backend)
         server.bind(LOOPBACK, port)
-        try:
-            yield MongoServer(uri=server.getConnectionString(), renames=folder is None, flush=flush)
-        finally:
-            server.shutdownNow()
-            backend.close()
-    finally:
-        gateway.close()
-        process.stdin.close()
-        _ended(process)
+        stack.enter_context(h2.closing(server.shutdownNow, backend.close))
+        yield MongoServer(uri=server.getConnectionString(), renames=folder is None, flush=flush)
 
 
 @contextmanager
@@ -177,29 +175,21 @@ Look into them from another terminal:
 """
 
 
-def _opened(gateway: JavaGateway, file: Path) -> object:
-    """The H2 store of a file, once the JVM of a process that was killed has let go of it."""
-    give_up = time.monotonic() + WAIT_S
-    while True:
-        try:
-            return gateway.jvm.org.h2.mvstore.MVStore.open(str(file))
-        except Py4JError as error:
-            if time.monotonic() >= give_up:
-                said = str(getattr(error, "java_exception", error)).splitlines()[0]
-                raise UserError(f"{file} can't be opened: {said}; another program may hold it") from None
-            time.sleep(0.2)
-
-
-def _flush(backend: object) -> Callable[[], None]:
-    def flush() -> None:
-        backend.commit()  # type: ignore[attr-defined]
-        backend.getMvStore().sync()  # type: ignore[attr-defined]
-
-    return flush
-
-
 def _nothing() -> None:
     return None
+
+
+def _require_folder(folder: Path) -> None:
+    """Make the folder; UserError if it can't be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}, where the embedded stores keep their files, can't be written ({error.strerror}): mend that, or set "
+            f"SEQREC_ROOT to another folder, or MONGODB_URI and MILVUS_URI to servers or to none"
+        ) from None
 
 
 def _require_free(port: int) -> None:
@@ -235,6 +225,13 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], folder: Path) -> N
         time.sleep(0.05)
     process.kill()
     raise UserError(f"Milvus Lite didn't start: see {folder}/milvus.log; or set MILVUS_URI to a server or to none")
+
+
+def _end_java(gateway: JavaGateway, process: subprocess.Popen[bytes]) -> None:
+    gateway.close()
+    assert process.stdin is not None
+    process.stdin.close()
+    _ended(process)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:

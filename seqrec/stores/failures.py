@@ -1,4 +1,4 @@
-"""What went wrong with a store, on one line and without secrets."""
+"""What went wrong with a store, on one line and without secrets, and what is true of the store after it."""
 
 import re
 from collections.abc import Iterator
@@ -10,24 +10,43 @@ from pyspark.errors import PySparkException
 from seqrec.errors import UserError
 from seqrec.stores.address import scrubbed
 
-CAUSE = re.compile(r"^\s*((?:pymongo|bson|pymilvus|grpc|seqrec)[\w.]*\.\w+: .+)$", re.MULTILINE)
+CAUSE = re.compile(
+    r"^\s*((?:(?:pymongo|bson|pymilvus|grpc|seqrec)[\w.]*\.\w+|FileNotFoundError|PermissionError|ssl\.\w+): .+)$", re.MULTILINE
+)
+REMOTE = re.compile(r'status = StatusCode\.(\w+) details = "(.*?)"')
+DEAD_WORKER = "Python worker exited unexpectedly"
 LONGEST = 300
+
+UNCHANGED = "nothing was changed, and what stood before still stands: mend it and run again"
+MIXED = "some of it may be new and some old until the same is run again: mend it and run again"
+EITHER = "either the old or the new stands, whole: mend it and run again"
+NOT_CLEARED = "the new stands, and what is older may not be removed yet: mend it and run again"
 
 
 @contextmanager
-def explained(what: str, *kinds: type[Exception], secrets: tuple[str, ...]) -> Iterator[None]:
-    """Turn a store library's errors, also those of Spark's tasks, into UserErrors; others pass."""
+def explained(what: str, *kinds: type[Exception], secrets: tuple[str, ...], state: str = UNCHANGED) -> Iterator[None]:
+    """Turn a store library's errors, also those of Spark's tasks, into UserErrors; others pass.
+
+    `what` says which store and what failed, `state` what is true of the store now and what to do.
+    """
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        causes = CAUSE.findall(str(error))
-        if not causes:
-            raise
-        raise UserError(_line(what, causes[-1].partition(": ")[2], secrets)) from error
+        text = str(error)
+        causes = CAUSE.findall(text)
+        if causes:
+            raise UserError(_line(what, causes[-1].partition(": ")[2], secrets, state)) from error
+        if DEAD_WORKER in text:
+            died = "a Python worker of Spark died, killed or out of memory"
+            raise UserError(_line(what, died, secrets, state)) from error
+        raise
     except kinds as error:
-        raise UserError(_line(what, str(error), secrets)) from error
+        raise UserError(_line(what, str(error), secrets, state)) from error
 
 
-def _line(what: str, said: str, secrets: tuple[str, ...]) -> str:
+def _line(what: str, said: str, secrets: tuple[str, ...], state: str) -> str:
     said = scrubbed(said, *secrets).partition(", Topology Description")[0].partition(", full error")[0]
-    return f"{what}: {said[:LONGEST]}; what stood before still stands, so mend it and run again"
+    remote = REMOTE.search(said)
+    if remote:
+        said = f"{remote[1]}: {remote[2]}" if remote[2] else remote[1]
+    return f"{what}: {said[:LONGEST]}; {state}"

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from seqrec.stores.mongo import Place, connected
+from seqrec.stores.mongo_place import Place, connected, persistent
 
 
+@persistent
 def read(place: Place, ids: list[Any]) -> list[dict[str, Any]]:
     """The documents of users, in the order asked; users without one are left out."""
     with connected(place, "reading failed") as live:
@@ -12,6 +13,7 @@ def read(place: Place, ids: list[Any]) -> list[dict[str, Any]]:
     return [found[user] for user in ids if user in found]
 
 
+@persistent
 def first(place: Place, number: int, *, source: str | None = None) -> list[dict[str, Any]]:
     """The first documents in the order of their ids, of one source if given."""
     with connected(place, "reading failed") as live:

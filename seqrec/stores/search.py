@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, StringType, StructType
 
 from seqrec import schemas
-from seqrec.stores.milvus import Place, connected, index_of
+from seqrec.stores.milvus import metric_of
+from seqrec.stores.milvus_place import Place, connected
 from seqrec.stores.vectors import local_batches
 
 QUERIES = 64  # in a search
@@ -50,7 +51,7 @@ def _search(
 ) -> Iterator[pa.RecordBatch]:
     condition = f"item_idx not in {json.dumps(list(without))}" if without else ""
     with connected(place, "searching failed") as client:
-        metric = index_of(client, place.alias)[1]
+        metric = metric_of(client, place.alias)
         for batch in (one for one in batches if one.num_rows):
             seen = [set(row) for row in batch.column("seen").to_pylist()]
             order = np.argsort([len(row) for row in seen], kind="stable")

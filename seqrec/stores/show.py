@@ -82,9 +82,12 @@ def _users(targets: Targets, arguments: argparse.Namespace, titles: Titles) -> l
         return ["MongoDB: skipped"]
     place = targets.mongodb.place(database=arguments.database, collection=arguments.collection)
     asked = [kind(user) for user in arguments.user for kind in (str, _integer) if kind(user) is not None]
-    found = read(place, asked) if arguments.user else first(place, arguments.users, source="model")
+    number = arguments.users
+    found = read(place, asked) if arguments.user else first(place, number, source="model") or first(place, number)
     if not found:
         raise UserError(f"{place}: {'no such users' if asked else 'nothing was published there yet'}")
+    if not all({"items", "run_id", "model"} <= document.keys() for document in found):
+        return [f"{place}: {len(found)} documents of a dump", *_documents(found, arguments.top)]
     histories = read_histories(arguments.data, [one["_id"] for one in found], last=arguments.top) if arguments.data else {}
     lines = [f"{place}: {len(found)} users, run {found[0]['run_id']} of {found[0]['model']}"]
     for one in found:
@@ -92,6 +95,18 @@ def _users(targets: Targets, arguments: argparse.Namespace, titles: Titles) -> l
         if one["_id"] in histories:
             lines.append("  latest       " + " | ".join(_title(item, titles) for item in histories[one["_id"]]))
         lines.append("  recommended  " + " | ".join(_scored(item, titles) for item in one["items"][: arguments.top]))
+    return lines
+
+
+def _documents(found: list[dict[str, Any]], top: int) -> list[str]:
+    """Documents of any fields: a line each, and one for each field, of a list its first elements."""
+    lines = []
+    for document in found:
+        lines.append(f"document {document['_id']}")
+        for name, value in document.items():
+            if name not in ("_id", "publish_id"):
+                shown = f"{value[:top]} of {len(value)}" if isinstance(value, list) and len(value) > top else str(value)
+                lines.append(f"  {name}  {shown}")
     return lines
 
 
@@ -106,9 +121,10 @@ def _neighbours(targets: Targets, arguments: argparse.Namespace, titles: Titles)
 
 def _integer(text: str) -> int | None:
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return None
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _title(item: Any, titles: Titles) -> str:

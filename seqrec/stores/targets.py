@@ -6,38 +6,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqrec.errors import UserError
-from seqrec.stores import embedded, milvus, mongo
+from seqrec.stores import embedded, milvus_place, mongo_place
 from seqrec.stores.address import EMBEDDED, NONE, check, masked
+from seqrec.stores.limits import LIMITS, Limits
 
 
 @dataclass(frozen=True, kw_only=True)
 class MongoTarget:
-    """A MongoDB server that answers; see mongo.Place. Flush puts what an embedded one was given on disk."""
+    """A MongoDB server that answers; see mongo_place.Place. Flush puts what an embedded one was given on disk."""
 
     uri: str = field(repr=False)
     name: str
     mongod: bool
     renames: bool
     flush: Callable[[], None] = field(default=lambda: None, repr=False)
+    limits: Limits = LIMITS
 
-    def place(self, *, database: str, collection: str) -> mongo.Place:
-        """A collection of it."""
-        kind = {"mongod": self.mongod, "renames": self.renames}
-        return mongo.Place(uri=self.uri, name=self.name, database=database, collection=collection, **kind)
+    def place(self, *, database: str, collection: str) -> mongo_place.Place:
+        """A collection of it; UserError if the server can't have one of that name."""
+        mongo_place.check_names(database, collection)
+        return mongo_place.Place(
+            uri=self.uri,
+            name=self.name,
+            database=database,
+            collection=collection,
+            mongod=self.mongod,
+            renames=self.renames,
+            limits=self.limits,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MilvusTarget:
-    """A Milvus server that answers; see milvus.Place."""
+    """A Milvus server that answers; see milvus_place.Place."""
 
     uri: str = field(repr=False)
     token: str = field(repr=False)
     name: str
     aliases: bool
+    limits: Limits = LIMITS
 
-    def place(self, *, alias: str) -> milvus.Place:
+    def place(self, *, alias: str) -> milvus_place.Place:
         """An alias of it, checked; UserError if it can't be one."""
-        return milvus.open_place(self.uri, token=self.token, name=self.name, alias=alias, aliases=self.aliases)
+        return milvus_place.open_place(
+            self.uri, token=self.token, name=self.name, alias=alias, aliases=self.aliases, limits=self.limits
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +93,10 @@ def open_targets(*, mongodb_uri: str, milvus_uri: str, milvus_token: str, folder
 
 def _mongo(stack: ExitStack, uri: str, folder: Path) -> MongoTarget:
     if uri != EMBEDDED:
-        mongod = mongo.try_server(uri, name=masked(uri))
+        mongod = mongo_place.try_server(uri, name=masked(uri))
         return MongoTarget(uri=uri, name=masked(uri), mongod=mongod, renames=mongod)
     server = stack.enter_context(embedded.mongo_server(folder))
-    mongod = mongo.try_server(server.uri, name=_embedded(folder))
+    mongod = mongo_place.try_server(server.uri, name=_embedded(folder))
     return MongoTarget(uri=server.uri, name=_embedded(folder), mongod=mongod, renames=server.renames, flush=server.flush)
 
 
@@ -91,7 +104,7 @@ def _milvus(stack: ExitStack, uri: str, token: str, folder: Path) -> MilvusTarge
     name = _embedded(folder) if uri == EMBEDDED else masked(uri)
     if uri == EMBEDDED:
         uri = stack.enter_context(embedded.milvus_lite(folder))
-    return MilvusTarget(uri=uri, token=token, name=name, aliases=milvus.try_server(uri, token=token, name=name))
+    return MilvusTarget(uri=uri, token=token, name=name, aliases=milvus_place.try_server(uri, token=token, name=name))
 
 
 def _embedded(folder: Path) -> str:

@@ -32,8 +32,17 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 
 def dump(table: DataFrame, target: MongoTarget, collection: str, *, path: str) -> None:
     """Into a new collection."""
-    place = {"database": "bench", "collection": collection}
-    dump_documents(table, target, path=path, key="user_id", **place, mode="swap", writers=WRITERS, batch_size=BATCH)
+    dump_documents(
+        table,
+        target,
+        path=path,
+        key="user_id",
+        database="bench",
+        collection=collection,
+        mode="swap",
+        writers=WRITERS,
+        batch_size=BATCH,
+    )
 
 
 def items(spark: SparkSession) -> DataFrame:

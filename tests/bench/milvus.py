@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from pymilvus import DataType, MilvusClient
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.stores import embedded, milvus
+from seqrec.stores import embedded, milvus, milvus_place
 from tests.bench.timing import Comparison, compare, seconds
 
 ITEMS, DIM, BATCH = 20_000, 64, 1000
@@ -33,8 +33,8 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 
 def upsert(table: DataFrame, uri: str, alias: str) -> None:
     """Written, what is stale removed, counted."""
-    place = milvus.open_place(uri, token="", name="bench", alias=alias, aliases=False)
-    milvus.upsert(table, place, run_id="r", dim=DIM, index="AUTOINDEX", index_params={})
+    place = milvus_place.open_place(uri, token="", name="bench", alias=alias, aliases=False)
+    milvus.upsert(table, place, run_id="r", dim=DIM, index=milvus.Index(kind="AUTOINDEX", params={}))
     milvus.remove_stale(place, run_id="r", items=ITEMS)
 
 

@@ -8,7 +8,7 @@ from pymongo import MongoClient, ReplaceOne
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.stores import embedded, mongo
+from seqrec.stores import embedded, mongo, mongo_place
 from tests.bench.timing import Comparison, compare, seconds
 
 USERS, K, BATCH, WRITERS = 2000, 100, 1000, 2
@@ -104,6 +104,7 @@ def _keyed(table: DataFrame) -> DataFrame:
     return table.withColumnRenamed("user_id", "_id")
 
 
-def _place(server: embedded.MongoServer, collection: str) -> mongo.Place:
-    kind = {"mongod": False, "renames": server.renames}
-    return mongo.Place(uri=server.uri, name="bench", database="bench", collection=collection, **kind)
+def _place(server: embedded.MongoServer, collection: str) -> mongo_place.Place:
+    return mongo_place.Place(
+        uri=server.uri, name="bench", database="bench", collection=collection, mongod=False, renames=server.renames
+    )

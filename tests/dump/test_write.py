@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dump import write_milvus, write_mongo
-from seqrec.stores import embedded, milvus, mongo
+from seqrec.stores import embedded, milvus_place, mongo_place
 from seqrec.stores.reading import first
 from seqrec.stores.targets import MongoTarget
 
@@ -26,7 +26,7 @@ def origin(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
 def test_write_mongo(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo.Place, origin: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place, origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONGODB_URI", mongodb.uri)
     arguments = ["--origin", origin, "--dest", place.collection, "--queryid", "item_id", "--database", place.database]
@@ -43,8 +43,8 @@ def test_write_milvus(spark: SparkSession, origin: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
     write_milvus.main(["--origin", origin, "--dest", "films", "--index", "FLAT", "--dim", "2"])
     with embedded.milvus_lite(tmp_path / "stores") as uri:
-        place = milvus.open_place(uri, token="", name="lite", alias="films", aliases=False)
-        with milvus.connected(place, "reading failed") as client:
+        place = milvus_place.open_place(uri, token="", name="lite", alias="films", aliases=False)
+        with milvus_place.connected(place, "reading failed") as client:
             client.load_collection("films")
             [found] = client.search(
                 "films", data=[[1.0, 0.0]], limit=1, output_fields=["item_id", "item_idx"], consistency_level="Strong"

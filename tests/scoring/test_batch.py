@@ -101,6 +101,17 @@ def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, t
     assert not (root / "nothing").exists()
 
 
+def test_an_allow_list_of_items_without_a_training_event_is_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    """Item f has no training event: allowed alone, it would leave every list empty."""
+    (tmp_path / "allow.txt").write_text("f\n")
+    with pytest.raises(SystemExit, match=r"leave 1 of the 6 items that the model knows, and 0 of them have a training event"):
+        recommend(root, f"allow={tmp_path}/allow.txt", output="nothing")
+    assert not (root / "nothing").exists()
+    (tmp_path / "allow.txt").write_text("f\nb\n")
+    recommend(root, f"allow={tmp_path}/allow.txt", output="allowed")
+    assert versions.read_meta(versions.resolve(f"{root}/allowed"))["available"] == 1
+
+
 def test_items_newer_than_the_model_are_counted_in_a_warning(
     spark: SparkSession, root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,10 +20,11 @@ from seqrec import io, schemas, versions
 from seqrec.errors import UserError
 from seqrec.scoring import guards, journal, publication
 from seqrec.settings import scoring as settings
-from seqrec.stores import milvus, mongo
+from seqrec.stores import milvus, milvus_place, mongo_place
 from seqrec.stores.checks import check_vectors
 from seqrec.stores.reading import first
 from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
+from tests.servers import MILVUS_SERVERS, MONGO_SERVERS
 from tests.stores.test_milvus import embeddings, rows
 
 OLD, NEW = "20260101T000000Z-aaaa", "20260102T000000Z-bbbb"
@@ -42,22 +43,27 @@ def write_version(
     *,
     items: dict[str, list[float]] | None = None,
     popular: int = 0,
+    empty: int = 0,
     subset: str | None = None,
 ) -> None:
     """What batch_recommend leaves."""
     path = f"{output}/{run_id}"
-    table = recommendations(spark, users, popular=popular).withColumn("run_id", F.lit(run_id))
+    table = recommendations(spark, users, popular=popular, empty=empty).withColumn("run_id", F.lit(run_id))
     io.write_table(table, f"{path}/recommendations", table.schema)
     vectors = embeddings(spark, items or {"a": [1.0, 0.0]})
     io.write_table(vectors, f"{path}/item_embeddings", vectors.schema)
-    versions.write_meta(path, {"run_id": run_id, "users": subset, "id_types": {"user": "bigint", "item": "string"}})
+    counts = {"users": len(users), "item_embeddings": len(items or "a")}
+    facts = {"run_id": run_id, "users": subset, "id_types": {"user": "bigint", "item": "string"}}
+    versions.write_meta(path, {**facts, "counts": counts, "top_k": 9, "available": 1})
     versions.commit(output, run_id, keep=5)
 
 
 class Stores:
     """The stores of a test, published to with the settings' defaults."""
 
-    def __init__(self, spark: SparkSession, targets: Targets, place: mongo.Place, alias: milvus.Place, output: str) -> None:
+    def __init__(
+        self, spark: SparkSession, targets: Targets, place: mongo_place.Place, alias: milvus_place.Place, output: str
+    ) -> None:
         self.spark, self.targets, self.place, self.alias, self.output = spark, targets, place, alias, output
 
     def publish(self, run_id: str, *, users: list[int] | None = None, dry_run: bool = False, **limits: float) -> None:
@@ -94,8 +100,8 @@ def stores(
     spark: SparkSession,
     mongodb: MongoTarget,
     milvus_server: MilvusTarget,
-    place: mongo.Place,
-    alias: milvus.Place,
+    place: mongo_place.Place,
+    alias: milvus_place.Place,
     written: Path,
     tmp_path: Path,
 ) -> Stores:
@@ -106,13 +112,17 @@ def stores(
     return found
 
 
-ONE_MONGODB = pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
+PAIRS = [("h2", "lite"), ("memory", "aliases"), *((one, "lite") for one in MONGO_SERVERS if one == "server")]
+PAIRS += [("memory", one) for one in MILVUS_SERVERS if one == "server"]
+EVERY_WAY = pytest.mark.parametrize(("mongodb", "milvus_server"), PAIRS, indirect=True)
+ONE_PAIR = pytest.mark.parametrize(("mongodb", "milvus_server"), [("memory", "lite")], indirect=True)
 
 
 def whole(users: list[int], items: list[str], run_id: str) -> tuple[dict[int, str], dict[str, str]]:
     return dict.fromkeys(users, run_id), dict.fromkeys(items, run_id)
 
 
+@EVERY_WAY
 def test_publish_and_back(stores: Stores) -> None:
     assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
     stores.publish(NEW)
@@ -124,13 +134,14 @@ def test_publish_and_back(stores: Stores) -> None:
     assert sorted(one["publish_id"] for one in ended) == [one["publish_id"] for one in ended]
 
 
+@EVERY_WAY
 def test_killed_after_any_step_it_is_simply_run_again(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     for before in (True, False):
         run_ids = [NEW, OLD] if before else [NEW]
         for run_id in run_ids:
             _kill_at_each_step(stores, run_id, monkeypatch, before=before)
     assert stores.standing() == whole([2, 3, 4], ["b", "c"], NEW)
-    with mongo.connected(stores.place, "listing failed") as live:
+    with mongo_place.connected(stores.place, "listing failed") as live:
         assert live.database.list_collection_names() == ["recommendations"]
 
 
@@ -166,7 +177,7 @@ def _killer(survived: int, *, before: bool) -> Any:
     return killing
 
 
-@ONE_MONGODB
+@ONE_PAIR
 def test_another_version_takes_over_from_a_killed_one(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(journal, "record", _killer(0, before=True))
@@ -174,10 +185,11 @@ def test_another_version_takes_over_from_a_killed_one(stores: Stores, monkeypatc
             stores.publish(NEW)
     stores.publish(OLD)
     assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
-    with mongo.connected(stores.place, "listing failed") as live:
+    with mongo_place.connected(stores.place, "listing failed") as live:
         assert live.database.list_collection_names() == ["recommendations"]
 
 
+@EVERY_WAY
 def test_a_subset_is_upserted_and_leaves_the_rest(stores: Stores) -> None:
     stores.publish(NEW, users=[4, 2, 77])
     assert stores.standing() == ({1: OLD, 2: NEW, 3: OLD, 4: NEW}, {"a": OLD, "b": OLD})
@@ -186,7 +198,7 @@ def test_a_subset_is_upserted_and_leaves_the_rest(stores: Stores) -> None:
     assert stores.standing()[0] == {1: OLD, 2: NEW, 3: OLD, 4: NEW, 9: "20260103T000000Z-cccc"}
 
 
-@ONE_MONGODB
+@ONE_PAIR
 def test_a_dry_run_writes_nothing(stores: Stores) -> None:
     before = Path(stores.output, journal.FILE).read_bytes()
     stores.publish(NEW, dry_run=True)
@@ -194,10 +206,11 @@ def test_a_dry_run_writes_nothing(stores: Stores) -> None:
     assert Path(stores.output, journal.FILE).read_bytes() == before
 
 
-def recommendations(spark: SparkSession, users: list[int], *, popular: int = 0, score: float = 0.5) -> DataFrame:
-    """So many of the users get the popular list."""
+def recommendations(spark: SparkSession, users: list[int], *, popular: int = 0, empty: int = 0, score: float = 0.5) -> DataFrame:
+    """So many of the users get the popular list, and so many an empty one; the others one item."""
     lists = [
-        (user, [("a", score)], "popular" if place < popular else "model", "sasrec", OLD, WHEN) for place, user in enumerate(users)
+        (user, [("a", score)] if place >= empty else [], "popular" if place < popular else "model", "sasrec", OLD, WHEN)
+        for place, user in enumerate(users)
     ]
     return spark.createDataFrame(lists, schemas.recommendations(schemas.IDS["bigint"], schemas.IDS["string"]))
 
@@ -209,23 +222,30 @@ def recommendations(spark: SparkSession, users: list[int], *, popular: int = 0, 
         ([1, 2, 3], {"popular": 2}, "2 of 3 users get the popular list, more than guards.max_popular_share=0.5"),
         ([1, 2, 3], {"score": float("nan")}, "3 users have scores that aren't finite, e.g. user 1"),
         ([1, 2, 3], {"score": float("-inf")}, "3 users have scores that aren't finite, e.g. user 1"),
+        ([1, 2, 3], {"empty": 1}, "1 of 3 users get an empty list, more than guards.max_empty_share=0.1; raise it if"),
+        (
+            list(range(20)),
+            {"wanted": 3},
+            "20 of 20 users get less than half of the 3 items that a full list has, more than guards.max",
+        ),
         ([], {}, "holds no users to publish"),
         ([1, 2, 3, 3], {}, "1 values of user_id repeat"),
     ],
 )
 def test_guards_of_recommendations(spark: SparkSession, users: list[int], made: dict[str, Any], said: str) -> None:
-    limits = {"max_user_loss": 0.1, "max_popular_share": 0.5}
+    wanted = made.pop("wanted", 2)
+    table = recommendations(spark, users, **made)
     with pytest.raises(UserError) as caught:
-        guards.check_recommendations(recommendations(spark, users, **made), path="t", previous=3, partial=False, **limits)
+        guards.check_recommendations(table, path="t", previous=3, wanted=wanted, limits=settings.Guards(), partial=False)
     assert said in str(caught.value)
 
 
 def test_guards_let_pass(spark: SparkSession) -> None:
     table = recommendations(spark, [1, 2, 3, 4], popular=2)
-    limits = {"max_user_loss": 0.2, "max_popular_share": 0.5}
-    assert guards.check_recommendations(table, path="t", previous=5, partial=False, **limits) == 4
-    limits = {"max_user_loss": 0.0, "max_popular_share": 0.0}
-    assert guards.check_recommendations(table, path="t", previous=5, partial=True, **limits) == 4
+    limits = settings.Guards(max_user_loss=0.2, max_popular_share=0.5)
+    assert guards.check_recommendations(table, path="t", previous=5, wanted=2, limits=limits, partial=False) == 4
+    limits = settings.Guards(max_user_loss=0.0, max_popular_share=0.0, max_short_share=0.0)
+    assert guards.check_recommendations(table, path="t", previous=5, wanted=9, limits=limits, partial=True) == 4
 
 
 @pytest.mark.parametrize(
@@ -240,13 +260,13 @@ def test_guards_let_pass(spark: SparkSession) -> None:
     ],
 )
 def test_guards_of_items(spark: SparkSession, items: dict[str, list[float]], said: str) -> None:
-    lite = milvus.Place(uri="", token="", name="lite", alias="a", aliases=False)
+    lite = milvus_place.Place(uri="", token="", name="lite", alias="a", aliases=False)
     with pytest.raises(UserError) as caught:
         check_vectors(embeddings(spark, items), lite, path="t")
     assert said in str(caught.value)
 
 
-@ONE_MONGODB
+@ONE_PAIR
 def test_a_guard_leaves_the_stores_as_they_were(stores: Stores) -> None:
     write_version(stores.spark, stores.output, NEW, [1, 2])
     with pytest.raises(UserError, match="has 2 users, the last publication 3"):
@@ -254,14 +274,80 @@ def test_a_guard_leaves_the_stores_as_they_were(stores: Stores) -> None:
     assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
 
 
-@ONE_MONGODB
+@ONE_PAIR
+@pytest.mark.parametrize("name", ["recommendations", "item_embeddings"])
+def test_a_table_that_lost_a_part_is_refused(stores: Stores, name: str) -> None:
+    table = stores.spark.read.parquet(f"{stores.output}/{NEW}/{name}")
+    left = stores.spark.createDataFrame(table.collect()[1:], table.schema)
+    io.write_table(left, f"{stores.output}/{NEW}/{name}", left.schema)
+    said = {"recommendations": "has 2 rows, .* says 3", "item_embeddings": "has 1 rows, .* says 2"}[name]
+    with pytest.raises(UserError, match=f"{said}: parts of it are gone"):
+        stores.publish(NEW, max_user_loss=1.0)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+
+
+@ONE_PAIR
+def test_empty_lists_stop_the_whole_and_say_how_many(stores: Stores) -> None:
+    write_version(stores.spark, stores.output, NEW, [2, 3, 4], empty=3)
+    with pytest.raises(UserError, match=r"3 of 3 users get an empty list, more than guards.max_empty_share=0.1"):
+        stores.publish(NEW)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+    stores.publish(NEW, max_empty_share=1.0, max_short_share=1.0)
+
+
+@ONE_PAIR
+def test_an_error_says_which_store_has_changed_already(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **options: Any) -> None:
+        raise UserError("Milvus broke")
+
+    monkeypatch.setattr(milvus, "upsert", broken)
+    with pytest.raises(UserError, match=r"^Milvus broke \(before that: MongoDB switched\)$"):
+        stores.publish(NEW)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "it holds list, expected an object"),
+        ("null", "it holds NoneType"),
+        ("{}", "it lacks last, abandoned, ended"),
+        ('{"last": null, "abandoned": 3, "ended": []}', "abandoned is int, expected a list"),
+        ('{"last": {"publish_id": "p"}, "abandoned": [], "ended": []}', "lacks run_id, stores, whole, steps, finished"),
+        ("{", "is not valid JSON"),
+    ],
+)
+def test_an_odd_journal_is_said_on_one_line(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / journal.FILE).write_text(content)
+    with pytest.raises(UserError, match=r"PUBLISHED.json .*move it away and publish again") as caught:
+        journal.previous_users(str(tmp_path), "MongoDB")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_publish_to_is_said(spark: SparkSession, written: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = Targets(mongodb=None, milvus=None)
+    with caplog.at_level("INFO"):
+        publication.publish(
+            spark,
+            nowhere,
+            output=str(written),
+            run_id=NEW,
+            mongo=settings.Mongo(),
+            milvus=settings.Milvus(),
+            guards=settings.Guards(),
+        )
+    said = [record.getMessage() for record in caplog.records if record.name == "seqrec"]
+    assert said == ["nothing is published: MONGODB_URI and MILVUS_URI are none"]
+
+
+@ONE_PAIR
 def test_guards_can_be_widened(stores: Stores) -> None:
     write_version(stores.spark, stores.output, NEW, [5], popular=1)
     stores.publish(NEW, max_user_loss=0.7, max_popular_share=1.0)
     assert stores.standing() == whole([5], ["a"], NEW)
 
 
-@ONE_MONGODB
+@ONE_PAIR
 def test_two_publications_of_an_output_do_not_meet(stores: Stores) -> None:
     with journal.locked(stores.output), pytest.raises(UserError, match=f"held by process {os.getpid()}"):
         stores.publish(NEW)
@@ -300,8 +386,8 @@ def environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 KILLED_BETWEEN_THE_SWITCHES = """
 import os, signal, sys
 from jobs import publish
-from seqrec.scoring import publication
-publication._switch_vectors = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from seqrec.scoring import deliveries
+deliveries._switch_vectors = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 publish.main(sys.argv[1:])
 """
 

@@ -15,6 +15,8 @@ def test_addresses_of_mongodb(uri: str) -> None:
         ("http://u:s3cret@h:1", "MONGODB_URI"),
         ("mongodb://", "MONGODB_URI"),
         ("s3cret", "MILVUS_URI"),
+        ("http://u:s3cret@h:port", "MILVUS_URI"),
+        ("http://h:99999", "MILVUS_URI"),
         ("s3cret@h:19530", "MILVUS_URI"),
     ],
 )

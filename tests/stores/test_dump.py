@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from seqrec import io, versions
 from seqrec.errors import UserError
-from seqrec.stores import milvus, mongo
-from seqrec.stores.dump import dump_documents, dump_vectors, open_origin
+from seqrec.stores import milvus, milvus_place, mongo, mongo_place
+from seqrec.stores.dump import MAX_LOSS, dump_documents, dump_vectors, open_origin
 from seqrec.stores.targets import MilvusTarget, MongoTarget
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_000)
@@ -21,7 +22,15 @@ VECTORS = "movie_id bigint, title string, embedding array<double>, share float, 
 VERSION = "20260101T000000Z-0000"
 
 
-def dump(table: DataFrame, target: MongoTarget, place: mongo.Place, *, key: str = "movie_id", mode: Any = None) -> int:
+def dump(
+    table: DataFrame,
+    target: MongoTarget,
+    place: mongo_place.Place,
+    *,
+    key: str = "movie_id",
+    mode: Any = None,
+    max_loss: float = MAX_LOSS,
+) -> int:
     """By swap where the server keeps renamed collections, else by upsert."""
     return dump_documents(
         table,
@@ -33,16 +42,17 @@ def dump(table: DataFrame, target: MongoTarget, place: mongo.Place, *, key: str 
         mode=mode or ("swap" if place.renames else "auto"),
         writers=2,
         batch_size=2,
+        max_loss=max_loss,
     )
 
 
-def standing(place: mongo.Place) -> list[dict[str, Any]]:
-    with mongo.connected(place, "reading failed") as live:
+def standing(place: mongo_place.Place) -> list[dict[str, Any]]:
+    with mongo_place.connected(place, "reading failed") as live:
         assert live.database.list_collection_names() in ([place.collection], [])
         return list(live.find(sort=[("_id", 1)]))
 
 
-def test_every_type_arrives_as_its_own(spark: SparkSession, mongodb: MongoTarget, place: mongo.Place) -> None:
+def test_every_type_arrives_as_its_own(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
     table = spark.createDataFrame([(7,)], "movie_id bigint").selectExpr(
         "movie_id",
         "array(named_struct('item_id', 3L, 'score', float(0.5))) AS neighbours",
@@ -76,16 +86,17 @@ def test_every_type_arrives_as_its_own(spark: SparkSession, mongodb: MongoTarget
     }
 
 
-def test_a_dump_takes_the_place_of_what_was_there(spark: SparkSession, mongodb: MongoTarget, place: mongo.Place) -> None:
+def test_a_dump_takes_the_place_of_what_was_there(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
     dump(spark.createDataFrame([(1, "a", 1990), (2, "b", 1991), (3, "c", 1992)], FILMS), mongodb, place)
-    with mongo.connected(place, "writing failed") as live:
+    with mongo_place.connected(place, "writing failed") as live:
         live.insert_one({"_id": "by hand"})
         live.create_index("title", name="mine")
-    assert dump(spark.createDataFrame([("b", 2000), ("d", None)], "title string, year int"), mongodb, place, key="title") == 2
+    titles = spark.createDataFrame([("b", 2000), ("d", None)], "title string, year int")
+    assert dump(titles, mongodb, place, key="title", max_loss=0.5) == 2
     found = standing(place)
     assert [(one["_id"], one["title"], one["year"]) for one in found] == [("b", "b", 2000), ("d", "d", None)]
     assert {one["publish_id"] for one in found} == {mongo.newest(place)}
-    with mongo.connected(place, "reading failed") as live:
+    with mongo_place.connected(place, "reading failed") as live:
         assert {"mine", "publish_id_1"} <= set(live.index_information())
 
 
@@ -109,9 +120,9 @@ def bad(spark: SparkSession, case: str) -> tuple[DataFrame, str]:
 @pytest.mark.parametrize("case", ["null", "repeated", "absent", "type", "reserved", "unfit", "empty"])
 @pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
 def test_what_cannot_be_dumped_leaves_the_collection(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo.Place, case: str
+    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place, case: str
 ) -> None:
-    with mongo.connected(place, "writing failed") as live:
+    with mongo_place.connected(place, "writing failed") as live:
         live.insert_one({"_id": 9})
     table, said = bad(spark, case)
     with pytest.raises(UserError, match=f"^t.*{said}"):
@@ -120,7 +131,7 @@ def test_what_cannot_be_dumped_leaves_the_collection(
 
 
 def test_what_fails_underway_is_one_line_and_leaves_no_staging(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo.Place
+    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place
 ) -> None:
     dump(spark.createDataFrame([(1, "a", 1990)], FILMS), mongodb, place)
     broken = spark.createDataFrame([(1, {"fine": 1}), (2, {"not\0fine": 2})], "movie_id int, counts map<string, int>")
@@ -130,7 +141,7 @@ def test_what_fails_underway_is_one_line_and_leaves_no_staging(
     assert standing(place)[0]["_id"] == 1
 
 
-def test_the_swap_is_refused_where_it_does_not_last(spark: SparkSession, mongodb: MongoTarget, place: mongo.Place) -> None:
+def test_the_swap_is_refused_where_it_does_not_last(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
     if place.renames:
         pytest.skip("it lasts there")
     with pytest.raises(UserError, match=r"mode=swap: .* set the mode to auto or upsert"):
@@ -138,7 +149,13 @@ def test_the_swap_is_refused_where_it_does_not_last(spark: SparkSession, mongodb
 
 
 def dump_rows(
-    table: DataFrame, target: MilvusTarget, place: milvus.Place, *, key: str = "movie_id", dim: int | None = None
+    table: DataFrame,
+    target: MilvusTarget,
+    place: milvus_place.Place,
+    *,
+    key: str = "movie_id",
+    dim: int | None = None,
+    max_loss: float = MAX_LOSS,
 ) -> int:
     return dump_vectors(
         table,
@@ -148,28 +165,28 @@ def dump_rows(
         embedding="embedding",
         alias=place.alias,
         dim=dim,
-        index="AUTOINDEX",
-        index_params={},
+        index=milvus.Index(kind="AUTOINDEX", params={}),
         keep=1,
         writers=2,
+        max_loss=max_loss,
     )
 
 
-def vectors(place: milvus.Place, key: str = "movie_id") -> dict[Any, dict[str, Any]]:
+def vectors_of(place: milvus_place.Place, key: str = "movie_id") -> dict[Any, dict[str, Any]]:
     """What a search reaches, by key, with run_id counted."""
-    with milvus.connected(place, "reading failed") as client:
+    with milvus_place.connected(place, "reading failed") as client:
         found = client.query(place.alias, filter="", output_fields=["*"], limit=99, consistency_level="Strong")
     assert len({one.pop("run_id") for one in found}) == 1
     return {one.pop(key): {**one, "embedding": list(map(float, one["embedding"]))} for one in found}
 
 
 def test_embeddings_arrive_with_their_plain_columns(
-    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus.Place, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [(2**62, "it's", [1.0, 0.5], 0.25, ["x"]), (-7, "b", [0.0, 2.0], 0.5, None)]
     with caplog.at_level(logging.WARNING):
         assert dump_rows(spark.createDataFrame(rows, VECTORS), milvus_server, alias, dim=2) == 2
-    assert vectors(alias) == {
+    assert vectors_of(alias) == {
         2**62: {"title": "it's", "embedding": [1.0, 0.5], "share": 0.25},
         -7: {"title": "b", "embedding": [0.0, 2.0], "share": 0.5},
     }
@@ -177,7 +194,7 @@ def test_embeddings_arrive_with_their_plain_columns(
 
 
 def test_a_dump_of_embeddings_takes_the_place_of_another(
-    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus.Place
+    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place
 ) -> None:
     schema = "user_id string, embedding array<float>, model string"
     dump_rows(
@@ -186,13 +203,13 @@ def test_a_dump_of_embeddings_takes_the_place_of_another(
     dump_rows(
         spark.createDataFrame([("a", [2.0, 0.0], "n"), ("new", [0.0, 1.0], "n")], schema), milvus_server, alias, key="user_id"
     )
-    assert vectors(alias, "user_id") == {
+    assert vectors_of(alias, "user_id") == {
         "a": {"embedding": [2.0, 0.0], "model": "n"},
         "new": {"embedding": [0.0, 1.0], "model": "n"},
     }
     wider = spark.createDataFrame([(5, [1.0, 0.0, 3.0])], "movie_id int, embedding array<float>")
-    dump_rows(wider, milvus_server, alias)
-    assert vectors(alias) == {5: {"embedding": [1.0, 0.0, 3.0]}}
+    dump_rows(wider, milvus_server, alias, max_loss=0.5)
+    assert vectors_of(alias) == {5: {"embedding": [1.0, 0.0, 3.0]}}
 
 
 @pytest.mark.parametrize(
@@ -212,16 +229,16 @@ def test_a_dump_of_embeddings_takes_the_place_of_another(
     ],
 )
 def test_embeddings_that_cannot_be_dumped(
-    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus.Place, rows: list[Any], dim: int | None, said: str
+    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place, rows: list[Any], dim: int | None, said: str
 ) -> None:
     table = spark.createDataFrame(rows, "movie_id int, title string, embedding array<float>")
     with pytest.raises(UserError, match=f"^t.*{said}"):
         dump_rows(table, milvus_server, alias, dim=dim)
-    with milvus.connected(alias, "listing failed") as client:
+    with milvus_place.connected(alias, "listing failed") as client:
         assert not [name for name in client.list_collections() if name.startswith(alias.alias)]
 
 
-def test_columns_of_embeddings_are_named(spark: SparkSession, milvus_server: MilvusTarget, alias: milvus.Place) -> None:
+def test_columns_of_embeddings_are_named(spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place) -> None:
     films = spark.createDataFrame([(1, "a", 1990)], FILMS)
     with pytest.raises(UserError, match="no column 'embedding' for --embedding; it has movie_id, title, year"):
         dump_rows(films, milvus_server, alias)
@@ -263,7 +280,36 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
         open_origin(spark, "films", data=None)
 
 
-def test_days_before_1970_are_days(spark: SparkSession, mongodb: MongoTarget, place: mongo.Place) -> None:
+def test_a_dump_of_far_fewer_rows_needs_a_word(
+    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place, milvus_server: MilvusTarget, alias: milvus_place.Place
+) -> None:
+    films = spark.range(20).selectExpr("cast(id AS int) AS movie_id", "'a' AS title", "1990 AS year")
+    vectors = films.selectExpr("movie_id", "array(float(1), float(2)) AS embedding")
+    dump(films, mongodb, place)
+    dump_rows(vectors, milvus_server, alias)
+    with pytest.raises(UserError, match=r"t has 17 rows, and MongoDB .* holds 20: more than --max-loss=0.1 of them would go"):
+        dump(films.limit(17), mongodb, place)
+    with pytest.raises(UserError, match=r"t has 17 rows, and Milvus .* holds 20: more than --max-loss=0.1 of them would go"):
+        dump_rows(vectors.limit(17), milvus_server, alias)
+    assert (len(standing(place)), len(vectors_of(alias))) == (20, 20)
+    dump(films.limit(18), mongodb, place)
+    dump_rows(vectors.limit(18), milvus_server, alias)
+    dump(films.limit(1), mongodb, place, max_loss=1.0)
+    dump_rows(vectors.limit(1), milvus_server, alias, max_loss=1.0)
+    assert (len(standing(place)), len(vectors_of(alias))) == (1, 1)
+
+
+def test_a_killed_upsert_does_not_raise_the_bound(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
+    """Ten documents, and nine others of a dump that was killed before it removed the ten."""
+    films = spark.range(19).selectExpr("cast(id AS int) AS movie_id", "'a' AS title", "1990 AS year")
+    dump(films.where("movie_id < 10"), mongodb, place, mode="upsert")
+    late = films.where("movie_id >= 10").withColumn("_id", F.col("movie_id"))
+    mongo.upsert(late, place, publish_id="29990101T000000000000Z-0000", rows=9, writers=1, batch_size=9)
+    assert dump(films.where("movie_id >= 10"), mongodb, place, mode="upsert") == 9
+    assert len(standing(place)) == 9
+
+
+def test_days_before_1970_are_days(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
     dump(
         spark.createDataFrame(
             [(1, date(1931, 3, 14), datetime(1931, 3, 14, 1, tzinfo=UTC))], "movie_id int, day date, at timestamp"

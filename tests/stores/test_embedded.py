@@ -1,13 +1,18 @@
 """The embedded servers: one process, loopback, and an end with their process."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -57,6 +62,58 @@ def test_servers_listen_on_loopback_only(tmp_path: Path) -> None:
             pass
     with embedded.milvus_lite(tmp_path) as uri:
         assert uri.startswith("unix:")
+
+
+def test_the_end_of_a_server_hides_no_error(tmp_path: Path) -> None:
+    """The JVM is gone when the store is closed, and what went wrong before is told."""
+
+    def break_off(server: embedded.MongoServer) -> None:
+        _kill_java(server)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _use(tmp_path, break_off)
+    with pytest.raises(UserError, match="the embedded MongoDB didn't end as it should") as caught:
+        _use(tmp_path, _kill_java)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_said_as_h2_says_it(tmp_path: Path) -> None:
+    """A file of the JVM may not grow beyond 3 MB, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(server: embedded.MongoServer) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        noise: list[dict[str, Any]] = [{"_id": one, "noise": os.urandom(1000)} for one in range(9000)]
+        with suppress(PyMongoError), MongoClient[dict[str, Any]](server.uri) as client:
+            client.db.kept.insert_many(noise)
+        server.flush()
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, limits[1]))
+    with pytest.raises(UserError, match=r"can't write its file: .*is the disk full\?") as caught:
+        _use(tmp_path, fill)
+    assert "\n" not in str(caught.value)
+
+
+def _use(folder: Path, use: Callable[[embedded.MongoServer], None]) -> None:
+    with embedded.mongo_server(folder) as server:
+        use(server)
+
+
+def _kill_java(server: embedded.MongoServer) -> None:
+    port = int(server.uri.rpartition(":")[2])
+    listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.status == "LISTEN"]
+    assert listening[0].pid is not None
+    os.kill(listening[0].pid, signal.SIGKILL)
+
+
+def test_a_folder_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"where the embedded stores keep their files, can't be written \(.*\): mend that"),
+        embedded.hold_folder(tmp_path / "file" / "stores"),
+    ):
+        pass
 
 
 def test_missing_jars_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec import schemas
 from seqrec.errors import UserError
-from seqrec.stores import mongo
-from seqrec.stores.mongo import Place
+from seqrec.stores import mongo, mongo_place
+from seqrec.stores.limits import Limits
+from seqrec.stores.mongo_place import Place
 from seqrec.stores.reading import first, read
+from seqrec.stores.targets import MongoTarget
 
 A, B, C = (f"2026010{day}T000000000000Z-0000" for day in (1, 2, 3))
 WHEN = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -61,7 +63,7 @@ def test_awkward_ids_go_through_unharmed(spark: SparkSession, place: Place, ids:
     assert [one["_id"] for one in read(place, ids)] == ids
     upsert(spark, ids, place, B, score=0.75)
     assert {one["items"][0]["score"] for one in read(place, ids)} == {0.75}
-    assert mongo.count(place) == len(ids)
+    assert mongo.largest(place) == len(ids)
 
 
 def test_an_older_publication_neither_overwrites_nor_removes_a_newer_one(spark: SparkSession, place: Place) -> None:
@@ -74,7 +76,7 @@ def test_an_older_publication_neither_overwrites_nor_removes_a_newer_one(spark: 
 
 def test_removal_takes_older_documents_and_those_of_no_publication(spark: SparkSession, place: Place) -> None:
     upsert(spark, [1, 2], place, A)
-    with mongo.connected(place, "inserting failed") as live:
+    with mongo_place.connected(place, "inserting failed") as live:
         live.insert_one({"_id": "by hand"})
     upsert(spark, [2, 3], place, B)
     assert mongo.remove_older(place, publish_id=B) == 2
@@ -84,7 +86,7 @@ def test_removal_takes_older_documents_and_those_of_no_publication(spark: SparkS
 
 def test_newest_is_none_without_publications(place: Place) -> None:
     assert mongo.newest(place) is None
-    with mongo.connected(place, "inserting failed") as live:
+    with mongo_place.connected(place, "inserting failed") as live:
         live.insert_one({"_id": 1})
     assert mongo.newest(place) is None
 
@@ -92,14 +94,14 @@ def test_newest_is_none_without_publications(place: Place) -> None:
 def test_swap_is_seen_at_once_and_keeps_indexes(spark: SparkSession, place: Place) -> None:
     require_renames(place)
     upsert(spark, [1, 2], place, A)
-    with mongo.connected(place, "indexing failed") as live:
+    with mongo_place.connected(place, "indexing failed") as live:
         live.create_index("source", name="mine")
     stage(spark, ["$where", ""], place, B)
     assert [one["_id"] for one in first(place, 9)] == [1, 2]
     mongo.switch(place, publish_id=B)
     mongo.switch(place, publish_id=B)
     assert sorted(one["_id"] for one in first(place, 9)) == ["", "$where"]
-    with mongo.connected(place, "listing failed") as live:
+    with mongo_place.connected(place, "listing failed") as live:
         assert {"_id_", "mine", "publish_id_1"} == set(live.index_information())
         assert live.database.list_collection_names() == ["recommendations"]
 
@@ -111,8 +113,51 @@ def test_staging_goes_on_where_a_killed_one_stopped(spark: SparkSession, place: 
     mongo.switch(place, publish_id=A)
     assert [one["_id"] for one in first(place, 9)] == [1, 2, 3, 4, 5]
     stage(spark, [1, 2, 3, 4, 5], place, A)
-    with mongo.connected(place, "listing failed") as live:
+    with mongo_place.connected(place, "listing failed") as live:
         assert live.database.list_collection_names() == ["recommendations"]
+
+
+def test_a_staging_that_was_killed_before_its_indexes_gets_them(spark: SparkSession, place: Place) -> None:
+    require_renames(place)
+    upsert(spark, [9], place, A)
+    with mongo_place.connected(place, "writing failed") as live:
+        live.create_index("source", name="mine")
+        live.database[f"{place.collection}__staging__{B}"].insert_many([{"_id": user, "publish_id": B} for user in (1, 2)])
+    stage(spark, [1, 2], place, B)
+    mongo.switch(place, publish_id=B)
+    with mongo_place.connected(place, "listing failed") as live:
+        assert set(live.index_information()) == {"_id_", "mine", "publish_id_1"}
+
+
+@pytest.mark.parametrize(
+    ("database", "collection"),
+    [("", "c"), ("a.b", "c"), ("a b", "c"), ("d" * 64, "c"), ("d", ""), ("d", "$c"), ("d", ".c"), ("d", "c."), ("d", "c" * 220)],
+)
+def test_names_that_mongodb_refuses(mongodb: MongoTarget, database: str, collection: str) -> None:
+    with pytest.raises(UserError, match=r"MongoDB has no (database|collection) .*; set mongo.database and mongo.collection"):
+        mongodb.place(database=database, collection=collection)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("tls=true&tlsCAFile=/none.pem", "No such file or directory: '/none.pem'"),
+        ("retryWrites=maybe", "must be 'true' or 'false'"),
+        ("nonsense=1", "Unknown option: nonsense"),
+    ],
+)
+def test_options_that_are_wrong_are_said_on_one_line(options: str, said: str) -> None:
+    with pytest.raises(UserError, match=r"can't be reached: .*nothing was changed") as caught:
+        mongo_place.try_server(f"mongodb://127.0.0.1:1/?{options}", name="m", limits=Limits(reach_s=0.3))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_largest_of_two_publications_side_by_side(spark: SparkSession, place: Place) -> None:
+    assert mongo.largest(place) == 0
+    upsert(spark, [1, 2, 3], place, A)
+    upsert(spark, [3, 4], place, B)
+    assert mongo.largest(place) == 2
 
 
 def test_a_short_staging_is_refused_and_the_old_documents_stand(spark: SparkSession, place: Place) -> None:
@@ -142,7 +187,7 @@ def test_only_dead_stagings_are_dropped(spark: SparkSession, place: Place) -> No
     for publish_id in (A, B):
         stage(spark, [1], place, publish_id)
     mongo.remove_stagings(place, dead=lambda publish_id: publish_id == A)
-    with mongo.connected(place, "listing failed") as live:
+    with mongo_place.connected(place, "listing failed") as live:
         assert live.database.list_collection_names() == [f"recommendations__staging__{B}"]
 
 
@@ -154,19 +199,17 @@ def test_mode(place: Place) -> None:
         mongo.choose_mode(replace(place, renames=False), "swap")
 
 
-def test_an_unreachable_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mongo, "TIMEOUT_MS", 300)
+def test_an_unreachable_server_is_named_without_its_password() -> None:
     uri = "mongodb://ann:s3cr%40t@127.0.0.1:1/?authSource=admin"
     with pytest.raises(UserError, match="can't be reached") as caught:
-        mongo.try_server(uri, name="mongodb://***@127.0.0.1:1")
+        mongo_place.try_server(uri, name="mongodb://***@127.0.0.1:1", limits=Limits(reach_s=0.3))
     assert "s3cr" not in str(caught.value)
     assert "127.0.0.1:1" in str(caught.value)
 
 
-def test_a_failure_in_a_task_is_one_line(spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mongo, "TIMEOUT_MS", 300)
-    gone = replace(place, uri="mongodb://ann:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=300")
-    with pytest.raises(UserError, match="writing failed: ") as caught:
+def test_a_failure_in_a_task_is_one_line(spark: SparkSession, place: Place) -> None:
+    gone = replace(place, uri="mongodb://ann:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=300", limits=Limits(return_s=0.5))
+    with pytest.raises(UserError, match="failed: ") as caught:
         upsert(spark, [1], gone, A)
     assert "\n" not in str(caught.value)
     assert "s3cret" not in str(caught.value)

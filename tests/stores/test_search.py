@@ -8,10 +8,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType
 
 from seqrec.stores import milvus, search
-from seqrec.stores.milvus import Place
+from seqrec.stores.milvus_place import Place
 from seqrec.stores.search import search_users
+from tests.servers import MILVUS_SERVERS
 from tests.stores.test_milvus import RUNS, A, embeddings, put
 
+NOT_BY_TASKS = [name for name in MILVUS_SERVERS if name != "aliases"]  # those aliases are this process's, and tasks search
+pytestmark = pytest.mark.parametrize("milvus_server", NOT_BY_TASKS, indirect=True)
 USERS = "user_id bigint, embedding array<float>, seen array<int>"
 
 
@@ -45,11 +48,11 @@ def test_many_users_against_a_double_loop(spark: SparkSession, alias: Place, mon
 def test_an_index_by_cosine(spark: SparkSession, alias: Place) -> None:
     """By cosine b is nearer than a, whose inner product is larger."""
     table = embeddings(spark, {"a": [9.0, 9.0], "b": [1.0, 0.0]})
+    index = milvus.Index(kind="FLAT", params={}, metric="COSINE")
     if alias.aliases:
-        given: dict[str, Any] = {"index": "FLAT", "index_params": {}, "metric": "COSINE", "writers": 1}
-        milvus.stage(table, alias, run_id=RUNS[A], publish_id=A, items=2, dim=2, **given)
-        milvus.switch(alias, run_id=RUNS[A], publish_id=A)
+        milvus.stage(table, alias, run_id=RUNS[A], publish_id=A, items=2, dim=2, index=index, writers=1)
+        milvus.switch(alias, publish_id=A)
     else:
-        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index="FLAT", index_params={}, metric="COSINE")
+        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index=index)
     users = spark.createDataFrame([(1, [1.0, 0.1], [])], USERS)
     assert [item for item, _ in lists(search_users(users, alias, item=StringType(), top_k=2, params={}))[1]] == ["b", "a"]

@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 
 from seqrec import schemas
 from seqrec.stores import embedded, milvus, mongo, show
+from seqrec.stores.dump import dump_documents, dump_vectors
 from seqrec.stores.targets import open_targets
 from tests.stores.test_milvus import RUNS, A, embeddings
 from tests.stores.test_mongo import recommendations
@@ -24,7 +25,7 @@ def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, rows=2, writers=1, batch_size=10)
         table = embeddings(spark, {7: [1.0, 0.0], 9: [1.0, 1.0], 8: [0.0, 1.0]})
         alias = targets.require_milvus().place(alias="item_embeddings")
-        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index="AUTOINDEX", index_params={})
+        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index=milvus.Index(kind="AUTOINDEX", params={}))
     version = tmp_path / "data" / RUNS[A]
     bigint = schemas.IDS["bigint"]
     items = spark.createDataFrame([(7, 2, 3), (9, 3, 2), (8, 4, 1)], schemas.items(bigint))
@@ -56,9 +57,53 @@ def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_show_of_dumps(root: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=embedded.data_folder()) as targets:
+        films = spark.createDataFrame([("a", 1990, [1, 2, 3])], "film string, year int, tags array<int>")
+        dump_documents(
+            films,
+            targets.require_mongodb(),
+            path="t",
+            key="film",
+            database="seqrec",
+            collection="films",
+            mode="auto",
+            writers=1,
+            batch_size=9,
+        )
+        vectors = spark.createDataFrame([("a", [1.0, 0.0]), ("b", [1.0, 1.0]), ("c", [0.0, 1.0])], "film string, v array<float>")
+        index = milvus.Index(kind="FLAT", params={})
+        dump_vectors(
+            vectors,
+            targets.require_milvus(),
+            path="t",
+            key="film",
+            embedding="v",
+            alias="films",
+            dim=None,
+            index=index,
+            keep=1,
+            writers=1,
+        )
+    show.main(["--collection", "films", "--alias", "films", "--item", "a", "--top", "2"])
+    assert capsys.readouterr().out.splitlines() == [
+        f"MongoDB embedded in {root}/stores, collection seqrec.films: 1 documents of a dump",
+        "document a",
+        "  film  a",
+        "  year  1990",
+        "  tags  [1, 2] of 3",
+        f"Milvus embedded in {root}/stores, alias films: nearest to item a",
+        "  item b (0.707)",
+        "  item c (0.000)",
+    ]
+    show.main(["--collection", "films", "--alias", "films", "--user", "a"])
+    assert "nearest to item" in capsys.readouterr().out
+
+
 def test_show_says_what_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, said in (
         (["--user", "77"], "no such users"),
+        (["--user", "9" * 30], "no such users"),
         (["--item", "x"], "item ids are integers there, 'x' is none"),
         (["--titles", "nowhere.csv"], "nowhere.csv: no such file"),
     ):

@@ -1,0 +1,75 @@
+"""What the stores would refuse is found before the scoring."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec import io, schemas
+from seqrec.errors import UserError
+from seqrec.scoring import artifact, rehearsal
+from seqrec.settings import scoring as settings
+from seqrec.stores import milvus_place, mongo_place
+from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
+from tests.scoring.toy import write_model
+from tests.stores.test_milvus import embeddings
+
+pytestmark = pytest.mark.parametrize(("mongodb", "milvus_server"), [("memory", "lite"), ("memory", "aliases")], indirect=True)
+
+
+def write(spark: SparkSession, folder: Path, items: dict[str, list[float]]) -> str:
+    """An exported model of these items."""
+    matrix = np.zeros((len(items) + 2, 2), np.float32)
+    write_model(folder, matrix, list(items), [1] * len(items))
+    io.write_table(embeddings(spark, items), str(folder / artifact.EMBEDDINGS), schemas.item_embeddings(schemas.IDS["string"]))
+    return str(folder)
+
+
+@pytest.fixture
+def targets(mongodb: MongoTarget, milvus_server: MilvusTarget) -> Targets:
+    return Targets(mongodb=mongodb, milvus=milvus_server)
+
+
+def rehearse(
+    spark: SparkSession, targets: Targets, model: str, place: mongo_place.Place, *, top_k: int = 9, whole: bool = True
+) -> None:
+    rehearsal.rehearse(
+        spark,
+        targets,
+        model=model,
+        mongo=settings.Mongo(database=place.database),
+        milvus=settings.Milvus(alias=f"alias_{place.database}"),
+        top_k=top_k,
+        whole=whole,
+    )
+
+
+def test_nothing_of_it_stays(spark: SparkSession, targets: Targets, place: mongo_place.Place, tmp_path: Path) -> None:
+    rehearse(spark, targets, write(spark, tmp_path / "model", {"a": [1.0, 0.0], "b": [0.0, 1.0]}), place)
+    with mongo_place.connected(place, "listing failed") as live:
+        assert live.database.list_collection_names() == []
+    with milvus_place.connected(targets.require_milvus().place(alias="x"), "listing failed") as client:
+        assert [name for name in client.list_collections() if place.database in name] == []
+
+
+def test_an_id_that_milvus_lite_refuses(spark: SparkSession, targets: Targets, place: mongo_place.Place, tmp_path: Path) -> None:
+    model = write(spark, tmp_path / "model", {"it's": [1.0, 0.0], "b": [0.0, 1.0]})
+    if targets.require_milvus().aliases:
+        rehearse(spark, targets, model, place)
+    else:
+        with pytest.raises(UserError, match=r"without ' or the character 0, not \"it's\""):
+            rehearse(spark, targets, model, place)
+        rehearse(spark, targets, model, place, whole=False)
+
+
+def test_a_list_that_is_no_document(
+    spark: SparkSession, targets: Targets, place: mongo_place.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two entries of 33 + 1 + 6 bytes, beside 4096 others."""
+    model = write(spark, tmp_path / "model", {"a": [1.0, 0.0], "b": [0.0, 1.0]})
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * 40)
+    rehearse(spark, targets, model, place)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * 40 - 1)
+    with pytest.raises(UserError, match=r"top_k=9: a list of 2 items takes up to .* set top_k to at most 1, or publish=false"):
+        rehearse(spark, targets, model, place)
