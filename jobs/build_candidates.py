@@ -20,7 +20,7 @@ def run(cfg: BuildCandidates) -> None:
     spark = open_session("build_candidates")
     files.require_writable(cfg.output, key="output")
     dataset = versions.resolve(cfg.data)
-    kind = versions.read_meta(dataset)["id_types"]["user"]
+    kind = versions.read_meta(dataset, "dataset")["id_types"]["user"]
     counts = write_version(
         spark,
         files.join(cfg.output, run_id),

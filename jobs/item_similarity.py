@@ -21,7 +21,7 @@ def run(cfg: ItemSimilarity) -> None:
     files.require_writable(cfg.output, key="output")
     dataset = versions.resolve(cfg.data)
     guard_method(cfg.output, cfg.method)
-    events = versions.read_meta(dataset)["counts"]["events"]["all"]
+    events = versions.read_meta(dataset, "dataset with counts")["counts"]["events"]["all"]
     with working(spark, partitions=partition_count(events, at_least=spark.sparkContext.defaultParallelism)):
         counts = write_version(
             spark,

@@ -12,7 +12,7 @@ def run(cfg: Publish) -> None:
     """Publish the version, or go on with its publication that didn't end."""
     version = versions.resolve(cfg.output, cfg.version)
     output, run_id = version.rsplit("/", 1)
-    kind = schemas.IDS[versions.read_meta(version)["id_types"]["user"]]
+    kind = schemas.IDS[versions.read_meta(version, "output")["id_types"]["user"]]
     spark = open_session("publish")
     files.require_writable(output, key="output")
     uris = {

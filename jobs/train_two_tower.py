@@ -45,6 +45,7 @@ def run(cfg: TrainTwoTower) -> None:
             asked: dict[str, Any] = {"users": cfg.milvus.search_users, "params": cfg.milvus.search_params, "seed": cfg.seed}
             metrics["milvus"] = search_version(spark, path, place, dataset=cfg.data, model=cfg.model, **asked)
     evaluation.write_metrics(metrics, path)
+    versions.write_meta(path, versions.read_meta(path))  # again, with the table that the search wrote
     versions.commit(cfg.output, run_id, keep=cfg.keep)
     for name, found in metrics.items():
         sys.stdout.write(f"{name}: {'  '.join(f'{key} {value:.4g}' for key, value in found.items())}\n")

@@ -60,7 +60,7 @@ class Ranked:
 def open_held_out(spark: SparkSession, data: str, *, split: str, sample_users: int | None, seed: int) -> HeldOut:
     """Act: a split of the dataset's current version, or a sample of its users; UserError if it holds nobody out."""
     path = versions.resolve(data)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "dataset")
     user, item = (schemas.IDS[meta["id_types"][kind]] for kind in ("user", "item"))
     users = io.read_table(spark, files.join(path, split), schemas.held_out(user))
     if users.isEmpty():
@@ -93,7 +93,7 @@ def rank_by_model(
 def rank_by_table(spark: SparkSession, held_out: HeldOut, folder: str) -> Ranked:
     """Act: ranks in the lists of batch_recommend; UserError if they were made for something else, or scores aren't finite."""
     path = versions.resolve(folder)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "recommendations")
     check_table(meta, path=path, split=held_out.split, dataset=held_out.meta["run_id"])
     user, item = held_out.users.schema["user_id"].dataType, held_out.items.schema["item_id"].dataType
     lists = io.read_table(spark, files.join(path, "recommendations"), schemas.recommendations(user, item))

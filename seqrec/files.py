@@ -59,6 +59,28 @@ def names(folder: str) -> list[str]:
         return sorted(name for name in system.names(folder) if not local.is_temporary(name))
 
 
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder by their names, in order of the names; None for a folder in it; {} without a folder.
+
+    One listing, without a request a file.
+    """
+    with _operation(folder, "listed") as system:
+        found = system.sizes(folder)
+    return {name: found[name] for name in sorted(found) if not local.is_temporary(name)}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
+    with _operation(folder, "listed") as system:
+        return float(system.newest_change(folder))
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last `size` bytes of a file, or the whole of a shorter one; FileNotFoundError if there is none."""
+    with _operation(path, "read", missing=True) as system:
+        return bytes(system.read_end(path, size))
+
+
 def remove(path: str) -> None:
     """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
     with _operation(path, "removed", missing=True) as system:

@@ -7,16 +7,18 @@ from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
-from seqrec import files
+from seqrec import files, versions
 from seqrec.errors import UserError
 
 
 def write_table(table: DataFrame, path: str, schema: StructType) -> None:
     """Write a table as Parquet with exactly the schema's columns, in its order.
 
-    Raises UserError if a column is missing, has another type, or is unknown to the schema.
+    Where the path lies in a version, that is claimed first. Raises UserError if a column is missing, has another type, or is
+    unknown to the schema.
     """
     _check(table.schema, schema, path)
+    versions.claim(path.rsplit("/", 1)[0])
     table.select(*schema.fieldNames()).write.mode("overwrite").parquet(files.absolute(path))
 
 
@@ -28,11 +30,11 @@ def read_table(spark: SparkSession, path: str, schema: StructType) -> DataFrame:
 
 
 def open_table(spark: SparkSession, path: str) -> DataFrame:
-    """Read a finished Parquet table of any schema."""
-    if not files.exists(path):
-        raise UserError(f"the table {path} doesn't exist: run the job that writes it first")
-    if not files.exists(files.join(path, "_SUCCESS")):
-        raise UserError(f"the table {path} is unfinished (no _SUCCESS): run the job that writes it again")
+    """Read a Parquet table of any schema; UserError if it is absent or unfinished, or its files aren't those that were written.
+
+    A table that lies in no version, such as another program's, needs no _SUCCESS.
+    """
+    versions.table_files(path)
     return read_parquet(spark, path)
 
 

@@ -210,7 +210,7 @@ def test_a_table_that_does_not_fit_is_refused(
     spark: SparkSession, data: Path, tmp_path: Path, lists: list[Any], meta: dict[str, Any], said: str
 ) -> None:
     table(spark, tmp_path / "lists", lists, **meta)
-    refused(tmp_path, said, data=str(data), table=str(tmp_path / "lists"))
+    refused(tmp_path, said, data=str(data), table=f"{tmp_path}/lists/{VERSION}")
 
 
 def test_scores_that_are_not_finite_are_an_error(

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec import files, paths
+from seqrec import files, paths, versions
 from seqrec.errors import UserError
 from seqrec.filesystems import local
 
@@ -237,6 +239,56 @@ def test_hadoop_paths_go_through_spark(tmp_path: Path, name: str) -> None:
     files.require_writable(files.join(root, name, "not", "there"), key="output")
     files.remove(files.join(root, name))
     assert sorted(os.listdir(tmp_path)) == ["copy", "put"]
+
+
+def write_some(folder: Path) -> None:
+    """Files of 3 and 0 bytes, one that isn't whole yet, and a folder with a newer file of 100,000 bytes, of 2001."""
+    (folder / "inner").mkdir(parents=True)
+    (folder / "b").write_bytes(b"abc")
+    (folder / "a").touch()
+    (folder / f"{local.TEMPORARY[0]}1{local.TEMPORARY[1]}").touch()
+    (folder / "inner" / "c").write_bytes(bytes(99_999) + b"z")
+    for path in [*folder.rglob("*"), folder]:
+        os.utime(path, (9e8, 9e8))
+    os.utime(folder / "inner" / "c", (1e9, 1e9))
+
+
+def check_some(folder: str) -> None:
+    assert list(files.sizes(folder).items()) == [("a", 0), ("b", 3), ("inner", None)]
+    assert files.newest_change(folder) == 1e9
+    assert files.read_end(f"{folder}/b", 2) == b"bc"
+    assert files.read_end(f"{folder}/b", 99) == b"abc"
+    assert files.read_end(f"{folder}/inner/c", 90_000) == bytes(89_999) + b"z"
+    assert (files.sizes(f"{folder}/none"), files.newest_change(f"{folder}/none")) == ({}, 0.0)
+    with pytest.raises(FileNotFoundError):
+        files.read_end(f"{folder}/none", 1)
+
+
+def test_sizes_times_and_ends_of_files(tmp_path: Path) -> None:
+    write_some(tmp_path / "some")
+    check_some(f"{tmp_path}/some")
+
+
+@pytest.mark.usefixtures("by_hadoop")
+def test_sizes_times_and_ends_of_files_by_hadoop(tmp_path: Path) -> None:
+    write_some(tmp_path / "some")
+    check_some(f"file://{tmp_path}/some")
+
+
+@pytest.mark.usefixtures("by_hadoop")
+def test_versions_without_locks(tmp_path: Path) -> None:
+    old, new = "20260101T000000Z-aaaa", "20260102T000000Z-ffff"
+    for run_id in (old, new):
+        path = f"file://{tmp_path}/{run_id}"
+        versions.claim(path)
+        (tmp_path / run_id / "items").mkdir(parents=True)
+        pq.write_table(pa.table({"item_id": [1, 2]}), tmp_path / run_id / "items" / "part-0.parquet")
+        (tmp_path / run_id / "items" / "_SUCCESS").touch()
+        versions.write_meta(path, {"run_id": run_id})
+        assert versions.read_meta(path)["tables"]["items"]["rows"] == 2
+        versions.commit(f"file://{tmp_path}", run_id, keep=1)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".crc") == [new, "CURRENT"]
+    assert versions.table_files(f"{versions.resolve(f'file://{tmp_path}')}/items") == ["part-0.parquet"]
 
 
 @pytest.mark.usefixtures("by_hadoop")

@@ -21,6 +21,8 @@ LAYERS = [
         for name in (
             "io",
             "versions",
+            "meta",
+            "parts",
             "session",
             "java",
             "lock",

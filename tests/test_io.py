@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType
 from pyspark.testing import assertDataFrameEqual
 
-from seqrec import schemas
+from seqrec import schemas, versions
 from seqrec.errors import UserError
 from seqrec.io import assert_unique, element_type, open_table, read_table, write_table
 
@@ -55,13 +57,52 @@ def test_nested_types_are_compared_too(spark: SparkSession, tmp_path: Path) -> N
 
 
 def test_an_absent_and_an_unfinished_table_are_named(spark: SparkSession, tmp_path: Path) -> None:
-    path = tmp_path / "items"
-    with pytest.raises(UserError, match=r"items doesn't exist: run the job"):
+    path = tmp_path / "20260101T000000Z-aaaa" / "items"
+    with pytest.raises(UserError, match=r"items doesn't exist: run build_sequences first"):
         open_table(spark, str(path))
     write_table(spark.createDataFrame([(1, 2, 3)], "item_id long, item_idx int, count long"), str(path), ITEMS)
     (path / "_SUCCESS").unlink()
-    with pytest.raises(UserError, match=r"items is unfinished \(no _SUCCESS\): run the job"):
+    with pytest.raises(UserError, match=r"items is unfinished \(no _SUCCESS\): run build_sequences again"):
         read_table(spark, str(path), ITEMS)
+
+
+def test_a_part_that_was_lost_or_cut_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    version = tmp_path / "20260101T000000Z-aaaa"
+    rows = spark.createDataFrame([(1, 2, 3), (2, 3, 4)], "item_id long, item_idx int, count long").repartition(2, "item_id")
+    write_table(rows, f"{version}/items", ITEMS)
+    versions.write_meta(str(version), {"run_id": version.name})
+    record = versions.read_meta(str(version))["tables"]["items"]
+    assert (record["rows"], len(record["files"])) == (2, len(list((version / "items").glob("*.parquet"))))
+    assert read_table(spark, f"{version}/items/", ITEMS).count() == 2
+    part = version / "items" / next(iter(record["files"]))
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(UserError, match=rf"{part.name} has [\d,]+ bytes, [\d,]+ were written: run build_sequences again"):
+        read_table(spark, f"{version}/items", ITEMS)
+    part.unlink()
+    with pytest.raises(UserError, match=rf"{part.name} is missing, one of the \d files of this table"):
+        open_table(spark, f"{version}/items")
+
+
+def test_a_version_that_is_written_is_not_removed(spark: SparkSession, tmp_path: Path) -> None:
+    older, newer = "20260101T000000Z-aaaa", "20260102T000000Z-aaaa"
+    rows = spark.createDataFrame([(1, 2, 3)], "item_id long, item_idx int, count long")
+    for run_id in (older, newer):
+        write_table(rows, f"{tmp_path}/{run_id}/items", ITEMS)
+    versions.write_meta(f"{tmp_path}/{newer}", {"run_id": newer})
+    versions.commit(str(tmp_path), newer, keep=1)
+    versions.write_meta(f"{tmp_path}/{older}", {"run_id": older})
+    versions.commit(str(tmp_path), older, keep=1)
+    assert read_table(spark, f"{versions.resolve(str(tmp_path))}/items", ITEMS).count() == 1
+
+
+def test_tables_of_other_programs_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "ids"
+    path.mkdir()
+    pq.write_table(pa.table({"user_id": [1, 2]}), path / "from-pandas.parquet")
+    assert open_table(spark, str(path)).count() == 2
+    (path / "_delta_log").mkdir()
+    with pytest.raises(UserError, match=r"ids is a Delta table, .* export it as Parquet"):
+        open_table(spark, str(path))
 
 
 def test_repeated_keys_are_counted(spark: SparkSession) -> None:

@@ -24,7 +24,7 @@ def read_parent(spark: SparkSession, folder: str | None, *, id_type: str) -> Par
     if folder is None:
         return None
     path = versions.resolve(folder)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "dataset")
     found = meta["id_types"]["item"]
     if id_type not in ("auto", found):
         raise UserError(f"vocabulary={folder} has {found} item ids, input.id_type is {id_type}: set it to auto or {found}")

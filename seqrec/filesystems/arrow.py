@@ -53,6 +53,31 @@ def names(folder: str) -> list[str]:
     return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
 
 
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
+    system, inner = _open(folder)
+    if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+        return {}
+    return {info.base_name: info.size for info in system.get_file_info(pyarrow.fs.FileSelector(inner))}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written; 0 if nothing is there."""
+    system, inner = _open(folder)
+    if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+        return 0.0
+    inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
+    return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last bytes of a file."""
+    system, inner = _open(path)
+    with system.open_input_file(inner) as source:
+        source.seek(max(0, source.size() - size))
+        return bytes(source.read())
+
+
 def remove(path: str) -> None:
     """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
     system, inner = _open(path)

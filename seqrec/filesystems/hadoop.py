@@ -86,6 +86,39 @@ def names(folder: str) -> list[str]:
         return [status.getPath().getName() for status in system.listStatus(where)]
 
 
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
+    with _errors(folder):
+        system, where = _system(folder), _path(folder)
+        if not system.exists(where) or not system.getFileStatus(where).isDirectory():
+            return {}
+        statuses = system.listStatus(where)
+        return {status.getPath().getName(): status.getLen() if status.isFile() else None for status in statuses}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written; 0 if nothing is there."""
+    with _errors(folder):
+        system, where = _system(folder), _path(folder)
+        times = [0.0]
+        files = system.listFiles(where, True) if system.exists(where) else None
+        while files is not None and files.hasNext():
+            times.append(files.next().getModificationTime() / 1000)
+        return max(times)
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last bytes of a file."""
+    with _errors(path):
+        system, where = _system(path), _path(path)
+        stream = system.open(where)
+        try:
+            stream.seek(max(0, system.getFileStatus(where).getLen() - size))
+            return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(stream))
+        finally:
+            stream.close()
+
+
 def remove(path: str) -> None:
     """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
     with _errors(path):

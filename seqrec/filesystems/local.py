@@ -41,6 +41,28 @@ def names(folder: str) -> list[str]:
     return os.listdir(root) if root.is_dir() else []
 
 
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
+    root = local_path(folder)
+    if not root.is_dir():
+        return {}
+    with os.scandir(root) as entries:
+        return {entry.name: entry.stat().st_size if entry.is_file() else None for entry in entries}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written; 0 if nothing is there."""
+    root = local_path(folder)
+    return max((path.lstat().st_mtime for path in (root, *root.rglob("*"))), default=0.0) if root.exists() else 0.0
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last bytes of a file."""
+    with local_path(path).open("rb") as source:
+        source.seek(max(0, source.seek(0, os.SEEK_END) - size))
+        return source.read()
+
+
 def remove(path: str) -> None:
     """Remove a file, a link, or a folder with all it holds; nothing happens if it isn't there."""
     target = local_path(path)

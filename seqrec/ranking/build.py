@@ -59,7 +59,7 @@ class Tables(NamedTuple):
 def open_dataset(spark: SparkSession, data: str) -> Dataset:
     """The dataset's current version, or the one that the path names."""
     path = versions.resolve(data)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "dataset")
     user, item = (schemas.IDS[meta["id_types"][kind]] for kind in ("user", "item"))
     events = io.read_table(spark, files.join(path, "events"), schemas.events(user))
     return Dataset(events, io.read_table(spark, files.join(path, "items"), schemas.items(item)), user, item, meta)

@@ -16,7 +16,7 @@ def rank_by_candidates(spark: SparkSession, held_out: HeldOut, folder: str) -> I
     A user without a list misses. Raises UserError if the candidates were made for another history or dataset.
     """
     path = versions.resolve(folder)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "candidates")
     check_table(meta, path=path, split=held_out.split, dataset=held_out.meta["run_id"], job="build_candidates")
     user, item = (schemas.IDS[meta["id_types"][kind]] for kind in ("user", "item"))
     merged = io.read_table(spark, files.join(path, MERGED), schemas.candidates(user, item))

@@ -22,7 +22,7 @@ PAIRS_PER_TASK = {"item_cf": item_cf.PAIRS_PER_TASK, "swing": swing.PAIRS_PER_TA
 
 def read_events(spark: SparkSession, dataset: str, *, history: str) -> DataFrame:
     """user_id and item_idx of a dataset's version: of its training events, or of all for history full."""
-    user = schemas.IDS[versions.read_meta(dataset)["id_types"]["user"]]
+    user = schemas.IDS[versions.read_meta(dataset, "dataset")["id_types"]["user"]]
     path = files.join(dataset, "events")
     events = io.read_table(spark, path, schemas.events(user))
     events = events if history == "full" else events.where(F.col("split") == "train")
@@ -75,7 +75,7 @@ def write_version(
 
     `settings` are those of `similar_items`; `facts` (run_id at least) go into the meta.json.
     """
-    meta = versions.read_meta(dataset)
+    meta = versions.read_meta(dataset, "dataset")
     item = schemas.IDS[meta["id_types"]["item"]]
     items = io.read_table(spark, files.join(dataset, "items"), schemas.items(item))
     events = read_events(spark, dataset, history=history)

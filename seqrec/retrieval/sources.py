@@ -32,7 +32,7 @@ def open_source(
 ) -> Source:
     """A source's current version; UserError if it isn't of the dataset (its meta) and of the history (full, valid or test)."""
     version = versions.resolve(path)
-    meta = versions.read_meta(version)
+    meta = versions.read_meta(version, "source")
     if meta.get("dataset") != dataset["run_id"]:
         remedy = f"make it again, pass data=FOLDER/{meta.get('dataset')}, or leave it out by sources.{name}=null"
         raise UserError(f"{version} was made from dataset {meta.get('dataset')}, not {dataset['run_id']}: {remedy}")
@@ -74,7 +74,7 @@ def write_version(
     `sources` are the kind, path and weight of each, by name; `facts` (run_id at least) go into the meta.json. Raises UserError,
     before anything is written, for a source that doesn't fit.
     """
-    meta = versions.read_meta(dataset)
+    meta = versions.read_meta(dataset, "dataset")
     opened = [open_source(spark, name, **one, dataset=meta, history=history) for name, one in sources.items()]
     user, item = (schemas.IDS[meta["id_types"][one]] for one in ("user", "item"))
     items = io.read_table(spark, files.join(dataset, "items"), schemas.items(item))

@@ -29,7 +29,7 @@ def read_users(spark: SparkSession, dataset: str, users: list[str] | str | None)
     """Act: the users of a subset (see `read_ids`) with the id type of a dataset's version; None stands for all."""
     if users is None:
         return None
-    kind = schemas.IDS[versions.read_meta(dataset)["id_types"]["user"]]
+    kind = schemas.IDS[versions.read_meta(dataset, "dataset")["id_types"]["user"]]
     return read_ids(spark, users, column="user_id", kind=kind).persist()
 
 
@@ -54,7 +54,7 @@ def write_version(
     meta.json. Raises UserError, before anything is written, if the model isn't exported or has another vocabulary, if there is
     no user to score, or if the lists leave no item.
     """
-    meta, dataset_meta = artifact.read_sealed(model), versions.read_meta(dataset)
+    meta, dataset_meta = artifact.read_sealed(model), versions.read_meta(dataset, "dataset to train on")
     unknown = artifact.check_lineage(meta, dataset_meta)
     if unknown:
         log.warning("%d items of the dataset are newer than the model: they are ignored as input", unknown)

@@ -46,7 +46,7 @@ def export(
     started = time.monotonic()
     dataset = versions.resolve(data)
     content, path = _read_checkpoint(model, checkpoint)
-    artifact.check_lineage(content["meta"], versions.read_meta(dataset))
+    artifact.check_lineage(content["meta"], versions.read_meta(dataset, "dataset to train on"))
     with tempfile.TemporaryDirectory(prefix="seqrec-export-") as place:
         work = Path(place)
         vocabulary = pq.read_table(files.fetch(files.join(model, artifact.VOCABULARY), work / "model"))

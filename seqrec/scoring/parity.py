@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from seqrec import files
-from seqrec.errors import UserError
+from seqrec import files, versions
 from seqrec.models.encoders import Encoder
 from seqrec.models.simplex import SimpleX
 from seqrec.scoring.encoder import encode, open_session
@@ -23,9 +22,7 @@ def sample_histories(table: str, *, users: int, known: int, max_len: int, cache:
 
     Half of the users are the longest, half are spread over all lengths. The table is read without Spark.
     """
-    parts = [name for name in files.names(table) if name.endswith(".parquet")]
-    if not parts:
-        raise UserError(f"the table {table} doesn't exist or is empty: run build_sequences first")
+    parts = versions.table_files(table)
     column = pq.read_table(files.fetch(files.join(table, parts[0]), cache), columns=["items"])["items"].combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     histories = Ragged.of_arrow(column)

@@ -61,7 +61,7 @@ def publish(
     with the stores as they were, if a guard says no.
     """
     path = files.join(output, run_id)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "output")
     version = Version(path=path, meta=meta, whole=users is None and meta.get("users") is None)
     documents, vectors = None, None
     with journal.locked(output):

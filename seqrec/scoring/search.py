@@ -34,7 +34,7 @@ def search_version(
     The version has recommendations and user_embeddings; its popular lists are not searched for. Items that no list of the
     version may have are left out alike: what a user has seen, and items without a training event.
     """
-    meta, started = versions.read_meta(folder), time.monotonic()
+    meta, started = versions.read_meta(folder, "recommendations"), time.monotonic()
     kinds = meta["id_types"]
     user, item = schemas.IDS[kinds["user"]], schemas.IDS[kinds["item"]]
     lists = schemas.recommendations(user, item)

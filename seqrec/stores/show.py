@@ -69,6 +69,8 @@ def read_histories(folder: str, users: list[Any], *, last: int) -> dict[Any, lis
     """The latest item ids of users, oldest first, from a dataset on this machine: one pass over its sequences."""
     path = files.local_path(versions.resolve(folder))
     wanted = pyarrow.dataset.field("user_id").isin(users)
+    for table in ("sequences", "items"):
+        versions.table_files(str(path / table))
     rows = pyarrow.dataset.dataset(path / "sequences").to_table(columns=["user_id", "items"], filter=wanted).to_pylist()
     latest = {row["user_id"]: row["items"][-last:] for row in rows}
     known = pyarrow.dataset.field("item_idx").isin(sorted({item for items in latest.values() for item in items}))

@@ -36,12 +36,9 @@ class Dataset:
 def open_dataset(folder: str, cache: Path) -> Dataset:
     """Read a dataset's metadata and vocabulary; UserError if they don't agree or nothing can be learned."""
     path = versions.resolve(folder)
-    meta = versions.read_meta(path)
+    meta = versions.read_meta(path, "dataset to train on")
     table = files.join(path, "items")
-    parts = [name for name in files.names(table) if name.endswith(".parquet")]
-    if not parts:
-        raise UserError(f"the table {table} is missing: run build_sequences again")
-    read = [pq.read_table(files.fetch(files.join(table, name), cache / "items")) for name in parts]
+    read = [pq.read_table(files.fetch(files.join(table, name), cache / "items")) for name in versions.table_files(table)]
     items = pa.concat_tables(read).sort_by("item_idx")
     size = meta["vocabulary"]["size"]
     if len(items) != size:
@@ -55,12 +52,11 @@ def read_users(dataset: Dataset, cache: Path) -> NDArray[np.int64]:
     """The hashes of the users who have windows, sorted; UserError if the windows don't say whose they are."""
     table = files.join(dataset.path, "windows")
     found = [NOBODY]
-    for name in files.names(table):
-        if name.endswith(".parquet"):
-            path = files.fetch(files.join(table, name), cache)
-            if "user" not in pq.read_schema(path).names:
-                raise UserError(f"{table} doesn't say whose its windows are: run build_sequences again, or encoder.user_weight=0")
-            found.append(np.unique(pq.read_table(path, columns=["user"])["user"].to_numpy()))
+    for name in versions.table_files(table):
+        path = files.fetch(files.join(table, name), cache)
+        if "user" not in pq.read_schema(path).names:
+            raise UserError(f"{table} doesn't say whose its windows are: run build_sequences again, or encoder.user_weight=0")
+        found.append(np.unique(pq.read_table(path, columns=["user"])["user"].to_numpy()))
     return np.unique(np.concatenate(found))
 
 

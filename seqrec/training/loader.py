@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from petastorm import make_batch_reader
 from petastorm.transform import TransformSpec
 
-from seqrec import files, users
+from seqrec import files, users, versions
 from seqrec.errors import UserError
 
 Rows = NDArray[np.int32]  # (N, 1 + width): the user's place, then the window, left-padded
@@ -80,12 +80,9 @@ class Batches:
 def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
     """The rank's files of the windows table; remote ones are copied to the cache first.
 
-    Raises UserError if the table is unfinished or has fewer files than there are ranks.
+    Raises UserError if the table isn't whole (see `versions.table_files`) or has fewer files than there are ranks.
     """
-    found = files.names(table)
-    if "_SUCCESS" not in found:
-        raise UserError(f"the table {table} is missing or unfinished (no _SUCCESS): run build_sequences first")
-    parts = [name for name in found if name.endswith(".parquet")]
+    parts = versions.table_files(table)
     if len(parts) < world:
         raise UserError(
             f"{table} has {len(parts)} files for {world} processes: run build_sequences with files_multiple={world} "

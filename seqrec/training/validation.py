@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqrec import files, metrics
+from seqrec import files, metrics, versions
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoders import Encoder
@@ -37,15 +37,11 @@ class HeldOut:
 def read_held_out(
     table: str, *, max_len: int, users: int | None, seed: int, process: Process, cache: Path, known: NDArray[np.int64]
 ) -> HeldOut:
-    """The rank's share of the table valid, or of a seeded sample of its users; UserError if the table is unfinished.
+    """The rank's share of the table valid, or of a seeded sample of its users; UserError if the table isn't whole.
 
     Known are the hashes of the users that the model has embeddings of, sorted.
     """
-    found = files.names(table)
-    if "_SUCCESS" not in found:
-        raise UserError(f"the table {table} is missing or unfinished (no _SUCCESS): run build_sequences first")
-    parts = [name for name in found if name.endswith(".parquet")]
-    paths = [files.fetch(files.join(table, name), cache) for name in parts]
+    paths = [files.fetch(files.join(table, name), cache) for name in versions.table_files(table)]
     starts = np.cumsum([0, *(pq.read_metadata(path).num_rows for path in paths)])
     chosen = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:users])[process.rank :: process.world]
     pieces = []

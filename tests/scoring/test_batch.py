@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from jobs import batch_recommend, export_onnx
 from seqrec import versions
+from seqrec.errors import UserError
 from seqrec.scoring.recommender import Recommender
 from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training
 
@@ -66,14 +67,17 @@ def test_a_subset_with_lists_of_items(spark: SparkSession, root: Path, caplog: p
     (root / "deny.csv").write_text("item_id\ne\n")
     with caplog.at_level("WARNING"):
         recommend(root, "users=[2, 3, 77]", f"allow={root}/allow.txt", f"deny={root}/deny.csv", output="subset")
-    found = table(spark, root, "recommendations", "subset")
+    [run_id] = versions.run_ids(f"{root}/subset")
+    with pytest.raises(UserError, match=r"has no finished version \(no file CURRENT\)"):
+        versions.resolve(f"{root}/subset")
+    found = table(spark, root, "recommendations", f"subset/{run_id}")
     assert {user: sorted(item["item_id"] for item in row["items"]) for user, row in found.items()} == {
         2: ["b", "c"],
         3: ["b", "c"],
     }
     assert "1 of the 3 users asked for" in caplog.text
     assert "1 of the 5 items in" in caplog.text
-    assert versions.read_meta(versions.resolve(f"{root}/subset"))["users"] == ["2", "3", "77"]
+    assert versions.read_meta(f"{root}/subset/{run_id}")["users"] == ["2", "3", "77"]
 
 
 def test_user_embeddings_alone(spark: SparkSession, root: Path) -> None:
@@ -124,10 +128,10 @@ def test_items_newer_than_the_model_are_counted_in_a_warning(
 
 
 def test_a_run_that_was_killed_is_run_again(spark: SparkSession, root: Path) -> None:
-    recommend(root, "users=[1]", output="killed")
+    recommend(root, output="killed")
     first = versions.resolve(f"{root}/killed")
     unfinished = root / "killed" / versions.new_run_id()
     (unfinished / "recommendations" / "_temporary").mkdir(parents=True)
     assert versions.resolve(f"{root}/killed") == first
-    recommend(root, "users=[1]", output="killed")
-    assert json.loads(Path(versions.resolve(f"{root}/killed"), "meta.json").read_text())["counts"]["users"] == 1
+    recommend(root, output="killed")
+    assert json.loads(Path(versions.resolve(f"{root}/killed"), "meta.json").read_text())["counts"]["users"] == 5

@@ -250,6 +250,7 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
     films = spark.createDataFrame([(1, "a", 1990)], FILMS).coalesce(1)
     folder = tmp_path / "seqrec" / "dataset"
     io.write_table(films, f"{folder}/{VERSION}/films", films.schema)
+    versions.write_meta(f"{folder}/{VERSION}", {"run_id": VERSION})
     versions.commit(str(folder), VERSION, keep=1)
     [part] = (folder / VERSION / "films").glob("part-*.parquet")
     (tmp_path / "unfinished" / "_temporary").mkdir(parents=True)

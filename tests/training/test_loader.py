@@ -1,7 +1,8 @@
 """Every window once an epoch, in seeded batches of like length, sharded by file."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,11 +10,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from seqrec import versions
 from seqrec.errors import UserError
-from seqrec.training.inputs import NOBODY
+from seqrec.scoring.parity import sample_histories
+from seqrec.training.inputs import NOBODY, open_dataset, read_users
 from seqrec.training.loader import Batch, Batches, Shard, open_shard
+from seqrec.training.processes import Process
+from seqrec.training.validation import read_held_out
 from seqrec.users import hash_ids
-from tests.training.conftest import MAX_LEN, RUN_ID, USERS, write_dataset
+from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V, write_dataset
 
 
 def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1, known: NDArray[np.int64] = NOBODY) -> Batches:
@@ -95,6 +100,30 @@ def test_an_unfinished_table_is_refused(tmp_path: Path, windows: list[list[int]]
     (tmp_path / "data" / RUN_ID / "windows" / "_SUCCESS").unlink()
     with pytest.raises(UserError, match="no _SUCCESS"):
         shard_of(tmp_path)
+
+
+def test_a_dataset_that_lost_a_part_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
+    version, process = tmp_path / "data" / RUN_ID, Process(rank=0, world=1, device=torch.device("cpu"))
+    versions.write_meta(str(version), versions.read_meta(str(version)))
+    dataset = open_dataset(str(version), tmp_path)
+    held_out: dict[str, Any] = {"users": None, "seed": 0, "process": process, "cache": tmp_path, "known": NOBODY}
+    readers: list[tuple[str, Callable[[], object]]] = [
+        ("windows", lambda: shard_of(tmp_path)),
+        ("windows", lambda: read_users(dataset, tmp_path)),
+        ("items", lambda: open_dataset(str(version), tmp_path)),
+        ("valid", lambda: read_held_out(f"{version}/valid", max_len=MAX_LEN, **held_out)),
+        ("test", lambda: sample_histories(f"{version}/test", users=2, known=V, max_len=MAX_LEN, cache=tmp_path)),
+    ]
+    for table, read in readers:
+        part = version / table / "part-00000.parquet"
+        content = part.read_bytes()
+        read()
+        part.write_bytes(b"")
+        with pytest.raises(
+            UserError, match=rf"part-00000\.parquet has 0 bytes, {len(content):,} were written: run build_sequences"
+        ):
+            read()
+        part.write_bytes(content)
 
 
 def test_rows_that_go_missing_are_noticed(tmp_path: Path, windows: list[list[int]]) -> None:
