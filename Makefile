@@ -17,30 +17,20 @@ INTERPRETER := $(or $(PYTHON),$(shell $(BIN)/python -V >/dev/null 2>&1 && echo $
 VERSION := $(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 STAMP := $(VENV)/.set-up-$(shell { cat pyproject.toml constraints.txt; echo $(VERSION); } | cksum | cut -d' ' -f1)
 
-# The chain's folder and stores: the demo's are its own, recommend's and stores' are the environment's, if it has them.
-NAME := $(or $(shell basename '$(RATINGS)' | sed 's/\..*//; s/[^A-Za-z0-9_-]/_/g'),demo)
-export SEQREC_ROOT ?= $(CURDIR)/.seqrec/$(NAME)
+# The demo's folder and stores are its own, recommend's and stores' are the environment's, if it has them.
 export MONGODB_URI ?= embedded
 export MILVUS_URI ?= embedded
 export PYSPARK_PYTHON := $(abspath $(BIN)/python)
 demo: export SEQREC_ROOT := $(CURDIR)/.seqrec/demo
 demo: export MONGODB_URI := embedded
 demo: export MILVUS_URI := embedded
+stores: export SEQREC_ROOT ?= $(CURDIR)/.seqrec/demo
 
-export RATINGS INPUT TRAIN
-DEMO_SIZE := --users 4000 --items 1000 --events 200000
-DEMO_TRAIN := optimizer.warmup_steps=50 max_epochs=20
-define COMPARE
-import json, os, pathlib
-root = pathlib.Path(os.environ["SEQREC_ROOT"])
-run_id = (root / "evaluation" / "CURRENT").read_text().strip()
-(reached, *_) = json.loads((root / "evaluation" / run_id / "metrics.json").read_text())["metrics"].values()
-best = json.loads((root / "ratings.json").read_text())["drawn_ndcg@10"]["test"]
-print(f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached['ndcg@10']:.4f}")
-endef
-export COMPARE
-START := $(shell date +%s)
-say = printf '\n\e[1m── %s\e[0m  (%s s)\n' "$(1)" $$(($$(date +%s) - $(START)))
+override export RATINGS := $(value RATINGS)
+override export INPUT := $(value INPUT)
+override export TRAIN := $(value TRAIN)
+export DEMO_SIZE ?= --users 4000 --items 1000 --events 200000
+export DEMO_TRAIN ?= optimizer.warmup_steps=50 max_epochs=20
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -74,35 +64,10 @@ format: $(STAMP) ## format the code and mend what lint can mend
 	$(BIN)/ruff check --fix $(SOURCES)
 
 demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 5 minutes on 2 cores
-	@$(call say,simulate)
-	$(BIN)/python -m seqrec.simulate $(DEMO_SIZE) --output "$$SEQREC_ROOT/ratings.csv" --titles "$$SEQREC_ROOT/titles.csv"
-	@$(call say,build_sequences)
-	./spark-submit.sh build_sequences
-	@$(call say,train)
-	./spark-submit.sh train $(DEMO_TRAIN)
-	@$(call say,export_onnx)
-	./spark-submit.sh export_onnx
-	@$(call say,evaluate)
-	./spark-submit.sh evaluate popularity=true markov=true
-	@$(call say,batch_recommend)
-	./spark-submit.sh batch_recommend
-	@$(call say,what the stores hold)
-	@$(BIN)/python -m seqrec.stores.show --data "$$SEQREC_ROOT/dataset" --titles "$$SEQREC_ROOT/titles.csv"
-	@$(BIN)/python -c "$$COMPARE"
-	@$(call say,done; look into the stores with: make stores SEQREC_ROOT=$(SEQREC_ROOT))
+	@$(BIN)/python -m seqrec.chain demo --sizes "$$DEMO_SIZE" --train "$$DEMO_TRAIN"
 
 recommend: $(STAMP) ## the whole chain on RATINGS=FILE; INPUT="input.delimiter=;" and TRAIN="max_epochs=20" set keys
-	@[[ -n "$$RATINGS" ]] || { echo 'error: say which ratings: make recommend RATINGS=ratings.csv' >&2; exit 1; }
-	@found=$$($(BIN)/python -m seqrec.dataset.detect "$$RATINGS"); \
-	mapfile -t found <<<"$$found"; read -ra given <<<"$$INPUT"; read -ra train <<<"$$TRAIN"; \
-	$(call say,found: $${found[*]}); echo "what isn't right can be set: make recommend RATINGS=… INPUT=\"key=value …\""; \
-	$(call say,build_sequences); ./spark-submit.sh build_sequences "$${found[@]}" "$${given[@]}"; \
-	$(call say,train); ./spark-submit.sh train "$${train[@]}"; \
-	$(call say,export_onnx); ./spark-submit.sh export_onnx; \
-	$(call say,evaluate); ./spark-submit.sh evaluate popularity=true; \
-	$(call say,batch_recommend); ./spark-submit.sh batch_recommend; \
-	$(call say,what the stores hold); $(BIN)/python -m seqrec.stores.show --data "$$SEQREC_ROOT/dataset"; \
-	$(call say,done; look into the stores with: make stores SEQREC_ROOT=$(SEQREC_ROOT))
+	@$(BIN)/python -m seqrec.chain recommend --ratings "$$RATINGS" --input "$$INPUT" --train "$$TRAIN"
 
 bench: $(STAMP) ## measure the speed of each part against a plain way to do the same
 	$(BIN)/python -m tests.bench

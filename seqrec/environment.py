@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from seqrec.errors import UserError
+from seqrec.failures import explain
 from seqrec.java import require_java
 from seqrec.log_file import choose
 
@@ -96,8 +97,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.write(f"{require_java()}\n{choose(job) or os.devnull}\n")
     except UserError as error:
         sys.exit(f"error: {error}")
-    except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"error: {template}: {error}; a template is a readable file in UTF-8")
+    except Exception as error:
+        sys.exit(f"error: {explain(error)}")
 
 
 if __name__ == "__main__":

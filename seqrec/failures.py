@@ -102,8 +102,7 @@ def _sentence(error: BaseException, text: str) -> str:
 
 
 def _os_error(error: OSError) -> str:
-    """The sentence of an operating system's error, empty for kinds that say nothing by themselves."""
-    where = f"{error.filename}: " if error.filename is not None else ""
+    """The sentence of an operating system's error; empty where it names no place and says nothing by itself."""
     remedies = {
         errno.ENOSPC: DISK_FULL,
         errno.EDQUOT: DISK_FULL,
@@ -111,13 +110,15 @@ def _os_error(error: OSError) -> str:
         errno.EPERM: "no permission: take another folder, or change whose it is",
         errno.EROFS: "it can only be read: take a folder that can be written",
         errno.ENOTDIR: "a file is where a folder should be: remove it, or take another folder",
+        errno.EEXIST: "something else has that name already: remove it, or take another name",
         errno.EISDIR: "it is a folder, and a file is needed",
         errno.ENOENT: "no such file or folder",
         errno.EMFILE: "too many open files: raise the limit with `ulimit -n 65536`",
     }
-    if error.errno not in remedies:
-        return ""
-    return f"{where}{remedies[error.errno]}" if where or error.errno != errno.ENOENT else ""
+    message = remedies.get(error.errno or 0, str(error.strerror))
+    if error.filename is not None:
+        return f"{error.filename}: {message}"
+    return str(message) if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE) else ""
 
 
 def _root(error: BaseException, text: str) -> str:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from seqrec.errors import UserError
+from seqrec.failures import explain
 
 OLDEST, NEWEST = 17, 21  # Spark 4.0 fails on 24 and later: Hadoop needs the security manager, which they lack
 WANTED = f"Java {OLDEST} to {NEWEST}"
@@ -90,6 +91,8 @@ def main(argv: list[str] | None = None) -> None:
             home = require_java()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        sys.exit(f"error: {explain(error)}")
     sys.stdout.write(f"{home}\n")
 
 

@@ -20,6 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.random import Generator, default_rng
 
+from seqrec.entry import command_line
 from seqrec.errors import UserError
 from seqrec.planted import TOPIC_SIZE, Chain, Indices, gains, plant, topics, walk
 
@@ -105,12 +106,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--titles", type=Path, metavar="FILE", help="also item_id, title as CSV")
     given = vars(parser.parse_args(argv))
     output, titles = given.pop("output"), given.pop("titles")
-    try:
+    with command_line():
         known = write_ratings(output, **given)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    if titles is not None:
-        write_titles(titles, items=given["items"])
+        if titles is not None:
+            write_titles(titles, items=given["items"])
     best, drawn = known["best_ndcg@10"]["test"], known["drawn_ndcg@10"]["test"]
     sys.stdout.write(f"{output}: {given['events']} ratings of {given['users']} users and {given['items']} items\n")
     sys.stdout.write(f"the best possible test NDCG@10 is expected at {best:.4f}, and is {drawn:.4f} on the targets drawn\n")

@@ -16,6 +16,7 @@ os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executa
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # Tests end before Java's second compiler pays: with the first alone, Spark's driver takes half of the CPU time.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+os.environ["SEQREC_LOG"] = os.devnull
 
 
 @pytest.fixture(scope="session")

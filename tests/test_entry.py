@@ -1,15 +1,20 @@
 """A job's main: what it prints and how it ends."""
 
 import logging
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from seqrec import simulate
 from seqrec.config import Stores, Strict
+from seqrec.dataset import detect
 from seqrec.entry import run_job
 from seqrec.errors import UserError
+from seqrec.stores import show
 
 
 class Settings(Strict):
@@ -54,6 +59,7 @@ def test_ctrl_c_ends_without_a_trace(conf: str) -> None:
 
 
 def test_another_error_is_one_line_and_its_trace_in_the_log(conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEQREC_LOG")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(sys, "argv", ["jobs/train.py", "--conf", conf])
     monkeypatch.setenv("SEQREC_SAID", str(tmp_path / "said"))
@@ -87,6 +93,25 @@ def test_sigterm_ends_with_its_status_after_what_was_opened_is_closed(conf: str)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (143, "closed\n", "")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda file: simulate.main(["--users=9", "--items=40", "--events=60", "--output", f"{file}/x.csv"]),
+            "something else has",
+        ),
+        (lambda file: show.main(["--titles", f"{file.parent}"]), "it is a folder|directory"),
+        (lambda file: detect.main([f"{file}/x.csv"]), "file/x.csv"),
+    ],
+)
+def test_every_command_ends_with_one_line(tmp_path: Path, call: Callable[[Path], None], said: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path / "file")
+    assert isinstance(ended.value.code, str)
+    assert re.match(rf"error: [^\n]*(?:{said})[^\n]*$", ended.value.code)
 
 
 def test_help_lists_the_keys(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,7 @@ def test_a_variable_is_needed_where_the_template_has_it(
 ) -> None:
     (tmp_path / "job.yaml").write_text("# ${NOT_THIS}\ndata: ${SEQREC_ROOT}/x # nor ${THIS}\n")
     monkeypatch.setenv("SEQREC_ROOT", "/x #y")
+    monkeypatch.delenv("SEQREC_LOG")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     environment.main(["job", str(tmp_path / "job.yaml")])
     java, log = capsys.readouterr().out.splitlines()

@@ -13,7 +13,7 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 
 # Layers from the top: a module imports its own layer and those below it.
 LAYERS = [
-    {"jobs", "dump"},
+    {"jobs", "dump", "seqrec.chain"},
     {f"seqrec.{name}" for name in ("scoring", "training", "retrieval", "ranking", "evaluation", "tuning")},
     {f"seqrec.{name}" for name in ("models", "dataset", "metrics", "baselines", "stores", "simulate", "planted")},
     {

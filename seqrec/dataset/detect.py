@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seqrec.dataset.head import Head, read_head
 from seqrec.dataset.roles import by_name, by_value
+from seqrec.entry import command_line
 from seqrec.errors import UserError
 
 DEFAULT = ["user_id", "item_id", "rating", "timestamp"]
@@ -62,10 +63,8 @@ def main(argv: list[str] | None = None) -> None:
     given = sys.argv[1:] if argv is None else argv
     if len(given) != 1:
         sys.exit("usage: python -m seqrec.dataset.detect FILE")
-    try:
+    with command_line():
         settings, said = detect(given[0])
-    except UserError as error:
-        sys.exit(f"error: {error}")
     sys.stderr.write("\n".join(said) + "\n")
     sys.stdout.write("\n".join(f"{key}={value}" for key, value in settings.items()) + "\n")
 

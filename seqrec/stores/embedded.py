@@ -25,6 +25,7 @@ from pathlib import Path
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from seqrec import files
+from seqrec.entry import command_line
 from seqrec.errors import UserError
 from seqrec.java import require_java
 from seqrec.lock import hold
@@ -139,13 +140,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--mongo-port", type=int, default=MONGO_PORT, help="port of MongoDB on loopback")
     parser.add_argument("--milvus-port", type=int, default=MILVUS_PORT, help="port of Milvus on loopback")
     arguments = parser.parse_args(argv)
-    try:
+    with command_line():
         if arguments.fetch:
             jars.fetch()
         else:
             serve(data_folder(), mongo_port=arguments.mongo_port, milvus_port=arguments.milvus_port)
-    except UserError as error:
-        sys.exit(f"error: {error}")
 
 
 def serve(folder: Path, *, mongo_port: int, milvus_port: int) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet
 
 from seqrec import files, versions
 from seqrec.config import STORE_CHOICES, store_uri
+from seqrec.entry import command_line
 from seqrec.errors import UserError
 from seqrec.settings import scoring as settings
 from seqrec.stores import embedded
@@ -42,15 +43,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--collection", default=settings.Mongo().collection, help="collection of MongoDB")
     parser.add_argument("--alias", default=settings.Milvus().alias, help="alias of Milvus")
     arguments = parser.parse_args(argv)
-    try:
+    with command_line():
         titles = read_titles(arguments.titles) if arguments.titles else {}
         uris = {name.lower(): store_uri(name) for name in STORE_CHOICES}
         token = os.environ.get("MILVUS_TOKEN", "")
         with open_targets(**uris, milvus_token=token, folder=embedded.data_folder()) as targets:
             for line in [*_users(targets, arguments, titles), *_neighbours(targets, arguments, titles)]:
                 sys.stdout.write(line + "\n")
-    except UserError as error:
-        sys.exit(f"error: {error}")
 
 
 def read_titles(path: str) -> Titles:

@@ -1,0 +1,213 @@
+"""The whole chain by one command: a file of ratings, or simulated ones, into stored recommendations.
+
+    python -m seqrec.chain recommend --ratings FILE --input "key=value …" --train "key=value …"
+    python -m seqrec.chain demo --sizes "--users 4000 …" --train "key=value …"
+
+Ratings and settings that didn't change since the last run keep their dataset, and their model is found trained; others make a new
+version of the dataset, and a model that is trained anew. A chain that was killed is run again.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from seqrec import files, simulate, versions
+from seqrec.config import STORE_CHOICES, load_config, public
+from seqrec.dataset.detect import detect
+from seqrec.entry import command_line
+from seqrec.environment import variable
+from seqrec.errors import UserError
+from seqrec.lock import hold
+from seqrec.overrides import parse_overrides, show_value, split_overrides
+from seqrec.settings.sequences import BuildSequences
+
+HOME = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[1]))
+MADE_FROM = "chain.json"
+STARTED = time.monotonic()
+FIXED = ("data", "model")
+EMBEDDED = "embedded"
+
+Run = Callable[..., None]
+
+
+def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], baselines: Sequence[str], run: Run) -> None:
+    """Run the jobs of the chain in a folder: run(job, *overrides) is called for each, and raises if it fails.
+
+    The dataset is built unless the folder's is of the same ratings and settings; the training of another dataset or of other
+    settings, if there is one in the folder, is started over.
+    """
+    settings = load_config(BuildSequences, str(HOME / "conf" / "build_sequences.yaml"), list(overrides))
+    content = digest(files.local_path(settings.input.path))
+    current = reusable(root, settings, content)
+    if current is None:
+        say("build_sequences")
+        run("build_sequences", *overrides)
+        made = {"dataset": versions.resolve(settings.data).rsplit("/", 1)[-1], "ratings": content}
+        files.write_text(files.join(root, MADE_FROM), json.dumps(made) + "\n")
+    else:
+        say(f"build_sequences: the ratings and their settings are those of version {current}, which is taken again")
+    say("train")
+    run("train", "resume=same", *train)
+    say("export_onnx")
+    run("export_onnx")
+    say("evaluate")
+    run("evaluate", *(f"{name}=true" for name in baselines))
+    say("batch_recommend")
+    run("batch_recommend")
+
+
+def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
+    """The run id of the dataset in the folder, if it was made from ratings of this content and with these settings."""
+    try:
+        made = json.loads(files.read_text(files.join(root, MADE_FROM)))
+        path = versions.resolve(settings.data)
+        run_id = path.rsplit("/", 1)[-1]
+        same = made == {"dataset": run_id, "ratings": content} and versions.read_meta(path)["settings"] == public(settings)
+    except (FileNotFoundError, ValueError, KeyError, UserError):
+        return None
+    return run_id if same and settings.vocabulary is None else None
+
+
+def digest(path: Path) -> str:
+    """A hash of a file's content, or of the names and contents of a folder's files, without those that Spark doesn't read."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file; the chain takes ratings on this machine")
+    hashed = hashlib.blake2b(digest_size=16)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        parts = file.relative_to(path).parts
+        if file.is_file() and not any(part.startswith((".", "_")) and "=" not in part for part in parts):
+            hashed.update(f"{'/'.join(parts)}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
+            with file.open("rb") as source:
+                while block := source.read(1 << 20):
+                    hashed.update(block)
+    return hashed.hexdigest()
+
+
+def folder_of(ratings: str) -> str:
+    """The chain's folder of a file of ratings: its name, and a hash of where it lies, so that no two files share one.
+
+    >>> folder_of("/data/it's 2024.csv").rpartition("/")[2]
+    'it_s_2024.csv-b92a3fe7'
+    """
+    path = Path(ratings).absolute()
+    where = hashlib.blake2b(str(path).encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return str(HOME / ".seqrec" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)[:60]}-{where}")
+
+
+def recommend(ratings: str, *, given: str, train: str, run: Run) -> None:
+    """The chain on a file of ratings, with the keys of build_sequences that detect doesn't find and those of train."""
+    if not ratings:
+        raise UserError("say which ratings: make recommend RATINGS=ratings.csv")
+    inputs, trained = _free(given, "INPUT"), _free(train, "TRAIN")
+    with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
+        settings, seen = detect(ratings)
+        overrides = [f"{key}={value}" for key, value in settings.items() if key != "input.path"]
+        sys.stderr.write("\n".join(seen) + "\n")
+        say(f'found: {" ".join(overrides) or "what is the default"}; what isn\'t right is set by INPUT="key=value …"')
+        path = f"input.path={show_value(str(Path(ratings).absolute()))}"
+        run_chain(root, overrides=[path, *overrides, *inputs], train=trained, baselines=["popularity"], run=run)
+        _show(root)
+
+
+def demo(sizes: str, *, train: str, run: Run) -> None:
+    """The chain on simulated ratings, and how near it came to the best possible."""
+    trained = _free(train, "DEMO_TRAIN")
+    with working_in(variable("SEQREC_ROOT", "the demo")) as root:
+        ratings, titles = Path(root, "ratings.csv"), Path(root, "titles.csv")
+        say("simulate")
+        simulate.main([*shlex.split(sizes), "--output", str(ratings), "--titles", str(titles)])
+        run_chain(root, overrides=[], train=trained, baselines=["popularity", "markov"], run=run)
+        _show(root, "--titles", str(titles))
+        metrics = json.loads(files.read_text(f"{versions.resolve(f'{root}/evaluation')}/metrics.json"))["metrics"]
+        best = json.loads(ratings.with_suffix(".json").read_text())["drawn_ndcg@10"]["test"]
+        reached = next(iter(metrics.values()))["ndcg@10"]
+        sys.stdout.write(f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached:.4f}\n")
+
+
+@contextmanager
+def working_in(folder: str) -> Iterator[str]:
+    """Within, SEQREC_ROOT is the folder, and no other chain works in it; what it is called with its whole path."""
+    local = files.is_local(folder)
+    root = str(files.local_path(folder).absolute()) if local else folder
+    os.environ["SEQREC_ROOT"] = root
+    sys.stdout.write(f"the chain's folder is {root}\n")
+    lock = hold(Path(root, ".chain.lock"), what=root, remedy="wait until it ends, or set another SEQREC_ROOT")
+    with lock if local else nullcontext():
+        yield root
+        say(f"done; look into the stores with: make stores SEQREC_ROOT={shlex.quote(root)}")
+
+
+def say(text: str) -> None:
+    """Print the heading of a step, with the seconds that have passed."""
+    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    sys.stdout.write(f"\n{bold}── {text}{plain}  ({time.monotonic() - STARTED:.0f} s)\n")
+    sys.stdout.flush()
+
+
+def submit(job: str, *overrides: str) -> None:
+    """Run a job by spark-submit.sh; where it fails, which it says itself, this process ends with its status."""
+    call([str(HOME / "spark-submit.sh"), job, *overrides])
+
+
+def call(command: Sequence[str]) -> None:
+    """Run a command to its end, a signal to this process included, which ends with the command's status unless that is 0."""
+    with subprocess.Popen(command) as process:
+        try:
+            status = process.wait()
+        except (KeyboardInterrupt, SystemExit) as ended:
+            process.send_signal(signal.SIGINT if isinstance(ended, KeyboardInterrupt) else signal.SIGTERM)
+            process.wait()
+            raise
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
+
+
+def _free(text: str, name: str) -> list[str]:
+    """The overrides in a text, none of which says where the chain's folders are."""
+    overrides = split_overrides(text)
+    for key in FIXED:
+        if key in parse_overrides(overrides):
+            raise UserError(f"{name} sets {key}, but a chain's folders lie in SEQREC_ROOT: set that instead")
+    return overrides
+
+
+def _show(root: str, *options: str) -> None:
+    say("what the stores hold")
+    call([sys.executable, "-m", "seqrec.stores.show", "--data", f"{root}/dataset", *options])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m seqrec.chain", description=(__doc__ or "").split("\n\n")[0])
+    chains = parser.add_subparsers(dest="chain", required=True)
+    recommending = chains.add_parser("recommend", help="of a file of ratings, in SEQREC_ROOT or in .seqrec/NAME-HASH")
+    recommending.add_argument("--ratings", default="", metavar="FILE", help="file or folder of ratings")
+    recommending.add_argument(
+        "--input", default="", metavar="KEYS", help="keys of build_sequences, in one text, over those found"
+    )
+    demonstrating = chains.add_parser("demo", help="of simulated ratings, in SEQREC_ROOT")
+    demonstrating.add_argument("--sizes", default="", metavar="OPTIONS", help="options of python -m seqrec.simulate, in one text")
+    for command in (recommending, demonstrating):
+        command.add_argument("--train", default="", metavar="KEYS", help="keys of train, in one text")
+    given = parser.parse_args(argv)
+    for store in STORE_CHOICES:
+        os.environ[store] = os.environ.get(store) or EMBEDDED
+    with command_line():
+        if given.chain == "demo":
+            demo(given.sizes, train=given.train, run=submit)
+        else:
+            recommend(given.ratings, given=given.input, train=given.train, run=submit)
+
+
+if __name__ == "__main__":
+    main()

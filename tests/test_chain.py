@@ -1,0 +1,223 @@
+"""make demo and make recommend: where they run, what they do again and what not, and that newer ratings are what they are for."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import batch_recommend, build_sequences, evaluate, export_onnx, train
+from seqrec import chain, versions
+from seqrec.config import load_config
+from seqrec.errors import UserError
+from seqrec.settings.sequences import BuildSequences
+from seqrec.simulate import write_ratings
+
+ROOT = Path(__file__).parents[1]
+JOBS = {
+    "build_sequences": build_sequences,
+    "train": train,
+    "export_onnx": export_onnx,
+    "evaluate": evaluate,
+    "batch_recommend": batch_recommend,
+}
+TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "tensorboard=false"]
+
+
+@pytest.fixture
+def no_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_URI", "none")
+    monkeypatch.setenv("MILVUS_URI", "none")
+
+
+class Runs:
+    """Runs the jobs in this process, and lists them."""
+
+    def __init__(self, fails_at: str = "") -> None:
+        self.jobs: list[str] = []
+        self.fails_at = fails_at
+
+    def __call__(self, job: str, *overrides: str) -> None:
+        if job == self.fails_at:
+            raise KeyboardInterrupt
+        self.jobs.append(job)
+        JOBS[job].main(["--conf", str(ROOT / "conf" / f"{job}.yaml"), *overrides])
+
+
+def run_ids(root: Path) -> tuple[str, str, str]:
+    """The dataset that stands, the model's, and the published output's."""
+    dataset, output = (versions.read_meta(versions.resolve(f"{root}/{name}")) for name in ("dataset", "output"))
+    return dataset["run_id"], output["dataset"], output["model_run_id"]
+
+
+@pytest.mark.usefixtures("no_stores")
+def test_newer_ratings_make_a_new_dataset_and_a_new_model(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root, ratings = tmp_path / "root", tmp_path / "it's.csv"
+    monkeypatch.setenv("SEQREC_ROOT", str(root))
+    write_ratings(ratings, users=60, items=120, events=700, seed=1)
+    overrides, all_jobs = [f"input.path={ratings}", "k_core.items=0"], list(JOBS)
+
+    def go(*, fails_at: str = "", settings: list[str] = overrides, training: list[str] = TINY) -> list[str]:
+        runs = Runs(fails_at)
+        chain.run_chain(str(root), overrides=settings, train=training, baselines=["popularity"], run=runs)
+        return runs.jobs
+
+    with pytest.raises(KeyboardInterrupt):
+        go(fails_at="train")
+    assert go() == all_jobs[1:]  # the dataset of the chain that was killed is taken again
+    first = run_ids(root)
+    assert first[0] == first[1]
+    ratings.touch()
+    assert go() == all_jobs[1:]
+    assert run_ids(root) == first
+    assert "training anew" not in caplog.text
+
+    write_ratings(ratings, users=60, items=120, events=800, seed=1)
+    assert go() == all_jobs
+    second = run_ids(root)
+    assert second[0] == second[1]
+    assert second[0] > first[0]
+    assert second[2] != first[2]
+    assert f"was trained on version {first[0]} of the dataset, which is now {second[0]}" in caplog.text
+
+    assert go(training=[*TINY, "seed=7"]) == all_jobs[1:]
+    assert run_ids(root)[:2] == second[:2]
+    assert run_ids(root)[2] != second[2]
+    assert go(settings=[*overrides, "min_rating=2"], training=[*TINY, "seed=7"]) == all_jobs
+
+
+def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run make with this Python in place of .venv's, and what `make setup` leaves."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    command = ["make", f"VENV={tmp_path}/venv", *arguments]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEQREC", "SPARK", "PYSPARK", "MAKE"))}
+    environment = {**kept, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DRIVER_MEMORY": "1g", **variables}
+    planned = subprocess.run([*command, "-n"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
+    if "touch " in planned:
+        Path(planned[planned.index("touch ") :].split()[1]).touch()
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_make_recommend_runs_again(tmp_path: Path) -> None:
+    """Through make and spark-submit.sh: a file and a folder of awkward names, twice; the second run builds and trains nothing."""
+    ratings, root = tmp_path / "it's #1 $HOME.2024.csv", tmp_path / "a #b: 50% \\'$HOME' ä&"
+    write_ratings(ratings, users=40, items=80, events=400, seed=1)
+    given = ["recommend", f"RATINGS={ratings}", "INPUT=k_core={users: 5, items: 0}  min_rating=null", f"TRAIN={' '.join(TINY)}"]
+    stores = {"MONGODB_URI": "none", "MILVUS_URI": "none", "SEQREC_ROOT": str(root)}
+    first = make(tmp_path, *given, **stores)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert f"the chain's folder is {root}\n" in first.stdout
+    dataset, *_ = run_ids(root)
+    assert versions.read_meta(versions.resolve(f"{root}/dataset"))["settings"]["input"]["path"] == str(ratings)
+    checkpoint = (root / "model" / "checkpoints" / "last.pt").read_bytes()
+    second = make(tmp_path, *given, **stores)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert f"are those of version {dataset}, which is taken again" in second.stdout
+    assert (root / "model" / "checkpoints" / "last.pt").read_bytes() == checkpoint
+    assert len(versions.run_ids(f"{root}/output")) == 2
+    assert not list((ROOT / ".seqrec").glob("it_s*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "error: say which ratings: make recommend RATINGS=ratings.csv\n"),
+        (["RATINGS=/none $HOME's.csv"], "/none $HOME's.csv"),
+        (["RATINGS=x", "INPUT=a b=1"], "error: `a` in `a b=1` is not key=value; a value with blanks is quoted: key='a b'\n"),
+        (["RATINGS=x", "INPUT=data=/y"], "error: INPUT sets data, but a chain's folders lie in SEQREC_ROOT: set that instead\n"),
+        (["RATINGS=x", "TRAIN=model=/y"], "error: TRAIN sets model, but a chain's folders lie in SEQREC_ROOT"),
+    ],
+)
+def test_make_recommend_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = make(tmp_path, "--silent", "recommend", *arguments, SEQREC_ROOT=str(tmp_path / "root"))
+    lines = [line for line in done.stderr.splitlines(keepends=True) if not line.startswith("make: ")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert done.returncode == 2
+
+
+def test_no_two_files_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [
+        "ratings.2024.csv",
+        "ratings.2025.csv",
+        "ratings.csv",
+        "x/ratings.csv",
+        "it's.csv",
+        "it_s.csv",
+        ".csv",
+        "/ratings.csv",
+    ]
+    folders = [chain.folder_of(file) for file in files]
+    assert len(set(folders)) == len(files)
+    assert chain.folder_of(str(tmp_path / "ratings.csv")) == folders[2]
+    assert all(folder.startswith(f"{ROOT}/.seqrec/") for folder in folders)
+    assert "ratings.2024.csv-" in folders[0]
+
+
+def test_a_digest_is_of_the_content_that_spark_reads(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "part-1.csv").write_text("x")
+    before = chain.digest(tmp_path / "a")
+    os.utime(tmp_path / "a" / "part-1.csv", (1, 1))
+    (tmp_path / "a" / "_SUCCESS").touch()
+    (tmp_path / "a" / ".part-1.csv.crc").touch()
+    assert chain.digest(tmp_path / "a") == before
+    (tmp_path / "a" / "part-2.csv").touch()
+    assert chain.digest(tmp_path / "a") != before
+    shutil.copy(tmp_path / "a" / "part-1.csv", tmp_path / "b.csv")
+    assert chain.digest(tmp_path / "b.csv") != chain.digest(tmp_path / "a" / "part-2.csv")
+    with pytest.raises(UserError, match="none: no such file"):
+        chain.digest(tmp_path / "none")
+
+
+def test_a_failing_job_ends_the_chain_with_its_status() -> None:
+    with pytest.raises(SystemExit) as ended:
+        chain.call(["bash", "-c", "exit 3"])
+    assert ended.value.code == 3
+    with pytest.raises(SystemExit) as ended:
+        chain.call(["bash", "-c", "kill -TERM $$"])
+    assert ended.value.code == 143
+
+
+def test_a_signal_to_the_chain_reaches_its_job(tmp_path: Path) -> None:
+    code = (
+        "from seqrec.entry import command_line\n"
+        "from seqrec.chain import call\n"
+        "with command_line():\n"
+        f"    call(['bash', '-c', 'trap \"touch {tmp_path}/ended; exit 143\" TERM; touch {tmp_path}/on; sleep 20 & wait'])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as started:
+        while not (tmp_path / "on").exists():
+            time.sleep(0.05)
+        started.terminate()
+    assert started.returncode == 143
+    assert (tmp_path / "ended").exists()
+
+
+def test_one_chain_works_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", "")
+    with (
+        chain.working_in(str(tmp_path)),
+        pytest.raises(UserError, match=f"{tmp_path}: held by process .*; wait until it ends, or set another SEQREC_ROOT"),
+        chain.working_in(str(tmp_path)),
+    ):
+        pass
+
+
+def test_what_the_chain_remembers_may_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
+    settings = load_config(BuildSequences, str(ROOT / "conf" / "build_sequences.yaml"), [])
+    for content in ("", "[]", "null", "{", json.dumps({"dataset": "20260101T000000Z-0000", "ratings": "x"})):
+        (tmp_path / chain.MADE_FROM).write_text(content)
+        assert chain.reusable(str(tmp_path), settings, "x") is None
