@@ -74,6 +74,7 @@ quoted() {
 
 check_environment() {
     local lines
+    [[ -n ${SEQREC_LOG_LEVEL:-} ]] || unset SEQREC_LOG_LEVEL
     lines=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.environment "$1" "$2") || exit 1
     export JAVA_HOME=${lines%$'\n'*} SEQREC_LOG=${lines#*$'\n'}
 }
@@ -85,8 +86,8 @@ make_work_folder() {
     [[ -d $parent && -w $parent && -x $parent ]] || fail "TMPDIR=$parent is no folder that can be written: make it, or unset TMPDIR"
     [[ $parent != *[,#]* ]] || fail "TMPDIR=$parent: Spark's lists can't hold a comma or a # in a name; choose another folder"
     parent=$(cd "$parent" && pwd)
-    work=$(mktemp -d "$parent/seqrec.XXXXXX") || fail "no folder can be made in $parent: free space there, or set TMPDIR"
-    mkdir "$work/tmp" || fail "no folder can be made in $work: free space there, or set TMPDIR"
+    work=$(mktemp -d "$parent/seqrec.XXXXXX" 2>/dev/null) && mkdir "$work/tmp" 2>/dev/null ||
+        fail "no folder can be made in $parent: free space there, or set TMPDIR to another folder"
     export TMPDIR=$work/tmp
     command -v flock >/dev/null || return 0
     exec 9>"$work/.lock"
@@ -188,16 +189,16 @@ run_group() {
     return "$status"
 }
 
-# A job says itself why it failed, where it can: not where Spark didn't start, or its JVM was killed.
+# A job says itself why it failed, where it can: not where Spark didn't start, or where the JVM or the job's Python was killed.
 say_end() {
-    local cause=
-    if (($2 == 0 || $2 == 2 || $2 == 129 || $2 == 130 || $2 == 143)) || [[ -e $work/said ]]; then return 0; fi
-    if [[ -s $work/stderr ]]; then
-        cat "$work/stderr" >>"$SEQREC_LOG"
-        cause=$(grep -m 1 -E 'Exception|Error' "$work/stderr" | sed -E 's/^Exception in thread "[^"]*" //; s/^Error: //' | cut -c 1-300 || true)
-    fi
-    if (($2 == 137)); then cause="Spark's JVM was killed, most often for want of memory: set a smaller SPARK_DRIVER_MEMORY, or free memory"; fi
-    echo "error: $1 ended with status $2${cause:+: $cause}$([[ ! -s $SEQREC_LOG ]] || echo " (log: $SEQREC_LOG)")" >&2
+    local cause= logged= noise='Using incubator modules'
+    if (($2 == 0)); then return 0; fi
+    if grep -qv "$noise" "$work/stderr" 2>/dev/null; then grep -v "$noise" "$work/stderr" 2>/dev/null >>"$SEQREC_LOG" || true; fi
+    if [[ -e $work/said ]] || (($2 == 2 || $2 == 129 || $2 == 130 || $2 == 143)); then return 0; fi
+    cause=$(grep -m 1 -E 'Exception|Error' "$work/stderr" 2>/dev/null | sed -E 's/^Exception in thread "[^"]*" //; s/^Error: //' | cut -c 1-300 || true)
+    if (($2 == 137)); then cause="it was killed, most often for want of memory: free some, or take a smaller SPARK_DRIVER_MEMORY or smaller batches"; fi
+    if [[ -s $SEQREC_LOG ]]; then logged=" (log: $SEQREC_LOG)"; fi
+    echo "error: $1 ended with status $2${cause:+: $cause}$logged" >&2
 }
 
 join() {
@@ -228,7 +229,7 @@ main() {
     check_environment "$job" "$template"
     make_work_folder
     find_spark
-    zip_package "$work/seqrec.zip"
+    zip_package "$work/seqrec.zip" 2>/dev/null || fail "$work can't be written: free space there, or set TMPDIR to another folder"
     if grep -q 's3a://' "$template" <(printf '%s\n' "${SEQREC_ROOT:-}" "${arguments[@]}"); then add_s3; fi
     if [[ ! -t 2 ]]; then options+=(--conf spark.ui.showConsoleProgress=false); fi
     collect_options "${@:2}"

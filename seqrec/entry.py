@@ -34,7 +34,8 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--conf", required=True, metavar="FILE", help="YAML file with the job's keys, such as conf/train.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys to set over the file's, e.g. k_core.users=5")
+    examples = "k_core.users=5, write='[a, b]', or with quotes of its own input.delimiter='\"; \"'"
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"keys to set over the file's, e.g. {examples}")
     arguments = parser.parse_args(argv)
     with command_line():
         config = load_config(settings, arguments.conf, arguments.overrides)

@@ -21,7 +21,7 @@ def choose(name: str) -> Path | None:
     for folder in _folders():
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if os.access(folder, os.W_OK | os.X_OK):
+            if os.access(folder, os.W_OK | os.X_OK) and folder.stat().st_uid == os.getuid():
                 _remove_old(folder)
                 return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     return None
@@ -43,7 +43,7 @@ def append(text: str, name: str) -> Path | None:
 
 def _folders() -> list[Path]:
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    places = [Path(state).expanduser() / "seqrec"]
+    places = [Path(os.path.expanduser(state)) / "seqrec"]
     with suppress(OSError):
         places.append(Path(tempfile.gettempdir()) / f"seqrec-logs-{os.getuid()}")
     return [place for place in places if place.is_absolute()]

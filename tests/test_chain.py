@@ -93,6 +93,21 @@ def test_newer_ratings_make_a_new_dataset_and_a_new_model(
     assert go(settings=[*overrides, "min_rating=2"], training=[*TINY, "seed=7"]) == all_jobs
 
 
+@pytest.mark.usefixtures("no_stores")
+def test_the_demo_says_how_near_it_came(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
+    runs = Runs()
+    chain.demo("--users 60 --items 120 --events 700", train=" ".join(TINY), run=runs)
+    metrics = json.loads(Path(versions.resolve(f"{tmp_path}/evaluation"), "metrics.json").read_text())["metrics"]
+    best = json.loads((tmp_path / "ratings.json").read_text())["drawn_ndcg@10"]["test"]
+    reached = next(iter(metrics.values()))["ndcg@10"]
+    assert runs.jobs == list(JOBS)
+    assert {"popularity", "markov"} < set(metrics)
+    assert f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached:.4f}\n" in capfd.readouterr().out
+
+
 def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run make with this Python in place of .venv's, and what `make setup` leaves."""
     python = tmp_path / "venv" / "bin" / "python"

@@ -1,9 +1,11 @@
 """A job's main: what it prints and how it ends."""
 
 import logging
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from seqrec.config import Stores, Strict
 from seqrec.dataset import detect
 from seqrec.entry import run_job
 from seqrec.errors import UserError
+from seqrec.log_file import append, choose
 from seqrec.stores import show
 
 
@@ -72,6 +75,23 @@ def test_another_error_is_one_line_and_its_trace_in_the_log(conf: str, tmp_path:
     assert "hidden" not in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "said").exists()
+
+
+def test_a_log_lies_with_temporary_files_where_there_is_no_other_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEQREC_LOG")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = choose("job")
+    assert place is not None
+    assert place.parent == tmp_path / f"seqrec-logs-{os.getuid()}"
+    old = place.parent / "job-1.log"
+    old.touch()
+    os.utime(old, (1, 1))
+    assert append("text", "job") == place
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    assert (choose("job"), append("text", "job")) == (None, None)
 
 
 def test_the_line_comes_where_no_log_can_be_written(conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,15 @@
 """What the environment may hold: awkward values pass as they are, or are refused by the variable's name."""
 
+import importlib
+import pkgutil
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seqrec import environment
+from seqrec import environment, settings
 from seqrec.config import Strict, load_config
 from seqrec.errors import UserError
 from seqrec.java import require_java
@@ -81,6 +85,22 @@ def test_a_variable_is_needed_where_the_template_has_it(
     monkeypatch.delenv("SEQREC_ROOT")
     with pytest.raises(SystemExit, match=r"error: SEQREC_ROOT is unset or empty, and .*/job\.yaml needs it: `export SEQREC_ROOT"):
         environment.main(["job", str(tmp_path / "job.yaml")])
+
+
+@pytest.mark.parametrize("template", sorted((Path(__file__).parents[1] / "conf").glob("*.yaml")), ids=lambda path: path.stem)
+def test_envsubst_by_hand_gives_what_the_template_gives(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("envsubst") is None:
+        pytest.skip("envsubst isn't installed")
+    for name, value in {"SEQREC_ROOT": "/data/seq rec-1.0", "MONGODB_URI": "none", "MILVUS_URI": "none"}.items():
+        monkeypatch.setenv(name, value)
+    rendered = tmp_path / "out.yaml"
+    with template.open() as source, rendered.open("w") as sink:
+        subprocess.run(["envsubst"], stdin=source, stdout=sink, check=True)
+    name = "".join(word.capitalize() for word in template.stem.split("_"))
+    modules = [importlib.import_module(f"seqrec.settings.{module.name}") for module in pkgutil.iter_modules(settings.__path__)]
+    [job] = {vars(module)[name] for module in modules if name in vars(module)}
+    assert load_config(job, str(rendered), []) == load_config(job, str(template), [])
+    assert "/data/seq rec-1.0/" in str(load_config(job, str(rendered), []))
 
 
 @pytest.mark.parametrize(

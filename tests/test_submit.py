@@ -202,7 +202,7 @@ def test_a_real_spark_is_quiet_and_its_status_comes_through(tree: Path) -> None:
 def test_a_spark_that_can_t_say_why_it_ended_gets_one_line(tree: Path, spark_home: Path) -> None:
     unknown = "Error: Unrecognized option: --bogus\\n\\nUsage: spark-submit [options]\\n  --master"
     ends = {
-        "kill -9 $$": "137: Spark's JVM was killed, most often for want of",
+        "kill -9 $$": "137: it was killed, most often for want of",
         f"printf '{unknown}' >&2; exit 1": "1: Unrecognized option",
     }
     for end, said in ends.items():
