@@ -53,10 +53,9 @@ def command_line() -> Iterator[None]:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
     try:
-        yield
+        with _closing_at_sigterm():
+            yield
     except UserError as error:
         _end(f"error: {one_line(masked(str(error)))}")
     except KeyboardInterrupt:
@@ -64,6 +63,19 @@ def command_line() -> Iterator[None]:
         sys.exit(130)
     except Exception as error:
         _end(f"error: {explain(error)}{_write_trace(error)}")
+
+
+@contextmanager
+def _closing_at_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises SystemExit with status 143 in the main thread; a second one is ignored."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end(line: str) -> NoReturn:
