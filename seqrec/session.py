@@ -3,7 +3,7 @@
 import atexit
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pyspark.sql import SparkSession
 
@@ -39,7 +39,7 @@ def open_session(name: str, **settings: str) -> SparkSession:
             builder = builder.config(key, value)
     session = builder.getOrCreate()
     if active is None:
-        atexit.register(session.stop)
+        atexit.register(_stop, session)
     if is_local(session) and PARTITIONS not in {**given, **settings}:
         session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
     session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))
@@ -72,6 +72,12 @@ def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
 def is_local(session: SparkSession) -> bool:
     """Whether all executors run on this machine (master local or local-cluster)."""
     return str(session.sparkContext.master).startswith("local")
+
+
+def _stop(session: SparkSession) -> None:
+    """At the end of the process: stop the session, unless its JVM has gone before, of which nothing need be said any more."""
+    with suppress(Exception):
+        session.stop()
 
 
 def _submitted() -> dict[str, str]:
