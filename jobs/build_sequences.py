@@ -6,7 +6,7 @@ from seqrec import files, versions
 from seqrec.config import public
 from seqrec.dataset.build import encode, ingest, settle, write_tables
 from seqrec.dataset.clean import partition_count
-from seqrec.dataset.splits import parse_cuts, splitter
+from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
 from seqrec.dataset.stats import count_events, guard_windows, summarise, write_stats
 from seqrec.dataset.vocabulary import read_parent
 from seqrec.entry import run_job
@@ -30,6 +30,8 @@ def run(cfg: BuildSequences) -> None:
         histories, rated = settle(
             raw, found, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
+        if cuts:
+            guard_cuts(cuts, first=rated["first"], last=rated["last"])
         least = {"min_users": cfg.k_core.users, "min_items": cfg.k_core.items}
         encoded = encode(histories, parent=parent, **least, split=split, first_cut=first_cut, collapse=collapse)
         counted = count_events(encoded.arranged, **windows)

@@ -68,7 +68,8 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
         reached = F.array_repeat(F.lit(True), F.size(entries))
         rated = F.size(entries)
     else:
-        reached = F.transform(entries, lambda one: F.coalesce(one.rating >= min_rating, F.lit(False)))
+        least = F.lit(min_rating).cast("float")  # as precise as the ratings: 4.1 as a double is above their 4.1
+        reached = F.transform(entries, lambda one: F.coalesce(one.rating >= least, F.lit(False)))
         rated = F.size(F.filter("good", lambda one: one))
     users = users.withColumn("good", reached).withColumn("rated", rated).withColumn("learnable", F.col("rated"))
     if collapse:

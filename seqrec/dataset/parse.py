@@ -5,29 +5,21 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    DataType,
-    DateType,
-    FractionalType,
-    IntegralType,
-    StringType,
-    StructType,
-    TimestampNTZType,
-    TimestampType,
-)
+from pyspark.sql.types import DataType, FractionalType, IntegralType, StringType, StructType
 
-from seqrec.errors import UserError
+from seqrec.dataset.times import MILLISECONDS, TOO_LARGE, iso, number, reads_as_date, time_unit
 
-MILLISECONDS = 10**11  # numbers above are milliseconds: as seconds they lie after the year 5138
-TOO_LARGE = 10**14  # above they are neither: as milliseconds they lie after the year 5138
-LARGEST = 2**53  # a double holds all integers up to here
+EXACT = "decimal(38,18)"  # of an order column that is text, where a double would lose digits
 REASONS = ("null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating", "bad_timestamp")
 CHECKED = {"bad_user": "user_id", "bad_item": "item_id", "bad_rating": "rating", "bad_timestamp": "timestamp"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Types:
-    """How columns are read: ids bigint or string; time s, ms, iso or native; order bigint, double, string or None."""
+    """How columns are read: ids bigint or string; time s, ms, iso or native; order a type of Spark, None without a value.
+
+    An order column keeps its type, so that nothing of it is lost; a text is bigint, double, a decimal or string.
+    """
 
     user: str
     item: str
@@ -57,15 +49,16 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
     Numbers of a time are milliseconds where most are above 1e11, else seconds; a text with - or : is a date (ISO 8601).
     A row counts for its first reason in the order of REASONS.
     """
-    kind = interactions.schema["timestamp"].dataType
+    kind, order = (interactions.schema[name].dataType for name in ("timestamp", "order"))
     counted, wrong = _tests()
     judged = _judge(interactions, user=user, item=item)
-    counts = _row(judged, {name: F.count_if(test) for name, test in counted.items()})
+    sums = {name: F.count_if(test) for name, test in {**counted, **_order_tests(order)}.items()}
+    counts = _row(judged, {**sums, "example": F.min(F.when(counted["undivided"], F.col("number")))})
     types = Types(
         user=_id_type(user, counts["lossy_user"]),
         item=_id_type(item, counts["lossy_item"]),
-        time=_time_unit(time, kind, counts),
-        order=_order_type(counts),
+        time=time_unit(time, kind, counts),
+        order=_order_type(order, counts),
     )
     parsed = counts["dates"] if types.time == "iso" else counts["numbers"] - (counts["beyond"] if types.time == "s" else 0)
     dropped = {name: int(counts[name]) for name in REASONS[:-1]} | {"bad_timestamp": int(counts["usable"] - parsed)}
@@ -77,7 +70,7 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
 def parse(interactions: DataFrame, *, types: Types) -> DataFrame:
     """The usable rows: user_id, item_id, rating (float, may be null), timestamp (epoch ms), and order where there is one."""
     kind = interactions.schema["timestamp"].dataType
-    time = _iso(kind) if types.time == "iso" else _number(kind, factor=1000 if types.time == "s" else 1)
+    time = iso(kind) if types.time == "iso" else number(kind, factor=1000 if types.time == "s" else 1)
     typed = interactions.where(_reason(interactions.schema, user=types.user, item=types.item).isNull()).select(
         F.col("user_id").try_cast(types.user).alias("user_id"),
         F.col("item_id").try_cast(types.item).alias("item_id"),
@@ -104,26 +97,39 @@ def _row(rows: DataFrame, found: dict[str, Column]) -> dict[str, Any]:
 
 def _tests() -> tuple[dict[str, Column], dict[str, Column]]:
     """Of a judged row: what it is counted for, and what it is an example of."""
-    usable, ordered = F.col("reason").isNull(), F.col("order").isNotNull()
-    number, dated = F.col("number"), F.col("date").isNotNull()
-    timed = number.isNotNull() | dated
+    usable, time, dated = F.col("reason").isNull(), F.col("number"), F.col("date").isNotNull()
+    timed = time.isNotNull() | dated
     counted = {
         "rows": F.lit(True),
         "lossy_user": usable & timed & F.col("lossy_user"),
         "lossy_item": usable & timed & F.col("lossy_item"),
         **{name: F.col("reason") == place for place, name in enumerate(REASONS[:-1])},
         "usable": usable,
-        "numbers": usable & number.isNotNull(),
-        "large": usable & ~number.between(-MILLISECONDS, MILLISECONDS),
-        "too_large": usable & ~number.between(-TOO_LARGE, TOO_LARGE),
-        "beyond": usable & number.isNotNull() & F.col("seconds").isNull(),
-        "dates": usable & number.isNull() & dated,
-        "ordered": ordered,
-        "order_fractions": ordered & F.col("order").try_cast("bigint").isNull(),
-        "order_texts": ordered & F.col("order").try_cast("double").isNull(),
+        "numbers": usable & time.isNotNull(),
+        "large": usable & ~time.between(-MILLISECONDS, MILLISECONDS),
+        "too_large": usable & ~time.between(-TOO_LARGE, TOO_LARGE),
+        "beyond": usable & time.isNotNull() & F.col("seconds").isNull(),
+        "dates": usable & time.isNull() & dated,
+        "undivided": usable & reads_as_date(time),
     }
     wrong = {name: F.col("reason") == REASONS.index(name) for name in CHECKED}
     return counted, wrong | {"bad_timestamp": usable & ~timed}
+
+
+def _order_tests(kind: DataType) -> dict[str, Column]:
+    """Which values an order column has; of a text also whether it is no whole number, no number, or lossy as a double."""
+    order = F.col("order")
+    ordered = order.isNotNull()
+    if not isinstance(kind, StringType):
+        return {"ordered": ordered}
+    double, exact = order.try_cast("double"), order.try_cast(EXACT)
+    return {
+        "ordered": ordered,
+        "order_fractions": ordered & order.try_cast("bigint").isNull(),
+        "order_texts": ordered & double.isNull(),
+        "order_lossy": exact != double.try_cast(EXACT),
+        "order_large": ordered & exact.isNull(),
+    }
 
 
 def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
@@ -131,7 +137,7 @@ def _judge(interactions: DataFrame, *, user: str, item: str) -> DataFrame:
     kinds = {field.name: field.dataType for field in interactions.schema}
     lossy = {f"lossy_{name}": _lossy(f"{name}_id", kinds[f"{name}_id"]) for name in ("user", "item")}
     kind = kinds["timestamp"]
-    times = {"number": _number(kind, factor=1), "seconds": _number(kind, factor=1000), "date": _iso(kind)}
+    times = {"number": number(kind, factor=1), "seconds": number(kind, factor=1000), "date": iso(kind)}
     return interactions.withColumns({"reason": _reason(interactions.schema, user=user, item=item), **times, **lossy})
 
 
@@ -162,50 +168,17 @@ def _lossy(name: str, kind: DataType) -> Column:
     return F.col(name).isNotNull() & ~F.col(name).try_cast("bigint").cast("string").eqNullSafe(F.col(name))
 
 
-def _number(kind: DataType, *, factor: int) -> Column:
-    """The time as a whole number times the factor; of a timestamp epoch ms; null where it is none, or too large for a bigint."""
-    column = F.col("timestamp")
-    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
-        return F.unix_millis(column.cast("timestamp"))
-    if isinstance(kind, IntegralType):
-        return F.try_multiply(column.cast("bigint"), F.lit(factor).cast("bigint"))
-    fraction = column.try_cast("double") * factor
-    rounded = F.when(F.abs(fraction) <= LARGEST, F.round(fraction).cast("bigint"))
-    if isinstance(kind, FractionalType):
-        return rounded
-    return F.coalesce(F.try_multiply(column.try_cast("bigint"), F.lit(factor).cast("bigint")), rounded)
-
-
-def _iso(kind: DataType) -> Column:
-    """Epoch ms of a text in ISO 8601 (UTC where it has no zone), else null."""
-    text = F.col("timestamp")
-    if not isinstance(kind, StringType):
-        return F.lit(None).cast("bigint")
-    return F.when(text.rlike("[0-9][-:]"), F.unix_millis(F.try_to_timestamp(text)))
-
-
 def _id_type(asked: str, lossy: int) -> str:
     return ("string" if lossy else "bigint") if asked == "auto" else asked
 
 
-def _time_unit(asked: str, kind: DataType, counts: dict[str, Any]) -> str:
-    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
-        return "native"
-    if asked != "auto":
-        return asked
-    if counts["dates"] > counts["numbers"]:
-        return "iso"
-    if 2 * counts["too_large"] > counts["numbers"]:
-        raise UserError(
-            "most timestamps are numbers above 1e14, neither epoch seconds nor milliseconds: divide micro- or nanoseconds, "
-            "or set input.time_unit=ms to take the numbers as they are"
-        )
-    return "ms" if 2 * counts["large"] > counts["numbers"] else "s"
-
-
-def _order_type(counts: dict[str, Any]) -> str | None:
+def _order_type(kind: DataType, counts: dict[str, Any]) -> str | None:
     if not counts["ordered"]:
         return None
+    if not isinstance(kind, StringType):
+        return kind.simpleString()
     if not counts["order_fractions"]:
         return "bigint"
-    return "string" if counts["order_texts"] else "double"
+    if counts["order_texts"]:
+        return "string"
+    return EXACT if counts["order_lossy"] and not counts["order_large"] else "double"

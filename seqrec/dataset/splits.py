@@ -1,16 +1,23 @@
 """Which of a user's events are trained on, validated on and tested on."""
 
+import logging
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from seqrec.dataset.times import DIGITS, MILLISECONDS, TOO_LARGE
 from seqrec.errors import UserError
+
+log = logging.getLogger("seqrec")
 
 HELD_OUT = {"train_val_test": (1, 1), "train_val": (1, 0), "test": (0, 1), "inference": (0, 0)}  # for valid, for test
 MILLIONTH = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE | re.ASCII)
 
 # Of the array of a user's events, structs with a timestamp, in order: how many of them are train, how many then valid.
 Split = Callable[[Column], tuple[Column, Column]]
@@ -47,6 +54,8 @@ def chosen_users(*, share: float, seed: int) -> Column:
 def parse_cuts(given: list[str]) -> tuple[int, int]:
     """Two cuts as epoch ms, from ISO 8601 (UTC where no zone is given), epoch seconds, or epoch ms from 1e11 on.
 
+    Raises UserError for what is neither, for a number that is a date without marks, and for cuts in the wrong order.
+
     >>> parse_cuts(["2015-01-01", "1420156800"])
     (1420070400000, 1420156800000)
     """
@@ -56,14 +65,52 @@ def parse_cuts(given: list[str]) -> tuple[int, int]:
     return first, second
 
 
-def _milliseconds(text: str) -> int:
+def guard_cuts(cuts: tuple[int, int], *, first: int, last: int) -> None:
+    """Raise UserError if no rating lies before the first cut or none from it on, and log if none lies from the second on.
+
+    All are epoch ms; first and last are the times of the ratings.
+    """
+    span = f"the ratings go from {say_time(first)} to {say_time(last)}"
+    if cuts[0] <= first:
+        raise UserError(f"split_times: the first cut is {say_time(cuts[0])}, but {span}: there is nothing before it to train on")
+    if cuts[0] > last:
+        raise UserError(f"split_times: the first cut is {say_time(cuts[0])}, but {span}: there is nothing after it to hold out")
+    if cuts[1] > last:
+        log.warning("split_times: the second cut is %s, but %s: the test has no events", say_time(cuts[1]), span)
+
+
+def say_time(milliseconds: int) -> str:
+    """A time for messages, in UTC; epoch ms where it has no date between the years 1 and 9999.
+
+    >>> say_time(1420070400000), say_time(-(10**17))
+    ('2015-01-01T00:00:00Z', '-100000000000000000 (epoch ms)')
+    """
     try:
-        number = float(text)
-        return round(number if abs(number) >= 1e11 else number * 1000)
-    except ValueError:
-        pass
+        moment = EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return f"{milliseconds} (epoch ms)"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds").removesuffix(".000") + "Z"
+
+
+def _milliseconds(text: str) -> int:
+    if NUMBER.match(text):
+        return _epoch(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(f"split_times: {text!r} is neither ISO 8601 (2015-01-31, 2015-01-31T12:00:00Z) nor an epoch") from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
+
+
+def _epoch(text: str) -> int:
+    number = float(text)
+    if re.match(DIGITS, text):
+        unit = "milliseconds" if number >= MILLISECONDS else "seconds"
+        moment = say_time(round(number if number >= MILLISECONDS else number * 1000))
+        raise UserError(
+            f"split_times: {text} is a date without marks or an epoch in {unit} ({moment}): write a date as "
+            f"{text[:4]}-{text[4:6]}-{text[6:8]}, or an epoch as {text}.0"
+        )
+    if abs(number) > TOO_LARGE:
+        raise UserError(f"split_times: {text} is too large for epoch seconds or milliseconds: write a date as 2015-01-31")
+    return round(number if abs(number) >= MILLISECONDS else number * 1000)

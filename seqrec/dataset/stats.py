@@ -19,9 +19,11 @@ SPLITS = ("train", "valid", "test")
 
 
 def count_ratings(histories: DataFrame) -> dict[str, int]:
-    """Act: cleaned rows, users, and rows that are tied, rated and learnable (see `clean`)."""
+    """Act: cleaned rows, users, rows that are tied, rated and learnable (see `clean`), first and last time (epoch ms)."""
     counts = {"rows": F.size("items"), **{name: F.col(name) for name in ("tied", "rated", "learnable")}}
-    return _row(histories.agg(F.count(F.lit(1)).alias("users"), *(F.sum(count).alias(name) for name, count in counts.items())))
+    times = F.min(F.get("timestamps", F.lit(0))).alias("first"), F.max(F.element_at("timestamps", -1)).alias("last")
+    users = F.count(F.lit(1)).alias("users")
+    return _row(histories.agg(users, *times, *(F.sum(count).alias(name) for name, count in counts.items())))
 
 
 def count_events(arranged: DataFrame, *, max_len: int, stride: int | None) -> dict[str, Any]:

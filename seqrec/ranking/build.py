@@ -89,14 +89,17 @@ def place_ratings(raw: DataFrame, found: Profile, dataset: Dataset, *, partition
     cuts = time_cuts(histories, rows=rated["rows"])
     bucketed = dataset.events.withColumn("bucket", time_bucket(cuts))
     named = join_spread(bucketed, dataset.items.select("item_idx", "item_id"), key="item_idx", bucket="bucket")
-    marked = mark_ratings(histories, named, partitions=partitions).persist()
+    built = dataset.meta["settings"]
+    ordered = found.types.order is not None or built["input"]["columns"].get("order") is not None
+    collapse = bool(built.get("drop_consecutive_duplicates"))
+    marked = mark_ratings(histories, named, partitions=partitions, ordered=ordered, collapse=collapse).persist()
     counts = count_strays(marked)
     if counts["strays"]:
         raise UserError(
             f"{counts['strays']} of the {counts['events']} events of dataset {dataset.meta['run_id']} are not among the ratings: "
             f"give those it was built from, {dataset.meta['inputs']['ratings']}, as input.path (or input=null), or build it again"
         )
-    times = dataset.meta["settings"].get("split_times")
+    times = built.get("split_times")
     ratings = split_ratings(marked, first_cut=parse_cuts(times)[0] if times else None).persist()
     log.info("ratings by split: %s", {row["split"]: row["count"] for row in ratings.groupBy("split").count().collect()})
     marked.unpersist()

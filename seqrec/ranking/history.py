@@ -28,7 +28,7 @@ def counted(threshold: float) -> dict[str, Column]:
         "ratings": F.lit(1),
         "valued": F.when(rating.isNotNull(), 1).otherwise(0),
         "points": F.coalesce(F.round(rating.cast("double") * MILLION).cast("bigint"), F.lit(0)),
-        "positives": F.when(rating > threshold, 1).otherwise(0),
+        "positives": F.when(rating > F.lit(threshold).cast("float"), 1).otherwise(0),
     }
 
 

@@ -7,9 +7,12 @@ EQUAL = {"drop": None, "positive": 1, "negative": 0}
 
 
 def label(*, threshold: float, equal: str) -> Column:
-    """1 for a rating above the threshold, 0 for one below; null for no rating, and for an equal one that is to be dropped."""
-    rating = F.col("rating")
-    return F.when(rating > threshold, 1).when(rating < threshold, 0).when(rating == threshold, EQUAL[equal]).cast("int")
+    """1 for a rating above the threshold, 0 for one below; null for no rating, and for an equal one that is to be dropped.
+
+    The threshold is taken as precisely as the ratings, as a float: 0.3 equals the rating 0.3.
+    """
+    rating, bound = F.col("rating"), F.lit(threshold).cast("float")
+    return F.when(rating > bound, 1).when(rating < bound, 0).when(rating == bound, EQUAL[equal]).cast("int")
 
 
 def ranking_samples(features: DataFrame, *, threshold: float, equal: str) -> DataFrame:

@@ -8,18 +8,42 @@ from seqrec.dataset.clean import unpack
 SAME = ("user_id", "item_id", "rating", "timestamp")
 
 
-def mark_ratings(histories: DataFrame, events: DataFrame, *, partitions: int) -> DataFrame:
+def mark_ratings(
+    histories: DataFrame, events: DataFrame, *, partitions: int, ordered: bool = False, collapse: bool = False
+) -> DataFrame:
     """user_id, place, item_id, rating, timestamp of the ratings in histories (see `dataset.clean`), and which are events.
 
     Place counts from 0 within the user. Position and held (train, valid or test) are those of the event, and null for a rating
     that is none. An event (user_id, item_id, rating, timestamp, position, split) that no rating is has no place: see
-    `count_strays`. Ratings that differ in the order column alone are one.
+    `count_strays`. Ordered says that ratings may differ in their place alone, by an order column: the events among them are
+    found by their order. Collapse says that the events are without neighbours of the same item.
     """
     ratings = unpack(histories).drop("good")
     known = events.select(*SAME, "position", F.col("split").alias("held"))
     both = ratings.unionByName(known, allowMissingColumns=True).repartition(partitions, "user_id")
+    if ordered:
+        both = _number_equals(both, collapse=collapse)
     marks = ("place", "position", "held")
-    return both.groupBy(*SAME).agg(*(F.min(mark).alias(mark) for mark in marks))
+    grouped = both.groupBy(*SAME, *(["number"] if ordered else []))
+    return grouped.agg(*(F.min(mark).alias(mark) for mark in marks)).select(*SAME, *marks)
+
+
+def _number_equals(both: DataFrame, *, collapse: bool) -> DataFrame:
+    """Number events that are equal but for their position, and likewise the ratings that are they; other ratings get -1 - place.
+
+    Equal ratings are events together, for they are all good and in the k-core, or none is. Only a collapse parts them: of
+    neighbours with the same item, among the ratings that equal an event, the first is one. A rating that was collapsed and
+    equals no event is no neighbour of another item, so it changes nothing.
+    """
+    rated = F.col("place").isNotNull()
+    counted = both.withColumn("member", rated & (F.count("position").over(Window.partitionBy(*SAME)) > 0))
+    event = F.col("member")
+    if collapse:
+        before = F.lag("item_id").over(Window.partitionBy("user_id", "member").orderBy("place"))
+        event &= ~F.coalesce(before == F.col("item_id"), F.lit(False))
+    chosen = counted.withColumn("event", F.when(rated, event).otherwise(F.lit(True))).withColumn("rated", rated)
+    number = F.row_number().over(Window.partitionBy(*SAME, "rated", "event").orderBy("place", "position"))
+    return chosen.withColumn("number", F.when(F.col("event"), number).otherwise(-1 - F.col("place")))
 
 
 def count_strays(marked: DataFrame) -> dict[str, int]:

@@ -178,6 +178,11 @@ def test_a_vocabulary_is_extended_and_a_failed_run_changes_nothing(
         ),
         ("user_id,item_id,rating,timestamp\n1,2,3,5\n", ["task=inference", *least], "no user has 2 training events"),
         ("user_id,item_id,rating,timestamp\n1,2,3,5\n", [], "leave no events"),
+        (
+            "user_id,item_id,rating,timestamp\n1,2,3,5\n",
+            ["split_times=[2015-03-01, 2015-04-01]"],
+            "first cut is 2015-03-01T00:00:00Z, but the ratings go from 1970-01-01T00:00:05Z to 1970-01-01T00:00:05Z",
+        ),
     ):
         (tmp_path / "bad.csv").write_text(content)
         with pytest.raises(UserError, match=said):

@@ -1,5 +1,7 @@
 """Types that are found out, and rows that can't be used."""
 
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -104,9 +106,40 @@ def test_a_timestamp_column_is_taken_as_it_is(spark: SparkSession) -> None:
     assert [tuple(row) for row in parse(rows, types=found.types).collect()] == [(1, 2, 3.0, 2000)]
 
 
+def test_a_time_without_a_whole_date_is_a_bad_row(spark: SparkSession) -> None:
+    """Spark alone reads the first as times of today, 2015-03 as the first of the month."""
+    partial = ["12:30:00", "T12:30", "1:2", " 12:30:00Z", "2015-03", "2015-3", "2015-", "15-03-01"]
+    rows = frame(spark, *(("1", "2", None, time, None) for time in [*partial, "2015-3-1", "2015-03-01 12", "2015-03-01T12:30Z"]))
+    found = profile(rows, user="auto", item="auto", time="auto")
+    assert (found.types.time, found.dropped["bad_timestamp"], found.examples["bad_timestamp"]) == ("iso", 8, " 12:30:00Z")
+    day = 1425168000000
+    times = {row["timestamp"] for row in parse(rows, types=found.types).collect()}
+    assert times == {day, day + 12 * 3_600_000, day + 45_000_000}
+
+
+@pytest.mark.parametrize("number", ["20150301", "201503011230", "20150301123000"])
+def test_dates_without_marks_are_no_epochs(spark: SparkSession, number: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"numbers such as {number}, which is a date .* write dates as 2015-03-01, or set .*_unit"
+    ):
+        times(spark, [number, "978300760"], "timestamp string")
+    unit = "ms" if len(number) > 8 else "s"
+    assert times(spark, [number], "timestamp string", unit=unit) == (unit, [int(number) * (1000 if unit == "s" else 1)])
+
+
 @pytest.mark.parametrize(
     ("orders", "kind", "values"),
-    [(["10", "9"], "bigint", {10, 9}), (["1.5", "9"], "double", {1.5, 9.0}), (["b", "9"], "string", {"b", "9"})],
+    [
+        (["10", "9"], "bigint", {10, 9}),
+        (["1.5", "9"], "double", {1.5, 9.0}),
+        (["b", "9"], "string", {"b", "9"}),
+        (
+            ["12345678901234567890", "12345678901234567891.5"],
+            "decimal(38,18)",
+            {Decimal(12345678901234567890), Decimal("12345678901234567891.5")},
+        ),
+        (["1e300", "12345678901234567891"], "double", {1e300, 12345678901234567891.0}),
+    ],
 )
 def test_the_order_column_is_a_number_where_it_can_be(
     spark: SparkSession, orders: list[str], kind: str, values: set[Any]
@@ -115,3 +148,24 @@ def test_the_order_column_is_a_number_where_it_can_be(
     found = profile(rows, user="auto", item="auto", time="auto")
     assert found.types.order == kind
     assert {row["order"] for row in parse(rows, types=found.types).collect()} == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("double", [0.1, 0.2, 0.3]),
+        ("float", [0.5, 0.25, 0.125]),
+        ("decimal(10,3)", [Decimal("1.500"), Decimal("1.501"), Decimal("1.502")]),
+        ("timestamp", [datetime(2015, 1, 1, 0, 0, 0, micro) for micro in (1, 2, 3)]),
+        ("timestamp_ntz", [datetime(2015, 1, 1, 0, 0, 0, micro) for micro in (1, 2, 3)]),
+        ("date", [date(2015, 1, day) for day in (1, 2, 3)]),
+        ("int", [1, 2, 3]),
+    ],
+)
+def test_an_order_column_with_a_type_keeps_all_of_it(spark: SparkSession, kind: str, values: list[Any]) -> None:
+    rows = spark.createDataFrame(
+        [("1", "2", None, "1", value) for value in values], TEXT.replace("order string", f"order {kind}")
+    )
+    found = profile(rows, user="auto", item="auto", time="auto")
+    assert found.types.order == kind
+    assert sorted(row["order"] for row in parse(rows, types=found.types).collect()) == sorted(values)

@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.dataset.splits import chosen_users, parse_cuts, splitter
+from seqrec.dataset.splits import chosen_users, guard_cuts, parse_cuts, splitter
 from seqrec.errors import UserError
 
 
@@ -41,3 +41,34 @@ def test_cuts_that_cannot_be() -> None:
         parse_cuts(["2015-01-02", "2015-01-01"])
     with pytest.raises(UserError, match="'soon' is neither ISO 8601"):
         parse_cuts(["soon", "2015-01-01"])
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        (
+            "20150301",
+            r"20150301 is a date .* seconds \(1970-08-22T05:25:01Z\): write a date as 2015-03-01, or an epoch as 20150301.0",
+        ),
+        ("20150301123000", r"or an epoch in milliseconds \(2608-.*write a date as 2015-03-01"),
+        ("1420070400000000", "too large for epoch seconds or milliseconds: write a date"),
+        ("1e400", "too large"),
+        ("inf", "'inf' is neither ISO 8601"),
+        ("12:30:00", "is neither"),
+        ("2015-03", "is neither"),
+    ],
+)
+def test_a_cut_that_can_be_read_in_two_ways_or_none_is_refused(cut: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_cuts([cut, "2026-01-01"])
+
+
+def test_cuts_outside_the_ratings_times_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    first, last = parse_cuts(["2015-01-01", "2015-12-31"])
+    span = "but the ratings go from 2015-01-01T00:00:00Z to 2015-12-31T00:00:00Z"
+    with pytest.raises(UserError, match=f"the first cut is 1970-01-01T00:33:35Z, {span}: there is nothing before it to train on"):
+        guard_cuts(parse_cuts(["2015", "2016"]), first=first, last=last)
+    with pytest.raises(UserError, match=f"the first cut is 2016-01-01T00:00:00Z, {span}: there is nothing after it to hold out"):
+        guard_cuts(parse_cuts(["2016-01-01", "2016-02-01"]), first=first, last=last)
+    guard_cuts(parse_cuts(["2015-06-01", "2016-01-01"]), first=first, last=last)
+    assert caplog.messages == [f"split_times: the second cut is 2016-01-01T00:00:00Z, {span}: the test has no events"]

@@ -1,15 +1,23 @@
 """Splits, labels, genres and negatives, by hand."""
 
+import random
+from functools import partial
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
+from seqrec.dataset.clean import clean
+from seqrec.dataset.events import arrange
+from seqrec.dataset.sequences import events
+from seqrec.dataset.splits import leave_last
 from seqrec.errors import UserError
 from seqrec.ranking.genres import genre_list
+from seqrec.ranking.history import counted
 from seqrec.ranking.matching import draw_negatives, tickets
 from seqrec.ranking.samples import label
-from seqrec.ranking.splits import split_ratings
+from seqrec.ranking.splits import count_strays, mark_ratings, split_ratings
 
 MARKED = "user_id bigint, place int, position int, held string, item_id string, rating float, timestamp bigint"
 
@@ -36,11 +44,44 @@ def test_splits_follow_the_place_among_the_held_out_events(spark: SparkSession) 
         assert len(found) == len(rows)
 
 
+@pytest.mark.parametrize("collapse", [False, True])
+def test_events_among_ratings_that_differ_in_the_order_column_alone_are_found(spark: SparkSession, collapse: bool) -> None:
+    """Each event's place is the one that the dataset gave it; item 3 is outside the k-core, a rating of 1 below the minimum."""
+    draw = random.Random(5)
+    rows = [
+        (user, draw.randint(1, 3), draw.choice((1.0, 4.0, 5.0)), draw.randint(1, 2), order)
+        for user in range(8)
+        for order in range(24)
+    ]
+    ratings = spark.createDataFrame([*rows, *rows[:20]], "user_id int, item_id int, rating float, timestamp bigint, order double")
+    items = spark.createDataFrame([(1, 1, True), (2, 2, True), (3, 3, False)], "item_id int, label int, core boolean")
+    split = partial(leave_last, task="train_val_test", share=None, seed=1)
+    built = clean(ratings, partitions=2, min_rating=2, collapse=collapse)
+    arranged = arrange(built, items, split=split, users=0, collapse=collapse)
+    learned = events(arranged).withColumnRenamed("item_idx", "item_id")
+    histories = clean(ratings, partitions=2)
+    marked = mark_ratings(histories, learned, partitions=2, ordered=True, collapse=collapse).persist()
+    placed = arranged.select("user_id", F.posexplode("event_places").alias("position", "place"))
+    marks = marked.where("position IS NOT NULL").select("user_id", "position", "place")
+    assert sorted(marks.collect()) == sorted(placed.collect())
+    assert count_strays(marked) == {"events": placed.count(), "strays": 0}
+    assert marked.count() == len(rows)
+
+
 def test_labels(spark: SparkSession) -> None:
     ratings = spark.createDataFrame([(4.0,), (3.0,), (2.5,), (None,)], "rating float")
     equal = ("drop", "positive", "negative")
     (found,) = {tuple(tuple(row) for row in ratings.select(*(label(threshold=3, equal=one) for one in equal)).collect())}
     assert found == ((1, 1, 1), (None, 1, 0), (0, 0, 0), (None, None, None))
+
+
+@pytest.mark.parametrize("threshold", [0.3, 4.1, 3.3])
+def test_a_rating_equal_to_the_threshold_is_neither_above_nor_below(spark: SparkSession, threshold: float) -> None:
+    """The ratings are floats: of 0.3 the float is above the double, of 4.1 below."""
+    ratings = spark.createDataFrame([(threshold,), (threshold - 0.1,), (threshold + 0.1,)], "rating float")
+    labels = (label(threshold=threshold, equal=equal) for equal in ("drop", "positive", "negative"))
+    found = ratings.select(*labels, counted(threshold)["positives"].alias("positive")).collect()
+    assert [tuple(row) for row in found] == [(None, 1, 0, 0), (0, 0, 0, 0), (1, 1, 1, 1)]
 
 
 def test_genres_of_each_shape_are_lists(spark: SparkSession) -> None:
