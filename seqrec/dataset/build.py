@@ -14,6 +14,7 @@ from pyspark.sql.types import StructType
 from seqrec import files, io, schemas
 from seqrec.dataset.clean import clean, guard_bad, guard_duplicates
 from seqrec.dataset.events import arrange, learnable_items
+from seqrec.dataset.failures import reading
 from seqrec.dataset.k_core import k_core
 from seqrec.dataset.parse import Profile, Types, parse, profile
 from seqrec.dataset.read import first_line, read_interactions
@@ -54,9 +55,10 @@ def ingest(
     Item type is that of the vocabulary that is extended, if there is one. Where the input has no timestamp a row's place is
     taken as it is. Raises UserError for an input that can't be read, or of which too many rows can't be used.
     """
-    raw = read_interactions(spark, path=path, format=format, columns=columns, **text)
     placed = columns["timestamp"] is None or columns["items"] is not None
-    found = profile(raw, user=id_type, item=item_type or id_type, time="ms" if placed else time_unit)
+    with reading(key="input", path=path, format=format):
+        raw = read_interactions(spark, path=path, format=format, columns=columns, **text)
+        found = profile(raw, user=id_type, item=item_type or id_type, time="ms" if placed else time_unit)
     log.info("read %s rows of %s", f"{found.rows:,}", path)
     head = first_line(spark, path=path, format=format) if found.usable < found.rows else ""
     guard_bad(found, max_share=max_bad_share, path=path, head=head)

@@ -3,6 +3,8 @@
 python -m seqrec.dataset.detect FILE    # an override a line on stdout, what was found and why on stderr
 """
 
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -36,11 +38,13 @@ def detect(path: str) -> tuple[dict[str, str], list[str]]:
     wanted = ("user_id", "items") if found["items"] else ("user_id", "item_id")
     missing = [role for role in wanted if found[role] is None]
     if missing:
-        raise UserError(f"{path} has the columns {', '.join(names)}, none of a name known for {' or '.join(missing)}: {REMEDY}")
+        raise UserError(
+            f"{path} has the columns {', '.join(names) or 'none'}, none of a name known for {' or '.join(missing)}: {REMEDY}"
+        )
     roles = wanted if found["items"] else DEFAULT
     for role in roles:
         if found[role] != role or role == "items":  # whose default is none
-            settings[f"input.columns.{role}"] = found[role] or "null"
+            settings[f"input.columns.{role}"] = _word(found[role])
     said += [_say(role, found[role]) for role in roles]
     return settings, said
 
@@ -50,6 +54,13 @@ def _name_columns(head: Head, path: str) -> list[str]:
         return by_value(head.rows)
     except UserError as error:
         raise UserError(f"{path} has no header, and {error}; its first line is {str(head.rows[0])[:100]}: {REMEDY}") from None
+
+
+def _word(column: str | None) -> str:
+    """A column's name as the value of an override: in quotes where it isn't a plain word."""
+    if column is None:
+        return "null"
+    return column if re.fullmatch(r"\w[\w.-]*", column) and column != "null" else json.dumps(column, ensure_ascii=False)
 
 
 def _say(role: str, column: str | None) -> str:

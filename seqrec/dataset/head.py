@@ -3,9 +3,11 @@
 import csv
 import gzip
 import json
+import re
+import zlib
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,13 +16,27 @@ from seqrec.dataset.roles import is_header
 from seqrec.errors import UserError
 
 LINES = 200
+MOST = 2**22  # bytes that are looked at
 DELIMITERS = ("::", "\t", ",", ";", "|", " ")
 ENCODINGS = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}  # Python's name and Spark's
+BOM = b"\xef\xbb\xbf"  # Excel begins a CSV in UTF-8 with it; Spark leaves it out
+GZIP = b"\x1f\x8b"
+OTHERS = {  # what begins so isn't text, as far as it can be told
+    b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are too: give the text that is in it, such as a CSV",
+    b"BZh": "is compressed by bzip2: give it plain, or compressed by gzip",
+    b"\x28\xb5\x2f\xfd": "is compressed by Zstandard: give it plain, or compressed by gzip",
+    b"\xfd7zXZ": "is compressed by xz: give it plain, or compressed by gzip",
+    b"\xff\xfe": "is UTF-16, which isn't read: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16, which isn't read: save it as UTF-8",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """Settings that read the file, its column names (None without header), its first rows as text, the columns with lists."""
+    """Settings that read the file, its column names (None without header), its first rows as text, the columns with lists.
+
+    Of Parquet, whose columns have names, there are no rows.
+    """
 
     settings: dict[str, str]
     names: list[str] | None
@@ -29,41 +45,77 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """The head of a CSV, of JSON lines or of Parquet, the last two also as a folder; UserError if it is none of them."""
-    if path.is_dir():
-        parts = sorted(part for part in path.rglob("*") if part.is_file() and not part.name.startswith((".", "_")))
-        if not parts:
-            raise UserError(f"{path} is an empty folder")
-        path = parts[0]
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    with path.open("rb") as source:
-        if source.read(4) == b"PAR1":
-            return _parquet(path)
+    """The head of a CSV, of JSON lines or of Parquet, of a folder that of its first file with content.
+
+    Raises UserError for what isn't there, can't be read or is none of them, whatever its bytes are.
+    """
+    try:
+        file = _first_file(path)
+        with file.open("rb") as source:
+            start = source.read(8)
+        return _parquet(file) if start.startswith(b"PAR1") else _text(file, start)
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # a path with a NUL is a ValueError
+        raise UserError(f"{path} can't be read: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+def _first_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"{path}: {'neither a file nor a folder' if path.exists() else 'no such file'}")
+    parts = sorted(part for part in path.rglob("*") if part.is_file() and not part.name.startswith((".", "_")))
+    if not parts:
+        raise UserError(f"{path} is an empty folder")
+    return next((part for part in parts if part.stat().st_size), parts[0])
+
+
+def _parquet(path: Path) -> Head:
+    try:
+        source = pq.ParquetFile(path)
+        columns = source.schema_arrow
+    except pa.ArrowException as error:
+        raise UserError(f"{path} is a broken Parquet file: {' '.join(str(error).split())}") from None
+    times = (source.schema.column(place) for place in range(len(source.schema)))
+    nanoseconds = [column.path for column in times if "timeUnit=nanoseconds" in str(column.logical_type)]
+    if nanoseconds:
+        raise UserError(
+            f"{path}: column {nanoseconds[0]!r} has times in nanoseconds, which Spark doesn't read: write microseconds, as "
+            "df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
+        )
+    lists = [column.name for column in columns if pa.types.is_list(column.type) or pa.types.is_large_list(column.type)]
+    return Head(settings={"input.format": "parquet"}, names=columns.names, rows=[], lists=lists)
+
+
+def _text(path: Path, start: bytes) -> Head:
+    for mark, remedy in OTHERS.items():
+        if start.startswith(mark):
+            raise UserError(f"{path} {remedy}")
+    zipped = path.suffix == ".gz"
+    if start and zipped != start.startswith(GZIP):
+        raise UserError(
+            f"{path} is named .gz but isn't compressed by gzip: give it another name"
+            if zipped
+            else f"{path} is compressed by gzip, which Spark knows by the name alone: let its name end in .gz"
+        )
     lines, encoding = _lines(path)
     settings = {} if encoding == "UTF-8" else {"input.encoding": encoding}
     if not lines:
         raise UserError(f"{path} is empty")
-    if lines[0].startswith("["):
+    if lines[0].lstrip().startswith("["):
         raise UserError(f"{path} is a JSON array; give JSON lines: one object a line")
-    return _json_lines(lines, settings, path) if lines[0].startswith("{") else _csv(lines, settings, path)
-
-
-def _parquet(path: Path) -> Head:
-    source = pq.ParquetFile(path)
-    lists = [
-        column.name for column in source.schema_arrow if pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    ]
-    rows = next(source.iter_batches(LINES), None)
-    cells = [] if rows is None else [[str(cell) for cell in row.values()] for row in rows.to_pylist()]
-    return Head(settings={"input.format": "parquet"}, names=source.schema_arrow.names, rows=cells, lists=lists)
+    return _json_lines(lines, settings, path) if lines[0].lstrip().startswith("{") else _csv(lines, settings, path)
 
 
 def _json_lines(lines: list[str], settings: dict[str, str], path: Path) -> Head:
-    try:
-        rows = [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise UserError(f"{path} begins like JSON lines, but a line isn't JSON: {error}") from None
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} begins like JSON lines, but a line isn't JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path} begins like JSON lines, but a line is no object: {line[:80]!r}")
+        rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
     lists = [name for name in names if any(isinstance(row.get(name), list) for row in rows)]
     cells = [[str(row.get(name, "")) for name in names] for row in rows]
@@ -85,18 +137,31 @@ def _csv(lines: list[str], settings: dict[str, str], path: Path) -> Head:
 
 
 def _split(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The fields of each line; none where a field is longer than Python's csv reads."""
     if len(delimiter) > 1:
         return [line.split(delimiter) for line in lines]
-    return list(csv.reader(lines, delimiter=delimiter))
+    try:
+        return list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error:
+        return []
 
 
 def _lines(path: Path) -> tuple[list[str], str]:
-    """The first lines that aren't blank, and Spark's name of the encoding."""
-    for encoding, name in ENCODINGS.items():
-        opener = gzip.open if path.suffix == ".gz" else open
-        try:
-            with opener(path, "rt", encoding=encoding) as source:
-                return [line.rstrip("\r\n") for line in islice(source, LINES) if line.strip()], name
-        except UnicodeDecodeError:
-            continue
-    raise AssertionError("latin-1 decodes any bytes")
+    """The first lines that aren't blank, without a byte order mark, and Spark's name of the encoding."""
+    with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as source:
+        content = source.read(MOST).removeprefix(BOM)
+    if len(content) >= MOST - len(BOM):
+        content = content[: content.rfind(b"\n") + 1]
+        if not content:
+            raise UserError(f"{path}: its first line is longer than {MOST:,} bytes: give one rating or one user a line")
+    encoding = next(name for name in ENCODINGS if _decodes(content, name))
+    lines = [line for line in re.split(r"\r\n|\n|\r", content.decode(encoding)) if line.strip()]
+    return lines[:LINES], ENCODINGS[encoding]
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

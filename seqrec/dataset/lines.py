@@ -46,7 +46,7 @@ def head_keys(spark: SparkSession, where: str, *, encoding: str) -> list[str]:
     for row in io.reader(spark, where).option("encoding", encoding).text(where).limit(HEAD).collect():
         try:
             line = json.loads(row[0])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         keys.update(dict.fromkeys(line) if isinstance(line, dict) else {})
     return list(keys)

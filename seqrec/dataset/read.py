@@ -1,15 +1,28 @@
 """Interactions from ratings of any supported format, by the names that the config maps; nothing is parsed yet."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, MapType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DateType,
+    NullType,
+    NumericType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from seqrec import files, io
+from seqrec.dataset.failures import SPARK_ERRORS, unreadable
+from seqrec.dataset.input_files import first_lines, guard_headers, guard_sizes, guard_text
 from seqrec.dataset.lines import head_keys, number_lines
 from seqrec.dataset.parse import id_column
 from seqrec.errors import UserError
@@ -17,6 +30,23 @@ from seqrec.errors import UserError
 NAMES = ("user_id", "item_id", "rating", "timestamp")  # of a CSV without header, where none are given
 SEPARATORS = r"[\s,;|]+"  # between the items of a list that is text
 Columns = Mapping[str, str | None]
+log = logging.getLogger("seqrec")
+
+
+class Expected(NamedTuple):
+    """The types of Spark that a column may have, and what to call them."""
+
+    kinds: tuple[type[DataType], ...]
+    words: str
+
+
+PLAIN = (StringType, NumericType, DateType, TimestampType, TimestampNTZType, NullType)
+VALUE = Expected(PLAIN, "a plain value: numbers, text or times")
+EXPECTED = {
+    "items": Expected((ArrayType, StringType), "a list"),
+    "rating": Expected((StringType, NumericType, NullType), "numbers"),
+    "order": Expected((*PLAIN, BooleanType), VALUE.words),
+}
 
 
 def read_interactions(spark: SparkSession, *, path: str, format: str, columns: Columns, **text: Any) -> DataFrame:
@@ -44,28 +74,47 @@ def read_file(
     encoding: str,
     lists: str | None = None,
 ) -> DataFrame:
-    """A file or folder as it is: CSV and JSON as text, but for JSON's column `lists`, a list of text.
+    """Act: a file or folder as it is: CSV and JSON as text, but for JSON's column `lists`, a list of text.
 
-    Raises UserError, naming the settings below `key`, for a missing file and one of another format.
+    Of CSV and JSON the first line of each file is looked at, of Parquet its size. Raises UserError, naming the settings below
+    `key`, for a missing file, one of another format, files of a CSV with other columns, and a folder that is being written.
     """
-    if not any(mark in path for mark in "*?[{") and not files.exists(path):
-        raise UserError(f"{key}.path={path}: no such file or folder")
+    if not any(mark in path for mark in "*?[{"):
+        _guard_path(path, key=key)
     where = files.absolute(path)
     try:
-        if format == "csv":
-            return _read_csv(spark, where, delimiter=delimiter, header=header, names=names, encoding=encoding)
+        if format == "parquet":
+            table = io.read_parquet(spark, path)
+            guard_sizes(table, key=key)
+            return table
+        lines = first_lines(spark, io.reader(spark, where).text(where))
+        guard_text(lines, key=key)
         if format == "json":
             return _read_json(spark, where, encoding=encoding, items=lists)
-        return io.read_parquet(spark, path)
-    except (PySparkException, Py4JJavaError) as error:
-        said = next((line.strip() for line in str(error).splitlines() if "Caused by" in line), str(error).strip().splitlines()[0])
-        raise UserError(f"{key}.path={path} can't be read as {format} ({said}): {key}.format is csv, parquet or json") from None
+        table = _read_csv(spark, where, delimiter=delimiter, header=header, names=names, encoding=encoding)
+        if header:
+            guard_headers(lines, key=key, encoding=encoding)
+        return table
+    except SPARK_ERRORS as error:
+        raise unreadable(error, key=key, path=path, format=format) from None
 
 
 def first_line(spark: SparkSession, *, path: str, format: str) -> str:
     """Act: the first line of a text input, shortened, for messages; empty for Parquet."""
     lines = [] if format == "parquet" else io.reader(spark, path).text(files.absolute(path)).head(1)
     return str(lines[0][0])[:120] if lines else ""
+
+
+def _guard_path(path: str, *, key: str) -> None:
+    if not files.exists(path):
+        raise UserError(f"{key}.path={path}: no such file or folder")
+    if files.exists(files.join(path, "_temporary")):
+        raise UserError(
+            f"{key}.path={path} is still being written, or the job that wrote it was stopped: it holds the folder _temporary; "
+            "wait until it is whole, or write it again"
+        )
+    if files.exists(files.join(path, "_delta_log")):
+        log.warning("%s.path=%s is a Delta table: all its Parquet files are read, those of older versions too", key, path)
 
 
 def _read_csv(
@@ -99,13 +148,12 @@ def _require(raw: DataFrame, columns: Columns, *, path: str, hint: str) -> None:
         if column not in raw.columns:
             remedy = f"set input.columns.{name}=COLUMN" + ("" if name in ("user_id", "item_id") else " or null")
             raise UserError(f"{path} has no column {column!r}; it has {', '.join(raw.columns) or 'none'}: {remedy}{hint}")
+        expected = EXPECTED.get(name, VALUE)
         kind = raw.schema[column].dataType
-        wanted = ArrayType | StringType if name == "items" else None
-        if (wanted and not isinstance(kind, wanted)) or (
-            not wanted and isinstance(kind, ArrayType | MapType | StructType | BinaryType)
-        ):
-            expected = "a list" if wanted else "a plain value"
-            raise UserError(f"{path}: column {column!r} is {kind.simpleString()}, expected {expected} for input.columns.{name}")
+        if not isinstance(kind, expected.kinds):
+            raise UserError(
+                f"{path}: column {column!r} is {kind.simpleString()}, expected {expected.words} for input.columns.{name}"
+            )
 
 
 def _select(raw: DataFrame, columns: Columns) -> DataFrame:

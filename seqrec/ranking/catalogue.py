@@ -1,19 +1,22 @@
 """Tables of users and items as they are given: read, checked, and joined by id."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
+from pyspark.sql.types import BooleanType, DataType, NullType, NumericType, StringType
 
 from seqrec import io
+from seqrec.dataset.failures import reading
 from seqrec.dataset.parse import id_column
-from seqrec.dataset.read import read_file
+from seqrec.dataset.read import VALUE, Expected, read_file
 from seqrec.errors import UserError
 from seqrec.ranking.genres import genre_list
 
 READING = ("path", "format", "delimiter", "header", "names", "encoding")
+NUMBERS = Expected((StringType, NumericType, BooleanType, NullType), "numbers")
 Side = Mapping[str, Any]  # a table's settings: READING, and the columns id, text, discrete and continuous
 
 
@@ -21,8 +24,9 @@ def read_users(spark: SparkSession, side: Side, *, kind: DataType, max_bad_share
     """Act: user_id and the columns asked for, as `described` reads them; no rows where there is no table of users."""
     if side["path"] is None:
         return spark.createDataFrame([], f"user_id {kind.simpleString()}")
-    raw = _read(spark, "users", side)
-    return described(raw, key="users", name="user_id", kind=kind, side=side, max_bad_share=max_bad_share)
+    with _reading("users", side):
+        raw = _read(spark, "users", side)
+        return described(raw, key="users", name="user_id", kind=kind, side=side, max_bad_share=max_bad_share)
 
 
 def read_items(
@@ -36,13 +40,15 @@ def read_items(
     if first["path"] is None:
         return spark.createDataFrame([], f"item_id {kind.simpleString()}, genres array<string>")
     asked: dict[str, Any] = {"name": "item_id", "kind": kind, "max_bad_share": max_bad_share}
-    raw = _read(spark, "items", first)
-    _require(raw, "genres.column", [genres["column"]] if genres["column"] else [], path=first["path"])
-    _require(raw, "genres.columns", genres["columns"] or [], path=first["path"])
-    listed = genre_list(raw, path=first["path"], **{name: genres[name] for name in ("column", "delimiter", "columns")})
-    items = described(raw, key="items", side=first, genres=listed, **asked)
+    with _reading("items", first):
+        raw = _read(spark, "items", first)
+        _require(raw, "genres.column", [genres["column"]] if genres["column"] else [], path=first["path"])
+        _require(raw, "genres.columns", genres["columns"] or [], path=first["path"])
+        listed = genre_list(raw, path=first["path"], **{name: genres[name] for name in ("column", "delimiter", "columns")})
+        items = described(raw, key="items", side=first, genres=listed, **asked)
     for key, side in list(sides.items())[1:]:
-        items = items.join(described(_read(spark, key, side), key=key, side=side, **asked), "item_id", "left")
+        with _reading(key, side):
+            items = items.join(described(_read(spark, key, side), key=key, side=side, **asked), "item_id", "left")
     return items
 
 
@@ -51,19 +57,22 @@ def described(
 ) -> DataFrame:
     """Act: a table by its ids, of that kind and unique: text and discrete columns as strings, continuous ones as floats.
 
-    Raises UserError, naming the settings below `key`, for a missing column, ids that are null, repeated or of another kind,
-    and columns of numbers with a greater share of values that aren't any.
+    A continuous value that is no number, NaN, infinite or too large for a float is null. Raises UserError, naming the settings
+    below `key`, for a missing column, one of a type that can't be read so, ids that are null, repeated or of another kind, and
+    columns of numbers with a greater share of such values.
     """
     path, column = side["path"], side["id"] or name
     _require(raw, f"{key}.id", [column], path=path)
     for part in ("text", "discrete", "continuous"):
         _require(raw, f"{key}.{part}", side[part], path=path)
+    _require_types(raw, f"{key}.id", [column], VALUE, path=path)
+    _require_types(raw, f"{key}.continuous", side["continuous"], NUMBERS, path=path)
     ids = id_column(io.column(column), raw.schema[column].dataType)
     typed = {name: ids.try_cast(kind)}
     typed |= {one: io.column(one).cast("string") for one in (*side["text"], *side["discrete"])}
-    typed |= {one: io.column(one).try_cast("float") for one in side["continuous"]}
+    typed |= {one: _finite(io.column(one).try_cast("float")) for one in side["continuous"]}
     wrong = {column: typed[name].isNull() | (ids.cast("string") == "")}
-    wrong |= {one: io.column(one).isNotNull() & (typed[one].isNull() | F.isnan(typed[one])) for one in side["continuous"]}
+    wrong |= {one: io.column(one).isNotNull() & typed[one].isNull() for one in side["continuous"]}
     _guard_values(raw, wrong, column=column, key=key, path=path, kind=kind, max_share=max_bad_share)
     table = raw.select(*(value.alias(one) for one, value in typed.items()), *([] if genres is None else [genres.alias("genres")]))
     io.assert_unique(table, key=name, path=path)
@@ -90,10 +99,26 @@ def _read(spark: SparkSession, key: str, side: Side) -> DataFrame:
     return read_file(spark, key=key, **{name: side[name] for name in READING})
 
 
+def _reading(key: str, side: Side) -> AbstractContextManager[None]:
+    return reading(key=key, path=side["path"], format=side["format"])
+
+
 def _require(raw: DataFrame, key: str, columns: Sequence[str], *, path: str) -> None:
     for column in columns:
         if column not in raw.columns:
             raise UserError(f"{path} has no column {column!r}, which {key} names; it has {', '.join(raw.columns) or 'none'}")
+
+
+def _require_types(raw: DataFrame, key: str, columns: Sequence[str], expected: Expected, *, path: str) -> None:
+    for column in columns:
+        kind = raw.schema[column].dataType
+        if not isinstance(kind, expected.kinds):
+            raise UserError(f"{path}: column {column!r} is {kind.simpleString()}, expected {expected.words} for {key}")
+
+
+def _finite(value: Column) -> Column:
+    """A float, null where it is NaN or infinite."""
+    return F.when(~F.isnan(value) & (F.abs(value) != float("inf")), value)
 
 
 def _guard_values(
@@ -111,6 +136,6 @@ def _guard_values(
             )
         if count > max_share * found["rows"]:
             raise UserError(
-                f"{path}: {count} of {found['rows']} values of {one} are no numbers, such as {example!r}, max_bad_share is "
-                f"{max_share:g}: move it to {key}.discrete, or raise max_bad_share"
+                f"{path}: {count} of {found['rows']} values of {one} are no finite numbers, such as {example!r}, max_bad_share "
+                f"is {max_share:g}: move it to {key}.discrete, or raise max_bad_share"
             )

@@ -1,14 +1,20 @@
 """What is found by looking at a file, and where it can't be told."""
 
 import gzip
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from seqrec.dataset.detect import detect, main
+from seqrec.dataset.head import MOST
 from seqrec.errors import UserError
+from seqrec.overrides import parse_overrides
 
 CSV = {"input.format": "csv"}
 CASES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -117,6 +123,107 @@ def test_what_cannot_be_told_is_asked_for(tmp_path: Path, content: str, said: st
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(UserError, match=said):
         detect(str(tmp_path / "r.csv"))
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.csv", b"userId,item,rating,time\n1,2,3,978300760\n"),
+        ("r.csv", b'"userId";"item";"rating";"time"\n1;2;3;978300760\n'),
+        ("r.csv", "userId,item,rating,time\nJosé,2,3,978300760\n".encode("latin-1")),
+        ("r.dat", b"1::2::3::978300760\n2::2::3::978300761\n"),
+        ("r.json", b'{"userId": 1, "item": 2, "rating": 3, "time": 978300760}\n'),
+    ],
+)
+@pytest.mark.parametrize("form", ["plain", "gzip", "folder"])
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path, name: str, content: bytes, form: str) -> None:
+    """The mark is what Excel begins a CSV with; Spark leaves it out."""
+    found = []
+    for number, start in enumerate((b"", BOM)):
+        path = tmp_path / str(number) / (f"{name}.gz" if form == "gzip" else name)
+        path.parent.mkdir()
+        path.write_bytes(gzip.compress(start + content) if form == "gzip" else start + content)
+        settings, _ = detect(str(path.parent if form == "folder" else path))
+        found.append({key: value for key, value in settings.items() if key != "input.path"})
+    assert found[0] == found[1]
+    assert found[0].get("input.columns.user_id", "userId") == "userId"
+
+
+def test_a_name_that_is_no_plain_word_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("# user,[item]\n1,2\n")
+    settings, _ = detect(str(tmp_path / "r.csv"))
+    given = parse_overrides([f"{key}={value}" for key, value in settings.items()])
+    assert given["input"]["columns"] == {"user_id": "# user", "item_id": "[item]", "rating": None, "timestamp": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("r.json", b'{"user": 1, "item": 2}\n[1, 2]\n', r"a line is no object: '\[1, 2\]'"),
+        ("r.json", b'{"user": 1, "item": ' + b"[" * 100_000, "a line isn't JSON"),
+        ("r.json", b"{}\n", "has the columns none"),
+        ("r.json", b' [{"user": 1}]', "is a JSON array"),
+        ("r.csv.gz", b"user,item\n1,2\n", "is named .gz but isn't compressed by gzip: give it another name"),
+        ("r.csv", gzip.compress(b"user,item\n1,2\n"), r"is compressed by gzip.*let its name end in \.gz"),
+        ("r.csv.gz", gzip.compress(b"user,item\n" + bytes(range(256)) * 99)[:-40], "can't be read: Compressed file ended"),
+        ("r.csv.gz", b"", "is empty"),
+        ("r.xlsx", b"PK\x03\x04....", "is a ZIP archive, as Excel workbooks are too"),
+        ("r.csv", "user,item\n1,2\n".encode("utf-16"), "is UTF-16, which isn't read: save it as UTF-8"),
+        ("r.parquet", b"PAR1 and no more", "is a broken Parquet file: .*Either the file is corrupted"),
+        ("r.csv", b"user,item\n" + b"x" * 200_000 + b",1\n1\n", "none of .* cuts its lines into equal columns"),
+        ("r.csv", b"user,item,1\n2\n", "none of .* cuts its lines into equal columns"),
+        ("r.csv", b"x" * (MOST + 1), "its first line is longer than 4,194,304 bytes"),
+        ("r.csv", bytes(range(256)) * 50, "none of"),
+        ("_r.csv", b"1,2", "FOLDER is an empty folder"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=said.replace("FOLDER", str(tmp_path))):
+        detect(str(tmp_path if said.startswith("FOLDER") else tmp_path / name))
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in (
+        (tmp_path / "pipe", "neither a file nor a folder"),
+        ("a\0b", "no such file"),
+        ("x" * 300, "File name too long"),
+    ):
+        with pytest.raises(UserError, match=said):
+            detect(str(path))
+
+
+def test_of_a_folder_the_first_file_with_content_counts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("")
+    (tmp_path / "b.csv").write_text("user,item\n1,2\n")
+    assert detect(str(tmp_path))[0]["input.columns.user_id"] == "user"
+
+
+def test_nanoseconds_are_named_with_their_column(tmp_path: Path) -> None:
+    times = pa.array([978300760 * 10**9], pa.timestamp("ns"))
+    pq.write_table(pa.table({"user": [1], "item": [2], "time": times}), tmp_path / "r.parquet", version="2.6")
+    with pytest.raises(UserError, match=r"column 'time' has times in nanoseconds, .* coerce_timestamps='us'"):
+        detect(str(tmp_path / "r.parquet"))
+
+
+@given(st.binary(max_size=300) | st.text(alphabet='ab01,;|\t "\n\r{}[]:', max_size=300).map(str.encode))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_bytes_are_nothing_but_a_user_error_is_raised(tmp_path: Path, content: bytes) -> None:
+    for name in ("r.csv", "r.csv.gz"):
+        (tmp_path / name).write_bytes(content)
+        with suppress(UserError):
+            detect(str(tmp_path / name))
+        (tmp_path / name).write_bytes(gzip.compress(content))
+        with suppress(UserError):
+            detect(str(tmp_path / name))
+    for start in (b"PAR1", b"{", BOM):
+        (tmp_path / "r.csv").write_bytes(start + content)
+        with suppress(UserError):
+            detect(str(tmp_path / "r.csv"))
 
 
 def test_the_command_prints_overrides_and_reasons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,9 @@ def test_a_timestamp_column_is_taken_as_it_is(spark: SparkSession) -> None:
 def test_a_time_without_a_whole_date_is_a_bad_row(spark: SparkSession) -> None:
     """Spark alone reads the first as times of today, 2015-03 as the first of the month."""
     partial = ["12:30:00", "T12:30", "1:2", " 12:30:00Z", "2015-03", "2015-3", "2015-", "15-03-01"]
-    rows = frame(spark, *(("1", "2", None, time, None) for time in [*partial, "2015-3-1", "2015-03-01 12", "2015-03-01T12:30Z"]))
+    rows = frame(
+        spark, *(("1", "2", None, time, None) for time in [*partial, "2015-3-1", "2015-03-01 12", "2015-03-01T12:30:00Z"])
+    )
     found = profile(rows, user="auto", item="auto", time="auto")
     assert (found.types.time, found.dropped["bad_timestamp"], found.examples["bad_timestamp"]) == ("iso", 8, " 12:30:00Z")
     day = 1425168000000
@@ -122,7 +124,7 @@ def test_dates_without_marks_are_no_epochs(spark: SparkSession, number: str) -> 
     with pytest.raises(
         UserError, match=rf"numbers such as {number}, which is a date .* write dates as 2015-03-01, or set .*_unit"
     ):
-        times(spark, [number, "978300760"], "timestamp string")
+        times(spark, [number, number, "978300760"], "timestamp string")
     unit = "ms" if len(number) > 8 else "s"
     assert times(spark, [number], "timestamp string", unit=unit) == (unit, [int(number) * (1000 if unit == "s" else 1)])
 

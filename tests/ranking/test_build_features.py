@@ -220,7 +220,7 @@ def test_held_out_events_change_no_training_row(folder: Path, tmp_path: Path) ->
             "10 rows have genres.columns that are neither 0 nor 1, such as year=1992",
         ),
         (["genres.column=gender"], "no column 'gender', which genres.column names; it has id, title, year, genres"),
-        (["items.continuous=[title]", "items.text=[]"], "10 of 10 values of title are no numbers, such as 'Title of i0'"),
+        (["items.continuous=[title]", "items.text=[]"], "10 of 10 values of title are no finite numbers, such as 'Title of i0'"),
         (["items.id=year"], "1 values of item_id repeat"),
         (["users.path=/nowhere/u.csv"], "users.path=/nowhere/u.csv: no such file or folder"),
         (["input.path=FOLDER/fewer.csv"], "events of dataset .* are not among the ratings: give those it was built from"),

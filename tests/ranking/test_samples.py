@@ -49,7 +49,7 @@ def test_events_among_ratings_that_differ_in_the_order_column_alone_are_found(sp
     """Each event's place is the one that the dataset gave it; item 3 is outside the k-core, a rating of 1 below the minimum."""
     draw = random.Random(5)
     rows = [
-        (user, draw.randint(1, 3), draw.choice((1.0, 4.0, 5.0)), draw.randint(1, 2), order)
+        (user, draw.randint(1, 3), draw.choice((1.0, 4.0, 5.0)), draw.randint(1, 2), order / 10)
         for user in range(8)
         for order in range(24)
     ]

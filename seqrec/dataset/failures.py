@@ -1,0 +1,44 @@
+"""What Spark raises for an input that it can't read, as one line."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from seqrec.errors import UserError
+
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
+READ_FAILURE = re.compile(r"\[((?:FAILED_READ_FILE|INVALID_PARAMETER_VALUE)[.\w]*)\] (.*?)\s*(?:SQLSTATE.*)?$", re.MULTILINE)
+LONGEST = 400  # characters of what Spark says
+
+
+@contextmanager
+def reading(*, key: str, path: str, format: str) -> Iterator[None]:
+    """Within, an error of Spark about a file of the input is a UserError, see `unreadable`; other errors pass."""
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        if not READ_FAILURE.search(str(error)):
+            raise
+        raise unreadable(error, key=key, path=path, format=format) from None
+
+
+def unreadable(error: Exception, *, key: str, path: str, format: str) -> UserError:
+    """The error for an input that can't be read: which file, why, and the settings below `key` that say what it is."""
+    text = str(error)
+    if "TIMESTAMP(NANOS" in text:
+        return UserError(
+            f"{key}.path={path} has times in nanoseconds (pandas' datetime64[ns]), which Spark doesn't read: write microseconds, "
+            "as df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
+        )
+    failure = READ_FAILURE.search(text)
+    lines = [line.removeprefix(": ") for line in text.splitlines() if line.strip() and not line.startswith("An error occurred")]
+    first = failure[2] if failure else lines[0]
+    causes = [line.partition("Caused by: ")[2] for line in lines if line.strip().startswith("Caused by: ")]
+    message = " ".join(" ".join([first, *causes[-1:]]).split())[:LONGEST]
+    return UserError(
+        f"{key}.path={path} can't be read as {format} ({message}): {key}.format is csv, parquet or json; "
+        "mend or remove a broken file"
+    )

@@ -1,0 +1,69 @@
+"""Tables of users and items: what their columns may hold."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from seqrec.errors import UserError
+from seqrec.ranking.catalogue import described, read_users
+from seqrec.schemas import IDS
+
+SIDE: dict[str, Any] = {"path": "users.csv", "id": None, "text": [], "discrete": [], "continuous": ["age"]}
+VALUES = [1.5, math.inf, -math.inf, 1e39, math.nan, None]
+
+
+def describe(table: DataFrame, *, max_bad_share: float = 1.0) -> DataFrame:
+    return described(table, key="users", name="user_id", kind=IDS["bigint"], side=SIDE, max_bad_share=max_bad_share)
+
+
+@pytest.mark.parametrize("kind", ["double", "string"])
+def test_what_is_no_finite_float_is_null_and_counted(spark: SparkSession, kind: str) -> None:
+    """1e39 is beyond the largest float."""
+    values = [None if value is None else str(value) for value in VALUES] if kind == "string" else VALUES
+    rows = [*enumerate(values), *([(6, "old")] if kind == "string" else [])]
+    table = spark.createDataFrame(rows, f"user_id bigint, age {kind}")
+    ages = {row["user_id"]: row["age"] for row in describe(table).collect()}
+    assert ages == {0: 1.5} | {user: None for user, _ in rows[1:]}
+    wrong = len(rows) - 2
+    with pytest.raises(
+        UserError, match=rf"{wrong} of {len(rows)} values of age are no finite numbers, such as '.+', max_bad_share"
+    ):
+        describe(table, max_bad_share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("true AS user_id, 1 AS age", "column 'user_id' is boolean, expected a plain value: numbers, text or times for users.id"),
+        ("array(1) AS user_id, 1 AS age", "column 'user_id' is array<int>, expected a plain value"),
+        ("1 AS user_id, array(1) AS age", "column 'age' is array<int>, expected numbers for users.continuous"),
+        ("1 AS user_id, current_date() AS age", "column 'age' is date, expected numbers for users.continuous"),
+    ],
+)
+def test_columns_of_other_types_are_named(spark: SparkSession, columns: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        describe(spark.sql(f"SELECT {columns}"))
+
+
+def test_a_table_needs_no_mark_of_success_and_a_broken_part_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    for number in (1, 2):
+        pq.write_table(pa.table({"user_id": [number], "age": [20.0]}), tmp_path / f"{number}.parquet")
+    side = {
+        **SIDE,
+        "path": str(tmp_path),
+        "format": "parquet",
+        "delimiter": ",",
+        "header": True,
+        "names": None,
+        "encoding": "UTF-8",
+    }
+    users = read_users(spark, side, kind=IDS["bigint"], max_bad_share=0.0)
+    assert sorted(map(tuple, users.collect())) == [(1, 20.0), (2, 20.0)]
+    (tmp_path / "3.parquet").write_bytes((tmp_path / "2.parquet").read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"users\.path=.* can't be read as parquet \(.*3\.parquet"):
+        read_users(spark, side, kind=IDS["bigint"], max_bad_share=0.0)
