@@ -7,6 +7,7 @@ header of every file, through Hadoop, as Spark does: about 2 ms a local file.
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -33,7 +34,7 @@ def first_lines(spark: SparkSession, text: DataFrame) -> dict[str, str]:
     files = sorted(text.inputFiles())
     with ThreadPoolExecutor(THREADS) as threads:
         lines = dict(zip(files, threads.map(hadoop.first_line, files), strict=True))
-    return {file: line for file, line in lines.items() if line}
+    return {unquote(file): line for file, line in lines.items() if line}
 
 
 def guard_text(lines: Mapping[str, str], *, key: str) -> None:
@@ -65,7 +66,9 @@ def guard_sizes(table: DataFrame, *, key: str) -> None:
     with ThreadPoolExecutor(THREADS) as threads:
         for file, size in zip(files, threads.map(hadoop.size, files), strict=True):
             if not size:
-                raise UserError(f"{key}.path: {file} has 0 bytes, as no whole Parquet file has: write it again, or remove it")
+                raise UserError(
+                    f"{key}.path: {unquote(file)} has 0 bytes, as no whole Parquet file has: write it again, or remove it"
+                )
 
 
 class _Hadoop:

@@ -11,11 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.dataset.build import ingest
 from seqrec.dataset.read import first_line, read_interactions
 from seqrec.errors import UserError
 
-BOM = b"\xef\xbb\xbf"
 COLUMNS = {"user_id": "user_id", "item_id": "item_id", "rating": "rating", "timestamp": "timestamp", "order": None, "items": None}
 
 
@@ -138,52 +136,7 @@ def test_what_cannot_be_read_is_named(spark: SparkSession, tmp_path: Path) -> No
         read(spark, tmp_path / "r.parquet", {"item_id": "items"}, format="parquet")
 
 
-HEADER = "user_id,item_id,rating,timestamp\n"
-ROW = "1,2,3,978300760\n"
 PLAIN = {"user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [978300760]}
-
-
-@pytest.mark.parametrize(
-    ("second", "given"),
-    [
-        ("item_id,user_id,rating,timestamp\n20,10,3,978300760\n", {}),
-        ("x,user_id,item_id,rating,timestamp\n9,10,20,3,978300760\n", {}),
-        ("user_id,item_id,rating\n10,20,3\n", {}),
-        (ROW, {}),
-        ("item_id,user_id,rating,timestamp\n20,10,3,978300760\n", {"names": ["user_id", "item_id", "rating", "timestamp"]}),
-    ],
-)
-def test_files_of_a_csv_have_the_same_columns(spark: SparkSession, tmp_path: Path, second: str, given: dict[str, Any]) -> None:
-    """Spark takes the names from one file and reads all by place: users and items of the second would be swapped."""
-    (tmp_path / "a.csv").write_text(HEADER + ROW)
-    (tmp_path / "b it's.csv.gz").write_bytes(gzip.compress(second.encode()))
-    with pytest.raises(UserError, match=r"a\.csv has the header 'user_id,item_id,rating,timestamp', .*b%20it's\.csv\.gz has"):
-        read(spark, tmp_path, **given)
-
-
-def test_headers_may_differ_in_marks_and_quotes(spark: SparkSession, tmp_path: Path) -> None:
-    """A byte order mark, quotes, line ends and empty files are no other columns; without a header nothing is compared."""
-    header = HEADER.strip()
-    (tmp_path / "a.csv").write_text(f"\n{HEADER}{ROW}")
-    (tmp_path / "b.csv").write_bytes(BOM + f'"user_id","item_id",rating,"timestamp"\r\n{ROW}'.encode())
-    (tmp_path / "c.csv").write_text("")
-    (tmp_path / "d.csv").write_bytes(BOM + f"{header}\n{ROW}".encode())
-    assert rows(read(spark, tmp_path)) == [("1", "2", "3", "978300760", None)] * 3
-    (tmp_path / "headless").mkdir()
-    for number in (1, 2):
-        (tmp_path / "headless" / f"{number}.csv").write_bytes(BOM + f"{number},2,3,978300760\n".encode())
-    found = rows(read(spark, tmp_path / "headless", header=False))
-    assert found == [(str(number), "2", "3", "978300760", None) for number in (1, 2)]
-
-
-def test_a_folder_of_parquet_needs_no_mark_of_success(spark: SparkSession, tmp_path: Path) -> None:
-    """As pandas, Delta and others write it, with whatever else they leave there."""
-    for number in (1, 2):
-        (tmp_path / f"day={number}").mkdir()
-        pq.write_table(pa.table({**PLAIN, "user_id": [number]}), tmp_path / f"day={number}" / "part.parquet")
-    (tmp_path / "_delta_log").mkdir()
-    (tmp_path / "_delta_log" / "0.json").write_text("{}")
-    assert [row[0] for row in rows(read(spark, tmp_path, format="parquet"))] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -210,56 +163,6 @@ def test_a_column_has_a_type_that_it_can_have(spark: SparkSession, tmp_path: Pat
     pq.write_table(pa.table({**PLAIN, column: values}), tmp_path / "r.parquet", version="2.6")
     with pytest.raises(UserError, match=said):
         read(spark, tmp_path / "r.parquet", format="parquet")
-
-
-def broken(path: Path, case: str) -> dict[str, Any]:
-    """Write an input that can't be read; how to read it."""
-    path.mkdir()
-    pq.write_table(pa.table({**PLAIN, "user_id": ["x" * 100]}), path / "a.parquet")
-    whole = (path / "a.parquet").read_bytes()
-    text = {"format": "csv", "header": case.endswith("header")}
-    (path / "a.parquet").unlink()
-    if case.startswith("Parquet called csv"):
-        (path / "r.csv").write_bytes(whole)
-    elif case.startswith("fake gzip"):
-        (path / "r.csv.gz").write_text(HEADER + ROW)
-    elif case.startswith("gzip without"):
-        (path / "r.csv").write_bytes(gzip.compress((HEADER + ROW).encode()))
-    elif case == "half a gzip":
-        (path / "r.csv.gz").write_bytes(gzip.compress((ROW + "".join(f"{n},{n * n}\n" for n in range(9999))).encode())[:9999])
-    elif case == "UTF-16":
-        (path / "r.csv").write_bytes((HEADER + ROW).encode("utf-16"))
-    else:
-        text = {"format": "parquet"}
-        pq.write_table(pa.table(PLAIN), path / "a.parquet")
-        other = {"half a Parquet": whole[: len(whole) // 2], "0 bytes": b"", "a CSV called Parquet": (HEADER + ROW).encode()}
-        (path / "b.parquet").write_bytes(other.get(case, whole))
-    return text
-
-
-@pytest.mark.parametrize(
-    ("case", "said"),
-    [
-        ("Parquet called csv, with header", r"r\.csv is Parquet: set input\.format=parquet"),
-        ("Parquet called csv", "is Parquet: set"),
-        ("fake gzip, with header", "can't be read as csv .*not a gzip file"),
-        ("fake gzip", "can't be read as csv .*not a gzip file"),
-        ("gzip without its name", "is compressed by gzip, which Spark knows by the name alone: let its name end in .gz"),
-        ("half a gzip", r"can't be read as csv \(Encountered error while reading file .*r\.csv\.gz.*Unexpected end of"),
-        ("UTF-16", "is UTF-16, which isn't read"),
-        ("half a Parquet", r"can't be read as parquet \(.*b\.parquet.*is not a Parquet file"),
-        ("0 bytes", r"b\.parquet has 0 bytes, as no whole Parquet file has"),
-        ("a CSV called Parquet", r"can't be read as parquet \(.*b\.parquet.*is not a Parquet file"),
-        ("other types", r"can't be read as parquet \(.*b\.parquet.*column \[user_id\].*Expected Spark type bigint"),
-    ],
-)
-def test_a_broken_file_is_named_in_one_line(spark: SparkSession, tmp_path: Path, case: str, said: str) -> None:
-    given = {"delimiter": ",", "header": True, "names": None, "encoding": "UTF-8", **broken(tmp_path / "in", case)}
-    asked: dict[str, Any] = {"columns": COLUMNS, "id_type": "auto", "item_type": None, "time_unit": "auto", "max_bad_share": 0.01}
-    with pytest.raises(UserError, match=said) as raised:
-        ingest(spark, path=str(tmp_path / "in"), **asked, **given)
-    assert "\n" not in str(raised.value)
-    assert len(str(raised.value)) < 900
 
 
 def test_the_first_line_is_shown_shortened(spark: SparkSession, tmp_path: Path) -> None:
