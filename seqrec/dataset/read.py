@@ -79,8 +79,7 @@ def read_file(
     Of CSV and JSON the first line of each file is looked at, of Parquet its size. Raises UserError, naming the settings below
     `key`, for a missing file, one of another format, files of a CSV with other columns, and a folder that is being written.
     """
-    if not any(mark in path for mark in "*?[{"):
-        _guard_path(path, key=key)
+    _guard_path(path, key=key)
     where = files.absolute(path)
     try:
         if format == "parquet":
@@ -107,6 +106,8 @@ def first_line(spark: SparkSession, *, path: str, format: str) -> str:
 
 def _guard_path(path: str, *, key: str) -> None:
     if not files.exists(path):
+        if any(mark in path for mark in "*?[{"):
+            return  # a pattern: Spark says where it matches nothing
         raise UserError(f"{key}.path={path}: no such file or folder")
     if files.exists(files.join(path, "_temporary")):
         raise UserError(
