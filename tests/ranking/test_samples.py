@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType
 
+from seqrec import schemas
 from seqrec.dataset.clean import clean
 from seqrec.dataset.events import arrange
+from seqrec.dataset.parse import profile
 from seqrec.dataset.sequences import events
 from seqrec.dataset.splits import leave_last
 from seqrec.errors import UserError
+from seqrec.ranking.build import Dataset, place_ratings
 from seqrec.ranking.genres import genre_list
 from seqrec.ranking.history import counted
 from seqrec.ranking.matching import draw_negatives, tickets
@@ -66,6 +70,24 @@ def test_events_among_ratings_that_differ_in_the_order_column_alone_are_found(sp
     assert sorted(marks.collect()) == sorted(placed.collect())
     assert count_strays(marked) == {"events": placed.count(), "strays": 0}
     assert marked.count() == len(rows)
+
+
+@pytest.mark.parametrize("order", [[0.1, 0.2, 0.3, 0.4], ["1", "2", "3", "4"]])
+def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(spark: SparkSession, order: list[Any]) -> None:
+    """Four equal ratings: the last is the test, the one before valid, and no other rating is."""
+    kind = "double" if isinstance(order[0], float) else "string"
+    columns = f"user_id bigint, item_id bigint, rating float, timestamp bigint, `order` {kind}"
+    raw = spark.createDataFrame([(1, 9, 5.0, 7, place) for place in reversed(order)], columns)
+    splits = ["train", "train", "valid", "test"]
+    learned = spark.createDataFrame(
+        [(1, 2, 5.0, 7000, position, split) for position, split in enumerate(splits)], schemas.events(schemas.IDS["bigint"])
+    )
+    items = spark.createDataFrame([(9, 2, 2)], schemas.items(schemas.IDS["bigint"]))
+    built = {"input": {"columns": {"order": "order"}}, "drop_consecutive_duplicates": False, "split_times": None}
+    dataset = Dataset(learned, items, LongType(), LongType(), {"run_id": "1", "settings": built, "inputs": {"ratings": "r"}})
+    found = profile(raw, user="bigint", item="bigint", time="s")
+    placed = place_ratings(raw, found, dataset, partitions=2).ratings.select("place", "position", "split").collect()
+    assert sorted(map(tuple, placed)) == [(place, place, split) for place, split in enumerate(splits)]
 
 
 def test_labels(spark: SparkSession) -> None:
