@@ -3,8 +3,6 @@
 python -m seqrec.dataset.detect FILE    # an override a line on stdout, what was found and why on stderr
 """
 
-import json
-import re
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from seqrec.dataset.head import Head, read_head
 from seqrec.dataset.roles import by_name, by_value
 from seqrec.entry import command_line
 from seqrec.errors import UserError
+from seqrec.overrides import show_value
 
 DEFAULT = ["user_id", "item_id", "rating", "timestamp"]
 REMEDY = (
@@ -44,7 +43,7 @@ def detect(path: str) -> tuple[dict[str, str], list[str]]:
     roles = wanted if found["items"] else DEFAULT
     for role in roles:
         if found[role] != role or role == "items":  # whose default is none
-            settings[f"input.columns.{role}"] = _word(found[role])
+            settings[f"input.columns.{role}"] = show_value(found[role])
     said += [_say(role, found[role]) for role in roles]
     return settings, said
 
@@ -54,13 +53,6 @@ def _name_columns(head: Head, path: str) -> list[str]:
         return by_value(head.rows)
     except UserError as error:
         raise UserError(f"{path} has no header, and {error}; its first line is {str(head.rows[0])[:100]}: {REMEDY}") from None
-
-
-def _word(column: str | None) -> str:
-    """A column's name as the value of an override: in quotes where it isn't a plain word."""
-    if column is None:
-        return "null"
-    return column if re.fullmatch(r"\w[\w.-]*", column) and column != "null" else json.dumps(column, ensure_ascii=False)
 
 
 def _say(role: str, column: str | None) -> str:
