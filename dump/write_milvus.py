@@ -14,7 +14,7 @@ from seqrec.session import open_session
 from seqrec.settings.scoring import Milvus
 from seqrec.stores.address import NONE
 from seqrec.stores.dump import dump_vectors, index_parameter, loss_argument, open_origin, origin_arguments
-from seqrec.stores.milvus import Index
+from seqrec.stores.milvus_index import Index
 
 
 def run(given: argparse.Namespace) -> None:

@@ -8,8 +8,10 @@ from seqrec import evaluation, files, versions
 from seqrec.config import public
 from seqrec.entry import run_job
 from seqrec.scoring.batch import write_version
+from seqrec.scoring.deliveries import index_of
 from seqrec.scoring.export import export
 from seqrec.scoring.publication import connect, publish
+from seqrec.scoring.rehearsal import rehearse_items
 from seqrec.scoring.search import search_version
 from seqrec.session import open_session
 from seqrec.settings.scoring import Guards, Mongo
@@ -31,7 +33,8 @@ def run(cfg: TrainTwoTower) -> None:
     uris = {name: uri.get_secret_value() for name, uri in cfg.stores} | {"mongodb_uri": "none"}
     with connect(spark, **uris) as targets:  # what Milvus refuses is said before the training
         if targets.milvus is not None:
-            targets.milvus.place(alias=cfg.milvus.alias)
+            place, index = targets.milvus.place(alias=cfg.milvus.alias), index_of(cfg.milvus)
+            rehearse_items(spark, place, dataset=cfg.data, dim=cfg.encoder.dim, index=index)
     metrics = {"valid": train_on_spark(spark, cfg) if cfg.distributor == "spark" else train(cfg)}
     export(cfg.model, data=cfg.data)
     path = files.join(cfg.output, run_id)

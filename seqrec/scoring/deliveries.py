@@ -17,6 +17,7 @@ from seqrec.scoring import guards, journal
 from seqrec.settings import scoring as settings
 from seqrec.stores import milvus, milvus_place, mongo, mongo_place
 from seqrec.stores.checks import check_vectors
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.targets import MilvusTarget, MongoTarget
 
 log = logging.getLogger("seqrec")
@@ -63,7 +64,7 @@ class Vectors:
     run_id: str
     items: int
     dim: int
-    index: milvus.Index
+    index: Index
     writers: int
 
     def __str__(self) -> str:
@@ -114,9 +115,20 @@ def vectors_of(spark: SparkSession, version: Version, target: MilvusTarget, give
     table = io.read_table(spark, where, schemas.item_embeddings(schemas.IDS[version.meta["id_types"]["item"]]))
     guards.check_rows(table, version.meta, "item_embeddings", path=where)
     items, dim = check_vectors(table, place, path=where)
-    index = milvus.Index(kind=given.index, params=given.index_params, metric=given.metric)
-    run_id = version.meta["run_id"]
-    return Vectors(table=table, place=place, run_id=run_id, items=items, dim=dim, index=index, writers=given.writers)
+    return Vectors(
+        table=table,
+        place=place,
+        run_id=version.meta["run_id"],
+        items=items,
+        dim=dim,
+        index=index_of(given),
+        writers=given.writers,
+    )
+
+
+def index_of(given: settings.Milvus) -> Index:
+    """The index that the settings say."""
+    return Index(kind=given.index, params=given.index_params, metric=given.metric)
 
 
 def steps(documents: Documents | None, vectors: Vectors | None, dead: Callable[[str], bool], keep: int) -> Steps:

@@ -83,7 +83,7 @@ def _try_to_write(documents: Documents | None, vectors: Vectors | None) -> None:
     if documents:
         mongo_store.try_to_write(documents.place, documents.mode)
     if vectors:
-        milvus_store.try_to_write(vectors.place)
+        milvus_store.try_to_write(vectors.place, dim=vectors.dim, index=vectors.index)
 
 
 def _carry_out(output: str, run_id: str, documents: Documents | None, vectors: Vectors | None, keep: int) -> None:

@@ -7,10 +7,12 @@ from pyspark.sql.types import StringType
 from seqrec import files, io, schemas
 from seqrec.errors import UserError
 from seqrec.scoring import artifact
+from seqrec.scoring.deliveries import index_of
 from seqrec.settings import scoring as settings
 from seqrec.stores import milvus as milvus_store
 from seqrec.stores import mongo as mongo_store
 from seqrec.stores.checks import check_keys, check_vectors
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.milvus_place import Place
 from seqrec.stores.mongo_place import MOST_DOCUMENT_BYTES
 from seqrec.stores.targets import Targets
@@ -43,13 +45,13 @@ def rehearse(
         _check_length(items, top_k)
     if targets.milvus is not None and whole:
         alias = targets.milvus.place(alias=milvus.alias)
-        milvus_store.try_to_write(alias)
-        check_vectors(items, alias, path=path)
+        _, dim = check_vectors(items, alias, path=path)
+        milvus_store.try_to_write(alias, dim=dim, index=index_of(milvus))
 
 
-def rehearse_items(spark: SparkSession, place: Place, *, dataset: str) -> None:
+def rehearse_items(spark: SparkSession, place: Place, *, dataset: str, dim: int, index: Index) -> None:
     """Act: try to write to Milvus, and check the ids of a dataset's version against it, before a model of them is trained."""
-    milvus_store.try_to_write(place)
+    milvus_store.try_to_write(place, dim=dim, index=index)
     path = files.join(dataset, "items")
     check_keys(io.open_table(spark, path).select("item_id"), place, path=path)
 

@@ -34,7 +34,7 @@ class Contrast(Strict):
 class ItemIndex(Milvus):
     """How the items are written to Milvus, and how users search there."""
 
-    alias: Path = Field("two_tower_items", description="alias that searches use; collections are ALIAS__RUN_ID")
+    alias: Path = Field("two_tower_items", description="alias that searches use; collections are ALIAS__PUBLISH_ID")
     search_params: dict[str, int] = Field({}, description="parameters of a search, e.g. search_params.nprobe=16")
     search_users: Positive | None = Field(10000, description="users who are searched for, a seeded sample; null: all")
 

@@ -22,6 +22,7 @@ from seqrec.io import column
 from seqrec.stores import milvus, mongo, mongo_place
 from seqrec.stores.checks import check_vectors, count_rows
 from seqrec.stores.documents import MOST_DIGITS, unfit
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.publish_ids import fresh, is_abandoned
 from seqrec.stores.targets import MilvusTarget, MongoTarget
 from seqrec.stores.vectors import fields
@@ -129,7 +130,7 @@ def dump_vectors(
     embedding: str,
     alias: str,
     dim: int | None,
-    index: milvus.Index,
+    index: Index,
     keep: int,
     writers: int,
     max_loss: float = MAX_LOSS,
@@ -153,7 +154,7 @@ def dump_vectors(
     place = target.place(alias=alias)
     rows, width = check_vectors(vectors, place, path=path, dim=dim)
     _check_loss(rows, milvus.largest(place), path, str(place), max_loss)
-    milvus.try_to_write(place)
+    milvus.try_to_write(place, dim=width, index=index)
     publish_id = fresh(after=milvus.newest(place) or "")
     if place.aliases:
         milvus.stage(

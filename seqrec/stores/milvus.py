@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from pyspark.sql import DataFrame
 from seqrec.errors import UserError
 from seqrec.stores.address import hidden
 from seqrec.stores.failures import EITHER, MIXED, NOT_CLEARED
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.milvus_place import Client, Place, connected, open_client, wait_until
 from seqrec.stores.vectors import fields, local_batches, rows, send
 
@@ -28,40 +28,9 @@ with hidden("MILVUS_URI"):
     from pymilvus import DataType
     from pymilvus.client.types import LoadState
 
-METRIC = "IP"
 LONGEST_ID = 65535  # bytes of a VARCHAR
 PUBLISH_ID = re.compile(r"publish_id=(\S+)")
 SUFFIX = r"__\d{8}T\d{6}(\d{6})?Z_[0-9a-f]{4}"  # of a publish_id, or of a run id
-
-
-@dataclass(frozen=True, kw_only=True)
-class Index:
-    """What the embeddings are indexed by: type, metric and parameters, as Milvus names them."""
-
-    kind: str
-    params: dict[str, int]
-    metric: str = METRIC
-
-    def is_that_of(self, client: Client, name: str) -> bool:
-        """Whether a collection has this index, with these parameters among its own."""
-        found = client.describe_index(name, "embedding") if client.list_indexes(name) else {}
-        found = {**found, **dict(found.get("params") or {})}
-        wanted = {"index_type": self.kind, "metric_type": self.metric, **self.params}
-        return all(str(found.get(key)) == str(value) for key, value in wanted.items())
-
-    def make(self, client: Client, place: Place, name: str) -> None:
-        """Index a collection that has no index yet, and wait until that is done; UserError if it fails."""
-        prepared = client.prepare_index_params()
-        prepared.add_index("embedding", index_type=self.kind, metric_type=self.metric, params=self.params)
-        client.create_index(name, prepared, sync=False)
-
-        def is_made() -> bool:
-            found = client.describe_index(name, "embedding")
-            if found["state"] == "Failed":
-                raise UserError(f"{place}: the index of {name} failed: {found.get('index_state_fail_reason')}")
-            return bool(found["state"] == "Finished")
-
-        wait_until(is_made, place, f"the index of {name}")
 
 
 def collection_name(place: Place, publish_id: str) -> str:
@@ -96,15 +65,18 @@ def largest(place: Place) -> int:
         return max(runs.values(), default=0)
 
 
-def try_to_write(place: Place) -> None:
-    """Make a collection and drop it: UserError if the server doesn't let us."""
-    with connected(place, "a trial of the rights to write failed") as client:
+def try_to_write(place: Place, *, dim: int, index: Index) -> None:
+    """Make a collection, index it and drop it: UserError if the server doesn't let us, or hasn't such an index."""
+    with connected(place, "a trial of what is to be written failed") as client:
         name = f"{place.alias}__trial_{secrets.token_hex(4)}"
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description="seqrec trial")
         schema.add_field("id", DataType.INT64, is_primary=True)
-        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=2)
+        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
         client.create_collection(name, schema=schema)
-        client.drop_collection(name)
+        try:
+            index.make(client, place, name)
+        finally:
+            client.drop_collection(name)
 
 
 def stage(
@@ -187,11 +159,6 @@ def remove_collections(place: Place, *, publish_id: str, keep: int, dead: Callab
         stale = sorted(whole, reverse=True)[keep - 1 :] + [one for one in unfinished if dead(one[0])]
         for _, name in stale:
             client.drop_collection(name)
-
-
-def metric_of(client: Client, name: str) -> str:
-    """The metric of a collection's index, as Milvus names it."""
-    return str(client.describe_index(name, "embedding")["metric_type"])
 
 
 def _target(client: Client, place: Place) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from seqrec.errors import UserError
-from seqrec.stores.milvus import metric_of
+from seqrec.stores.milvus_index import metric_of
 from seqrec.stores.milvus_place import Client, Place, connected
 from seqrec.stores.vectors import Rows, by_cosine
 

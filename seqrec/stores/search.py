@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, StringType, StructType
 
 from seqrec import schemas
-from seqrec.stores.milvus import metric_of
+from seqrec.stores.milvus_index import metric_of
 from seqrec.stores.milvus_place import Place, connected
 from seqrec.stores.vectors import local_batches
 

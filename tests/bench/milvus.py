@@ -9,6 +9,7 @@ from pymilvus import DataType, MilvusClient
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.stores import embedded, milvus, milvus_place
+from seqrec.stores.milvus_index import Index
 from tests.bench.timing import Comparison, compare, seconds
 
 ITEMS, DIM, BATCH = 20_000, 64, 1000
@@ -34,7 +35,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 def upsert(table: DataFrame, uri: str, alias: str) -> None:
     """Written, what is stale removed, counted."""
     place = milvus_place.open_place(uri, token="", name="bench", alias=alias, aliases=False)
-    milvus.upsert(table, place, run_id="r", dim=DIM, index=milvus.Index(kind="AUTOINDEX", params={}))
+    milvus.upsert(table, place, run_id="r", dim=DIM, index=Index(kind="AUTOINDEX", params={}))
     milvus.remove_stale(place, run_id="r", items=ITEMS)
 
 

@@ -10,12 +10,16 @@ from seqrec import io, schemas
 from seqrec.errors import UserError
 from seqrec.scoring import artifact, rehearsal
 from seqrec.settings import scoring as settings
-from seqrec.stores import milvus_place, mongo_place
+from seqrec.stores import milvus, milvus_place, mongo_place
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
 from tests.scoring.toy import write_model
 from tests.stores.test_milvus import embeddings
 
 pytestmark = pytest.mark.parametrize(("mongodb", "milvus_server"), [("memory", "lite"), ("memory", "aliases")], indirect=True)
+
+
+FLAT = Index(kind="FLAT", params={})
 
 
 def write(spark: SparkSession, folder: Path, items: dict[str, list[float]]) -> str:
@@ -61,6 +65,25 @@ def test_an_id_that_milvus_lite_refuses(spark: SparkSession, targets: Targets, p
         with pytest.raises(UserError, match=r"without ' or the character 0, not \"it's\""):
             rehearse(spark, targets, model, place)
         rehearse(spark, targets, model, place, whole=False)
+
+
+def test_ids_are_checked_before_a_training(spark: SparkSession, targets: Targets, tmp_path: Path) -> None:
+    items = spark.createDataFrame([("it's", 2, 1), ("b", 3, 1)], schemas.items(schemas.IDS["string"]))
+    io.write_table(items, f"{tmp_path}/items", items.schema)
+    place = targets.require_milvus().place(alias="rehearsed")
+    if place.aliases:
+        rehearsal.rehearse_items(spark, place, dataset=str(tmp_path), dim=2, index=FLAT)
+    else:
+        with pytest.raises(UserError, match=r"items: .* takes a item_id of .* not \"it's\""):
+            rehearsal.rehearse_items(spark, place, dataset=str(tmp_path), dim=2, index=FLAT)
+
+
+def test_an_index_that_the_server_has_not(targets: Targets) -> None:
+    place = targets.require_milvus().place(alias="unindexed")
+    with pytest.raises(UserError, match=r"a trial of what is to be written failed: .*invalid index type: HNSW"):
+        milvus.try_to_write(place, dim=2, index=Index(kind="HNSW", params={"M": 4}))
+    with milvus_place.connected(place, "listing failed") as client:
+        assert [name for name in client.list_collections() if name.startswith(place.alias)] == []
 
 
 def test_a_list_that_is_no_document(

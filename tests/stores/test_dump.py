@@ -12,8 +12,9 @@ from pyspark.sql import functions as F
 
 from seqrec import io, versions
 from seqrec.errors import UserError
-from seqrec.stores import milvus, milvus_place, mongo, mongo_place
+from seqrec.stores import milvus_place, mongo, mongo_place
 from seqrec.stores.dump import MAX_LOSS, dump_documents, dump_vectors, open_origin
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.targets import MilvusTarget, MongoTarget
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_000)
@@ -165,7 +166,7 @@ def dump_rows(
         embedding="embedding",
         alias=place.alias,
         dim=dim,
-        index=milvus.Index(kind="AUTOINDEX", params={}),
+        index=Index(kind="AUTOINDEX", params={}),
         keep=1,
         writers=2,
         max_loss=max_loss,

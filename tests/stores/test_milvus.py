@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from seqrec import schemas
 from seqrec.errors import UserError
 from seqrec.stores import milvus, milvus_place, vectors
-from seqrec.stores.milvus import Index
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.milvus_place import Place
 from seqrec.stores.neighbours import neighbours, some_item, typed_id
 

@@ -17,7 +17,7 @@ from seqrec import schemas
 from seqrec.errors import UserError
 from seqrec.stores import embedded, milvus, milvus_place, mongo, mongo_place
 from seqrec.stores.limits import Limits
-from seqrec.stores.milvus import Index
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.reading import first
 from tests.stores.proxy import Door, door
 from tests.stores.test_milvus import RUNS

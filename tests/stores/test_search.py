@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType
 
 from seqrec.stores import milvus, search
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.milvus_place import Place
 from seqrec.stores.search import search_users
 from tests.servers import MILVUS_SERVERS
@@ -48,7 +49,7 @@ def test_many_users_against_a_double_loop(spark: SparkSession, alias: Place, mon
 def test_an_index_by_cosine(spark: SparkSession, alias: Place) -> None:
     """By cosine b is nearer than a, whose inner product is larger."""
     table = embeddings(spark, {"a": [9.0, 9.0], "b": [1.0, 0.0]})
-    index = milvus.Index(kind="FLAT", params={}, metric="COSINE")
+    index = Index(kind="FLAT", params={}, metric="COSINE")
     if alias.aliases:
         milvus.stage(table, alias, run_id=RUNS[A], publish_id=A, items=2, dim=2, index=index, writers=1)
         milvus.switch(alias, publish_id=A)

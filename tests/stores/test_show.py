@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 from seqrec import schemas
 from seqrec.stores import embedded, milvus, mongo, show
 from seqrec.stores.dump import dump_documents, dump_vectors
+from seqrec.stores.milvus_index import Index
 from seqrec.stores.targets import open_targets
 from tests.stores.test_milvus import RUNS, A, embeddings
 from tests.stores.test_mongo import recommendations
@@ -25,7 +26,7 @@ def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, rows=2, writers=1, batch_size=10)
         table = embeddings(spark, {7: [1.0, 0.0], 9: [1.0, 1.0], 8: [0.0, 1.0]})
         alias = targets.require_milvus().place(alias="item_embeddings")
-        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index=milvus.Index(kind="AUTOINDEX", params={}))
+        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index=Index(kind="AUTOINDEX", params={}))
     version = tmp_path / "data" / RUNS[A]
     bigint = schemas.IDS["bigint"]
     items = spark.createDataFrame([(7, 2, 3), (9, 3, 2), (8, 4, 1)], schemas.items(bigint))
@@ -72,7 +73,7 @@ def test_show_of_dumps(root: Path, spark: SparkSession, capsys: pytest.CaptureFi
             batch_size=9,
         )
         vectors = spark.createDataFrame([("a", [1.0, 0.0]), ("b", [1.0, 1.0]), ("c", [0.0, 1.0])], "film string, v array<float>")
-        index = milvus.Index(kind="FLAT", params={})
+        index = Index(kind="FLAT", params={})
         dump_vectors(
             vectors,
             targets.require_milvus(),
