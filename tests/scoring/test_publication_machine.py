@@ -95,7 +95,7 @@ def machine(stores: Stores, written: Path) -> type[RuleBasedStateMachine]:
         @rule(run_id=RUNS)
         def publish(self, run_id: str) -> None:
             if not Path(stores.output, run_id).exists():
-                with pytest.raises(UserError, match=r"meta.json is missing"):
+                with pytest.raises(UserError, match=f"{run_id} doesn't exist"):
                     stores.publish(run_id)
                 return
             stores.publish(run_id)

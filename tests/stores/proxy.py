@@ -21,7 +21,7 @@ class Door:
         self.server, self.answers = port, dict[str, dict[str, Any]]()
         self._stalled, self._closed = threading.Event(), threading.Event()
         self._open: list[socket.socket] = []
-        self._left, self._act = -1, self.stall
+        self._left, self._act, self.acted_at = -1, self.stall, 0.0
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
 
@@ -78,6 +78,7 @@ class Door:
                 if asked and self._left >= 0:
                     self._left -= len(said)
                     if self._left < 0:
+                        self.acted_at = time.monotonic()
                         self._act()
                 if self._stalled.is_set():
                     continue

@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -254,6 +256,9 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
     versions.write_meta(f"{folder}/{VERSION}", {"run_id": VERSION})
     versions.commit(str(folder), VERSION, keep=1)
     [part] = (folder / VERSION / "films").glob("part-*.parquet")
+    pandas = tmp_path / "pandas"
+    pandas.mkdir()
+    pq.write_table(pa.table({"movie_id": [1], "title": ["a"], "year": [1990]}), pandas / "0.parquet")
     (tmp_path / "unfinished" / "_temporary").mkdir(parents=True)
     (tmp_path / "text.parquet").write_text("no Parquet")
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path / "seqrec"))
@@ -263,11 +268,12 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
         ("films", f"{folder}/{VERSION}"),
         (f"{folder}/{VERSION}/films", None),
         (str(part), None),
+        (str(pandas), None),
     ]
     for origin, data in given:
         table, path = open_origin(spark, origin, data=data)
         assert table.columns == ["movie_id", "title", "year"]
-        assert path in (f"{folder}/{VERSION}/films", str(part))
+        assert path in (f"{folder}/{VERSION}/films", str(part), str(pandas))
     wrong = {
         "film": f"{VERSION} has no table film; it has films",
         f"{tmp_path}/none": "none doesn't exist",
