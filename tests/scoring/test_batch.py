@@ -89,9 +89,12 @@ def test_user_embeddings_alone(spark: SparkSession, root: Path) -> None:
 
 def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path / "other", vocabulary=lineage("v9"))
+    [part] = Path(versions.resolve(write_dataset(tmp_path / "cut")), "sequences").glob("*.parquet")
+    part.write_bytes(b"")
     (tmp_path / "deny.txt").write_text("\n".join(IDS))
     cases = {
         f"data={tmp_path}/other": "neither extends the other",
+        f"data={tmp_path}/cut": r"part-00000\.parquet has 0 bytes, .* were written: run build_sequences again",
         "users=[77]": "has no user to score among those of users=",
         "users=[x]": "are not of type bigint",
         f"deny={tmp_path}/deny.txt": "leave no item",
