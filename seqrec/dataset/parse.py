@@ -1,5 +1,6 @@
 """Interactions of any types into typed ratings; rows that can't be used are counted by reason."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, FractionalType, IntegralType, StringType, StructType
 
 from seqrec.dataset.times import MILLISECONDS, TOO_LARGE, iso, number, reads_as_date, time_unit
+
+log = logging.getLogger("seqrec")
 
 EXACT = "decimal(38,18)"  # of an order column that is text, where a double would lose digits
 REASONS = ("null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating", "bad_timestamp")
@@ -180,5 +183,11 @@ def _order_type(kind: DataType, counts: dict[str, Any]) -> str | None:
     if not counts["order_fractions"]:
         return "bigint"
     if counts["order_texts"]:
+        if counts["order_texts"] < counts["ordered"]:
+            log.warning(
+                "input.columns.order: %d of %d values are no numbers, so all are sorted as text, where 10 comes before 9",
+                counts["order_texts"],
+                counts["ordered"],
+            )
         return "string"
     return EXACT if counts["order_lossy"] and not counts["order_large"] else "double"

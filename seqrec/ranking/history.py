@@ -10,9 +10,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
+from seqrec.errors import UserError
 from seqrec.ranking.spread import earlier_sums, time_bucket
 
 MILLION = 1_000_000
+LARGEST_SUM = 9 * 10**12  # of ratings: in millionths it fits 64 bits
 END = 2**62  # a timestamp after all others
 USER_DISCRETE = ("recent_items", "last_item", "last_genre")
 USER_CONTINUOUS = ("user_count", "user_mean_rating", "user_positive_share", "user_genre_shares")
@@ -30,6 +32,15 @@ def counted(threshold: float) -> dict[str, Column]:
         "points": F.coalesce(F.round(rating.cast("double") * MILLION).cast("bigint"), F.lit(0)),
         "positives": F.when(rating > F.lit(threshold).cast("float"), 1).otherwise(0),
     }
+
+
+def guard_sum(size: float) -> None:
+    """Raise UserError if ratings whose sizes add up to so much may have a sum in millionths beyond 64 bits."""
+    if size > LARGEST_SUM:
+        raise UserError(
+            f"the sizes of the ratings add up to {size:.3g}, but no more than {LARGEST_SUM:.3g} can be averaged exactly: divide "
+            "the ratings by a number, or set input.columns.rating=null"
+        )
 
 
 def averages(of: str, *, ratings: Column, valued: Column, points: Column, positives: Column) -> dict[str, Column]:

@@ -152,6 +152,12 @@ def test_the_order_column_is_a_number_where_it_can_be(
     assert {row["order"] for row in parse(rows, types=found.types).collect()} == values
 
 
+def test_an_order_column_that_is_text_for_a_few_values_is_said(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
+    rows = frame(spark, *(("1", "2", None, "1", order) for order in ("10", "9", "n/a", None)))
+    assert profile(rows, user="auto", item="auto", time="auto").types.order == "string"
+    assert "input.columns.order: 1 of 3 values are no numbers, so all are sorted as text" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("kind", "values"),
     [

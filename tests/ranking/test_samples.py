@@ -90,6 +90,19 @@ def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(spa
     assert sorted(map(tuple, placed)) == [(place, place, split) for place, split in enumerate(splits)]
 
 
+def test_ratings_that_can_not_be_averaged_exactly_are_refused(spark: SparkSession) -> None:
+    """Sums are of millionths in 64 bits."""
+    raw = spark.createDataFrame(
+        [(1, item, 4e12, 7, None) for item in (8, 9, 10)], "user_id int, item_id int, rating float, timestamp int, `order` int"
+    )
+    kind = schemas.IDS["bigint"]
+    nothing = spark.createDataFrame([], schemas.events(kind)), spark.createDataFrame([], schemas.items(kind))
+    dataset = Dataset(*nothing, LongType(), LongType(), {"run_id": "1", "settings": {"input": {"columns": {}}}})
+    found = profile(raw, user="bigint", item="bigint", time="s")
+    with pytest.raises(UserError, match=r"the sizes of the ratings add up to 1\.2e\+13, but no more than 9e\+12 can be averaged"):
+        place_ratings(raw, found, dataset, partitions=1)
+
+
 def test_labels(spark: SparkSession) -> None:
     ratings = spark.createDataFrame([(4.0,), (3.0,), (2.5,), (None,)], "rating float")
     equal = ("drop", "positive", "negative")
