@@ -1,17 +1,28 @@
 """The Spark session that every job opens."""
 
 import atexit
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from pyspark.sql import SparkSession
 
 from seqrec.java import require_java
 
+log = logging.getLogger("seqrec")
+
+REQUIRED = {  # what results depend on
+    "spark.sql.session.timeZone": "UTC",  # times without a zone, as split_times has them
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",  # the other type drops the zone of a text
+    "spark.sql.ansi.enabled": "true",  # without it what overflows or doesn't parse is wrong or null, without an error
+    "spark.sql.caseSensitive": "false",  # else a column is null in the Parquet files that write its name in other letters
+    "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out without a word
+    "spark.sql.files.ignoreMissingFiles": "false",  # and those of a file that is gone
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # LEGACY shifts days before 1582
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",  # and times before 1900
+}
 DEFAULTS = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
@@ -26,21 +37,24 @@ LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a
 
 
 def open_session(name: str, **settings: str) -> SparkSession:
-    """Open the session of a job, or take the one that runs; spark-submit's settings win over these defaults.
+    """Open the session of a job, or take the one that runs.
 
-    Raises UserError if there is no Java that Spark runs on.
+    Settings that results depend on (REQUIRED) are always set, in a running session too; where another value was asked for, a
+    line of the log says that it isn't taken. What spark-submit was told wins over DEFAULTS and `settings`. Raises UserError if
+    there is no Java that Spark runs on.
     """
     os.environ["JAVA_HOME"] = str(require_java())
     active = SparkSession.getActiveSession()
     builder = SparkSession.builder.appName(name)
-    given = dict(active.sparkContext.getConf().getAll()) if active else _submitted()
-    for key, value in {**DEFAULTS, **settings}.items():
-        if key not in given:
-            builder = builder.config(key, value)
+    submitted = dict(active.sparkContext.getConf().getAll()) if active else _submitted()
+    _report_refused({**settings, **submitted, **(active.conf.getAll if active else {})})
+    chosen = {key: value for key, value in {**DEFAULTS, **settings}.items() if key not in submitted}
+    for key, value in {**chosen, **REQUIRED}.items():
+        builder = builder.config(key, value)
     session = builder.getOrCreate()
     if active is None:
         atexit.register(_stop, session)
-    if is_local(session) and PARTITIONS not in {**given, **settings}:
+    if is_local(session) and PARTITIONS not in {**submitted, **settings}:
         session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
     session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))
     return session
@@ -78,6 +92,12 @@ def _stop(session: SparkSession) -> None:
     """At the end of the process: stop the session, unless its JVM has gone before, of which nothing need be said any more."""
     with suppress(Exception):
         session.stop()
+
+
+def _report_refused(asked: Mapping[str, str]) -> None:
+    for key, value in REQUIRED.items():
+        if asked.get(key, value).lower() != value.lower():
+            log.warning("%s=%s is not taken: results depend on it, so every job sets it to %s", key, asked[key], value)
 
 
 def _submitted() -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""The session's settings, and that what spark-submit was told wins."""
+"""The session's settings: those that results depend on are always set, spark-submit's win over the others."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,11 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from seqrec.errors import UserError
-from seqrec.session import is_local, open_session
+from seqrec.session import REQUIRED, is_local, open_session
 
 SAY = """
 from seqrec.session import open_session
-spark = open_session("job", **{"spark.sql.shuffle.partitions": "3", "spark.sql.ansi.enabled": "true"})
+spark = open_session("job", **{"spark.sql.shuffle.partitions": "3"})
 print(*[spark.conf.get(f"spark.sql.{key}") for key in ("session.timeZone", "ansi.enabled", "shuffle.partitions")])
 """
 
@@ -30,7 +31,25 @@ def test_the_running_session_is_taken_as_it_is(spark: SparkSession) -> None:
     assert again.conf.get("spark.sql.shuffle.partitions") == "4"
 
 
-def test_what_was_submitted_wins(tmp_path: Path) -> None:
+def wrong(value: str) -> str:
+    """Another value that Spark takes for such a setting."""
+    others = {"UTC": "CET", "TIMESTAMP_LTZ": "TIMESTAMP_NTZ", "true": "false", "false": "true", "CORRECTED": "LEGACY"}
+    return others[value]
+
+
+def test_a_running_session_gets_what_results_depend_on(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
+    for key, value in REQUIRED.items():
+        spark.conf.set(key, wrong(value))
+    with caplog.at_level(logging.WARNING, logger="seqrec"):
+        again = open_session("job")
+        assert {key: again.conf.get(key) for key in REQUIRED} == REQUIRED
+        lines = [f"{key}={wrong(value)} is not taken: results depend on it" for key, value in REQUIRED.items()]
+        assert [message.partition(",")[0] for message in caplog.messages] == lines
+        open_session("job")
+    assert len(caplog.messages) == len(lines)
+
+
+def test_what_was_submitted_wins_but_for_what_results_depend_on(tmp_path: Path) -> None:
     script = tmp_path / "say.py"
     script.write_text(SAY)
     home = Path(sys.modules["pyspark"].__file__ or "").parent
@@ -38,7 +57,9 @@ def test_what_was_submitted_wins(tmp_path: Path) -> None:
     command = [str(home / "bin" / "spark-submit"), *options, str(script)]
     environment = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["CET", "true", "7"]
+    *lines, values = done.stdout.splitlines()
+    assert values.split() == ["UTC", "true", "7"]
+    assert lines[0].startswith("spark.sql.session.timeZone=CET is not taken")
 
 
 def test_a_local_session_has_few_partitions(tmp_path: Path) -> None:
