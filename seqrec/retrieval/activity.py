@@ -1,7 +1,7 @@
 """Which users have which items, within limits of activity, and a seeded sample of each item's users.
 
 I_u are a user's distinct items, U_i an item's users. The limits come first: I_u, U_i and all sums over them know only the users
-within. The sample S_i of U_i bounds the work, not the sets.
+within. The sample S_i of U_i bounds the work, not the sets: a sum over S_i is scaled to stand for the sum over U_i.
 """
 
 from pyspark.sql import Column, DataFrame, Window

@@ -14,11 +14,12 @@ def item_pairs(max_users_per_item: int | None) -> Column:
     return sampled(max_users_per_item) / F.col("users") * (F.col("listed") - F.col("users"))
 
 
-def item_cf(samples: DataFrame, *, items: DataFrame, most_users: int) -> DataFrame:
-    """item_idx, neighbour, score: the sum of w_u^2 over the u of S_i that have j, over sqrt(W_i * W_j), W_i that over all U_i.
+def item_cf(samples: DataFrame, *, items: DataFrame, max_users_per_item: int | None, most_users: int) -> DataFrame:
+    """item_idx, neighbour, score: the sum of w_u^2 over the u of U_i that have j, over sqrt(W_i * W_j), W_i that over all U_i.
 
     Of samples (see `sample_users`), and items (see `item_users`); most_users is the size of the largest sample. Where S_i is
-    less than U_i the list of i has the expected order, and j's own list is counted on S_j.
+    less than U_i the sum is that over S_i times |U_i| / |S_i|, whose expectation over samples is the sum over U_i: scores of
+    items with and without a sample compare, and the score of i and j in j's own list, counted on S_j, differs by chance alone.
 
     Cost: the users' items go once to each item they are sampled for, and a pair is counted where its item is: where the
     samples are partitioned by item_idx nothing but them is shuffled, at most max_user_items indices for an interaction.
@@ -27,7 +28,8 @@ def item_cf(samples: DataFrame, *, items: DataFrame, most_users: int) -> DataFra
     weight = to_units(1 / F.col("size"), scale).alias("weight")
     pairs = samples.select("item_idx", weight, F.explode("items").alias("neighbour")).where("item_idx != neighbour")
     sums = pairs.groupBy("item_idx", "neighbour").agg(F.sum("weight").alias("common"))
-    left = items.select("item_idx", F.col("weight").alias("own"))
+    share = F.col("users") / sampled(max_users_per_item)
+    left = items.select("item_idx", F.col("weight").alias("own"), share.alias("stands_for"))
     right = items.select(F.col("item_idx").alias("neighbour"), F.col("weight").alias("other"))
-    score = from_units(F.col("common"), scale) / F.sqrt(F.col("own") * F.col("other"))
+    score = from_units(F.col("common"), scale) * F.col("stands_for") / F.sqrt(F.col("own") * F.col("other"))
     return sums.join(left, "item_idx").join(right, "neighbour").select("item_idx", "neighbour", score.alias("score"))

@@ -62,9 +62,9 @@ def similar_items(
         min(tasks, found.items), "item_idx"
     )
     if method == "swing":
-        scores = swing.swing(samples, top_n=top_n, **smoothing)
+        scores = swing.swing(samples, items=activity, top_n=top_n, **smoothing)
     else:
-        scores = item_cf.item_cf(samples, items=activity, most_users=found.most_users)
+        scores = item_cf.item_cf(samples, items=activity, max_users_per_item=max_users_per_item, most_users=found.most_users)
     return best_neighbours(scores, items=items, top_n=top_n), found
 
 

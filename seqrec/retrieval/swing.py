@@ -30,18 +30,21 @@ def user_pairs(max_users_per_item: int | None) -> Column:
     return kept * (kept - 1) / 2
 
 
-def swing(samples: DataFrame, *, alpha1: float, alpha2: float, beta: float, top_n: int) -> DataFrame:
-    """item_idx, neighbour, score: the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over the pairs of S_i of whom both have j.
+def swing(samples: DataFrame, *, items: DataFrame, alpha1: float, alpha2: float, beta: float, top_n: int) -> DataFrame:
+    """item_idx, neighbour, score: the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over the pairs of U_i of whom both have j.
 
-    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`, and must be partitioned by item_idx. Of an item the
+    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`, and must be partitioned by item_idx; items are those
+    of `item_users`. Where S_i is less than U_i the sum is that over the pairs of S_i times the pairs of U_i over those of S_i,
+    |U_i| (|U_i| - 1) / (|S_i| (|S_i| - 1)), whose expectation over samples is the sum over the pairs of U_i. Of an item the
     top_n best are left, and what ties with the last of them.
 
-    Nothing is shuffled. Each partition is sorted and goes through Python, many items a batch, because SQL could say the sums only
-    by a row for every pair of users and item they share. Users come in the order of their places, so the sums are the same for
-    any partitioning.
+    No samples are shuffled. Each partition is sorted and goes through Python, many items a batch, because SQL could say the sums
+    only by a row for every pair of users and item they share. Users come in the order of their places, so the sums are the same
+    for any partitioning.
     """
     score = partial(_score_items, alpha1=alpha1, alpha2=alpha2, beta=beta, top_n=top_n)
-    return samples.sortWithinPartitions("item_idx", "place").mapInArrow(score, "item_idx int, neighbour int, score double")
+    sized = samples.join(items.select("item_idx", "users"), "item_idx")
+    return sized.sortWithinPartitions("item_idx", "place").mapInArrow(score, "item_idx int, neighbour int, score double")
 
 
 def pair_sums(users: Ragged, weights: Scores, *, alpha2: float, block: int = BLOCK) -> tuple[Indices, Scores]:
@@ -100,11 +103,20 @@ def _blocks(work: Indices, most: int) -> Iterator[tuple[int, int]]:
     yield from pairwise([*np.flatnonzero(np.diff(number, prepend=-1)).tolist(), len(work)])
 
 
-def _best(item: int, users: Ragged, weights: Scores, *, alpha2: float, top_n: int) -> tuple[Indices, Scores]:
-    """Its neighbours and their scores, as `swing` says."""
-    neighbours, scores = pair_sums(users, weights, alpha2=alpha2)
+def stands_for(*, users: int, sampled: int) -> float:
+    """How many of the pairs of an item's users a pair of its sample stands for.
+
+    >>> stands_for(users=6, sampled=3), stands_for(users=3, sampled=3), stands_for(users=1, sampled=1)
+    (5.0, 1.0, 1.0)
+    """
+    return users * (users - 1) / (sampled * (sampled - 1)) if sampled > 1 else 1.0
+
+
+def _best(item: int, users: Ragged, weights: Scores, *, factor: float, alpha2: float, top_n: int) -> tuple[Indices, Scores]:
+    """Its neighbours and their scores, as `swing` says; factor is what a pair stands for."""
+    neighbours, sums = pair_sums(users, weights, alpha2=alpha2)
     others = neighbours != item
-    neighbours, scores = neighbours[others], scores[others]
+    neighbours, scores = neighbours[others], sums[others] * factor
     if len(scores) <= top_n:
         return neighbours, scores
     rounded = scores.astype(np.float32)  # what lists go by
@@ -118,8 +130,9 @@ def _score_items(
     """The scores of a partition's items."""
     found: list[tuple[int, Indices, Scores]] = []
     rows = 0
-    for item, users, sizes in _items(batches):
-        found.append((item, *_best(item, users, (alpha1 + sizes) ** -beta, alpha2=alpha2, top_n=top_n)))
+    for item, total, users, sizes in _items(batches):
+        factor = stands_for(users=total, sampled=len(users))
+        found.append((item, *_best(item, users, (alpha1 + sizes) ** -beta, factor=factor, alpha2=alpha2, top_n=top_n)))
         rows += len(found[-1][1])
         if rows >= ROWS:
             yield _batch(found)
@@ -128,8 +141,11 @@ def _score_items(
         yield _batch(found)
 
 
-def _items(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Ragged, Indices]]:
-    """Each item with its users' lists and sizes; its rows are next to one another, though not always in one batch."""
+def _items(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, Ragged, Indices]]:
+    """Each item with |U_i|, and the lists and sizes of its sample.
+
+    An item's rows are next to one another, though not always in one batch.
+    """
     held: list[pa.RecordBatch] = []
     for batch in batches:
         item = batch["item_idx"].to_numpy()
@@ -143,11 +159,11 @@ def _items(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Ragged, Ind
         yield _joined(held)
 
 
-def _joined(parts: list[pa.RecordBatch]) -> tuple[int, Ragged, Indices]:
-    """The item that all rows of the parts are of, the lists and the sizes."""
+def _joined(parts: list[pa.RecordBatch]) -> tuple[int, int, Ragged, Indices]:
+    """The item that all rows of the parts are of, |U_i|, the lists and the sizes."""
     lists = pa.concat_arrays([part["items"] for part in parts])
     sizes = np.concatenate([part["size"].to_numpy() for part in parts])
-    return parts[0]["item_idx"][0].as_py(), Ragged.of_arrow(lists), sizes
+    return parts[0]["item_idx"][0].as_py(), parts[0]["users"][0].as_py(), Ragged.of_arrow(lists), sizes
 
 
 def _batch(found: list[tuple[int, Indices, Scores]]) -> pa.RecordBatch:

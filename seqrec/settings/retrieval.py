@@ -21,7 +21,7 @@ class ItemSimilarity(Strict):
     min_user_items: Positive = Field(1, description="users with fewer items are left out")
     max_user_items: Positive | None = Field(1000, description="users with more items are left out; null is off")
     max_users_per_item: Positive | None = Field(
-        200, description="users of an item whose pairs are counted, a seeded sample; null: all of them"
+        200, description="users of an item whose pairs are counted, a seeded sample that stands for all; null: all of them"
     )
     alpha1: NotNegative = Field(15.0, description="swing: a user's weight is 1 / (alpha1 + items)^beta")
     alpha2: NotNegative = Field(0.0, description="swing: a pair of users counts 1 / (alpha2 + items in common)")

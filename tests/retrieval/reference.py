@@ -29,7 +29,7 @@ def turned(users: Sets) -> Sets:
 
 
 def item_cf(users: Sets, samples: Mapping[int, set[int]] | None = None) -> Scores:
-    """Samples, where given, are the users of an item that the sum runs over; the denominators have them all."""
+    """Samples, where given, are the users of an item that the sum runs over, each standing for as many of the item's users."""
     items = turned(users)
     norms = {item: sum(Fraction(1, len(users[user])) for user in own) for item, own in items.items()}
     scores: Scores = {}
@@ -37,7 +37,8 @@ def item_cf(users: Sets, samples: Mapping[int, set[int]] | None = None) -> Score
         for j in items:
             common = (samples or items)[i] & items[j]
             if i != j and common:
-                total = sum(Fraction(1, len(users[user])) for user in common)
+                of_one = Fraction(len(items[i]), len((samples or items)[i]))
+                total = of_one * sum(Fraction(1, len(users[user])) for user in common)
                 scores.setdefault(i, {})[j] = float(total) / math.sqrt(norms[i] * norms[j])
     return scores
 
@@ -45,7 +46,7 @@ def item_cf(users: Sets, samples: Mapping[int, set[int]] | None = None) -> Score
 def swing(
     users: Sets, samples: Mapping[int, set[int]] | None = None, *, alpha1: float = 15, alpha2: float = 0, beta: float = 0.3
 ) -> Scores:
-    """As `item_cf`."""
+    """As `item_cf`, a pair of the sample standing for as many pairs of the item's users."""
     items = turned(users)
     weight = {user: 1 / (alpha1 + len(own)) ** beta for user, own in users.items()}
     scores: Scores = {}
@@ -54,7 +55,8 @@ def swing(
             pairs = list(combinations(sorted((samples or items)[i] & items[j]), 2))
             if i != j and pairs:
                 terms = (weight[u] * weight[v] / (alpha2 + len(users[u] & users[v])) for u, v in pairs)
-                scores.setdefault(i, {})[j] = math.fsum(terms)
+                all_pairs, ours = (math.comb(len(of[i]), 2) for of in (items, samples or items))
+                scores.setdefault(i, {})[j] = math.fsum(terms) * all_pairs / ours
     return scores
 
 

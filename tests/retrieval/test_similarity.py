@@ -102,8 +102,8 @@ def test_it_is_what_loops_find(spark: SparkSession, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_sample_bounds_the_sums_alone(spark: SparkSession, method: str) -> None:
-    """Of at most 5 users an item: the sums run over them, while sizes and denominators are those of all users within."""
+def test_a_sample_stands_for_all_users(spark: SparkSession, method: str) -> None:
+    """Of at most 5 users an item: the sums run over them, scaled to all users within, of whom sizes and denominators are."""
     pairs, cap = drawn(), 5
     users = user_items(events_of(spark, pairs), min_user_items=2, max_user_items=20)
     samples = sample_users(users, max_users_per_item=cap, seed=42)

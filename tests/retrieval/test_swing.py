@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.retrieval.activity import sample_users, user_items
+from seqrec.retrieval.activity import item_users, sample_users, user_items
 from seqrec.retrieval.swing import pair_sums, swing
 from seqrec.scoring.ragged import Ragged
 from tests.retrieval import reference
@@ -44,7 +44,7 @@ def test_batches_change_nothing(spark: SparkSession) -> None:
     for size in ("1", "7", "10000"):
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", size)
         try:
-            scores = swing(samples, alpha1=15, alpha2=0, beta=0.3, top_n=5).collect()
+            scores = swing(samples, items=item_users(users), alpha1=15, alpha2=0, beta=0.3, top_n=5).collect()
         finally:
             spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", before)
         rows[size] = {(row["item_idx"], row["neighbour"]): row["score"] for row in scores}
