@@ -5,10 +5,24 @@ target, and both learn from the training events alone. They return one row a use
 items (array<int>, the LISTED best; where scores tie, the lower index first).
 """
 
+from collections.abc import Collection
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 LISTED = 10
+BASELINES = ("popularity", "markov")  # names that only they have among the results of an evaluation
+
+
+def result_name(name: str, *, kind: str, taken: Collection[str] = BASELINES) -> str:
+    """The name of a result: with its kind where the plain name is another's.
+
+    >>> result_name("sasrec", kind="model"), result_name("popularity", kind="model")
+    ('sasrec', 'popularity (model)')
+    """
+    while name in taken:
+        name = f"{name} ({kind})"
+    return name
 
 
 def popularity(held_out: DataFrame, *, items: DataFrame) -> DataFrame:

@@ -87,7 +87,7 @@ def rank_by_model(
     ranked = rank_users(held_out.users, model=shipped, top_k=COVERED, batch_users=batch_users, block_items=block_items)
     known = io.read_parquet(spark, files.join(model, artifact.VOCABULARY))
     source = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
-    return Ranked(name=meta["name"], table=count_misses(ranked, known), source=source)
+    return Ranked(name=baselines.result_name(meta["name"], kind="model"), table=count_misses(ranked, known), source=source)
 
 
 def rank_by_table(spark: SparkSession, held_out: HeldOut, folder: str) -> Ranked:

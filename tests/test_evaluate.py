@@ -125,6 +125,22 @@ def test_an_onnx_model_and_the_baselines_are_measured_alike(
     assert f"test of dataset {RUN_ID}" in screen
 
 
+def test_a_model_that_is_called_as_a_baseline_does_not_replace_it(
+    spark: SparkSession, data: Path, matrix: NDArray[np.float32], tmp_path: Path
+) -> None:
+    write_model(tmp_path / "model", matrix, IDS_OF_ITEMS, COUNTS, max_len=MAX_LEN, name="popularity")
+    conf = template(tmp_path, data=str(data), model=str(tmp_path / "model"), output=str(tmp_path / "out"))
+    evaluate.main(["--conf", conf, "onnx=true", "popularity=true"])
+    found = written(tmp_path / "out")
+    assert list(found) == ["popularity (model)", "popularity"]
+    assert found["popularity"] == pytest.approx(
+        {
+            **metrics.summarise(np.array(naive_ranks([by_popularity()] * len(USERS)))),
+            "coverage@10": found["popularity"]["coverage@10"],
+        }
+    )
+
+
 def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     arguments: dict[str, Any] = {

@@ -11,6 +11,8 @@ from pyspark.sql import SparkSession
 
 from jobs import build_candidates, evaluate
 from seqrec import io, schemas, versions
+from seqrec.evaluation import open_held_out
+from seqrec.retrieval.recall import rank_by_candidates
 from seqrec.schemas import IDS
 
 DATASET, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
@@ -91,6 +93,21 @@ def test_candidates_are_merged_and_measured_as_each_source_is(
     assert found["merged"]["ndcg@20"] == pytest.approx((1 + 1 / math.log2(3)) / 3)
     assert found["m"]["ndcg@20"] == pytest.approx((1 / math.log2(3) + 1) / 3)
     assert "hit rate = recall@100" in capsys.readouterr().out
+
+
+def test_sources_that_are_called_as_a_baseline_keep_their_results(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    named = {"popularity": "m", "popularity (source)": "cf"}
+    meta = json.loads((root / "conf.yaml").read_text())
+    meta["sources"] = {name: meta["sources"][of] for name, of in named.items()}
+    (tmp_path / "conf.yaml").write_text(json.dumps({**meta, "output": f"{tmp_path}/out"}))
+    build(tmp_path)
+    held_out = open_held_out(spark, f"{root}/data", split="test", sample_users=None, seed=1)
+    ranked = {one.name: one.source.get("kind") for one in rank_by_candidates(spark, held_out, f"{tmp_path}/out")}
+    assert ranked == {
+        "merged": None,
+        "popularity (source) (source)": "user_lists",
+        "popularity (source)": "similar_items",
+    }
 
 
 def test_a_source_is_left_out_and_one_that_does_not_fit_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:

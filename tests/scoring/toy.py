@@ -14,7 +14,14 @@ from seqrec.scoring import artifact
 
 
 def write_model(
-    folder: Path, matrix: NDArray[np.float32], ids: list[Any], counts: list[int], *, max_len: int = 4, run_id: str = "r1"
+    folder: Path,
+    matrix: NDArray[np.float32],
+    ids: list[Any],
+    counts: list[int],
+    *,
+    max_len: int = 4,
+    run_id: str = "r1",
+    name: str = "toy",
 ) -> None:
     """Write an exported model with the given item matrix (V + 2, D), the ids and the training counts of its V items."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +34,7 @@ def write_model(
     step = {"size": len(ids), "hash": f"hash-{len(ids)}"}
     meta = {
         "run_id": run_id,
-        "name": "toy",
+        "name": name,
         "dataset": "d1",
         "id_types": {"user": "bigint", "item": "bigint" if kind == pa.int64() else "string"},
         "vocabulary": {**step, "lineage": [step]},
