@@ -22,8 +22,9 @@ def run(cfg: BuildFeatures) -> None:
     dataset = open_dataset(spark, cfg.data)
     source = cfg.input or Input.model_validate(dataset.meta["settings"]["input"])
     types = {"id_type": dataset.meta["id_types"]["user"], "item_type": dataset.meta["id_types"]["item"]}
-    raw, found = ingest(spark, **{**source.model_dump(), **types}, max_bad_share=cfg.max_bad_share)
-    partitions = cfg.partitions or partition_count(found.usable, at_least=spark.sparkContext.defaultParallelism)
+    reading = {**source.model_dump(), **types}
+    given = ingest(spark, **reading, max_bad_share=cfg.max_bad_share, max_user_events=cfg.max_user_events)
+    partitions = cfg.partitions or partition_count(given.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     sides = {key: table.model_dump() for key, table in cfg.side_tables.items()}
     paths = {"users": cfg.users.path, "items": cfg.items.path}
     settings: dict[str, Any] = {"last": cfg.recent_items, "threshold": cfg.label.threshold}
@@ -31,7 +32,7 @@ def run(cfg: BuildFeatures) -> None:
     matching = {**cfg.negatives.model_dump(), "seed": cfg.seed} if "matching" in cfg.samples else None
     with working(spark, partitions=partitions):
         tables = read_tables(spark, dataset, sides, genres=cfg.genres.model_dump(), max_bad_share=cfg.max_bad_share)
-        placed = place_ratings(raw, found, dataset, partitions=partitions)
+        placed = place_ratings(given, dataset, partitions=partitions)
         missing = guard_ratings(placed.ratings, tables, paths=paths, max_share=cfg.max_missing_share, ranking=ranking)
         features = describe_ratings(placed, tables, **settings)
         counts = write_catalogues(features, tables, dataset, path, past=cfg.history, **settings)

@@ -7,7 +7,7 @@ from seqrec.config import public
 from seqrec.dataset.build import encode, ingest, settle, write_tables
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
-from seqrec.dataset.stats import count_events, guard_windows, summarise, write_stats
+from seqrec.dataset.stats import count_events, guard_windows, summarise, warn_held_out, write_stats
 from seqrec.dataset.vocabulary import read_parent
 from seqrec.entry import run_job
 from seqrec.session import open_session, working
@@ -24,11 +24,13 @@ def run(cfg: BuildSequences) -> None:
     path = files.join(cfg.data, run_id)
     files.require_writable(cfg.data, key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
-    raw, found = ingest(spark, **cfg.input.model_dump(), item_type=parent and parent.id_type, max_bad_share=cfg.max_bad_share)
+    source = {**cfg.input.model_dump(), "item_type": parent and parent.id_type}
+    ratings = ingest(spark, **source, max_bad_share=cfg.max_bad_share, max_user_events=cfg.max_user_events)
+    found = ratings.profile
     partitions = cfg.partitions or partition_count(found.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):
         histories, rated = settle(
-            raw, found, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
+            ratings, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
         if cuts:
             guard_cuts(cuts, first=rated["first"], last=rated["last"])
@@ -36,6 +38,7 @@ def run(cfg: BuildSequences) -> None:
         encoded = encode(histories, parent=parent, **least, split=split, first_cut=first_cut, collapse=collapse)
         counted = count_events(encoded.arranged, **windows)
         guard_windows(counted, task=cfg.task)
+        warn_held_out(counted, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
         filing = {"rows_per_file": cfg.rows_per_file, "multiple": cfg.files_multiple, "seed": cfg.seed}
         write_tables(encoded, path, types=found.types, max_history=cfg.max_history, **windows, **filing)
     stats = summarise(found, rated, counted, items=encoded.vocabulary["size"], trained=encoded.trained)

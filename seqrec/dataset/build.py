@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from seqrec import files, io, schemas
-from seqrec.dataset.clean import clean, guard_bad, guard_duplicates
+from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_user_events
 from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.failures import reading
 from seqrec.dataset.k_core import k_core
 from seqrec.dataset.parse import Profile, Types, parse, profile
 from seqrec.dataset.read import first_line, read_interactions
 from seqrec.dataset.sequences import events, held_out, sequences
+from seqrec.dataset.snapshot import Snapshot, refuse_changed, take_snapshot, unchanged
 from seqrec.dataset.splits import Split
 from seqrec.dataset.stats import count_ratings
 from seqrec.dataset.vocabulary import Parent, catalogue, count_training, describe, number_items
@@ -27,6 +28,15 @@ from seqrec.dataset.windows import count_buckets, shuffle_into_files, windows
 log = logging.getLogger("seqrec")
 
 SIDE_BY_SIDE = 3  # tables that are written at a time: one's planning and commit leave the cores to another
+
+
+class Ratings(NamedTuple):
+    """The input's interactions, not parsed yet; what one pass found them to be; their path and its files before that pass."""
+
+    rows: DataFrame
+    profile: Profile
+    path: str
+    files: Snapshot
 
 
 class Encoded(NamedTuple):
@@ -48,13 +58,16 @@ def ingest(
     item_type: str | None,
     time_unit: str,
     max_bad_share: float,
+    max_user_events: int,
     **text: Any,
-) -> tuple[DataFrame, Profile]:
+) -> Ratings:
     """Act, in one pass: the input's interactions, and what they are. `text` is what `read_interactions` takes for text formats.
 
     Item type is that of the vocabulary that is extended, if there is one. Where the input has no timestamp a row's place is
-    taken as it is. Raises UserError for an input that can't be read, or of which too many rows can't be used.
+    taken as it is. Raises UserError for an input that can't be read or is still being written, of which too many rows can't be
+    used, or in which a user has too many (counted in a second pass, where the first leaves that possible).
     """
+    before = take_snapshot(spark, path, key="input")
     placed = columns["timestamp"] is None or columns["items"] is not None
     with reading(key="input", path=path, format=format):
         raw = read_interactions(spark, path=path, format=format, columns=columns, **text)
@@ -62,17 +75,27 @@ def ingest(
     log.info("read %s rows of %s", f"{found.rows:,}", path)
     head = first_line(spark, path=path, format=format) if found.usable < found.rows else ""
     guard_bad(found, max_share=max_bad_share, path=path, head=head)
-    return raw, found
+    if found.fullest > max_user_events:
+        guard_user_events(parse(raw, types=found.types), most=max_user_events, path=path)
+    return Ratings(raw, found, path, before)
 
 
 def settle(
-    raw: DataFrame, found: Profile, *, partitions: int, min_rating: float | None, collapse: bool, max_share: float
+    ratings: Ratings, *, partitions: int, min_rating: float | None, collapse: bool, max_share: float
 ) -> tuple[DataFrame, dict[str, int]]:
-    """Act: the histories of the cleaned ratings, cached, and their counts; UserError if a greater share are exact duplicates."""
-    typed = parse(raw, types=found.types)
-    histories = typed.transform(clean, partitions=partitions, min_rating=min_rating, collapse=collapse).persist()
-    rated = count_ratings(histories)
-    guard_duplicates(rows=found.usable, kept=rated["rows"], max_share=max_share)
+    """Act, in another pass: the histories of the cleaned ratings, cached, and their counts.
+
+    Raises UserError if the input isn't what it was in the first pass, or a greater share of its rows are exact duplicates.
+    """
+    spark, usable = ratings.rows.sparkSession, ratings.profile.usable
+    typed = parse(ratings.rows, types=ratings.profile.types)
+    with unchanged(spark, ratings.path, key="input", before=ratings.files):
+        histories = typed.transform(clean, partitions=partitions, min_rating=min_rating, collapse=collapse).persist()
+        rated = count_ratings(histories)
+    if rated["usable"] != usable:
+        change = f"{usable:,} rows could be used at first, then {rated['usable']:,}"
+        raise refuse_changed(ratings.path, key="input", change=change)
+    guard_duplicates(rows=usable, kept=rated["rows"], max_share=max_share)
     return histories, rated
 
 

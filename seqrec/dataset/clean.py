@@ -40,6 +40,21 @@ def guard_duplicates(*, rows: int, kept: int, max_share: float) -> None:
         )
 
 
+def guard_user_events(ratings: DataFrame, *, most: int, path: str) -> None:
+    """Act: raise UserError if a user has more than so many of the ratings, which are in memory at once."""
+    counts = ratings.groupBy("user_id").count().where(F.col("count") > most).persist()
+    first = counts.orderBy(F.desc("count"), "user_id").head(1)
+    if first:
+        user, number = first[0]
+        others = counts.count() - 1
+        raise UserError(
+            f"{path}: user {user!r} has {number:,} ratings{f', and {others:,} other users have' if others else ','} more than "
+            f"max_user_events={most:,}: leave bots out of the input, or raise max_user_events and the memory "
+            "(SPARK_DRIVER_MEMORY, or the executors'), which holds all ratings of a user at once"
+        )
+    counts.unpersist()
+
+
 def partition_count(rows: int, *, at_least: int) -> int:
     """Partitions for that many rows, and one a core at least.
 
@@ -56,11 +71,13 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
                                  same whatever the partitioning, and unlike item_id no hint
     good                         an array: what may be learned from. At or above the minimum rating (without a rating it isn't),
                                  and with collapse not the same item as the user's one before among those
+    usable                       how many ratings came in, exact duplicates included
     tied, rated, learnable       how many have the timestamp of the one before, reach the minimum rating, are good
     """
     keyed = ratings.withColumn("tie", F.xxhash64("user_id", "item_id")).repartition(partitions, "user_id")
     entry = F.struct(*(name for name in ORDER if name in keyed.columns))
-    lists = keyed.groupBy("user_id").agg(F.sort_array(F.collect_list(entry)).alias("entries"))
+    listed = F.sort_array(F.collect_list(entry)).alias("entries")
+    lists = keyed.groupBy("user_id").agg(listed, F.count(F.lit(1)).alias("usable"))
     entries = F.col("entries")
     tidy = F.when(_all_differ(entries.tie), entries).otherwise(without_repeats("entries", lambda one: one))
     users = lists.withColumn("entries", tidy)
@@ -80,6 +97,7 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
         entries.rating.alias("ratings"),
         entries.timestamp.alias("timestamps"),
         "good",
+        "usable",
         (F.size(entries) - F.size(F.array_distinct(entries.timestamp))).alias("tied"),
         "rated",
         "learnable",

@@ -13,6 +13,7 @@ from seqrec.dataset.times import MILLISECONDS, TOO_LARGE, iso, number, reads_as_
 log = logging.getLogger("seqrec")
 
 EXACT = "decimal(38,18)"  # of an order column that is text, where a double would lose digits
+BUCKETS = 4096  # of users, by a hash: as many rows go through the shuffle from each task of a profile
 REASONS = ("null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating", "bad_timestamp")
 CHECKED = {"bad_user": "user_id", "bad_item": "item_id", "bad_rating": "rating", "bad_timestamp": "timestamp"}
 
@@ -32,12 +33,16 @@ class Types:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What one pass found: rows, types, and the rows that can't be used by reason, with an example of each."""
+    """What one pass found: rows, types, and the rows that can't be used by reason, with an example of each.
+
+    Fullest is how many usable rows the fullest of BUCKETS of users has: no user has more.
+    """
 
     rows: int
     types: Types
     dropped: dict[str, int]
     examples: dict[str, str]
+    fullest: int
 
     @property
     def usable(self) -> int:
@@ -55,8 +60,7 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
     kind, order = (interactions.schema[name].dataType for name in ("timestamp", "order"))
     counted, wrong = _tests()
     judged = _judge(interactions, user=user, item=item)
-    sums = {name: F.count_if(test) for name, test in {**counted, **_order_tests(order)}.items()}
-    counts = _row(judged, {**sums, "example": F.min(F.when(counted["undivided"], F.col("number")))})
+    counts = _count(judged, {**counted, **_order_tests(order)})
     types = Types(
         user=_id_type(user, counts["lossy_user"]),
         item=_id_type(item, counts["lossy_item"]),
@@ -67,7 +71,7 @@ def profile(interactions: DataFrame, *, user: str, item: str, time: str) -> Prof
     dropped = {name: int(counts[name]) for name in REASONS[:-1]} | {"bad_timestamp": int(counts["usable"] - parsed)}
     some = {name: F.min(F.when(wrong[name], F.col(CHECKED[name]).cast("string"))) for name in CHECKED if dropped[name]}
     examples = {name: text for name, text in _row(judged, some).items() if text is not None}
-    return Profile(rows=int(counts["rows"]), types=types, dropped=dropped, examples=examples)
+    return Profile(rows=int(counts["rows"]), types=types, dropped=dropped, examples=examples, fullest=int(counts["fullest"]))
 
 
 def parse(interactions: DataFrame, *, types: Types) -> DataFrame:
@@ -96,6 +100,15 @@ def id_column(column: Column, kind: DataType) -> Column:
 
 def _row(rows: DataFrame, found: dict[str, Column]) -> dict[str, Any]:
     return rows.agg(*(value.alias(name) for name, value in found.items())).collect()[0].asDict() if found else {}
+
+
+def _count(judged: DataFrame, counted: dict[str, Column]) -> dict[str, Any]:
+    """Rows that each test is true of; `fullest`, see Profile; and `example`, the smallest undivided number."""
+    example = F.min(F.when(counted["undivided"], F.col("number"))).alias("example")
+    bucket = F.pmod(F.xxhash64("user_id"), F.lit(BUCKETS))
+    buckets = judged.groupBy(bucket).agg(*(F.count_if(test).alias(name) for name, test in counted.items()), example)
+    sums = {name: F.coalesce(F.sum(name), F.lit(0)) for name in counted}
+    return _row(buckets, {**sums, "fullest": F.coalesce(F.max("usable"), F.lit(0)), "example": F.min("example")})
 
 
 def _tests() -> tuple[dict[str, Column], dict[str, Column]]:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from seqrec import files
 from seqrec.dataset.parse import Profile
+from seqrec.dataset.splits import HELD_OUT
 from seqrec.dataset.windows import window_count
 from seqrec.errors import UserError
 
@@ -19,8 +20,8 @@ SPLITS = ("train", "valid", "test")
 
 
 def count_ratings(histories: DataFrame) -> dict[str, int]:
-    """Act: cleaned rows, users, rows that are tied, rated and learnable (see `clean`), first and last time (epoch ms)."""
-    counts = {"rows": F.size("items"), **{name: F.col(name) for name in ("tied", "rated", "learnable")}}
+    """Act: cleaned rows, users, rows that are usable, tied, rated and learnable (see `clean`), first and last time (epoch ms)."""
+    counts = {"rows": F.size("items"), **{name: F.col(name) for name in ("usable", "tied", "rated", "learnable")}}
     times = F.min(F.get("timestamps", F.lit(0))).alias("first"), F.max(F.element_at("timestamps", -1)).alias("last")
     users = F.count(F.lit(1)).alias("users")
     return _row(histories.agg(users, *times, *(F.sum(count).alias(name) for name, count in counts.items())))
@@ -54,6 +55,26 @@ def count_events(arranged: DataFrame, *, max_len: int, stride: int | None) -> di
             F.percentile(F.when(length > 0, length), list(QUANTILES.values())).alias("lengths"),
         )
     )
+
+
+def warn_held_out(counted: dict[str, Any], *, task: str, split_times: list[str] | None, split_users: float | None) -> None:
+    """Log, with the key that helps, which of valid and test holds nobody out although the task asks for it."""
+    empty = [
+        name for name, events in zip(("valid", "test"), HELD_OUT[task], strict=True) if events and not counted[f"users_{name}"]
+    ]
+    if not empty:
+        return
+    if split_times is not None:
+        reason = f"no user with events before {split_times[0]} has one in its time", "choose other split_times"
+    elif split_users is not None:
+        reason = (
+            f"split_users={split_users:g} of {counted['users_events']:,} users chose none with enough events",
+            "raise split_users",
+        )
+    else:
+        least = sum(HELD_OUT[task]) + 1
+        reason = f"no user has {least} events", "choose another task, or lower min_rating and k_core"
+    log.warning("nobody is held out for %s: %s; to hold users out, %s", " and ".join(empty), *reason)
 
 
 def guard_windows(counted: dict[str, Any], *, task: str) -> None:

@@ -12,8 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from seqrec import files, io, schemas, versions
-from seqrec.dataset.build import settle
-from seqrec.dataset.parse import Profile
+from seqrec.dataset.build import Ratings, settle
 from seqrec.dataset.splits import parse_cuts
 from seqrec.errors import UserError
 from seqrec.ranking import history
@@ -80,17 +79,17 @@ def read_tables(
     return Tables(of_users, of_items, named, {kind: list(users[kind]) for kind in KINDS}, columns)
 
 
-def place_ratings(raw: DataFrame, found: Profile, dataset: Dataset, *, partitions: int) -> Placed:
+def place_ratings(given: Ratings, dataset: Dataset, *, partitions: int) -> Placed:
     """Clean the ratings and place them by the dataset's events (see `splits`).
 
     Raises UserError if events of the dataset aren't among the ratings.
     """
-    histories, rated = settle(raw, found, partitions=partitions, min_rating=None, collapse=False, max_share=1.0)
+    histories, rated = settle(given, partitions=partitions, min_rating=None, collapse=False, max_share=1.0)
     cuts = time_cuts(histories, rows=rated["rows"])
     bucketed = dataset.events.withColumn("bucket", time_bucket(cuts))
     named = join_spread(bucketed, dataset.items.select("item_idx", "item_id"), key="item_idx", bucket="bucket")
     built = dataset.meta["settings"]
-    ordered = found.types.order is not None or built["input"]["columns"].get("order") is not None
+    ordered = given.profile.types.order is not None or built["input"]["columns"].get("order") is not None
     collapse = bool(built.get("drop_consecutive_duplicates"))
     marked = mark_ratings(histories, named, partitions=partitions, ordered=ordered, collapse=collapse).persist()
     counts = count_strays(marked)

@@ -12,6 +12,7 @@ from seqrec import io
 from seqrec.dataset.failures import reading
 from seqrec.dataset.parse import id_column
 from seqrec.dataset.read import VALUE, Expected, read_file
+from seqrec.dataset.snapshot import require_whole
 from seqrec.errors import UserError
 from seqrec.ranking.genres import genre_list
 
@@ -96,6 +97,7 @@ def guard_missing(*, rated: int, missing: int, key: str, path: str, max_share: f
 
 
 def _read(spark: SparkSession, key: str, side: Side) -> DataFrame:
+    require_whole(spark, side["path"], key=key)
     return read_file(spark, key=key, **{name: side[name] for name in READING})
 
 

@@ -84,6 +84,9 @@ class BuildFeatures(Strict):
     max_bad_share: Share = Field(
         0.01, description="share of unusable ratings, or of values that are no numbers, that is refused above"
     )
+    max_user_events: Positive = Field(
+        100_000, description="most ratings of a user, which are in memory at once; a user with more (a bot) is refused"
+    )
     max_missing_share: Share = Field(0.1, description="share of rated users or items that their tables may lack")
     partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
     seed: Seed = Field(42, description="of the negatives")

@@ -56,6 +56,9 @@ class BuildSequences(Strict):
     drop_consecutive_duplicates: bool = Field(False, description="keep the first of equal neighbours in a history")
     max_bad_share: Share = Field(0.01, description="share of unparsable and null rows above which the job fails")
     max_duplicate_share: Share = Field(1.0, description="share of exact duplicates above which the job fails")
+    max_user_events: Positive = Field(
+        100_000, description="most ratings of a user, which are in memory at once; a user with more (a bot) is refused"
+    )
     split_times: list[str] | None = Field(
         None, description="two cuts, ISO 8601 or epoch: valid from the first, test from the second"
     )

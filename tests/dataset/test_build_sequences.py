@@ -1,7 +1,9 @@
 """The job as a whole: against plain Python, whatever the partitions; nothing changes when it fails."""
 
 import json
+import logging
 import random
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,33 @@ def test_the_output_is_equal_for_1_7_and_64_partitions(
     assert len(sizes) % 3 == 0
     assert max(sizes) - min(sizes) <= 1
     assert sum(sizes) == found[0]["stats"]["windows"] > 24
+
+
+def test_times_are_utc_whatever_the_session_was_told(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ratings an hour before and after the cut, in times without a zone."""
+    times = ["2026-01-01T12:00:00", "2026-01-31T23:00:00", "2026-02-01T01:00:00", "2026-03-01T12:00:00"]
+    lines = [f"{user},i,5,{time}" for user in range(2) for time in times]
+    (tmp_path / "r.csv").write_text("user_id,item_id,rating,timestamp\n" + "\n".join(lines) + "\n")
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    given = ["k_core.users=1", "k_core.items=1", "split_times=[2026-02-01, 2026-03-01]"]
+    path = build(monkeypatch, tmp_path, f"input.path={tmp_path}/r.csv", *given)
+    events = {(row["position"], row["timestamp"], row["split"]) for row in table(path, "events")}
+    instants = [int(datetime.fromisoformat(f"{time}+00:00").timestamp() * 1000) for time in times]
+    assert events == {(place, instants[place], split) for place, split in enumerate(("train", "train", "valid", "test"))}
+
+
+def test_it_says_that_nobody_is_held_out(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [(user, f"i{place}", 5.0, place * DAY) for user in range(3) for place in range(2)]
+    with caplog.at_level(logging.WARNING, logger="seqrec"):
+        given = [f"input.path={write_csv(tmp_path / 'r.csv', rows)}", "k_core.users=1", "k_core.items=1"]
+        path = build(monkeypatch, tmp_path, *given)
+    assert table(path, "valid") == table(path, "test") == []
+    said = "nobody is held out for valid and test: no user has 3 events; to hold users out, choose another task, or lower "
+    assert [message.removeprefix(said) for message in caplog.messages] == ["min_rating and k_core"]
 
 
 def test_a_vocabulary_is_extended_and_a_failed_run_changes_nothing(

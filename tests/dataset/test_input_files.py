@@ -120,6 +120,6 @@ def test_a_broken_file_is_named_in_one_line(spark: SparkSession, tmp_path: Path,
     given = {**TEXT, **broken(tmp_path / "in", case)}
     asked: dict[str, Any] = {"columns": COLUMNS, "id_type": "auto", "item_type": None, "time_unit": "auto", "max_bad_share": 0.01}
     with pytest.raises(UserError, match=said) as raised:
-        ingest(spark, path=str(tmp_path / "in"), **asked, **given)
+        ingest(spark, path=str(tmp_path / "in"), max_user_events=100, **asked, **given)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 900

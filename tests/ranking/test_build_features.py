@@ -213,6 +213,7 @@ def test_held_out_events_change_no_training_row(folder: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (["max_user_events=3"], "more than max_user_events=3: leave bots out of the input"),
         (["max_missing_share=0.05"], "users.csv lacks 1 of the 14 rated users, max_missing_share is 0.05"),
         (["genres.column=title", "items.text=[]", "genres.most=5"], "more than 5 genres, such as 'Title of i0'"),
         (
@@ -223,6 +224,7 @@ def test_held_out_events_change_no_training_row(folder: Path, tmp_path: Path) ->
         (["items.continuous=[title]", "items.text=[]"], "10 of 10 values of title are no finite numbers, such as 'Title of i0'"),
         (["items.id=year"], "1 values of item_id repeat"),
         (["users.path=/nowhere/u.csv"], "users.path=/nowhere/u.csv: no such file or folder"),
+        (["users.path=FOLDER/growing"], r"users\.path=.*growing is still being written \(_temporary is there\)"),
         (["input.path=FOLDER/fewer.csv"], "events of dataset .* are not among the ratings: give those it was built from"),
     ],
 )
@@ -230,6 +232,7 @@ def test_bad_input_is_named_before_anything_is_written(folder: Path, overrides: 
     rows = [row for row in rows_of(5, held_out=1) if row[0] != 2]
     lines = (f"{user},{item},{rating},{timestamp}" for user, item, rating, timestamp in rows)
     (folder / "fewer.csv").write_text("user_id,item_id,rating,timestamp\n" + "\n".join(lines) + "\n")
+    (folder / "growing" / "_temporary").mkdir(parents=True, exist_ok=True)
     before = versions.run_ids(f"{folder}/features")
     with pytest.raises(UserError, match=said):
         run_features(folder, *(one.replace("FOLDER", str(folder)) for one in overrides))

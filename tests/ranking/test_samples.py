@@ -10,10 +10,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType
 
 from seqrec import schemas
+from seqrec.dataset.build import Ratings
 from seqrec.dataset.clean import clean
 from seqrec.dataset.events import arrange
 from seqrec.dataset.parse import profile
 from seqrec.dataset.sequences import events
+from seqrec.dataset.snapshot import NOTHING
 from seqrec.dataset.splits import leave_last
 from seqrec.errors import UserError
 from seqrec.ranking.build import Dataset, place_ratings
@@ -85,8 +87,8 @@ def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(spa
     items = spark.createDataFrame([(9, 2, 2)], schemas.items(schemas.IDS["bigint"]))
     built = {"input": {"columns": {"order": "order"}}, "drop_consecutive_duplicates": False, "split_times": None}
     dataset = Dataset(learned, items, LongType(), LongType(), {"run_id": "1", "settings": built, "inputs": {"ratings": "r"}})
-    found = profile(raw, user="bigint", item="bigint", time="s")
-    placed = place_ratings(raw, found, dataset, partitions=2).ratings.select("place", "position", "split").collect()
+    given = Ratings(raw, profile(raw, user="bigint", item="bigint", time="s"), "no file", NOTHING)
+    placed = place_ratings(given, dataset, partitions=2).ratings.select("place", "position", "split").collect()
     assert sorted(map(tuple, placed)) == [(place, place, split) for place, split in enumerate(splits)]
 
 
