@@ -10,11 +10,17 @@ from seqrec.indices import FIRST_ITEM, PADDING
 
 
 class Dropout(nn.Module):
-    """Dropout whose rate is rounded to 1/256: on the CPU a random byte an element is 8 times cheaper than bernoulli."""
+    """Dropout whose rate is rounded to 1/256: on the CPU a random byte an element is 8 times cheaper than bernoulli.
+
+    A rate above 0 and below 1 is never rounded to either.
+
+    >>> [Dropout(rate).threshold for rate in (0.0, 0.001, 0.25, 0.999)]
+    [0, 1, 64, 255]
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.threshold = round(rate * 256)
+        self.threshold = min(255, max(1, round(rate * 256))) if rate else 0
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.threshold == 0:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqrec.indices import FIRST_ITEM
-from seqrec.models.negatives import Popularity, Uniform
+from seqrec.models.negatives import Draw, Popularity, Uniform
 
 CHUNK_FLOATS = 1 << 23  # scores or gathered rows held at a time: 32 MB of float32
 
@@ -34,13 +34,16 @@ def cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, bf16: bool
     return loss
 
 
-def bce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int) -> Tensor:
-    """Binary cross-entropy with k negatives a position (Kang and McAuley 2018, eq. 6; k = 1 there)."""
+def bce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Draw, negatives: int) -> Tensor:
+    """Binary cross-entropy of the target and k negatives a position, the mean of the k + 1 (Kang and McAuley 2018, eq. 6, k = 1).
+
+    Eq. 6 is a sum of two terms: twice this, which Adam's steps don't depend on.
+    """
     return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=1.0)
 
 
-def gbce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, t: float) -> Tensor:
-    """Generalised binary cross-entropy (Petrov and Macdonald 2023, arXiv:2308.07192, eq. 10 and 14)."""
+def gbce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Draw, negatives: int, t: float) -> Tensor:
+    """Generalised binary cross-entropy, the mean of k + 1 terms (Petrov and Macdonald 2023, arXiv:2308.07192, eq. 10 and 14)."""
     vocab_size = len(matrix) - FIRST_ITEM
     beta = gbce_beta(negatives=negatives, vocab_size=vocab_size, t=t)
     return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=beta)
@@ -56,19 +59,21 @@ def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
     return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
 
 
-def sampled_cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int) -> Tensor:
+def sampled_cross_entropy(
+    hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, log_q: bool
+) -> Tensor:
     """Softmax over the target and negatives that all positions share (Jean et al. 2015, arXiv:1412.2007).
 
-    Negatives that are the position's target are left out. Where Q isn't uniform the scores of negatives are corrected by
-    -log(S·Q), which makes the sum an unbiased estimate of the softmax's (Bengio and Senécal 2008, eq. 6); the target, which is
-    always there and not drawn, is not corrected.
+    Negatives that are the position's target are left out. With log_q the scores of negatives are corrected by -log(S·Q), which
+    makes their sum an unbiased estimate of the full softmax's (Bengio and Senécal 2008, eq. 6); the target, which is always
+    there and not drawn, is not corrected. Uniform draws need it too: S negatives stand for V - 1 items.
     """
     shared = sampler((negatives,), hidden.device)  # (S,)
-    log_q = sampler.log_q(shared)
+    shift = sampler.log_q(shared) + math.log(negatives) if log_q else None  # (S,)
 
     def loss(own: Tensor, other: Tensor, rows: slice) -> Tensor:
-        if log_q is not None:
-            other = other - (log_q + math.log(negatives))
+        if shift is not None:
+            other = other - shift
         other = other.masked_fill(shared == targets[rows, None], float("-inf"))
         return (torch.cat([own[:, None], other], dim=-1).logsumexp(-1) - own).sum()
 
@@ -103,11 +108,11 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def _with_negatives(hidden: Tensor, matrix: Tensor, targets: Tensor, sampler: Sampler, negatives: int, beta: float) -> Tensor:
+def _with_negatives(hidden: Tensor, matrix: Tensor, targets: Tensor, sampler: Draw, negatives: int, beta: float) -> Tensor:
     drawn = sampler((len(targets), negatives), hidden.device)  # (N, k)
 
     def loss(own: Tensor, other: Tensor, _: slice) -> Tensor:
-        return -(beta * F.logsigmoid(own).sum() + F.logsigmoid(-other).sum())
+        return -(beta * F.logsigmoid(own).sum() + F.logsigmoid(-other).sum()) / (1 + negatives)
 
     return _chunked(hidden, matrix, targets, drawn, loss)
 

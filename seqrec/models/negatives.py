@@ -1,9 +1,16 @@
 """Negative items, drawn on the device with torch's own generator."""
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from seqrec.indices import FIRST_ITEM
+
+Draw = Callable[[tuple[int, ...], torch.device], Tensor]  # item indices (2 to V+1) of a shape, on a device
+
+ROUNDS = 20  # in which items are drawn anew
 
 
 class Uniform(nn.Module):
@@ -17,9 +24,9 @@ class Uniform(nn.Module):
         """Item indices (2 to V+1) of the shape, drawn with replacement."""
         return torch.randint(FIRST_ITEM, FIRST_ITEM + self.vocab_size, shape, device=device)
 
-    def log_q(self, _: Tensor) -> Tensor | None:
-        """No correction: it would shift all scores alike."""
-        return None
+    def log_q(self, items: Tensor) -> Tensor:
+        """The log of each item's probability."""
+        return torch.full(items.shape, -math.log(self.vocab_size), device=items.device)
 
 
 class Popularity(nn.Module):
@@ -39,6 +46,38 @@ class Popularity(nn.Module):
         drawn = torch.searchsorted(self.cumulative, torch.rand(shape, device=device, dtype=torch.float64))
         return drawn.clamp(max=len(self.cumulative) - 1) + FIRST_ITEM
 
-    def log_q(self, items: Tensor) -> Tensor | None:
+    def log_q(self, items: Tensor) -> Tensor:
         """The log of each item's probability."""
         return self.log_probabilities[items - FIRST_ITEM]
+
+
+class OutsideWindows:
+    """Draws of a sampler for positions of windows (B, L), without the items of a position's own window.
+
+    SASRec's authors draw so (Kang and McAuley 2018). Owners (N,) are the positions' rows in the windows. What the window holds is
+    drawn anew, up to 20 times: of a window with nearly the whole vocabulary some items stay.
+    """
+
+    def __init__(self, draw: Draw, windows: Tensor, owners: Tensor) -> None:
+        self.draw = draw
+        self.base = owners << 32  # (N,): above any item index
+        rows = torch.arange(len(windows), device=windows.device)
+        self.held = ((rows << 32)[:, None] + windows).flatten().sort().values  # (B * L,)
+
+    def __call__(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Item indices (N, k)."""
+        drawn = self.draw(shape, device)
+        keys = drawn + self.base[:, None]
+        wrong = self._held(keys).nonzero(as_tuple=True)
+        for _ in range(ROUNDS):
+            if not len(wrong[0]):
+                break
+            again = self.draw((len(wrong[0]),), device)
+            drawn[wrong] = again
+            still = self._held(again + self.base[wrong[0]])
+            wrong = (wrong[0][still], wrong[1][still])
+        return drawn
+
+    def _held(self, keys: Tensor) -> Tensor:
+        places = torch.searchsorted(self.held, keys).clamp(max=len(self.held) - 1)
+        return self.held[places] == keys

@@ -26,6 +26,7 @@ class Loss(Strict):
     t: Share = Field(0.75, description="calibration of gbce: 0 is bce, 1 calibrates fully")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
     power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
+    log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
 
 
 class Optimizer(Strict):
@@ -43,9 +44,9 @@ class Optimizer(Strict):
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("inverse_sqrt", description="learning rate after the warm-up")
 
     @model_validator(mode="after")
-    def _some_momentum(self) -> "Optimizer":
-        if self.name == "sgd" and self.nesterov and not self.momentum:
-            raise ValueError("nesterov=true needs a momentum above 0")
+    def _nesterov_has_momentum(self) -> "Optimizer":
+        if self.nesterov and (self.name != "sgd" or not self.momentum):
+            raise ValueError("nesterov=true needs a momentum above 0, and name=sgd")
         return self
 
 
@@ -60,8 +61,13 @@ class Training(Strict):
     pool_batches: Positive = Field(32, description="batches in a pool; within one, windows are batched by length")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
     max_epochs: Positive = Field(200, description="most epochs")
-    max_steps: Positive | None = Field(None, description="most steps")
-    max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="most wall time of this run, in minutes")
+    max_steps: Positive | None = Field(
+        None,
+        description="most steps; a model that ends between two validations is shown and saved as last, and never as the best",
+    )
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="most wall time of this run, in minutes; the same command goes on from there"
+    )
     validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
     valid_users: Positive | None = Field(10000, description="users of a validation, a seeded sample; null: all")
     metric: Literal["ndcg@10", "ndcg@20", "recall@10", "recall@20", "recall@1", "loss"] = Field(

@@ -16,6 +16,7 @@ from petastorm.transform import TransformSpec
 
 from seqrec import files, users, versions
 from seqrec.errors import UserError
+from seqrec.training.processes import Process
 
 Rows = NDArray[np.int32]  # (N, 1 + width): the user's place, then the window, left-padded
 
@@ -37,7 +38,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """An epoch's batches: every window once, in `steps` batches, the same number on every rank.
+    """An epoch's batches: every window once, in `steps` batches, as many on every rank, none of which has fewer windows.
 
     Windows are gathered in pools of `pool_batches` batches, shuffled, sorted by length, and cut where each batch gets
     about the same number of items; the order of a pool's batches is shuffled alike on every rank. Users are placed among those
@@ -59,12 +60,13 @@ class Batches:
         Raises UserError if Petastorm delivers another number of windows than the footers say.
         """
         pools = -(-self.steps // self.pool_batches)
-        row_cuts = [self.shard.rows * pool // pools for pool in range(pools + 1)]
-        step_cuts = [self.steps * pool // pools for pool in range(pools + 1)]
+        step_cuts = np.array([self.steps * pool // pools for pool in range(pools + 1)])
+        row_cuts = np.array([self.shard.rows * pool // pools for pool in range(pools + 1)])
+        row_cuts = step_cuts + np.maximum.accumulate(row_cuts - step_cuts).clip(max=self.shard.rows - self.steps)
         sizes, seed = np.diff(row_cuts).tolist(), self.seed + 1 + epoch
         source = _pools(self.shard, self.known, self.width, sizes, seed=seed, workers=self.workers)
         for pool, rows in enumerate(source):
-            count = step_cuts[pool + 1] - step_cuts[pool]
+            count = int(step_cuts[pool + 1] - step_cuts[pool])
             if skip >= count:
                 skip -= count
                 continue
@@ -89,8 +91,26 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
             "and smaller rows_per_file, or train with fewer processes"
         )
     local = [files.fetch(files.join(table, name), cache).absolute() for name in parts[rank::world]]
-    rows = sum(pq.read_metadata(path).num_rows for path in local)
-    return Shard(urls=tuple(path.as_uri() for path in local), rows=rows)
+    rows = {path: pq.read_metadata(path).num_rows for path in local}
+    return Shard(urls=tuple(path.as_uri() for path, count in rows.items() if count), rows=sum(rows.values()))
+
+
+def count_steps(rows: int, *, batch_size: int, process: Process) -> int:
+    """Batches of an epoch, of batch_size on the rank with the most windows; rows are this rank's windows.
+
+    Raises UserError, on all ranks, if there are no windows at all, or if a rank has fewer windows than there are batches.
+    """
+    most, least = (int(value) for value in process.max(torch.tensor([rows, -rows])).tolist())
+    if not most:
+        raise UserError("the dataset has no training windows: no user has two training events, so there is nothing to learn from")
+    steps = -(-most // batch_size)
+    if -least < steps:
+        raise UserError(
+            f"an epoch has {steps} steps of batch_size={batch_size}, but one of {process.world} processes has {-least} windows: "
+            f"run build_sequences with files_multiple={process.world} and smaller rows_per_file, raise batch_size, or train with "
+            "fewer processes"
+        )
+    return steps
 
 
 def _pools(

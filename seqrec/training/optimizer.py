@@ -5,8 +5,6 @@ import math
 import torch
 from torch import nn
 
-from seqrec.errors import UserError
-
 
 def build_optimizer(
     model: nn.Module,
@@ -20,8 +18,6 @@ def build_optimizer(
     nesterov: bool,
 ) -> torch.optim.Optimizer:
     """adamw, adam or sgd; weight decay is for matrices alone, not for biases and norms."""
-    if nesterov and (name != "sgd" or momentum == 0):
-        raise UserError("optimizer.nesterov=true needs optimizer.name=sgd and a momentum above 0")
     matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

@@ -20,6 +20,7 @@ class Plan:
     options: dict[str, object]
     name: str
     needed_gb: float
+    to_lower: str  # the keys that it needs less memory with
 
 
 def weighs_users(settings: Training) -> bool:
@@ -57,6 +58,7 @@ def _sequences(settings: Train, dataset: Dataset, *, bf16: bool) -> Plan:
         options=loss_options(counts=dataset.counts, bf16=bf16, **loss.model_dump()),
         name=settings.name or f"sasrec-{loss.name}-{shape}",
         needed_gb=needed,
+        to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or max_len={max_len} in build_sequences",
     )
 
 
@@ -85,4 +87,5 @@ def _two_tower(settings: TrainTwoTower, dataset: Dataset, users: int) -> Plan:
         options={"sampler": sampler, "negatives": loss.negatives, "margin": loss.margin, "weight": loss.weight},
         name=settings.name or f"simplex-d{encoder.dim}-l{max_len}{weight}-s{settings.seed}",
         needed_gb=needed,
+        to_lower=f"batch_size or encoder.dim, or max_len={longest} in build_sequences",
     )

@@ -43,6 +43,6 @@ def require_memory(needed_gb: float, limit_gb: float, *, advice: str) -> None:
     """Raise UserError, with the estimate, if a training can't fit."""
     if needed_gb > limit_gb:
         raise UserError(
-            f"this training needs about {needed_gb:.1f} GiB, {limit_gb:.1f} GiB are free: lower {advice}, "
+            f"this training needs about {needed_gb:.1f} GiB, {limit_gb:.1f} GiB are free: lower {advice}; "
             "or set memory_gb if you know better"
         )

@@ -43,13 +43,32 @@ class Progress:
             self.stale += 1
         return better
 
-    def record(self) -> dict[str, Any]:
-        """The plain values, for a checkpoint: Progress(**record) is this one again."""
-        return asdict(self)
+    def record(self, sums: list[list[float]]) -> dict[str, Any]:
+        """The plain values, for a checkpoint: `restore` makes them this one again. Sums are loss_sum and positions of each rank.
+
+        >>> progress = Progress(step=3, loss_sum=5.0, positions=2.0)
+        >>> Progress.restore(progress.record([[5.0, 2.0], [6.0, 4.0]]), rank=1)  # doctest: +ELLIPSIS
+        Progress(step=3, ... loss_sum=6.0, positions=4.0, seconds=0.0)
+        """
+        return {**asdict(self), "sums": sums}
+
+    @classmethod
+    def restore(cls, record: dict[str, Any], *, rank: int) -> "Progress":
+        """The progress of a rank, from what `record` made; a record without sums of each rank holds those of the first."""
+        plain = {key: value for key, value in record.items() if key != "sums"}
+        alone = [record["loss_sum"], record["positions"]] if rank == 0 else [0.0, 0.0]
+        loss_sum, positions = record["sums"][rank] if "sums" in record else alone
+        return cls(**{**plain, "loss_sum": loss_sum, "positions": positions})
 
 
-def require_same(before: dict[str, Any], now: dict[str, Any], *, folder: str) -> None:
-    """Raise UserError, naming the settings that differ from those of the folder's checkpoint, and what to do."""
+def require_same(before: dict[str, Any], now: dict[str, Any], *, absent: dict[str, Any], folder: str) -> None:
+    """Raise UserError, naming the settings that differ from those of the folder's checkpoint, and what to do.
+
+    What a checkpoint doesn't say, because its seqrec had no such setting, is taken from `absent`.
+
+    >>> require_same({"seed": 1}, {"seed": 1, "loss.power": 0.75}, absent={"loss.power": 0.75}, folder="m")
+    """
+    before = {**absent, **before}
     differing = [key for key in now if before.get(key) != now.get(key)]
     if differing == ["data"]:
         raise UserError(

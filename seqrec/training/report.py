@@ -10,6 +10,7 @@ COLUMNS = {"epoch": "5d", "step": "8d", "train_loss": "10.4f", "loss": "8.4f", "
     "ndcg@10": "8.4f",
     "recall@20": "9.4f",
     "ndcg@20": "8.4f",
+    "misses": "7.0f",
     "lr": "9.2e",
     "seconds": "8.1f",
 }

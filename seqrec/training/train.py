@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -18,7 +19,7 @@ from seqrec.models.encoders import ENCODERS
 from seqrec.settings.training import Training
 from seqrec.training import checkpoint
 from seqrec.training.inputs import NOBODY, Dataset, open_dataset, read_users, start_model
-from seqrec.training.loader import Batches, Shard, open_shard
+from seqrec.training.loader import Batches, Shard, count_steps, open_shard
 from seqrec.training.loop import Trainer
 from seqrec.training.objective import Objective
 from seqrec.training.optimizer import build_optimizer
@@ -34,7 +35,7 @@ SHAPING = ("seed", "encoder", "loss", "optimizer", "batch_size", "pool_batches",
 
 
 def train(settings: Training) -> dict[str, float]:
-    """Train, go on with, or only validate the model in its folder; the metrics of its best checkpoint.
+    """Train, go on with, or only validate the model in its folder; the metrics of its best checkpoint (see Trainer.run).
 
     Every process of a training calls this with the same settings. Raises UserError if the folder holds a training with other
     settings, if the dataset is unfinished, or if the training can't fit in memory; nothing is written then.
@@ -42,10 +43,9 @@ def train(settings: Training) -> dict[str, float]:
     with join() as process, tempfile.TemporaryDirectory(prefix="seqrec-train-") as cache:
         trainer = _prepare(settings, process, Path(cache))
         try:
-            trainer.run()
+            return trainer.run()
         finally:
             trainer.report.close()
-        return trainer.progress.best_metrics
 
 
 def _prepare(settings: Training, process: Process, cache: Path) -> Trainer:
@@ -55,21 +55,21 @@ def _prepare(settings: Training, process: Process, cache: Path) -> Trainer:
     users = read_users(dataset, cache / "windows") if weighs_users(settings) else NOBODY
     planned = plan(settings, dataset, users=len(users), bf16=bf16)
     held_out = _held_out(settings, dataset, users, process, cache / "valid", max_len=int(planned.arguments["max_len"]))
-    steps = int(-(-process.max(torch.tensor([shard.rows])).item() // settings.batch_size))
+    steps = count_steps(shard.rows, batch_size=settings.batch_size, process=process)
     total_steps = min(steps * settings.max_epochs, settings.max_steps or steps * settings.max_epochs)
 
     limit = settings.memory_gb or available_gb(process.device)
-    require_memory(planned.needed_gb, limit, advice="batch_size, encoder.dim or max_len")
+    require_memory(planned.needed_gb, limit, advice=planned.to_lower)
     torch.manual_seed(settings.seed)
     model = ENCODERS[planned.architecture](**planned.arguments).to(process.device)
-    fingerprint = _fingerprint(settings, dataset, process, bf16=bf16, total_steps=total_steps)
+    fingerprint = _fingerprint(settings, dataset, process, planned, bf16=bf16, total_steps=total_steps)
     state = _resume_or_start(settings, dataset, users, process, fingerprint)
     optimizer = build_optimizer(model, **settings.optimizer.model_dump(exclude={"clip_norm", "warmup_steps", "schedule"}))
     progress = Progress()
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        progress = Progress(**state["progress"])
+        progress = Progress.restore(state["progress"], rank=process.rank)
     return Trainer(
         settings=settings,
         process=process,
@@ -111,23 +111,45 @@ def _held_out(
 ) -> HeldOut | None:
     if dataset.meta["task"] not in ("train_val_test", "train_val"):
         return None
-    return read_held_out(
+    held_out = read_held_out(
         files.join(dataset.path, "valid"),
         known=users,
+        counts=dataset.counts.numpy(),
         max_len=max_len,
         users=settings.valid_users,
         seed=settings.seed,
         process=process,
         cache=cache,
     )
+    if held_out is None and process.rank == 0:
+        log.warning(
+            "%s holds nobody out: training without validation, for %d epochs unless max_epochs, max_steps or max_minutes end it; "
+            "patience has no say, and the last checkpoint stands for the best",
+            files.join(dataset.path, "valid"),
+            settings.max_epochs,
+        )
+    return held_out
 
 
-def _fingerprint(settings: Training, dataset: Dataset, process: Process, *, bf16: bool, total_steps: int) -> dict[str, Any]:
+def _fingerprint(
+    settings: Training, dataset: Dataset, process: Process, planned: Plan, *, bf16: bool, total_steps: int
+) -> dict[str, Any]:
     """The settings that the weights depend on; limits may differ when a training goes on."""
     shaping = {key: value for key, value in public(settings).items() if key in SHAPING}
-    facts = {"data": dataset.meta["run_id"], "processes": process.world, "bf16": bf16}
+    facts = {"data": dataset.meta["run_id"], "processes": process.world, "bf16": bf16, "architecture": planned.architecture}
+    terms = {"loss.terms": "mean"} if planned.loss in ("bce", "gbce") else {}
     total = {"steps of the cosine schedule": total_steps} if settings.optimizer.schedule == "cosine" else {}
-    return flatten({**shaping, **facts, **total})
+    return flatten({**shaping, **facts, **terms, **total})
+
+
+def _unsaid(settings: Training, state: dict[str, Any]) -> dict[str, Any]:
+    """What settings are taken to be where a fingerprint lacks them: today's defaults, or what was done before they existed."""
+    fields = {name: field.get_default() for name, field in type(settings).model_fields.items() if name in SHAPING}
+    defaults = {name: public(value) if isinstance(value, BaseModel) else value for name, value in fields.items()}
+    before = state["fingerprint"]
+    uncorrected = before.get("loss.name") == "sampled_ce" and before.get("loss.sampling") == "uniform"
+    then = {"architecture": state["architecture"], "loss.log_q": not uncorrected, "loss.terms": "sum"}
+    return {**flatten(defaults), **then}
 
 
 def _resume_or_start(
@@ -141,7 +163,7 @@ def _resume_or_start(
     if settings.resume and checkpoint.LAST in files.names(files.join(settings.model, "checkpoints")):
         state = checkpoint.load(checkpoint.find(settings.model, "last"))
         try:
-            require_same(state["fingerprint"], fingerprint, folder=settings.model)
+            require_same(state["fingerprint"], fingerprint, absent=_unsaid(settings, state), folder=settings.model)
         except UserError as error:
             if settings.resume != "same":
                 raise

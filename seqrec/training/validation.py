@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seqrec import files, metrics, versions
 from seqrec.errors import UserError
-from seqrec.indices import FIRST_ITEM
+from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.encoders import Encoder
 from seqrec.training.processes import Process
 from seqrec.users import UNKNOWN, hash_ids, places
@@ -32,17 +32,29 @@ class HeldOut:
     users: NDArray[np.int64]  # (N,), places among those known
     seen: list[NDArray[np.int64]]
     targets: NDArray[np.int64]  # (N,)
+    counts: NDArray[np.int64]  # (V,), training events of each item
 
 
 def read_held_out(
-    table: str, *, max_len: int, users: int | None, seed: int, process: Process, cache: Path, known: NDArray[np.int64]
-) -> HeldOut:
-    """The rank's share of the table valid, or of a seeded sample of its users; UserError if the table isn't whole.
+    table: str,
+    *,
+    max_len: int,
+    users: int | None,
+    seed: int,
+    process: Process,
+    cache: Path,
+    known: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> HeldOut | None:
+    """The rank's share of the table valid, or of a seeded sample of its users; None if it holds nobody out.
 
-    Known are the hashes of the users that the model has embeddings of, sorted.
+    Known are the hashes of the users that the model has embeddings of, sorted; counts (V,) are the items' training events.
+    Raises UserError if the table isn't whole.
     """
     paths = [files.fetch(files.join(table, name), cache) for name in versions.table_files(table)]
     starts = np.cumsum([0, *(pq.read_metadata(path).num_rows for path in paths)])
+    if not starts[-1]:
+        return None
     chosen = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:users])[process.rank :: process.world]
     pieces = []
     for path, first, last in zip(paths, starts[:-1], starts[1:], strict=True):
@@ -54,18 +66,27 @@ def read_held_out(
     seen = [np.asarray(row, dtype=np.int64) for row in rows["seen"].to_pylist()]
     targets = rows["target"].to_numpy().astype(np.int64)
     owners = places(hash_ids(rows["user_id"]), known) if len(known) else np.full(len(targets), UNKNOWN)
-    return HeldOut(items=[items[i] for i in order], users=owners[order], seen=[seen[i] for i in order], targets=targets[order])
+    return HeldOut(
+        items=[items[i] for i in order],
+        users=owners[order],
+        seen=[seen[i] for i in order],
+        targets=targets[order],
+        counts=counts,
+    )
 
 
 @torch.inference_mode()
 def validate(model: Encoder, held_out: HeldOut, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
     """recall@1, recall and ndcg at 10 and 20, and the full-softmax cross-entropy of the targets, over the users of all ranks.
 
-    A target's rank is one more than the number of other items, not seen by the user, that score at least as much. Raises
-    UserError for a score that isn't finite.
+    What evaluate says of the same users: a target's rank is one more than the number of other items, not seen by the user, that
+    score at least as much; a target without a training event is a miss, counted in `misses` and in every mean; users without any
+    item are ranked by popularity. The cross-entropy is the model's own, of all targets. Raises UserError for a score that isn't
+    finite.
     """
     model.eval()
     matrix = model.item_matrix()[FIRST_ITEM:].float()  # (V, D)
+    popular = torch.from_numpy(np.unique(held_out.counts, return_inverse=True)[1]).to(matrix)  # (V,), their order in float32
     loss, ranks = 0.0, []
     for rows in _batches(len(held_out.targets), min(batch_size, max(1, SCORES // len(matrix)))):
         items = _left_pad(held_out.items[rows], process.device)  # (B, L)
@@ -74,20 +95,21 @@ def validate(model: Encoder, held_out: HeldOut, *, batch_size: int, bf16: bool, 
             query = model.query(*(items, users)[: len(model.inputs)]).float()
         scores = query @ matrix.T  # (B, D) @ (D, V) -> (B, V)
         targets = torch.from_numpy(held_out.targets[rows]).to(process.device) - FIRST_ITEM
+        loss += float((scores.logsumexp(-1) - scores.gather(1, targets[:, None])[:, 0]).sum())
+        scores[(items == PADDING).all(1)] = popular
         own = scores.gather(1, targets[:, None])  # (B, 1)
-        loss += float((scores.logsumexp(-1) - own[:, 0]).sum())
         scores[_flat(held_out.seen[rows], process.device)] = -torch.inf
         scores.scatter_(1, targets[:, None], own)
         ranks.append((scores >= own).sum(1).cpu().numpy())
     model.train()
     if not np.isfinite(loss):
         raise UserError("the validation's scores aren't finite: lower optimizer.lr or set optimizer.clip_norm")
-    sums = metrics.totals(np.concatenate(ranks) if ranks else np.zeros(0, dtype=np.int64), cutoffs=(1, 10, 20))
-    local = torch.tensor([sums["users"], loss, *(sums[name] for name in MEASURED.values())])
-    users, *totals = process.sum(local.double()).tolist()
-    if users == 0:
-        return {}
-    return dict(zip(("loss", *MEASURED), (total / users for total in totals), strict=True))
+    ranked = np.concatenate(ranks) if ranks else np.zeros(0, dtype=np.int64)
+    trained = held_out.counts[held_out.targets - FIRST_ITEM] > 0
+    sums = metrics.totals(np.where(trained, ranked, metrics.MISS), cutoffs=(1, 10, 20))
+    local = torch.tensor([sums["users"], sums["misses"], loss, *(sums[name] for name in MEASURED.values())])
+    count, misses, *totals = process.sum(local.double()).tolist()
+    return {**dict(zip(("loss", *MEASURED), (total / count for total in totals), strict=True)), "misses": misses}
 
 
 def _batches(count: int, size: int) -> Iterator[slice]:

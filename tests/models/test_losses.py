@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqrec.models import losses
-from seqrec.models.negatives import Popularity, Uniform
+from seqrec.models.negatives import OutsideWindows, Popularity, Uniform
 
 V, D, N = 30, 4, 9
 COUNTS = torch.arange(V)
@@ -59,7 +59,7 @@ def test_gbce_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch, chunk: int,
     beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
     own = (hidden * matrix[targets]).sum(-1).double()
     other = (hidden[:, None] * matrix[drawn]).sum(-1).double()
-    expected = -(own.sigmoid().pow(beta).log().sum() + (1 - other.sigmoid()).log().sum())
+    expected = -(own.sigmoid().pow(beta).log().sum() + (1 - other.sigmoid()).log().sum()) / (1 + negatives)
     same(actual, expected, [hidden, matrix], tolerance=1e-4)
 
 
@@ -81,37 +81,78 @@ def test_gbce_stays_finite_for_extreme_scores() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1 << 23, 20])
-@pytest.mark.parametrize("make", [lambda: Uniform(vocab_size=V), lambda: Popularity(counts=COUNTS, power=0.75)])
+@pytest.mark.parametrize("log_q", [True, False])
+@pytest.mark.parametrize(
+    ("make", "power"), [(lambda: Uniform(vocab_size=V), 0), (lambda: Popularity(counts=COUNTS, power=0.75), 0.75)]
+)
 def test_sampled_cross_entropy_against_a_double_loop(
-    monkeypatch: pytest.MonkeyPatch, chunk: int, make: Callable[[], losses.Sampler]
+    monkeypatch: pytest.MonkeyPatch, chunk: int, log_q: bool, make: Callable[[], losses.Sampler], power: float
 ) -> None:
     monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
     hidden, matrix, targets = inputs()
     sampler = make()
     torch.manual_seed(9)
-    actual = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=12)
+    actual = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=12, log_q=log_q)
     torch.manual_seed(9)
     shared = sampler((12,), torch.device("cpu")).tolist()
-    weights = COUNTS.double().clamp(min=1) ** 0.75
-    log_q = (weights / weights.sum()).log().float()
+    weights = COUNTS.double().clamp(min=1) ** power
+    probabilities = (weights / weights.sum()).log().float()
     expected = torch.zeros(())
     for row, target in enumerate(targets.tolist()):
         kept = [target] + [item for item in shared if item != target]
         scores = torch.stack([hidden[row] @ matrix[item] for item in kept])
-        if isinstance(sampler, Popularity):
-            scores = scores - torch.stack([torch.zeros(()), *(log_q[item - 2] + math.log(12) for item in kept[1:])])
+        if log_q:
+            scores = scores - torch.stack([torch.zeros(()), *(probabilities[item - 2] + math.log(12) for item in kept[1:])])
         expected = expected + scores.logsumexp(0) - scores[0]
     same(actual, expected, [hidden, matrix])
 
 
-def test_log_q_makes_a_sampled_softmax_agree_with_the_full_one() -> None:
+@pytest.mark.parametrize("make", [lambda: Uniform(vocab_size=V), lambda: Popularity(counts=COUNTS, power=1.0)])
+def test_log_q_makes_a_sampled_softmax_agree_with_the_full_one(make: Callable[[], losses.Sampler]) -> None:
     hidden, matrix, targets = inputs()
     torch.manual_seed(4)
     full = losses.cross_entropy(hidden, matrix, targets)
-    sampler = Popularity(counts=COUNTS, power=1.0)
-    sampled = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=200_000)
+    sampled = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=make(), negatives=200_000, log_q=True)
     grad, expected = (torch.autograd.grad(loss, hidden)[0] for loss in (sampled, full))
     torch.testing.assert_close(grad, expected, rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("power", [None, 0.0, 1.0])
+def test_the_gradient_of_few_negatives_is_near_the_full_softmaxs(power: float | None) -> None:
+    """2000 items, 256 of them drawn, a loss of about 2: corrected, the gradient is about that of all items; else half of it."""
+    torch.manual_seed(6)
+    matrix = torch.nn.functional.normalize(torch.randn(2002, 64), dim=1)
+    targets = torch.randint(2, 2002, (64,))
+    hidden = (6 * matrix[targets]).requires_grad_()
+    full = losses.cross_entropy(hidden, matrix, targets)
+    assert full.item() / 64 == pytest.approx(2.0, abs=0.1)
+    (expected,) = torch.autograd.grad(full, hidden)
+    sampler = Uniform(vocab_size=2000) if power is None else Popularity(counts=torch.arange(2000) % 50 + 1, power=power)
+    apart = {}
+    for log_q in (True, False):
+        sampled = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=256, log_q=log_q)
+        (grad,) = torch.autograd.grad(sampled, hidden)
+        apart[log_q] = ((grad - expected).norm() / expected.norm()).item()
+    assert apart[True] < 0.15
+    assert apart[False] > 0.4
+
+
+def test_negatives_outside_windows_are_of_no_window_item() -> None:
+    torch.manual_seed(7)
+    windows = torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5], [0, 2, 2, 7]])
+    owners = torch.tensor([0, 1, 1, 1, 2, 2])
+    sampler = Uniform(vocab_size=6)  # 2 to 7
+    drawn = OutsideWindows(sampler, windows, owners)((6, 3000), torch.device("cpu"))
+    for row, owner in enumerate(owners.tolist()):
+        left = {2, 3, 4, 5, 6, 7} - set(windows[owner].tolist())
+        counts = torch.bincount(drawn[row], minlength=8)
+        assert {item for item in range(8) if counts[item]} == left
+        assert (counts[sorted(left)] / 3000).tolist() == pytest.approx([1 / len(left)] * len(left), abs=0.05)
+
+
+def test_a_window_of_the_whole_vocabulary_keeps_its_draws() -> None:
+    drawn = OutsideWindows(Uniform(vocab_size=2), torch.tensor([[2, 3]]), torch.tensor([0]))((1, 9), torch.device("cpu"))
+    assert set(drawn.flatten().tolist()) <= {2, 3}
 
 
 def test_samplers_draw_by_their_weights() -> None:

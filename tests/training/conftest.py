@@ -9,10 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from seqrec.settings.training import Train
+from seqrec.training.inputs import NOBODY, open_dataset
+from seqrec.training.processes import Process
+from seqrec.training.validation import HeldOut, read_held_out
 from seqrec.users import hash_ids
 
+ALONE = Process(rank=0, world=1, device=torch.device("cpu"))
 RUN_ID = "20260101T000000Z-0000"
 V, USERS, MAX_LEN = 12, 60, 8
 INDICES = pa.list_(pa.int32())
@@ -67,6 +72,17 @@ def write_dataset(folder: Path, *, files: int = 4, run_id: str = RUN_ID, users: 
     return windows
 
 
+def held_out(folder: Path, *, seed: int = 1, users: int | None = None) -> HeldOut:
+    """The table valid of the dataset in the folder, or a sample of its users."""
+    dataset = open_dataset(str(folder), folder / "cache")
+    table, counts = f"{dataset.path}/valid", dataset.counts.numpy()
+    chosen = read_held_out(
+        table, known=NOBODY, counts=counts, max_len=MAX_LEN, users=users, seed=seed, process=ALONE, cache=folder / "cache"
+    )
+    assert chosen is not None
+    return chosen
+
+
 @pytest.fixture
 def windows(tmp_path: Path) -> list[list[int]]:
     """The windows of the dataset in tmp_path/data."""
@@ -86,6 +102,7 @@ def settings(tmp_path: Path, windows: list[list[int]]) -> Callable[..., Train]:
             "batch_size": 16,
             "pool_batches": 2,
             "max_epochs": 3,
+            "precision": "fp32",  # auto is bf16 on some CPUs
             "tensorboard": False,
         }
         return Train.model_validate({**tiny, **keys})

@@ -1,11 +1,13 @@
 """Every window once an epoch, in seeded batches of like length, sharded by file."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -14,11 +16,10 @@ from seqrec import versions
 from seqrec.errors import UserError
 from seqrec.scoring.parity import sample_histories
 from seqrec.training.inputs import NOBODY, open_dataset, read_users
-from seqrec.training.loader import Batch, Batches, Shard, open_shard
-from seqrec.training.processes import Process
+from seqrec.training.loader import Batch, Batches, Shard, count_steps, open_shard
 from seqrec.training.validation import read_held_out
 from seqrec.users import hash_ids
-from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V, write_dataset
+from tests.training.conftest import ALONE, MAX_LEN, RUN_ID, USERS, V, write_dataset
 
 
 def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1, known: NDArray[np.int64] = NOBODY) -> Batches:
@@ -85,6 +86,32 @@ def test_each_window_comes_with_its_user(tmp_path: Path, windows: list[list[int]
     assert sorted(found) == wanted
 
 
+@pytest.mark.parametrize(("users", "steps"), [(18, 17), (18, 18), (22, 21), (33, 32)])
+def test_every_batch_gets_a_window_where_there_are_hardly_more_than_batches(tmp_path: Path, users: int, steps: int) -> None:
+    windows = write_dataset(tmp_path / "data", users=users)
+    shard = shard_of(tmp_path)
+    for pool_batches in (1, 3, 4, 40):
+        epoch = list(replace(batches(shard, steps=steps), pool_batches=pool_batches).epoch(0))
+        assert len(epoch) == steps
+        assert min(len(batch.items) for batch in epoch) > 0
+        assert rows(epoch) == sorted(map(tuple, windows))
+
+
+def test_files_without_windows_are_passed_over(tmp_path: Path, windows: list[list[int]]) -> None:
+    table = tmp_path / "data" / RUN_ID / "windows"
+    first = pq.read_table(table / "part-00000.parquet")
+    pq.write_table(first.slice(0, 0), table / "part-00000.parquet")
+    pq.write_table(first, table / "part-00009.parquet")
+    assert rows(list(batches(shard_of(tmp_path)).epoch(0))) == sorted(map(tuple, windows))
+
+
+def test_a_table_without_windows_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
+    for path in (tmp_path / "data" / RUN_ID / "windows").glob("*.parquet"):
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    with pytest.raises(UserError, match=r"has no training windows: no user has two training events"):
+        count_steps(shard_of(tmp_path).rows, batch_size=4, process=ALONE)
+
+
 def test_shards_are_disjoint_and_whole(tmp_path: Path, windows: list[list[int]]) -> None:
     parts = [list(batches(shard_of(tmp_path, rank=rank, world=2), steps=3, rank=rank).epoch(0)) for rank in (0, 1)]
     assert [len(part) for part in parts] == [3, 3]
@@ -103,10 +130,10 @@ def test_an_unfinished_table_is_refused(tmp_path: Path, windows: list[list[int]]
 
 
 def test_a_dataset_that_lost_a_part_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
-    version, process = tmp_path / "data" / RUN_ID, Process(rank=0, world=1, device=torch.device("cpu"))
+    version, counts = tmp_path / "data" / RUN_ID, np.ones(V, dtype=np.int64)
     versions.write_meta(str(version), versions.read_meta(str(version)))
     dataset = open_dataset(str(version), tmp_path)
-    held_out: dict[str, Any] = {"users": None, "seed": 0, "process": process, "cache": tmp_path, "known": NOBODY}
+    held_out: dict[str, Any] = {"users": None, "seed": 0, "process": ALONE, "cache": tmp_path, "known": NOBODY, "counts": counts}
     readers: list[tuple[str, Callable[[], object]]] = [
         ("windows", lambda: shard_of(tmp_path)),
         ("windows", lambda: read_users(dataset, tmp_path)),

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from seqrec.errors import UserError
 from seqrec.models.encoder import SASRec
+from seqrec.scoring.export import export
 from seqrec.settings.training import Train
-from seqrec.training import checkpoint, loop
-from seqrec.training.inputs import NOBODY, open_dataset
-from seqrec.training.loader import Batch
-from seqrec.training.processes import Process
+from seqrec.training import checkpoint
+from seqrec.training.inputs import open_dataset
 from seqrec.training.report import read_records
 from seqrec.training.train import train
-from seqrec.training.validation import read_held_out, validate
-from tests.training.conftest import MAX_LEN, RUN_ID, V, write_dataset
+from seqrec.training.validation import validate
+from tests.training.conftest import ALONE, INDICES, MAX_LEN, RUN_ID, V, held_out, write, write_dataset
 
 Make = Callable[..., Train]
 
@@ -53,44 +53,6 @@ def test_other_optimizers_lower_the_loss(settings: Make, optimizer: dict[str, An
     train(cfg)
     records = read_records(cfg.model)
     assert records[-1]["train_loss"] < records[0]["train_loss"] - 0.1
-
-
-@pytest.mark.parametrize("stop", [3, 4, 7])
-def test_an_interrupted_training_ends_at_the_same_weights(settings: Make, tmp_path: Path, stop: int) -> None:
-    whole = settings(model=str(tmp_path / "whole"))
-    train(whole)
-    parts = settings(model=str(tmp_path / "parts"))
-    train(parts.model_copy(update={"max_steps": stop}))
-    assert last(parts)["step"] == stop
-    train(parts)
-    assert equal(last(whole)["model"], last(parts)["model"])
-    assert last(whole)["step"] == last(parts)["step"] == 12
-    steps = [record["step"] for record in read_records(parts.model)]
-    assert steps == sorted({4, 8, 12, stop})
-
-
-def test_a_training_killed_between_checkpoints_ends_at_the_same_weights(
-    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = settings(model=str(tmp_path / "whole"), checkpoint_every=2)
-    train(whole)
-    killed = settings(model=str(tmp_path / "killed"), checkpoint_every=2)
-    step = loop.Trainer._step
-
-    def fall(self: loop.Trainer, batch: Batch, *, over: bool) -> tuple[float, bool]:
-        if self.progress.step == 7:
-            raise KeyboardInterrupt
-        return step(self, batch, over=over)
-
-    monkeypatch.setattr(loop.Trainer, "_step", fall)
-    with pytest.raises(KeyboardInterrupt):
-        train(killed)
-    monkeypatch.undo()
-    assert last(killed)["step"] == 6
-    train(killed)
-    assert equal(last(whole)["model"], last(killed)["model"])
-    kept = [{k: v for k, v in r.items() if k != "seconds"} for r in read_records(killed.model)]
-    assert kept == [{k: v for k, v in r.items() if k != "seconds"} for r in read_records(whole.model)]
 
 
 def test_a_trained_model_is_only_validated(settings: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,19 +143,17 @@ def test_time_and_steps_limit_a_run(settings: Make) -> None:
 def test_validation_every_so_many_steps(settings: Make) -> None:
     cfg = settings(validate_every=5)
     train(cfg)
-    assert [record["step"] for record in read_records(cfg.model)] == [5, 10, 12]
+    assert [record["step"] for record in read_records(cfg.model)] == [5, 10]
 
 
 def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
-    process = Process(rank=0, world=1, device=torch.device("cpu"))
-    table = str(tmp_path / "data" / RUN_ID / "valid")
-    held_out = read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
-    actual = validate(model, held_out, batch_size=7, bf16=False, process=process)
+    users = held_out(tmp_path / "data")
+    actual = validate(model, users, batch_size=7, bf16=False, process=ALONE)
     model.eval()
     matrix, ranks, losses = model.item_matrix().detach().numpy(), [], []
-    for items, seen, target in zip(held_out.items, held_out.seen, held_out.targets, strict=True):
+    for items, seen, target in zip(users.items, users.seen, users.targets, strict=True):
         query = model.query(torch.from_numpy(items)[None])[0].detach().numpy()
         scores = {item: float(query @ matrix[item]) for item in range(2, V + 2)}
         losses.append(math.log(sum(math.exp(score) for score in scores.values())) - scores[target])
@@ -209,25 +169,18 @@ def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> Non
 def test_ties_count_against_the_target(settings: Make, tmp_path: Path) -> None:
     model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
     torch.nn.init.zeros_(model.items.weight)
-    process = Process(rank=0, world=1, device=torch.device("cpu"))
-    table = str(tmp_path / "data" / RUN_ID / "valid")
-    held_out = read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=None, seed=1, process=process, cache=tmp_path)
-    assert validate(model, held_out, batch_size=7, bf16=False, process=process)["recall@1"] == 0.0
+    assert validate(model, held_out(tmp_path / "data"), batch_size=7, bf16=False, process=ALONE)["recall@1"] == 0.0
 
 
 def test_a_sample_of_users_is_seeded(tmp_path: Path, windows: list[list[int]]) -> None:
-    table, process = str(tmp_path / "data" / RUN_ID / "valid"), Process(rank=0, world=1, device=torch.device("cpu"))
-    samples = [
-        read_held_out(table, known=NOBODY, max_len=MAX_LEN, users=9, seed=seed, process=process, cache=tmp_path)
-        for seed in (1, 1, 2)
-    ]
+    samples = [held_out(tmp_path / "data", users=9, seed=seed) for seed in (1, 1, 2)]
     rows = [[row.tolist() for row in sample.seen] for sample in samples]
     assert rows[0] == rows[1] != rows[2]
     assert len(rows[0]) == 9
 
 
 def test_a_training_that_cannot_fit_is_refused(settings: Make, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"needs about .* GiB, 0.0 GiB are free.*batch_size"):
+    with pytest.raises(UserError, match=r"needs about .* GiB, 0.0 GiB are free.*batch_size.*max_len=8 in build_sequences"):
         train(settings(memory_gb=0.001))
     assert not (tmp_path / "model").exists()
 
@@ -270,3 +223,66 @@ def test_tensorboard_and_epochs_are_written(settings: Make, tmp_path: Path) -> N
     assert list((tmp_path / "model" / "tensorboard").glob("events.*"))
     lines = (tmp_path / "model" / "epochs.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+
+def without(settings: Train, *keys: str) -> None:
+    """Make the last checkpoint one of a trainer that didn't have these settings."""
+    state = last(settings)
+    for key in keys:
+        del state["fingerprint"][key]
+    checkpoint.save(state, settings.model, checkpoint.LAST)
+
+
+def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(settings: Make) -> None:
+    """A setting that it doesn't say had what is today's default."""
+    early = settings(max_epochs=1)
+    train(early)
+    without(early, "architecture", "loss.log_q", "loss.power", "optimizer.beta1", "valid_users")
+    train(settings(max_epochs=2))
+    assert last(early)["step"] == 8
+    without(early, "optimizer.beta1")
+    with pytest.raises(UserError, match=r"\(optimizer.beta1=0.9 there, 0.5 now\)"):
+        train(settings(optimizer={"lr": 0.01, "warmup_steps": 2, "schedule": "constant", "beta1": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("loss", "keys", "said"),
+    [
+        ({"name": "sampled_ce", "negatives": 4}, ["loss.log_q"], r"\(loss.log_q=False there, True now\)"),
+        ({"name": "sampled_ce", "negatives": 4, "sampling": "popularity"}, ["loss.log_q"], None),
+        ({"name": "sampled_ce", "negatives": 4, "log_q": False}, ["loss.log_q"], None),
+        ({"name": "gbce", "negatives": 4}, ["loss.terms", "loss.log_q"], r"\(loss.terms=sum there, mean now\)"),
+        ({"name": "bce", "negatives": 4}, ["loss.terms", "loss.log_q"], r"\(loss.terms=sum there, mean now\)"),
+    ],
+)
+def test_a_checkpoint_of_a_loss_that_was_computed_otherwise_is_refused(
+    settings: Make, loss: dict[str, Any], keys: list[str], said: str | None
+) -> None:
+    cfg = settings(loss=loss, max_epochs=1)
+    train(cfg)
+    without(cfg, *keys)
+    if said is None:
+        train(settings(loss=loss, max_epochs=2))
+        assert last(cfg)["step"] == 8
+    else:
+        with pytest.raises(UserError, match=said):
+            train(settings(loss=loss, max_epochs=2))
+
+
+@pytest.mark.parametrize("dropout", [0.001, 0.99])
+def test_dropout_may_be_next_to_nothing_or_all(settings: Make, dropout: float) -> None:
+    assert math.isfinite(train(settings(max_epochs=1, encoder={"dim": 8, "dropout": dropout}))["loss"])
+
+
+def test_bf16_trains_and_exports(settings: Make, tmp_path: Path) -> None:
+    """Products in bf16, weights in fp32: other weights than fp32's, near them, and a model that is exported as any other."""
+    exact, near = (settings(precision=kind, model=str(tmp_path / kind), max_epochs=2) for kind in ("fp32", "bf16"))
+    losses = [train(cfg)["loss"] for cfg in (exact, near)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert all(weight.dtype == torch.float32 for weight in last(near)["model"].values())
+    with pytest.raises(UserError, match="bf16=True there, False now"):
+        train(near.model_copy(update={"precision": "fp32"}))
+    lists = pa.array([[2, 3, 4], [5]], INDICES)
+    write(tmp_path / "data" / RUN_ID / "sequences", [{"user_id": pa.array([1, 2]), "items": lists, "seen": lists}])
+    assert export(near.model, data=near.data)["parity"]["largest_relative_difference"] < 1e-4

@@ -38,6 +38,7 @@ def towers(tmp_path: Path, windows: list[list[int]]) -> Make:
             "pool_batches": 2,
             "max_epochs": 3,
             "metric": "ndcg@20",
+            "precision": "fp32",
             "tensorboard": False,
             "stores": {"mongodb_uri": "none", "milvus_uri": "none"},
         }
@@ -112,7 +113,7 @@ def test_histories_are_at_most_the_datasets(towers: Make, asked: int | None, wan
 def test_the_folder_of_another_architecture_is_refused(towers: Make, settings: Callable[..., Train]) -> None:
     sequences = settings(max_epochs=1)
     train(sequences)
-    with pytest.raises(UserError, match=r"loss.margin=None there, 0.2 now.*another model=FOLDER"):
+    with pytest.raises(UserError, match=r"architecture=sasrec there, simplex now.*another model=FOLDER"):
         train(towers(model=sequences.model))
 
 
