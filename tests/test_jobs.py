@@ -34,6 +34,7 @@ from seqrec.stores.embedded import data_folder
 from seqrec.stores.neighbours import neighbours
 from seqrec.stores.reading import read
 from seqrec.stores.targets import Targets, open_targets
+from seqrec.training import checkpoint
 
 ROOT = Path(__file__).parents[1]
 JOBS = {
@@ -49,7 +50,7 @@ JOBS = {
     "build_candidates": build_candidates,
 }
 USERS, ITEMS, TOP = 60, 120, 7
-TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "tensorboard=false"]
+TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "precision=fp32", "tensorboard=false"]
 
 
 def run(job: str, *overrides: str) -> None:
@@ -165,7 +166,7 @@ def test_the_chain_from_features_to_candidates_and_documents(root: Path) -> None
     )
     run("item_similarity")
     run("item_similarity", "method=swing", f"output={root}/swing")
-    run("train_two_tower", "encoder.dim=8", "max_epochs=2", "tensorboard=false", "history=test")
+    run("train_two_tower", "encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "history=test")
     run("batch_recommend", "history=test", f"output={root}/output_test", "publish=false")
     candidates = f"{root}/candidates_test"
     run("build_candidates", "history=test", f"output={candidates}", f"sources.sequence.path={root}/output_test")
@@ -214,6 +215,15 @@ def test_a_new_version_is_published_and_an_older_one_put_back(root: Path) -> Non
         run("publish", f"version={version}")
         with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
             assert {(one["run_id"], len(one["items"])) for one in documents(targets)} == {(version, count)}
+
+
+def test_the_best_checkpoint_says_of_valid_what_evaluate_says(root: Path, tmp_path: Path) -> None:
+    run("evaluate", "split=valid", f"output={tmp_path}")
+    (measured,) = json.loads(Path(versions.resolve(str(tmp_path)), "metrics.json").read_text())["metrics"].values()
+    best = checkpoint.load(checkpoint.find(str(root / "model"), "best"))["metrics"]
+    assert best["misses"] == measured["misses"] > 0
+    for name, same in {"ndcg@10": "ndcg@10", "recall@10": "hit_rate@10", "recall@1": "hit_rate@1"}.items():
+        assert best[name] == pytest.approx(measured[same], abs=1e-9)
 
 
 def test_training_again_finds_the_model_trained(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,7 @@ JOBS = {
     "evaluate": evaluate,
     "batch_recommend": batch_recommend,
 }
-TINY = ["encoder.dim=8", "max_epochs=2", "tensorboard=false", "top_k=5", "history=test"]
+TINY = ["encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "top_k=5", "history=test"]
 
 
 def run(job: str, *overrides: str) -> None:

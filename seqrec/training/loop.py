@@ -74,7 +74,7 @@ class Trainer:
             shown = {} if asked or self._scheduled() else self._show()
         if self.process.rank == 0:
             best, step = self.progress.best, self.progress.best_step
-            said = "no validation yet" if best is None else f"best {self.settings.metric} {best:.4f} at step {step}"
+            said = "no validation" if best is None else f"best {self.settings.metric} {best:.4f} at step {step}"
             goes_on = "; the same command goes on from there" if asked else ""
             log.info("trained to step %d (epoch %d): %s%s", self.progress.step, self.progress.epoch, said, goes_on)
         if asked or request.number is not None:
