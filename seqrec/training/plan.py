@@ -58,7 +58,7 @@ def _sequences(settings: Train, dataset: Dataset, *, bf16: bool) -> Plan:
         options=loss_options(counts=dataset.counts, bf16=bf16, **loss.model_dump()),
         name=settings.name or f"sasrec-{loss.name}-{shape}",
         needed_gb=needed,
-        to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or max_len={max_len} in build_sequences",
+        to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or the dataset's max_len of {max_len} (build_sequences)",
     )
 
 
@@ -87,5 +87,5 @@ def _two_tower(settings: TrainTwoTower, dataset: Dataset, users: int) -> Plan:
         options={"sampler": sampler, "negatives": loss.negatives, "margin": loss.margin, "weight": loss.weight},
         name=settings.name or f"simplex-d{encoder.dim}-l{max_len}{weight}-s{settings.seed}",
         needed_gb=needed,
-        to_lower=f"batch_size or encoder.dim, or max_len={longest} in build_sequences",
+        to_lower=f"batch_size or encoder.dim, or the dataset's max_len of {longest} (build_sequences)",
     )

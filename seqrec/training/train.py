@@ -123,8 +123,8 @@ def _held_out(
     )
     if held_out is None and process.rank == 0:
         log.warning(
-            "%s holds nobody out: training without validation, for %d epochs unless max_epochs, max_steps or max_minutes end it; "
-            "patience has no say, and the last checkpoint stands for the best",
+            "%s holds nobody out: training without validation, up to max_epochs=%d (or max_steps, max_minutes); patience has no "
+            "say, and the last checkpoint stands for the best",
             files.join(dataset.path, "valid"),
             settings.max_epochs,
         )

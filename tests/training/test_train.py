@@ -180,7 +180,9 @@ def test_a_sample_of_users_is_seeded(tmp_path: Path, windows: list[list[int]]) -
 
 
 def test_a_training_that_cannot_fit_is_refused(settings: Make, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"needs about .* GiB, 0.0 GiB are free.*batch_size.*max_len=8 in build_sequences"):
+    with pytest.raises(
+        UserError, match=r"needs about .* GiB, 0.0 GiB are free.*batch_size.*the dataset's max_len of 8 .build_sequences."
+    ):
         train(settings(memory_gb=0.001))
     assert not (tmp_path / "model").exists()
 
