@@ -103,4 +103,4 @@ def test_a_loss_that_is_not_finite_is_refused_without_a_validation_too(settings:
     table = tmp_path / "data" / RUN_ID / "valid"
     pq.write_table(pq.read_table(table / "part-00000.parquet").slice(0, 0), table / "part-00000.parquet")
     with pytest.raises(UserError, match=r"training loss .* isn't finite: lower optimizer.lr or set optimizer.clip_norm"):
-        train(settings(optimizer={"name": "sgd", "lr": 1e30, "clip_norm": None, "warmup_steps": 0}))
+        train(settings(optimizer={"name": "sgd", "lr": 100.0, "clip_norm": None, "warmup_steps": 0}, max_epochs=30))
