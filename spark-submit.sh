@@ -136,7 +136,9 @@ collect_options() {
     done
 }
 
-# The Hadoop package of Spark's own Hadoop, and the committer that S3 needs for whole tables.
+# The Hadoop package of Spark's own Hadoop, the committer that S3 needs for whole tables, and limits to its patience: a request
+# that is refused or not answered is given up after 1 to 4 minutes, where Hadoop's own limits can add up to hours. What is set
+# here, the user's --conf overrides.
 add_s3() {
     local jar version=
     for jar in "$SPARK_HOME"/jars/hadoop-client-api-*.jar; do
@@ -150,6 +152,15 @@ add_s3() {
         --conf spark.hadoop.fs.s3a.committer.name=magic
         --conf spark.sql.sources.commitProtocolClass=org.apache.spark.internal.io.cloud.PathOutputCommitProtocol
         --conf spark.sql.parquet.output.committer.class=org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter
+        --conf spark.hadoop.fs.s3a.directory.operations.purge.uploads=true
+        --conf spark.hadoop.fs.s3a.attempts.maximum=2
+        --conf spark.hadoop.fs.s3a.retry.limit=4
+        --conf spark.hadoop.fs.s3a.retry.interval=500ms
+        --conf spark.hadoop.fs.s3a.retry.throttle.limit=5
+        --conf spark.hadoop.fs.s3a.retry.throttle.interval=500ms
+        --conf spark.hadoop.fs.s3a.connection.establish.timeout=15s
+        --conf spark.hadoop.fs.s3a.connection.timeout=20s
+        --conf spark.hadoop.fs.s3a.connection.request.timeout=20s
     )
     if [[ -n ${AWS_ENDPOINT_URL:-} ]]; then
         options+=(

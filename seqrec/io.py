@@ -46,9 +46,13 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
 def reader(spark: SparkSession, path: str) -> DataFrameReader:
     """A reader for the path: one that is there as it is written is read as it is, another may be a pattern such as `2024-*.csv`.
 
-    Spark's own reader takes `*?[]{}` and backslashes for a pattern in any case, and reads what else it matches.
+    Spark's own reader takes `*?[]{}` and backslashes for a pattern in any case, and reads what else it matches. Raises UserError
+    for a file that Spark would leave out for its name, and read nothing.
     """
-    return spark.read.option("__globPaths__", "false" if files.exists(path) else "true")
+    is_there, name = files.exists(path), path.rstrip("/").rsplit("/", 1)[-1]
+    if is_there and name.startswith((".", "_")) and not files.names(path):
+        raise UserError(f"{path}: Spark doesn't read files whose names begin with a point or an underscore: rename it")
+    return spark.read.option("__globPaths__", "false" if is_there else "true")
 
 
 def few_rows(spark: SparkSession, rows: Sequence[tuple[int, int]], key: str, value: str) -> DataFrame:

@@ -11,7 +11,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from seqrec import schemas, versions
 from seqrec.errors import UserError
-from seqrec.io import assert_unique, element_type, open_table, read_table, write_table
+from seqrec.io import assert_unique, element_type, open_table, read_table, reader, write_table
 
 ITEMS = schemas.items(LongType())
 
@@ -23,6 +23,41 @@ def test_a_table_round_trips_in_the_schema_s_order(spark: SparkSession, tmp_path
     found = read_table(spark, path, ITEMS)
     assert found.columns == ["item_id", "item_idx", "count"]
     assertDataFrameEqual(found, spark.createDataFrame([(10, 2, 5), (7, 3, 3)], "item_id long, item_idx int, count long"))
+
+
+NAMES = ["a b", "[x]", "{a,b}", "*", "?", "a%20b", "a #b", "a: b", "ü 日本", "a\\b", "k=v", "[a]: b#?%"]
+
+
+def test_a_folder_may_have_any_name_and_is_no_pattern(spark: SparkSession, tmp_path: Path) -> None:
+    for number, name in enumerate(NAMES):
+        table = spark.createDataFrame([(number, 2, 3)], "item_id long, item_idx int, count long").coalesce(1)
+        write_table(table, str(tmp_path / name / "items"), ITEMS)
+    for number, name in enumerate(NAMES):
+        for path in (f"{tmp_path}/{name}/items", f"file:{tmp_path}/{name}/items"):
+            assert [row["item_id"] for row in read_table(spark, path, ITEMS).collect()] == [number]
+
+
+def test_only_what_is_not_there_as_it_is_written_is_a_pattern(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("1.txt", "2.txt", "*.txt", "[12].txt"):
+        (tmp_path / name).write_text(name)
+
+    def read(path: str) -> list[str]:
+        return sorted(row["value"] for row in reader(spark, path).text(path).collect())
+
+    assert read(f"{tmp_path}/*.txt") == ["*.txt"]
+    assert read(f"{tmp_path}/[12].txt") == ["[12].txt"]
+    assert read(f"{tmp_path}/[123].txt") == ["1.txt", "2.txt"]
+    assert read(f"{tmp_path}/{{1,2}}.*") == ["1.txt", "2.txt"]
+
+
+def test_a_file_that_spark_would_leave_out_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("_ratings.csv", ".ratings.csv"):
+        (tmp_path / name).touch()
+        with pytest.raises(UserError, match=rf"{name}: Spark doesn't read files whose names begin with"):
+            reader(spark, str(tmp_path / name))
+    (tmp_path / "_folder").mkdir()
+    (tmp_path / "_folder" / "x.txt").write_text("x")
+    assert reader(spark, str(tmp_path / "_folder")).text(str(tmp_path / "_folder")).count() == 1
 
 
 def test_columns_beyond_the_schema_are_left_out(spark: SparkSession, tmp_path: Path) -> None:

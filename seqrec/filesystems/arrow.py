@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.fs
 
 from seqrec.filesystems.local import TEMPORARY, chunks
@@ -19,7 +18,6 @@ from seqrec.paths import split
 
 CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # of S3: it is given up after about 85 seconds without an answer
 QUICK_S = 4.0  # instead of both, to try whether a place can be written
-_UNFINISHED: list[pa.NativeFile] = []
 
 
 def exists(path: str) -> bool:
@@ -97,7 +95,7 @@ def fetch(path: str, target: Path) -> None:
 
 def try_to_write(folder: str) -> None:
     """Make and remove a file in the folder; OSError where that can't be done."""
-    system, inner = _open(posixpath.join(folder, _temporary_name()), connect_s=QUICK_S, answer_s=QUICK_S)
+    system, inner = _open(posixpath.join(folder, _temporary_name()), quick=True)
     _create(system, inner, [b""])
     system.delete_file(inner)
 
@@ -122,31 +120,32 @@ def _create(system: pyarrow.fs.FileSystem, inner: str, content: Iterable[bytes])
 
 
 def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes]) -> None:
-    """Seen when the stream is closed. A stream has no abort, and to drop it closes it: one that failed is kept open.
+    """A file in S3, which is there once its stream is closed.
 
-    When the process ends, pyarrow shuts S3 down before it drops the stream, so that what was sent never becomes the file.
+    A stream has no abort, and one that is dropped is closed: a stream that failed gets one reference too many, so that it isn't
+    dropped, not even at the end of the process, and what was sent doesn't become the file.
     """
     sink = system.open_output_stream(inner)
     try:
         for chunk in content:
             sink.write(chunk)
+        sink.close()
     except BaseException:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(sink))
         raise
-    sink.close()
 
 
 def _temporary_name() -> str:
     return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
 
 
-def _open(path: str, *, connect_s: float = CONNECT_S, answer_s: float = ANSWER_S) -> tuple[pyarrow.fs.FileSystem, str]:
+def _open(path: str, *, quick: bool = False) -> tuple[pyarrow.fs.FileSystem, str]:
     scheme, host, inner = split(path)
     if scheme != "hdfs":
         system = pyarrow.fs.S3FileSystem(
             endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
-            connect_timeout=connect_s,
-            request_timeout=answer_s,
+            connect_timeout=QUICK_S if quick else CONNECT_S,
+            request_timeout=QUICK_S if quick else ANSWER_S,
             retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
         )
         return system, f"{host}{inner}".rstrip("/")

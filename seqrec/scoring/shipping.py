@@ -55,7 +55,7 @@ def _add_files(spark: SparkSession, folder: str, hashed: artifact.Hashes) -> Non
     context = spark.sparkContext
     known = {Path(path).name: path for path in context.listFiles}
     for name, _ in hashed:
-        path = files.join(folder, name)
+        path = files.uri(files.join(folder, name))
         if known.get(name, path) != path:
             raise UserError(f"{path}: this Spark session has {known[name]} already: use another session for another model")
         if name not in known:
@@ -67,5 +67,5 @@ def _add_archive(spark: SparkSession, folder: Path, meta: dict[str, Any], hashed
     with tarfile.open(folder / f"{name}.tar", "w") as archive:
         for file, _ in hashed:
             archive.add(folder / file, file)
-    spark.sparkContext.addArchive(f"{folder / name}.tar#{name}")
+    spark.sparkContext.addArchive(f"{(folder / name).as_uri()}.tar#{name}")
     return name

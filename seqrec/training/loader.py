@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlparse
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,9 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
         )
     local = [files.fetch(files.join(table, name), cache).absolute() for name in parts[rank::world]]
     rows = {path: pq.read_metadata(path).num_rows for path in local}
-    return Shard(urls=tuple(path.as_uri() for path, count in rows.items() if count), rows=sum(rows.values()))
+    links = cache / "links"
+    urls = tuple(_url(path, links / f"{number:05d}.parquet") for number, (path, count) in enumerate(rows.items()) if count)
+    return Shard(urls=urls, rows=sum(rows.values()))
 
 
 def count_steps(rows: int, *, batch_size: int, process: Process) -> int:
@@ -111,6 +114,20 @@ def count_steps(rows: int, *, batch_size: int, process: Process) -> int:
             "fewer processes"
         )
     return steps
+
+
+def _url(path: Path, link: Path) -> str:
+    """The URL in which Petastorm, which unquotes nothing, finds the path: of a link to it, where it would be cut at a # or ?."""
+    if urlparse(f"file://{path}").path != str(path):
+        if urlparse(f"file://{link}").path != str(link):
+            raise UserError(
+                f"{link.parent}: Petastorm can't read from a temporary folder with such a name: set TMPDIR to another"
+            )
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+        path = link
+    return f"file://{path}"
 
 
 def _pools(

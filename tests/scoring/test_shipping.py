@@ -23,6 +23,9 @@ def best(spark: SparkSession, model: Shipped) -> list[Any]:
     return [tuple(item) for item in found["items"]]
 
 
+AWKWARD = "[a] b: #?%20ü*"
+
+
 def test_a_mounted_folder_is_opened_where_it_lies(spark: SparkSession, tmp_path: Path) -> None:
     write_model(tmp_path / "toy", MATRIX, [10, 20], [1, 1])
     model = ship(spark, f"file://{tmp_path}/toy", private=True)
@@ -35,8 +38,10 @@ def test_what_only_the_driver_has_travels_as_an_archive(
 ) -> None:
     monkeypatch.setattr(session, "is_local", lambda _: False)
     for factor in (1, 3):
-        write_model(tmp_path / f"toy{factor}", MATRIX * factor, [10, 20], [1, 1])
-        model = ship(spark, str(tmp_path / f"toy{factor}"), private=True)
+        folder = tmp_path / AWKWARD / str(factor)
+        folder.parent.mkdir(exist_ok=True)
+        write_model(folder, MATRIX * factor, [10, 20], [1, 1])
+        model = ship(spark, str(folder), private=True)
         assert not model.mounted
         assert best(spark, model) == [(20, 2.0 * factor * factor)]
 
@@ -44,11 +49,11 @@ def test_what_only_the_driver_has_travels_as_an_archive(
 def test_a_remote_model_is_fetched_and_another_refused(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("toy", "other"):
+    for name in (AWKWARD, "other"):
         write_model(tmp_path / name, MATRIX, [10, 20], [1, 1])
     monkeypatch.setattr(files, "is_local", lambda path: not path.startswith("file:"))  # Hadoop reads file: as any other scheme
     for _ in range(2):
-        model = ship(spark, f"file:{tmp_path}/toy")
+        model = ship(spark, f"file:{tmp_path}/{AWKWARD}")
         assert not model.mounted
         assert best(spark, model) == [(20, 2.0)]
     with pytest.raises(UserError, match="use another session"):

@@ -26,8 +26,9 @@ def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1, known
     return Batches(shard=shard, known=known, width=MAX_LEN + 1, steps=steps, pool_batches=2, seed=seed, rank=rank, workers=1)
 
 
-def shard_of(tmp_path: Path, *, rank: int = 0, world: int = 1) -> Shard:
-    return open_shard(str(tmp_path / "data" / RUN_ID / "windows"), rank=rank, world=world, cache=tmp_path / "cache")
+def shard_of(tmp_path: Path, *, rank: int = 0, world: int = 1, cache: Path | None = None) -> Shard:
+    windows = str(tmp_path / "data" / RUN_ID / "windows")
+    return open_shard(windows, rank=rank, world=world, cache=cache or tmp_path / "cache")
 
 
 def rows(source: list[Batch]) -> list[tuple[int, ...]]:
@@ -42,6 +43,12 @@ def test_an_epoch_holds_every_window_once(tmp_path: Path, windows: list[list[int
     epoch = list(batches(shard_of(tmp_path)).epoch(0))
     assert len(epoch) == 5
     assert rows(epoch) == sorted(map(tuple, windows))
+
+
+@pytest.mark.parametrize("name", ["a b", "[x]", "{a,b}", "*?", "a%20b", "a #b", "a: b;c", "ü 日本", "a\\b", "k=v"])
+def test_the_dataset_s_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    written = write_dataset(tmp_path / name / "data")
+    assert rows(list(batches(shard_of(tmp_path / name, cache=tmp_path)).epoch(0))) == sorted(map(tuple, written))
 
 
 def test_batches_are_left_padded_to_their_longest_window(tmp_path: Path, windows: list[list[int]]) -> None:
@@ -121,6 +128,12 @@ def test_shards_are_disjoint_and_whole(tmp_path: Path, windows: list[list[int]])
 def test_more_processes_than_files_are_refused(tmp_path: Path, windows: list[list[int]]) -> None:
     with pytest.raises(UserError, match=r"has 4 files for 5 processes.*files_multiple=5"):
         shard_of(tmp_path, world=5)
+
+
+def test_a_temporary_folder_that_petastorm_cannot_read_from_is_refused(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "a#b" / "data")
+    with pytest.raises(UserError, match="set TMPDIR to another"):
+        shard_of(tmp_path / "a#b")
 
 
 def test_an_unfinished_table_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
