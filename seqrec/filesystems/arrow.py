@@ -7,8 +7,8 @@ import ctypes
 import os
 import posixpath
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.fs
@@ -20,35 +20,45 @@ CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # of S3: it is given up after about 
 QUICK_S = 4.0  # instead of both, to try whether a place can be written
 
 
+HINTS = {
+    "NO_SUCH_BUCKET": "there is no such bucket",
+    "ACCESS_DENIED": "access is denied: are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they do this?",
+    "INVALID_ACCESS_KEY_ID": "the server doesn't know the key AWS_ACCESS_KEY_ID",
+    "SIGNATURE_DOES_NOT_MATCH": "the server refuses the key AWS_SECRET_ACCESS_KEY",
+    "NETWORK_CONNECTION": "no server answers: is AWS_ENDPOINT_URL, else the network to Amazon's servers, right?",
+}
+
+
 def exists(path: str) -> bool:
     """Whether a file or folder is there."""
-    system, inner = _open(path)
-    return bool(system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
+    with _opened(path) as (system, inner):
+        return bool(system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
 
 
 def read(path: str) -> bytes:
     """A whole file."""
-    system, inner = _open(path)
-    with system.open_input_stream(inner) as source:
+    with _opened(path) as (system, inner), system.open_input_stream(inner) as source:
         return bytes(source.read())
 
 
 def write(path: str, content: bytes) -> None:
     """Create or replace a file."""
-    _create(*_open(path), [content])
+    with _opened(path) as (system, inner):
+        _create(system, inner, [content])
 
 
 def put(source: Path, path: str) -> None:
     """Create or replace a file with the content of a local one."""
-    _create(*_open(path), chunks(source))
+    with _opened(path) as (system, inner):
+        _create(system, inner, chunks(source))
 
 
 def names(folder: str) -> list[str]:
     """Names in a folder; none if there is no such folder."""
-    system, inner = _open(folder)
-    if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-        return []
-    return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
+    with _opened(folder) as (system, inner):
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+            return []
+        return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
 
 
 def sizes(folder: str) -> dict[str, int | None]:
@@ -78,26 +88,26 @@ def read_end(path: str, size: int) -> bytes:
 
 def remove(path: str) -> None:
     """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
-    system, inner = _open(path)
-    kind = system.get_file_info(inner).type
-    if kind == pyarrow.fs.FileType.Directory:
-        system.delete_dir(inner)
-    elif kind != pyarrow.fs.FileType.NotFound:
-        system.delete_file(inner)
+    with _opened(path) as (system, inner):
+        kind = system.get_file_info(inner).type
+        if kind == pyarrow.fs.FileType.Directory:
+            system.delete_dir(inner)
+        elif kind != pyarrow.fs.FileType.NotFound:
+            system.delete_file(inner)
 
 
 def fetch(path: str, target: Path) -> None:
     """Copy a file to a local path."""
-    system, inner = _open(path)
-    local = pyarrow.fs.LocalFileSystem()
-    pyarrow.fs.copy_files(inner, str(target), source_filesystem=system, destination_filesystem=local)
+    with _opened(path) as (system, inner):
+        local = pyarrow.fs.LocalFileSystem()
+        pyarrow.fs.copy_files(inner, str(target), source_filesystem=system, destination_filesystem=local)
 
 
 def try_to_write(folder: str) -> None:
     """Make and remove a file in the folder; OSError where that can't be done."""
-    system, inner = _open(posixpath.join(folder, _temporary_name()), quick=True)
-    _create(system, inner, [b""])
-    system.delete_file(inner)
+    with _opened(posixpath.join(folder, _temporary_name()), quick=True) as (system, inner):
+        _create(system, inner, [b""])
+        system.delete_file(inner)
 
 
 def _create(system: pyarrow.fs.FileSystem, inner: str, content: Iterable[bytes]) -> None:
@@ -139,7 +149,21 @@ def _temporary_name() -> str:
     return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
 
 
-def _open(path: str, *, quick: bool = False) -> tuple[pyarrow.fs.FileSystem, str]:
+@contextmanager
+def _opened(path: str, *, quick: bool = False) -> Iterator[tuple[pyarrow.fs.FileSystem, str]]:
+    """The file system of a path, and the path there; within, S3's errors begin with what a user can make of them."""
+    try:
+        yield _open(path, quick=quick)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        hint = next((hint for name, hint in HINTS.items() if f"AWS Error {name}" in str(error)), None)
+        if hint is None:
+            raise
+        raise OSError(f"{hint} ({str(error).partition('AWS Error ')[2]})") from error
+
+
+def _open(path: str, *, quick: bool) -> tuple[pyarrow.fs.FileSystem, str]:
     scheme, host, inner = split(path)
     if scheme != "hdfs":
         system = pyarrow.fs.S3FileSystem(

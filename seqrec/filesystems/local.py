@@ -87,8 +87,11 @@ def try_to_write(folder: str) -> None:
             continue
         if not place.is_dir():
             raise NotADirectoryError(f"{place} is not a folder")
-        with tempfile.NamedTemporaryFile(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=place):
-            return
+        try:
+            with tempfile.NamedTemporaryFile(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=place):
+                return
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(place)) from error
 
 
 def is_temporary(name: str) -> bool:
