@@ -74,6 +74,8 @@ def test_files_round_trip(tmp_path: Path, name: str) -> None:
     files.put(copy, files.join(root, name, "copy"))
     assert files.read_text(files.join(root, name, "copy")) == "Zürich\n"
     assert files.names(files.join(root, name)) == sorted([name, "copy"])
+    assert files.sizes(files.join(root, name)) == {name: 8, "copy": 8}
+    assert files.read_end(path, 3) == b"ch\n"
     assert files.names(path) == []
     files.remove(files.join(root, name, "copy"))
     files.remove(files.join(root, name))

@@ -62,26 +62,25 @@ def names(folder: str) -> list[str]:
 
 
 def sizes(folder: str) -> dict[str, int | None]:
-    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
-    system, inner = _open(folder)
-    if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-        return {}
-    return {info.base_name: info.size for info in system.get_file_info(pyarrow.fs.FileSelector(inner))}
+    """The bytes of the files in a folder by their names, None for a folder in it; {} if there is no such folder."""
+    with _opened(folder) as (system, inner):
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+            return {}
+        return {info.base_name: info.size for info in system.get_file_info(pyarrow.fs.FileSelector(inner))}
 
 
 def newest_change(folder: str) -> float:
     """When anything in a folder was last written; 0 if nothing is there."""
-    system, inner = _open(folder)
-    if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-        return 0.0
-    inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
-    return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
+    with _opened(folder) as (system, inner):
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+            return 0.0
+        inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
+        return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
 
 
 def read_end(path: str, size: int) -> bytes:
     """The last bytes of a file."""
-    system, inner = _open(path)
-    with system.open_input_file(inner) as source:
+    with _opened(path) as (system, inner), system.open_input_file(inner) as source:
         source.seek(max(0, source.size() - size))
         return bytes(source.read())
 
