@@ -66,15 +66,20 @@ def write(path: str, content: bytes) -> None:
             if _is_s3(path):
                 stream.abort()  # to close it would make what was written the file
             else:
-                stream.close()
+                with suppress(Exception):
+                    stream.close()
             raise
         stream.close()
 
 
 def put(source: Path, path: str) -> None:
     """Create or replace a file with the content of a local one."""
+    size = source.stat().st_size
     with _errors(path), _whole(path) as target:
-        _system(path).copyFromLocalFile(False, True, _path(absolute(str(source))), _path(target))
+        system, where = _system(path), _path(target)
+        system.copyFromLocalFile(False, True, _path(absolute(str(source))), where)
+        if (copied := system.getFileStatus(where).getLen()) != size:
+            raise OSError(f"{source} changed while it was copied: it had {size} bytes, {copied} were read")
 
 
 def names(folder: str) -> list[str]:
@@ -139,10 +144,10 @@ def try_to_write(folder: str) -> None:
             settings.set(key, value)
         system = _jvm().org.apache.hadoop.fs.FileSystem.newInstance(_path(folder).toUri(), settings)
         try:
-            place = folder.rstrip("/")
-            while not _is_s3(folder) and split(place)[2] and not system.exists(_path(place)):
-                place = posixpath.dirname(place)
-            probe = _path(posixpath.join(place, f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"))
+            place = _path(folder)
+            while not _is_s3(folder) and place.getParent() is not None and not system.exists(place):
+                place = place.getParent()
+            probe = _jvm().org.apache.hadoop.fs.Path(place, f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}")
             system.create(probe, True).close()
             system.delete(probe, False)
         finally:
