@@ -4,8 +4,8 @@ python -m seqrec.dataset.detect FILE    # an override a line on stdout, what was
 """
 
 import sys
-from pathlib import Path
 
+from seqrec import files
 from seqrec.dataset.head import Head, read_head
 from seqrec.dataset.roles import by_name, by_value
 from seqrec.entry import command_line
@@ -22,9 +22,11 @@ REMEDY = (
 def detect(path: str) -> tuple[dict[str, str], list[str]]:
     """The input.* settings for a local file or folder, as overrides, and what was found, in words.
 
-    Raises UserError for a file that isn't there, is empty, or whose columns can't be told apart, with the settings to pass.
+    Raises UserError for a file that isn't here or is empty, or whose columns can't be told apart, with the settings to pass.
     """
-    head = read_head(Path(path))
+    if not files.is_local(path):
+        raise UserError(f"{path} isn't on this machine: look into a copy of its first lines, or {REMEDY}")
+    head = read_head(files.local_path(path))
     settings = {"input.path": path, **head.settings}
     said = [f"{path}: " + ", ".join(f"{name.removeprefix('input.')} {value!r}" for name, value in head.settings.items())]
     names = head.names

@@ -89,6 +89,18 @@ def test_what_is_found(tmp_path: Path, case: str) -> None:
     assert settings == {"input.path": str(tmp_path / name), **expected}
 
 
+@pytest.mark.parametrize("scheme", ["", "file:", "file://"])
+def test_a_path_may_be_a_url_of_any_name(tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "[a] b: #?%.csv").write_text("user_id,item_id\n1,2\n2,3\n")
+    path = f"{scheme}{tmp_path}/[a] b: #?%.csv"
+    assert detect(path)[0]["input.path"] == path
+
+
+def test_a_remote_file_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^s3a://bucket/r\.csv isn't on this machine"):
+        detect("s3a://bucket/r.csv")
+
+
 def test_compressed_latin_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress("user,item,time\nJosé,1,978300760\n".encode("latin-1")))
     settings, _ = detect(str(tmp_path / "r.csv.gz"))

@@ -34,6 +34,22 @@ def test_csv_with_a_delimiter_of_two_characters_and_no_header(spark: SparkSessio
     ]
 
 
+@pytest.mark.parametrize("name", ["[12].csv", "*.csv", "a%20b #?.csv", "a: {b}.csv", "ü\\d.csv"])
+def test_a_file_that_is_there_is_read_by_its_name_and_not_as_a_pattern(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    for other in ("1.csv", "2.csv", "a b.csv"):
+        (tmp_path / other).write_text("user_id,item_id,rating\n7,7,7\n")
+    (tmp_path / name).write_text("user_id,item_id,rating\n1,10,5\n2,11,3\n")
+    found = rows(read(spark, tmp_path / name, {"timestamp": None}))
+    assert found == [("1", "10", "5", 0, None), ("2", "11", "3", 1, None)]
+    assert first_line(spark, path=str(tmp_path / name), format="csv") == "user_id,item_id,rating"
+
+
+def test_what_is_not_there_is_a_pattern(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("1.csv", "2.csv", "3.csv"):
+        (tmp_path / name).write_text(f"user_id,item_id,rating,timestamp\n{name[0]},10,5,1\n")
+    assert [row[0] for row in rows(read(spark, tmp_path / "[12].csv"))] == ["1", "2"]
+
+
 def test_csv_with_names_quotes_and_another_encoding(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_bytes('1;"Amélie ""x""; 2001";7\n'.encode("latin-1"))
     mapping = {"user_id": "who", "item_id": "what", "rating": None, "timestamp": "when"}
