@@ -136,9 +136,8 @@ collect_options() {
     done
 }
 
-# The Hadoop package of Spark's own Hadoop, the committer that S3 needs for whole tables, and limits to its patience: a request
-# that is refused or not answered is given up after 1 to 4 minutes, where Hadoop's own limits can add up to hours. What is set
-# here, the user's --conf overrides.
+# The Hadoop package of Spark's own Hadoop, the committer that S3 needs for whole tables, and limits to its patience: Hadoop's own
+# add up to hours for a server that refuses each request or never answers. The user's --conf overrides what is set here.
 add_s3() {
     local jar version=
     for jar in "$SPARK_HOME"/jars/hadoop-client-api-*.jar; do

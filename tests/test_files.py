@@ -308,20 +308,6 @@ def test_a_failed_write_by_hadoop_leaves_the_old_file_and_no_other(spark: SparkS
 
 
 @pytest.mark.usefixtures("by_hadoop")
-def test_a_source_that_changes_while_hadoop_copies_it_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The pipe has no bytes by its size, so that what it delivers is a file that changes while it is copied."""
-    path, pipe = f"file://{tmp_path}/folder/CURRENT", tmp_path / "pipe"
-    files.write_text(path, "old")
-    os.mkfifo(pipe)
-    message = rf"{path} can't be written: {pipe} changed while it was copied: it had 0 bytes, 4 were read"
-    with subprocess.Popen(["bash", "-c", 'echo new > "$0"', str(pipe)]), pytest.raises(UserError, match=message):
-        files.put(pipe, path)
-    assert files.read_text(path) == "old"
-
-
-@pytest.mark.usefixtures("by_hadoop")
 def test_errors_of_java_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     below = f"file://{tmp_path}/file/x"

@@ -55,9 +55,6 @@ def test_a_file_that_spark_would_leave_out_is_named(spark: SparkSession, tmp_pat
         (tmp_path / name).touch()
         with pytest.raises(UserError, match=rf"{name}: Spark doesn't read files whose names begin with"):
             reader(spark, str(tmp_path / name))
-    (tmp_path / "_folder").mkdir()
-    (tmp_path / "_folder" / "x.txt").write_text("x")
-    assert reader(spark, str(tmp_path / "_folder")).text(str(tmp_path / "_folder")).count() == 1
 
 
 def test_columns_beyond_the_schema_are_left_out(spark: SparkSession, tmp_path: Path) -> None:
