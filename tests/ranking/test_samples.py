@@ -100,9 +100,9 @@ def test_ratings_that_can_not_be_averaged_exactly_are_refused(spark: SparkSessio
     kind = schemas.IDS["bigint"]
     nothing = spark.createDataFrame([], schemas.events(kind)), spark.createDataFrame([], schemas.items(kind))
     dataset = Dataset(*nothing, LongType(), LongType(), {"run_id": "1", "settings": {"input": {"columns": {}}}})
-    found = profile(raw, user="bigint", item="bigint", time="s")
+    given = Ratings(raw, profile(raw, user="bigint", item="bigint", time="s"), "no file", NOTHING)
     with pytest.raises(UserError, match=r"the sizes of the ratings add up to 1\.2e\+13, but no more than 9e\+12 can be averaged"):
-        place_ratings(raw, found, dataset, partitions=1)
+        place_ratings(given, dataset, partitions=1)
 
 
 def test_labels(spark: SparkSession) -> None:
