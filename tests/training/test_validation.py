@@ -102,5 +102,6 @@ def test_empty_files_of_the_valid_table_change_nothing(settings: Make, tmp_path:
 def test_a_loss_that_is_not_finite_is_refused_without_a_validation_too(settings: Make, tmp_path: Path) -> None:
     table = tmp_path / "data" / RUN_ID / "valid"
     pq.write_table(pq.read_table(table / "part-00000.parquet").slice(0, 0), table / "part-00000.parquet")
+    steep = {"name": "sgd", "lr": 50.0, "clip_norm": None, "warmup_steps": 0}
     with pytest.raises(UserError, match=r"training loss .* isn't finite: lower optimizer.lr or set optimizer.clip_norm"):
-        train(settings(optimizer={"name": "sgd", "lr": 100.0, "clip_norm": None, "warmup_steps": 0}, max_epochs=30))
+        train(settings(optimizer=steep, encoder={"dim": 8, "blocks": 2}, max_epochs=30))
