@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from seqrec import files, versions
 from seqrec.config import public
 from seqrec.entry import run_job
+from seqrec.scoring import exports
 from seqrec.scoring.batch import read_users, write_version
 from seqrec.scoring.publication import connect, publish
 from seqrec.scoring.rehearsal import rehearse
@@ -23,6 +24,7 @@ def run(cfg: BatchRecommend) -> None:
     spark = open_session("batch_recommend", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     files.require_writable(cfg.output, key="output")
     dataset = versions.resolve(cfg.data)
+    model = exports.locate(cfg.model)
     users = read_users(spark, dataset, cfg.users)
     secrets = {name: uri.get_secret_value() for name, uri in cfg.stores}
     with connect(spark, **secrets) if cfg.publish else nullcontext() as targets:
@@ -30,7 +32,7 @@ def run(cfg: BatchRecommend) -> None:
             rehearse(
                 spark,
                 targets,
-                model=cfg.model,
+                model=model,
                 mongo=cfg.mongo,
                 milvus=cfg.milvus,
                 top_k=cfg.top_k,
@@ -40,7 +42,7 @@ def run(cfg: BatchRecommend) -> None:
             spark,
             files.join(cfg.output, run_id),
             dataset=dataset,
-            model=cfg.model,
+            model=model,
             users=users,
             generated_at=datetime.now(UTC),
             facts={"run_id": run_id, "users": cfg.users, "settings": public(cfg)},

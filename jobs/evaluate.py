@@ -11,6 +11,7 @@ from seqrec import evaluation, files, versions
 from seqrec.config import public
 from seqrec.entry import run_job
 from seqrec.retrieval.recall import rank_by_candidates
+from seqrec.scoring import exports
 from seqrec.scoring.export import export
 from seqrec.session import open_session
 from seqrec.settings.scoring import Evaluate
@@ -45,10 +46,11 @@ def _methods(spark: SparkSession, cfg: Evaluate, held_out: evaluation.HeldOut, s
     elif cfg.table is not None:
         yield evaluation.rank_by_table(spark, held_out, cfg.table)
     elif cfg.model is not None:
+        model = exports.locate(cfg.model) if cfg.onnx else cfg.model
         if not cfg.onnx:
-            export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=scratch)
-        sizes, place = {"batch_users": cfg.batch_size, "block_items": cfg.block_items}, cfg.model if cfg.onnx else scratch
-        yield evaluation.rank_by_model(spark, held_out, cfg.model, place, **sizes)
+            export(model, data=cfg.data, checkpoint=cfg.checkpoint, into=scratch)
+        sizes = {"batch_users": cfg.batch_size, "block_items": cfg.block_items}
+        yield evaluation.rank_by_model(spark, held_out, model, model if cfg.onnx else scratch, **sizes)
     baselines = {evaluation.rank_by_popularity: cfg.popularity, evaluation.rank_by_markov: cfg.markov}
     yield from (rank(held_out) for rank, asked in baselines.items() if asked)
 

@@ -1,4 +1,4 @@
-"""A checkpoint into encoder.onnx, item_matrix.npy, item_embeddings and meta.json, checked against torch."""
+"""A checkpoint into a version of encoder.onnx, item_matrix.npy, item_embeddings and meta.json, checked against torch."""
 
 from seqrec import files
 from seqrec.entry import run_job
@@ -16,6 +16,7 @@ def run(cfg: ExportOnnx) -> None:
         cfg.model,
         data=cfg.data,
         checkpoint=cfg.checkpoint,
+        keep=cfg.keep,
         opset=cfg.opset,
         parity_users=cfg.parity_users,
         parity_tolerance=cfg.parity_tolerance,

@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from seqrec import baselines, files, io, schemas, versions
 from seqrec.errors import UserError
 from seqrec.metrics import CUTOFFS, MISS, summarise
-from seqrec.scoring import artifact
+from seqrec.scoring import artifact, exports
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import rank_users
 
@@ -77,17 +77,17 @@ def open_held_out(spark: SparkSession, data: str, *, split: str, sample_users: i
 def rank_by_model(
     spark: SparkSession, held_out: HeldOut, model: str, exported: str, *, batch_users: int, block_items: int
 ) -> Ranked:
-    """Ranks by a model of which `exported` is an export: the model's folder itself, or one that only the driver has.
+    """Ranks by the export in the folder `exported`: `model` itself, or one of `model` that only the driver has.
 
     Raises UserError if the model's vocabulary isn't the dataset's, or if its files aren't of one export.
     """
-    meta = artifact.read_sealed(exported)
+    meta = exports.read_sealed(exported)
     artifact.check_lineage(meta, held_out.meta)
     shipped = ship(spark, exported, private=exported != model)
     ranked = rank_users(held_out.users, model=shipped, top_k=COVERED, batch_users=batch_users, block_items=block_items)
     known = io.read_parquet(spark, files.join(model, artifact.VOCABULARY))
-    source = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
-    return Ranked(name=baselines.result_name(meta["name"], kind="model"), table=count_misses(ranked, known), source=source)
+    name = baselines.result_name(meta["name"], kind="model")
+    return Ranked(name=name, table=count_misses(ranked, known), source=exports.origin(meta))
 
 
 def rank_by_table(spark: SparkSession, held_out: HeldOut, folder: str) -> Ranked:

@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seqrec import files
 from seqrec.errors import UserError
+
+
+@contextmanager
+def hold_in(folder: str, name: str, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold FOLDER/NAME as `hold` does, where the folder is local. On hdfs:// and s3a:// nothing is held."""
+    if not files.is_local(folder):
+        yield
+        return
+    with hold(files.local_path(folder) / name, what=what, remedy=remedy, wait_s=wait_s):
+        yield
 
 
 @contextmanager

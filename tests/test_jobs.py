@@ -202,7 +202,9 @@ def test_every_version_says_what_it_was_made_from(root: Path) -> None:
     output = versions.read_meta(versions.resolve(str(root / "output")))
     assert model["dataset"] == output["dataset"] == dataset["run_id"]
     assert model["vocabulary"]["hash"] == dataset["vocabulary"]["hash"]
+    exported = versions.resolve(str(root / "model" / "exports"))
     assert (output["model"], output["model_run_id"]) == (model["name"], model["run_id"])
+    assert output["export"] == versions.read_meta(exported)["export"] == Path(exported).name
     assert output["counts"]["users"] == USERS
 
 

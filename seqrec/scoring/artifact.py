@@ -4,6 +4,7 @@ A model with embeddings of users has users.npy too, the hashes of those it was t
 """
 
 import hashlib
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from seqrec import files, versions
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
+from seqrec.scoring import exports
 from seqrec.scoring.encoder import encode, open_session
 from seqrec.scoring.ragged import Ragged
 from seqrec.users import places
@@ -78,14 +80,6 @@ def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def read_sealed(folder: str) -> dict[str, Any]:
-    """The meta.json of an exported model; UserError if the model isn't exported."""
-    meta = versions.read_meta(folder) if files.exists(files.join(folder, "meta.json")) else {}
-    if "files" not in meta:
-        raise UserError(f"{folder} holds no exported model: run export_onnx model={folder} first")
-    return meta
-
-
 def check_lineage(model: dict[str, Any], dataset: dict[str, Any]) -> int:
     """How many items the dataset has that the model doesn't know; both are meta.json.
 
@@ -105,13 +99,18 @@ def check_lineage(model: dict[str, Any], dataset: dict[str, Any]) -> int:
 
 def open_sealed(folder: str, threads: int) -> tuple[Model, dict[str, Any]]:
     """Open the exported model of a local folder, and its meta.json."""
-    meta = read_sealed(folder)
+    meta = exports.read_sealed(folder)
     names = scoring_files(meta)
     return open_model(str(files.local_path(folder)), names, meta["max_len"], threads), meta
 
 
 def scoring_files(meta: dict[str, Any]) -> Hashes:
-    """Name and hash of the files that scoring needs: not the item_embeddings."""
+    """Name and hash of the files that scoring needs: not the item_embeddings. UserError if the meta.json lacks one."""
+    absent = {ENCODER, MATRIX, VOCABULARY} - meta["files"].keys()
+    if absent:
+        raise UserError(
+            f"the export of {meta['name']} has no {', '.join(sorted(absent))} in its meta.json: run export_onnx again"
+        )
     return tuple(sorted((name, digest) for name, digest in meta["files"].items() if "/" not in name))
 
 
@@ -129,7 +128,7 @@ def open_model(folder: str, hashed: Hashes, max_len: int, threads: int) -> Model
     if matrix.dtype != np.float32 or len(matrix) != len(vocabulary) + FIRST_ITEM:
         raise UserError(
             f"{place / MATRIX} is {matrix.dtype} {matrix.shape}, {VOCABULARY} has {len(vocabulary)} items and needs "
-            f"{len(vocabulary) + FIRST_ITEM} rows of float32: run export_onnx model={folder} again"
+            f"{len(vocabulary) + FIRST_ITEM} rows of float32: {exports.again(folder)}"
         )
     counts = vocabulary["count"].to_numpy()
     users = np.load(place / USERS, mmap_mode="r") if USERS in dict(hashed) else None
@@ -140,12 +139,33 @@ def open_model(folder: str, hashed: Hashes, max_len: int, threads: int) -> Model
 def verify(folder: str, hashed: Hashes) -> None:
     """Raise UserError if a file is missing or has changed since the export."""
     for name, digest in hashed:
-        try:
-            found = hashes(Path(folder), [name])[name]
-        except FileNotFoundError:
-            raise UserError(f"{files.join(folder, name)} is missing: run export_onnx model={folder} again") from None
-        if found != digest:
-            raise UserError(
-                f"{files.join(folder, name)} is not the file that meta.json names: an export was interrupted, or one ran "
-                f"meanwhile; run export_onnx model={folder} again"
-            )
+        _require_hash(Path(folder, name), digest, path=files.join(folder, name), remedy=exports.again(folder))
+
+
+def verify_embeddings(folder: str, meta: dict[str, Any]) -> None:
+    """Raise UserError unless the table item_embeddings has the files that were exported, and no others.
+
+    Costs a read of the table; a remote one is copied to this machine for it.
+    """
+    table = files.join(folder, EMBEDDINGS)
+    hashed = {name: digest for name, digest in meta["files"].items() if name.startswith(f"{EMBEDDINGS}/")}
+    added = {name for name in files.names(table) if not name.startswith(("_", "."))} - {
+        name.rsplit("/", 1)[-1] for name in hashed
+    }
+    if added:
+        raise UserError(f"{table} has files that meta.json doesn't name ({', '.join(sorted(added))}): {exports.again(folder)}")
+    with tempfile.TemporaryDirectory(prefix="seqrec-embeddings-") as cache:
+        for name, digest in hashed.items():
+            path = files.join(folder, name)
+            if not files.exists(path):
+                raise UserError(f"{path} is missing: {exports.again(folder)}")
+            _require_hash(files.fetch(path, Path(cache)), digest, path=path, remedy=exports.again(folder))
+
+
+def _require_hash(local: Path, digest: str, *, path: str, remedy: str) -> None:
+    try:
+        same = hashes(local.parent, [local.name])[local.name] == digest
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {remedy}") from None
+    if not same:
+        raise UserError(f"{path} is not the file that meta.json names (it was replaced, or is of another export): {remedy}")

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from seqrec import files, io, schemas, versions
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
-from seqrec.scoring import artifact
+from seqrec.scoring import artifact, exports
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.subset import read_ids
 from seqrec.scoring.udf import POPULAR, embed_users, recommend_users
@@ -50,15 +50,15 @@ def write_version(
 ) -> dict[str, int]:
     """Act: score the users of a dataset's version into a version folder; returns the counts, which meta.json has too.
 
-    `scoring` is top_k, filter_seen, batch_users and block_items of recommend_users; `facts` (run_id at least) go into the
-    meta.json. Raises UserError, before anything is written, if the model isn't exported or has another vocabulary, if there is
-    no user to score, or if the lists leave no item.
+    `model` is an export's folder (see exports.locate); `scoring` is top_k, filter_seen, batch_users and block_items of
+    recommend_users; `facts` (run_id at least) go into the meta.json. Raises UserError, before anything is written, if the model
+    isn't exported, isn't whole or has another vocabulary, if there is no user to score, or if the lists leave no item.
     """
-    meta, dataset_meta = artifact.read_sealed(model), versions.read_meta(dataset, "dataset to train on")
-    unknown = artifact.check_lineage(meta, dataset_meta)
-    if unknown:
+    meta, dataset_meta = exports.read_sealed(model), versions.read_meta(dataset, "dataset to train on")
+    if unknown := artifact.check_lineage(meta, dataset_meta):
         log.warning("%d items of the dataset are newer than the model: they are ignored as input", unknown)
     shipped = ship(spark, model)
+    artifact.verify_embeddings(model, meta)
     available = available_items(spark, model, allow=allow, deny=deny)
     histories = read_histories(spark, dataset, history=history, user_type=dataset_meta["id_types"]["user"], users=users)
     if "recommendations" in write:
@@ -69,10 +69,9 @@ def write_version(
     copied = copy_item_embeddings(spark, model, folder, item_type=shipped.item_type)
     stamps = {"model": meta["name"], "run_id": facts["run_id"], "generated_at": generated_at}
     counts = write_tables(scored, folder, item_type=shipped.item_type, stamps=stamps, write=write) | {"item_embeddings": copied}
-    origin = {"model": meta["name"], "model_run_id": meta["run_id"], "checkpoint": meta.get("checkpoint")}
     asked = {"dataset": dataset_meta["run_id"], "id_types": dataset_meta["id_types"], "history": history}
-    lists = {key: scoring[key] for key in LISTED} | {"available": count_available(spark, model, available)}
-    versions.write_meta(folder, {**origin, **asked, **lists, **facts, "counts": counts})
+    asked |= {key: scoring[key] for key in LISTED} | {"available": count_available(spark, model, available)}
+    versions.write_meta(folder, {**exports.origin(meta), **asked, **facts, "counts": counts})
     return counts
 
 
@@ -104,7 +103,7 @@ def available_items(spark: SparkSession, model: str, *, allow: str | None, deny:
     """
     if allow is None and deny is None:
         return None
-    meta = artifact.read_sealed(model)
+    meta = exports.read_sealed(model)
     marks = np.full(meta["vocab_size"] + FIRST_ITEM, allow is None)
     if allow is not None:
         marks[_indices(spark, model, meta, allow)] = True

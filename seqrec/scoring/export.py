@@ -1,4 +1,4 @@
-"""A checkpoint into an exported model: encoder.onnx, item_matrix.npy, item_embeddings and the meta.json that seals them."""
+"""A checkpoint into an export: encoder.onnx, item_matrix.npy, item_embeddings and the meta.json that seals them."""
 
 import logging
 import shutil
@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from seqrec import files, versions
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
-from seqrec.models.encoders import ENCODERS, Encoder
-from seqrec.scoring import artifact
+from seqrec.lock import hold_in
+from seqrec.models.encoders import Encoder
+from seqrec.scoring import artifact, exports
 from seqrec.scoring.graph import write_graph
 from seqrec.scoring.parity import largest_difference, sample_histories
-from seqrec.training import checkpoint as checkpoints
+from seqrec.scoring.restore import build_encoder, read_checkpoint, require_same_users, require_same_vocabulary
 
 log = logging.getLogger("seqrec")
 
 PART = f"{artifact.EMBEDDINGS}/part-00000.parquet"
 GROUP_ROWS = 65536  # item embeddings in a row group
+LOCK, WAIT_S = ".export.lock", 60.0  # held while the files are put in place
 
 
 def export(
@@ -33,41 +35,48 @@ def export(
     data: str,
     checkpoint: str = "best",
     into: str | None = None,
+    keep: int = 5,
     opset: int = 18,
     parity_users: int = 256,
     parity_tolerance: float = 1e-4,
 ) -> dict[str, Any]:
-    """Export a checkpoint (best, last or a path) of a model folder into it, or into another folder; returns the meta.json.
+    """Export a checkpoint (best, last or a path) of a model folder, or into another folder; returns the meta.json.
 
-    The files are made in a temporary folder and checked against torch on histories of the dataset; only then they replace what
-    was there, one by one, meta.json last: a model whose files are not all of one export is refused when it is opened. Raises
-    UserError if the checkpoint doesn't fit the vocabulary, or if ONNX Runtime and torch differ by more than the tolerance.
+    The files are made in a temporary folder and checked against torch on histories of the dataset. Only then they become a
+    version in MODEL/exports, and when it is whole, the current one; the newest `keep` stay. Raises UserError, with the exports as
+    they were, if the checkpoint doesn't fit the vocabulary, or if ONNX Runtime and torch differ by more than the tolerance.
     """
     started = time.monotonic()
     dataset = versions.resolve(data)
-    content, path = _read_checkpoint(model, checkpoint)
+    content, path = read_checkpoint(model, checkpoint)
     artifact.check_lineage(content["meta"], versions.read_meta(dataset, "dataset to train on"))
     with tempfile.TemporaryDirectory(prefix="seqrec-export-") as place:
         work = Path(place)
         vocabulary = pq.read_table(files.fetch(files.join(model, artifact.VOCABULARY), work / "model"))
-        encoder = _build(content, vocabulary, path=path, model=model)
-        matrix = encoder.item_matrix().detach().numpy()  # (V + 2, D)
-        max_len = int(content["arguments"]["max_len"])
+        require_same_vocabulary(content, vocabulary, path=path, place=files.join(model, artifact.VOCABULARY))
+        encoder, max_len = build_encoder(content, path=path), int(content["arguments"]["max_len"])
         write_graph(encoder, work / artifact.ENCODER, max_len=max_len, opset=opset)
-        np.save(work / artifact.MATRIX, matrix)
-        write_item_embeddings(matrix, vocabulary, work / PART)
-        pq.write_table(vocabulary, work / artifact.VOCABULARY)
+        matrix = _write_items(encoder, vocabulary, work)
         if "user_idx" in encoder.inputs:
-            shutil.copyfile(files.fetch(files.join(model, artifact.USERS), work / "model"), work / artifact.USERS)
+            _copy_users(model, content, work, path=path)
         sequences = files.join(dataset, "sequences")
         sample = sample_histories(sequences, users=parity_users, known=len(matrix), max_len=max_len, cache=work / "sequences")
         difference = largest_difference(encoder, work / artifact.ENCODER, sample, max_len=max_len)
         _require_parity(difference, matrix, parity_tolerance, path=path)
         parity = {"histories": len(sample), "largest_relative_difference": difference, "opset": opset}
-        described = _describe(content, path, matrix, inputs=list(encoder.inputs))
-        meta = _replace(work, into or model, {**described, "parity": parity})
+        described = {**_describe(content, path, matrix, inputs=list(encoder.inputs)), "parity": parity}
+        meta = _put(work, into, described) if into else _add_version(work, model, described, keep=keep)
     log.info("exported %s: parity %.1e on %d histories, %.1f s", path, difference, len(sample), time.monotonic() - started)
     return meta
+
+
+def _write_items(encoder: Encoder, vocabulary: pa.Table, work: Path) -> NDArray[np.float32]:
+    """Write the item matrix (V + 2, D), which is returned, the table item_embeddings and the vocabulary."""
+    matrix: NDArray[np.float32] = encoder.item_matrix().detach().numpy()
+    np.save(work / artifact.MATRIX, matrix)
+    write_item_embeddings(matrix, vocabulary, work / PART)
+    pq.write_table(vocabulary, work / artifact.VOCABULARY)
+    return matrix
 
 
 def write_item_embeddings(matrix: NDArray[np.float32], vocabulary: pa.Table, path: Path) -> None:
@@ -90,32 +99,13 @@ def write_item_embeddings(matrix: NDArray[np.float32], vocabulary: pa.Table, pat
             sink.write_table(pa.table([rows["item_id"], rows["item_idx"].cast(pa.int32()), embedding], schema=schema))
 
 
-def _read_checkpoint(model: str, which: str) -> tuple[dict[str, Any], str]:
-    """The checkpoint's content and path; one from elsewhere must have this model's vocabulary."""
-    path = checkpoints.find(model, which)
-    content = checkpoints.load(path)
-    if which not in ("best", "last"):
-        own = checkpoints.load(checkpoints.find(model, "last"))["meta"]["vocabulary"]["hash"]
-        if content["meta"]["vocabulary"]["hash"] != own:
-            raise UserError(f"{path} was trained with another vocabulary than {model}: export it in the folder it comes from")
-    return content, path
-
-
-def _build(content: dict[str, Any], vocabulary: pa.Table, *, path: str, model: str) -> Encoder:
-    """The encoder of a checkpoint, in evaluation mode; UserError if its size isn't the vocabulary's."""
-    size = int(content["arguments"]["vocab_size"])
-    if size != len(vocabulary):
-        raise UserError(
-            f"{path} has {size} items, {files.join(model, artifact.VOCABULARY)} has {len(vocabulary)}: take the checkpoint and "
-            f"the vocabulary of one training, or train again with resume=false"
-        )
-    if vocabulary["item_idx"].to_pylist() != list(range(FIRST_ITEM, FIRST_ITEM + size)):
-        raise UserError(
-            f"{files.join(model, artifact.VOCABULARY)} is not numbered {FIRST_ITEM} to {size + 1} in order: train again"
-        )
-    encoder = ENCODERS[content["architecture"]](**content["arguments"])
-    encoder.load_state_dict(content["model"])
-    return encoder.eval()
+def _copy_users(model: str, content: dict[str, Any], work: Path, *, path: str) -> None:
+    """The users whom the model knows, as the checkpoint says."""
+    place = files.join(model, artifact.USERS)
+    if not files.exists(place):
+        raise UserError(f"{place} is missing, and {path} has embeddings of users: take the folder that {path} comes from")
+    shutil.copyfile(files.fetch(place, work / "model"), work / artifact.USERS)
+    require_same_users(content, np.load(work / artifact.USERS), path=path, place=place)
 
 
 def _require_parity(difference: float, matrix: NDArray[np.float32], tolerance: float, *, path: str) -> None:
@@ -142,14 +132,26 @@ def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32], *
     }
 
 
-def _replace(work: Path, folder: str, meta: dict[str, Any]) -> dict[str, Any]:
-    """Put the files in place, the table's _SUCCESS after its rows, and meta.json last; remove what an earlier export left."""
-    made = (artifact.ENCODER, artifact.WEIGHTS, artifact.MATRIX, artifact.VOCABULARY, artifact.USERS)
+def _add_version(work: Path, model: str, meta: dict[str, Any], *, keep: int) -> dict[str, Any]:
+    """Add the files as a version of the model's exports, and make it the current one; what a failure leaves is removed."""
+    folder = files.join(model, exports.FOLDER)
+    with hold_in(folder, LOCK, what=f"an export of {model}", remedy="run it again when that has ended", wait_s=WAIT_S):
+        run_id = versions.new_run_id()
+        path = files.join(folder, run_id)
+        try:
+            sealed = _put(work, path, {**meta, "export": run_id})
+        except BaseException:
+            files.remove(path)
+            raise
+        versions.commit(folder, run_id, keep=keep)
+    return sealed
+
+
+def _put(work: Path, folder: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """Put the files in place, the table's _SUCCESS after its rows, and meta.json last."""
+    made = (artifact.ENCODER, artifact.WEIGHTS, artifact.MATRIX, artifact.VOCABULARY, artifact.USERS, PART)
     names = [name for name in made if (work / name).exists()]
-    files.remove(files.join(folder, artifact.EMBEDDINGS))
-    for name in [*names, PART]:
+    for name in names:
         files.put(work / name, files.join(folder, name))
     files.write_text(files.join(folder, artifact.EMBEDDINGS, "_SUCCESS"), "")
-    if artifact.WEIGHTS not in names:
-        files.remove(files.join(folder, artifact.WEIGHTS))
-    return artifact.seal(folder, meta, source=work, names=[*names, PART])
+    return artifact.seal(folder, meta, source=work, names=names)

@@ -18,21 +18,28 @@ BATCHES = (1, 3, 64)
 
 
 def sample_histories(table: str, *, users: int, known: int, max_len: int, cache: Path) -> Ragged:
-    """Histories of a sequences table's first file, one empty and one of max_len items; items from `known` on are left out.
+    """Histories of a sequences table's first file with rows, an empty one and one of max_len items; none from `known` on.
 
-    Half of the users are the longest, half are spread over all lengths. The table is read without Spark.
+    Half of the users (rounded up) are the longest, half are spread over all lengths. The table is read without Spark.
     """
-    parts = versions.table_files(table)
-    column = pq.read_table(files.fetch(files.join(table, parts[0]), cache), columns=["items"])["items"].combine_chunks()
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    histories = Ragged.of_arrow(column)
+    histories = _first_rows(table, versions.table_files(table), cache)
     histories = histories.where(histories.values < known)
     by_length = np.argsort(histories.lengths, kind="stable")
-    spread = by_length[np.linspace(0, len(by_length) - 1, max(1, users // 2)).astype(np.int64)]
-    chosen = histories.take(np.unique(np.concatenate([spread, by_length[-(users // 2) :]])))
+    spread = by_length[np.linspace(0, len(by_length) - 1, users // 2).astype(np.int64)] if len(by_length) else by_length
+    longest = by_length[max(0, len(by_length) - (users - users // 2)) :]
+    chosen = histories.take(np.unique(np.concatenate([spread, longest])))
     items = chosen.values if len(chosen.values) else np.arange(2, known)
     lists = [items[start:stop].tolist() for start, stop in zip(chosen.offsets[:-1], chosen.offsets[1:], strict=True)]
     return Ragged.of([[], np.resize(items, max_len).tolist(), *lists])
+
+
+def _first_rows(table: str, parts: list[str], cache: Path) -> Ragged:
+    """The items of the first of the files that has rows: of few users, Spark leaves files empty."""
+    for name in parts:
+        column = pq.read_table(files.fetch(files.join(table, name), cache), columns=["items"])["items"]
+        if len(column):
+            return Ragged.of_arrow(pa.concat_arrays(column.chunks))
+    return Ragged.of([])
 
 
 def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_len: int) -> float:

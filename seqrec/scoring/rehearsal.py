@@ -6,7 +6,7 @@ from pyspark.sql.types import StringType
 
 from seqrec import files, io, schemas
 from seqrec.errors import UserError
-from seqrec.scoring import artifact
+from seqrec.scoring import artifact, exports
 from seqrec.scoring.deliveries import index_of
 from seqrec.settings import scoring as settings
 from seqrec.stores import milvus as milvus_store
@@ -31,13 +31,13 @@ def rehearse(
     top_k: int,
     whole: bool,
 ) -> None:
-    """Act: try to write to both stores, and check an exported model's items against them.
+    """Act: try to write to both stores, and check the items of an export (its folder is `model`) against them.
 
     Whole says whether all users are scored, for only then do the items go to Milvus. Raises UserError, before anything is scored,
     for names and rights that are refused, for lists that are too long for a document, and for items that Milvus can't take.
     """
     path = files.join(model, artifact.EMBEDDINGS)
-    item = schemas.IDS[artifact.read_sealed(model)["id_types"]["item"]]
+    item = schemas.IDS[exports.read_sealed(model)["id_types"]["item"]]
     items = io.read_table(spark, path, schemas.item_embeddings(item))
     if targets.mongodb is not None:
         place = targets.mongodb.place(database=mongo.database, collection=mongo.collection)

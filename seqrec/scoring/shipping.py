@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from seqrec import files, session
 from seqrec.errors import UserError
-from seqrec.scoring import artifact
+from seqrec.scoring import artifact, exports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,15 @@ class Shipped:
 
 
 def ship(spark: SparkSession, folder: str, *, private: bool = False) -> Shipped:
-    """Make the exported model in the folder available to the executors; UserError if its files aren't those of its meta.json.
+    """Make the export in a folder (see exports.locate) available to the executors.
+
+    Raises UserError if its files aren't those of its meta.json.
 
     A local folder is one that all hosts mount; `private=True` says that only the driver has it, and packs it into an archive
     unless the executors run on the driver's host: the folder must stay until the session ends. A remote folder's files are
     fetched by each executor itself; they go by their names, so a session takes one remote model.
     """
-    meta = artifact.read_sealed(folder)
+    meta = exports.read_sealed(folder)
     hashed = artifact.scoring_files(meta)
     if not files.is_local(folder):
         _add_files(spark, folder, hashed)

@@ -105,6 +105,7 @@ def _recommend(
     if allowed is not None:
         available = available & np.unpackbits(np.frombuffer(allowed, np.uint8), count=len(available)).astype(bool)
     catalogue, popular = Catalogue.of(opened.matrix, available), Catalogue.of(opened.popularity, available)
+    k = min(k, max(1, len(catalogue.items)))
     choose = partial(top_k, k=k, batch_users=batch_users, block_items=block_items)
     for batch in batches:
         users, hashes, (histories, seen) = batch.column(0), _hashes(batch), _lists(batch, opened)

@@ -19,6 +19,7 @@ class ExportOnnx(Strict):
     parity_tolerance: Annotated[float, Field(gt=0)] = Field(
         1e-4, description="largest difference, relative to the query's largest value"
     )
+    keep: Positive = Field(5, description="newest exports that stay")
 
 
 class Mongo(Strict):
@@ -72,7 +73,7 @@ class BatchRecommend(Strict):
     """Sequences and a model into recommendations, then into the stores."""
 
     data: Path = Field(description="folder of the dataset")
-    model: Path = Field(description="folder of the exported model")
+    model: Path = Field(description="folder of the model, whose current export is taken, or MODEL/exports/RUN_ID")
     output: Path = Field(description="folder of the output; each run adds a version")
     history: History = Field("full", description="full, or the input of valid or test")
     users: list[str] | str | None = Field(None, description="only these users: a list, or a table or text file of ids")
@@ -104,7 +105,9 @@ class Evaluate(Strict):
 
     data: Path = Field(description="folder of the dataset")
     model: str | None = Field(None, description="folder of the model; null: table or the baselines alone")
-    onnx: bool = Field(False, description="evaluate the exported ONNX file of model instead of a checkpoint")
+    onnx: bool = Field(
+        False, description="evaluate the current export of model, or MODEL/exports/RUN_ID, instead of a checkpoint"
+    )
     checkpoint: Path = Field("best", description="best, last, or the path of a checkpoint")
     table: str | None = Field(None, description="output of batch_recommend with this split's history; instead of model")
     candidates: str | None = Field(None, description="output of build_candidates with this split's history; instead of model")

@@ -2,6 +2,7 @@
 
 import io
 import re
+import zipfile
 from typing import Any
 
 import torch
@@ -11,6 +12,16 @@ from seqrec.errors import UserError
 
 BEST = re.compile(r"^best_step(\d+)_([a-z0-9]+)_(-?\d+\.\d+)\.pt$")
 LAST = "last.pt"
+META = ("run_id", "name", "dataset", "id_types", "vocabulary.hash")
+KEYS = (
+    *("model", "architecture", "arguments.vocab_size", "arguments.max_len", "step", "epoch", "metrics"),
+    *(f"meta.{key}" for key in META),
+)
+STATE = (*KEYS, "fingerprint", "optimizer", "progress")  # what a training goes on from
+OTHERS = (
+    "take another, such as checkpoint=best or the path of one, or put it back from a copy; only to start the training over, and "
+    "to remove the folder's checkpoints with it: resume=false"
+)
 
 
 def best_name(step: int, metric: str, value: float) -> str:
@@ -34,6 +45,10 @@ def find(folder: str, which: str) -> str:
     found = files.names(place)
     best = max((name for name in found if BEST.match(name)), default=LAST)
     name = LAST if which == "last" else best
+    if name not in found and files.exists(files.join(folder, "encoder.onnx")):
+        raise UserError(
+            f"{folder} is an export, which has no checkpoints: evaluate it with onnx=true, or take its model's folder"
+        )
     if name not in found:
         raise UserError(f"{place} has no {which} checkpoint (it holds: {', '.join(found) or 'nothing'}): run train first")
     return files.join(place, name)
@@ -51,16 +66,51 @@ def save(content: dict[str, Any], folder: str, name: str) -> None:
                 files.remove(files.join(place, older))
 
 
-def load(path: str) -> dict[str, Any]:
+def load(path: str, *, keys: tuple[str, ...] = KEYS) -> dict[str, Any]:
     """A checkpoint's content, on the CPU; nothing but tensors and plain values is unpickled.
 
-    Keys: model (state dict), architecture and arguments (of the encoder), step, epoch, metrics, meta, fingerprint; `last` has the
-    training state too.
+    Keys: those of KEYS and fingerprint; the `last` one has those of STATE too. Raises UserError with the cause if the file can't
+    be read, isn't a checkpoint, or lacks one of the keys asked for.
     """
     try:
-        content: dict[str, Any] = torch.load(io.BytesIO(files.read_bytes(path)), map_location="cpu", weights_only=True)
+        raw = files.read_bytes(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
+    except UserError:
+        raise  # it names the path and the reason
     except Exception as error:
-        raise UserError(f"{path} is not a checkpoint of seqrec ({type(error).__name__}): train again with resume=false") from None
-    return content
+        raise UserError(f"{path} can't be read ({_cause(error)}): nothing was changed, so mend that and run it again") from error
+    if not zipfile.is_zipfile(io.BytesIO(raw)):
+        raise UserError(f"{path} is not a checkpoint, or not a whole one ({len(raw)} bytes): {OTHERS}")
+    try:
+        content: Any = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except Exception as error:
+        remedy = "free some memory, and run it again" if _no_memory(error) else OTHERS
+        raise UserError(f"{path} can't be opened as a checkpoint ({_cause(error)}): {remedy}") from error
+    absent = _absent(content, keys)
+    if absent:
+        raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {OTHERS}")
+    checkpoint: dict[str, Any] = content
+    return checkpoint
+
+
+def _cause(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return ": ".join(filter(None, [type(error).__name__, first]))
+
+
+def _no_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch says so by a plain RuntimeError."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def _absent(content: Any, keys: tuple[str, ...]) -> list[str]:
+    """The keys (dotted) that a checkpoint's content lacks."""
+    absent = []
+    for key in keys:
+        inner = content
+        for part in key.split("."):
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if inner is None:
+            absent.append(key)
+    return absent

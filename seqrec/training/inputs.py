@@ -1,6 +1,8 @@
 """What a training takes from a dataset's version: metadata, vocabulary, item counts, and who has windows."""
 
+import hashlib
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from seqrec import files, versions
 from seqrec.errors import UserError
 
 USERS = "users.npy"
-EXPORTED = ("meta.json", "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "item_embeddings")
+VOCABULARY = "vocabulary.parquet"
 NOBODY = np.zeros(0, dtype=np.int64)
 
 
@@ -60,14 +62,31 @@ def read_users(dataset: Dataset, cache: Path) -> NDArray[np.int64]:
     return np.unique(np.concatenate(found))
 
 
-def start_model(folder: str, dataset: Dataset, users: NDArray[np.int64]) -> None:
-    """Clear a model's folder of an earlier training and its export, and write the vocabulary, and the users it knows, if any."""
-    for name in ("checkpoints", "epochs.jsonl", "tensorboard", USERS, *EXPORTED):
+def hash_vocabulary(items: pa.Table) -> str:
+    """The SHA-256 of a vocabulary's values: ids, indices and counts, however they are encoded in a file."""
+    digest = hashlib.sha256()
+    for name in ("item_id", "item_idx", "count"):
+        digest.update(json.dumps([name, items[name].to_pylist()]).encode())
+    return digest.hexdigest()
+
+
+def hash_users(users: NDArray[np.int64]) -> str:
+    """The SHA-256 of the hashes of a model's users."""
+    return hashlib.sha256(users.astype("<i8").tobytes()).hexdigest()
+
+
+def start_model(folder: str, dataset: Dataset, users: NDArray[np.int64], meta: dict[str, Any]) -> None:
+    """Clear a model's folder of an earlier training; write the vocabulary, the users it knows, if any, and its meta.json.
+
+    The exports of the earlier training stay: they are in use until the new one is exported.
+    """
+    for name in ("meta.json", "checkpoints", "epochs.jsonl", "tensorboard", USERS):
         files.remove(files.join(folder, name))
     sink = io.BytesIO()
     pq.write_table(dataset.items, sink)
-    files.write_bytes(files.join(folder, "vocabulary.parquet"), sink.getvalue())
+    files.write_bytes(files.join(folder, VOCABULARY), sink.getvalue())
     if len(users):
         sink = io.BytesIO()
         np.save(sink, users)
         files.write_bytes(files.join(folder, USERS), sink.getvalue())
+    versions.write_meta(folder, meta)

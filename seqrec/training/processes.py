@@ -1,12 +1,28 @@
-"""The processes of a training: one, those of torchrun, or those of Spark's TorchDistributor (which sets the same variables)."""
+"""The processes of a training: one, those of torchrun, or those of Spark's TorchDistributor (which sets the same variables).
 
+They step together, so what ends one of them ends them all, soon and with its message: what each does by itself stands in
+`together`, what fails while they talk is told through the store that they met at, and none waits longer than TIMEOUT.
+"""
+
+import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+from seqrec.errors import UserError
+
+TIMEOUT = timedelta(minutes=15)  # more than the copying of a shard, or the writing of a checkpoint, keeps one of them
+FAILURE = "seqrec/failure"  # the store's key for what ended the first of them
+LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +48,42 @@ class Process:
         dist.all_reduce(moved, operation)
         return moved.cpu()
 
-    def barrier(self) -> None:
-        """Wait until all processes are here."""
+    def share(self, value: T) -> T:
+        """Rank 0's value, in all processes."""
+        if self.world == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A part in which the processes don't talk: all wait for its end, and if it fails in one, it fails in all.
+
+        The one raises its error, the others a UserError with the same message.
+        """
+        error: Exception | None = None
+        try:
+            yield
+        except Exception as raised:
+            error = raised
+        messages = self._gather(None if error is None else self.describe(error))
+        if error is not None:
+            raise error
+        for message in filter(None, messages):
+            raise UserError(message)
+
+    def _gather(self, message: str | None) -> list[str | None]:
+        messages: list[str | None] = [None] * self.world
         if self.world > 1:
-            dist.barrier()
+            dist.all_gather_object(messages, message)
+        return messages
+
+    def describe(self, error: Exception) -> str:
+        """One line for the other processes."""
+        if isinstance(error, UserError):
+            return str(error)
+        return f"process {self.rank} of {self.world} ended with {type(error).__name__}: {_first_line(error)}"
 
 
 def leads() -> bool:
@@ -44,18 +92,83 @@ def leads() -> bool:
 
 
 @contextmanager
-def join() -> Iterator[Process]:
-    """This process, joined to the others that RANK and WORLD_SIZE name; nccl on GPUs, else gloo."""
+def join(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
+    """This process, joined to the others that RANK and WORLD_SIZE name: over gloo, tensors on GPUs over nccl.
+
+    Raises UserError, in all of them, if one ends or doesn't answer within the timeout, or if a machine has fewer GPUs than
+    processes.
+    """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    device = torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-    if world == 1:
-        yield Process(rank=0, world=1, device=device)
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    cuda, place = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    process = Process(rank=rank, world=world, device=torch.device("cuda", place) if cuda else torch.device("cpu"))
+    if world > 1:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timeout)
     try:
-        yield Process(rank=rank, world=world, device=device)
+        with process.together():
+            if cuda:
+                _take_gpu(process.device)
+        with _told(process):
+            yield process
     finally:
-        dist.destroy_process_group()
+        if world > 1:
+            dist.destroy_process_group()
+
+
+def _take_gpu(device: torch.device) -> None:
+    gpus, processes = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    require_gpus(max(processes, (device.index or 0) + 1), gpus)
+    torch.cuda.set_device(device)
+
+
+def require_gpus(processes: int, gpus: int) -> None:
+    """Raise UserError if processes of one machine would share a GPU.
+
+    >>> require_gpus(2, 4)
+    """
+    if processes > gpus:
+        raise UserError(
+            f"{processes} processes on a machine with {gpus} GPUs: each needs one of its own; start at most {gpus}, or train on "
+            f"the CPUs with CUDA_VISIBLE_DEVICES= in the environment"
+        )
+
+
+@contextmanager
+def _told(process: Process) -> Iterator[None]:
+    """What ends this process is left in the store for the others, who only see that a connection was closed."""
+    try:
+        yield
+    except Exception as error:
+        if process.world == 1:
+            raise
+        if not _is_lost(error):
+            _first_failure(process.describe(error))
+            raise
+        cause = _first_failure(
+            f"process {process.rank} of {process.world} lost the others ({_plain(error)}): one of them was ended or hangs; "
+            f"checkpoints stay, so the same command goes on from the last one"
+        )
+        raise UserError(cause) from error
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether an error says no more than that another process doesn't answer; gloo's are plain RuntimeErrors."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and any(word in str(error) for word in LOST))
+
+
+def _plain(error: Exception) -> str:
+    """What gloo says, without the place in its source and its advice."""
+    return re.sub(r"^\[\S*\] ", "", _first_line(error)).partition(". ")[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _first_failure(message: str) -> str:
+    """The message of the process that failed first; this one's if no other has said anything."""
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        said = store.compare_set(FAILURE, "", json.dumps({"message": message}))
+        return str(json.loads(said)["message"])
+    except (RuntimeError, ValueError):  # the store ended with the process that held it
+        return message

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs import batch_recommend, build_sequences
 from seqrec import simulate, versions
+from seqrec.scoring import exports
 from seqrec.scoring.export import export
 from seqrec.settings.scoring import BatchRecommend
 from seqrec.settings.training import Train
@@ -30,11 +31,12 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
     train(Train.model_validate(given))
     export(str(model), data=str(data), checkpoint="last")
+    exported = Path(exports.locate(str(model)))
     nowhere = {"mongodb_uri": "none", "milvus_uri": "none"}
     keys = {"data": str(data), "model": str(model), "output": str(output), "publish": False, "top_k": K, "stores": nowhere}
 
     def naive(number: int) -> float:
-        spent = seconds(lambda: pad_and_filter(spark, Path(versions.resolve(str(data))), model, root / "naive"))
+        spent = seconds(lambda: pad_and_filter(spark, Path(versions.resolve(str(data))), exported, root / "naive"))
         if number == 0:
             check(spark, Path(versions.resolve(str(output))), root / "naive")
         return spent

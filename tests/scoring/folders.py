@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from seqrec import files, versions
 from seqrec.models.encoders import ENCODERS
 from seqrec.training import checkpoint
+from seqrec.training.inputs import hash_users, hash_vocabulary
 
 DATASET = "20260101T000000Z-0001"
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -58,11 +61,19 @@ def write_training(
     vocabulary: dict[str, Any] | None = None,
     seed: int = 1,
     architecture: str = "sasrec",
+    users: NDArray[np.int64] | None = None,
     **shape: Any,
 ) -> str:
-    """A model folder with the vocabulary of six items and the checkpoints last.pt and best…; returns the folder."""
+    """A model folder with the vocabulary of six items and the checkpoints last.pt and best…; returns the folder.
+
+    Users are the hashes of those whom the model has embeddings of, sorted.
+    """
     torch.manual_seed(seed)
     arguments = {"vocab_size": vocab_size, **SHAPES[architecture], **shape}
+    columns = {"item_id": pa.array(IDS), "item_idx": pa.array(range(2, 8), pa.int32()), "count": pa.array(COUNTS, pa.int64())}
+    hashes = {"vocabulary_sha256": hash_vocabulary(pa.table(columns))}
+    if users is not None:
+        arguments["users"], hashes["users_sha256"] = len(users), hash_users(users)
     model = ENCODERS[architecture](**arguments)
     content = {
         "architecture": architecture,
@@ -78,10 +89,12 @@ def write_training(
             "id_types": {"user": "bigint", "item": "string"},
             "vocabulary": vocabulary or lineage("v1"),
             "settings": {},
+            **hashes,
         },
     }
     for name in (checkpoint.LAST, checkpoint.best_name(7, "ndcg@10", 0.25)):
         checkpoint.save(content, str(folder), name)
-    columns = {"item_id": pa.array(IDS), "item_idx": pa.array(range(2, 8), pa.int32()), "count": pa.array(COUNTS, pa.int64())}
     pq.write_table(pa.table(columns), folder / "vocabulary.parquet")
+    if users is not None:
+        np.save(folder / "users.npy", users)
     return str(folder)

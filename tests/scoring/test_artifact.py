@@ -1,5 +1,6 @@
 """What opens as a model, and what doesn't."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqrec.errors import UserError
-from seqrec.scoring import artifact
+from seqrec.scoring import artifact, exports
 from tests.scoring.folders import lineage
 from tests.scoring.toy import write_model
 
@@ -51,7 +52,30 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 def test_a_model_that_is_not_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no exported model: run export_onnx"):
-        artifact.read_sealed(str(tmp_path))
+        exports.read_sealed(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", r"is not that of an export \(files, run_id, .* missing or of another type\)"),
+        ("null", r"is not that of an export \(files, run_id"),
+        ('{"files": {}}', r"is not that of an export \(run_id, name"),
+        ('{"files": null}', r"is not that of an export \(files"),
+        ('{"run_id": "r1"}', "holds no exported model: run export_onnx"),
+    ],
+)
+def test_an_odd_meta_is_one_message(folder: Path, content: str, said: str) -> None:
+    (folder / "meta.json").write_text(content)
+    with pytest.raises(UserError, match=said):
+        exports.locate(str(folder))
+
+
+def test_a_meta_without_the_files_that_scoring_needs(folder: Path) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "files": {"encoder.onnx": meta["files"]["encoder.onnx"]}}))
+    with pytest.raises(UserError, match=r"the export of toy has no item_matrix.npy, vocabulary.parquet in its meta.json"):
+        artifact.open_sealed(str(folder), 1)
 
 
 def test_a_matrix_of_another_size_is_refused(tmp_path: Path) -> None:

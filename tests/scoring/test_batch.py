@@ -1,6 +1,7 @@
 """Versions of recommendations, by the job and by its parts."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ from pyspark.sql import SparkSession
 from jobs import batch_recommend, export_onnx
 from seqrec import versions
 from seqrec.errors import UserError
+from seqrec.scoring import exports
+from seqrec.scoring.export import export
 from seqrec.scoring.recommender import Recommender
+from seqrec.scoring.shipping import ship
+from seqrec.scoring.udf import recommend_users
 from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training
 
 
@@ -128,6 +133,41 @@ def test_items_newer_than_the_model_are_counted_in_a_warning(
     with caplog.at_level("WARNING"):
         recommend(root, f"data={tmp_path}/newer", "users=[1]", output="newer")
     assert "3 items of the dataset are newer than the model" in caplog.text
+
+
+def test_an_export_meanwhile_changes_nothing_for_a_reader(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    """The executors open the model's files when the query runs, after another model was exported."""
+    model = write_training(tmp_path / "model")
+    run_id = export(model, data=f"{root}/data", keep=2)["export"]
+    one = Recommender.load(model)
+    histories = spark.createDataFrame([(1, [2], [2])], "user_id bigint, items array<int>, seen array<int>")
+    scored = recommend_users(histories, model=ship(spark, exports.locate(model)), top_k=3)
+    write_training(tmp_path / "model", seed=2)
+    export(model, data=f"{root}/data", keep=2)
+    (row,) = scored.collect()
+    assert [item["item_id"] for item in row["items"]] == [item for item, _ in one.recommend(["a"], k=3)]
+
+    recommend(root, f"model={model}/exports/{run_id}", "top_k=3", output="older")
+    found = table(spark, root, "recommendations", "older")
+    assert [item["item_id"] for item in found[1]["items"]] == [item for item, _ in one.recommend(["a", "b", "c"], k=3)]
+    assert versions.read_meta(versions.resolve(f"{root}/older"))["export"] == run_id
+
+
+def test_item_embeddings_of_another_model_are_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    tables = []
+    for seed in (1, 2):
+        model = write_training(tmp_path / f"model{seed}", seed=seed)
+        export(model, data=f"{root}/data")
+        tables.append(Path(exports.locate(model), "item_embeddings"))
+    said = f"part-00000.parquet is not the file that meta.json names .*run export_onnx model={tmp_path}/model1 again"
+    cases = {"part-00000.parquet": said, "part-00001.parquet": r"has files that meta.json doesn't name .part-00001.parquet"}
+    for name, message in cases.items():
+        before = (tables[0] / "part-00000.parquet").read_bytes()
+        shutil.copy(tables[1] / "part-00000.parquet", tables[0] / name)
+        with pytest.raises(SystemExit, match=message):
+            recommend(root, f"model={tmp_path}/model1", output="mixed")
+        (tables[0] / "part-00000.parquet").write_bytes(before)
+    assert not (root / "mixed").exists()
 
 
 def test_a_run_that_was_killed_is_run_again(spark: SparkSession, root: Path) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,38 @@ def test_original_ids_in_and_out(recommender: Recommender) -> None:
 
 def test_unknown_ids_are_ignored(recommender: Recommender) -> None:
     assert recommender.recommend(["z", "a", "?"], k=2) == [("b", 2.0), ("e", 1.0)]
+
+
+def test_ids_of_the_wrong_type_are_an_error(recommender: Recommender, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"history: 318 is no item id of the model toy, whose item ids are of type string"):
+        recommender.recommend(["a", 318])
+    with pytest.raises(UserError, match=r"history='318' is one id: give a list"):
+        recommender.recommend("318")
+    with pytest.raises(UserError, match=r"user: '7' is no user id .* of type bigint"):
+        recommender.recommend(["a"], user="7")
+    write_model(tmp_path / "numbers", MATRIX, [1, 2, 3, 4, 5, 6], [9, 2, 7, 7, 1, 0])
+    numbers = Recommender.load(str(tmp_path / "numbers"))
+    plain = numbers.recommend([1, 3], allow=[2, 4], deny=[4], user=7)
+    others: Any = {"history": np.array([1, 3]), "allow": np.array([2, 4], np.int32), "deny": {np.int64(4)}, "user": np.int64(7)}
+    assert plain == numbers.recommend(**others)
+    for wrong in ("318", 318.0, None, True, 2**70, np.float64(3)):
+        for call in (
+            lambda value: numbers.recommend([1, value]),
+            lambda value: numbers.recommend([1], allow=[value]),
+            lambda value: numbers.recommend([1], deny=[value]),
+            lambda value: numbers.neighbours(value),
+            lambda value: numbers.knows(value),
+        ):
+            with pytest.raises(UserError, match=r"is no item id of the model toy, whose item ids are of type bigint"):
+                call(wrong)
+    assert (numbers.knows(6), numbers.knows(7)) == (True, False)
+
+
+def test_k_is_bounded(recommender: Recommender) -> None:
+    assert len(recommender.recommend(["a"], k=10**9)) == 4
+    assert recommender.recommend(["a"], k=10**9, allow=["f"]) == []
+    with pytest.raises(UserError, match="k=0: ask for at least 1"):
+        recommender.recommend(["a"], k=0)
 
 
 @pytest.mark.parametrize("history", [[], ["z"]])

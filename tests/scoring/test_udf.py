@@ -48,6 +48,12 @@ def test_lists_are_those_computed_by_hand(spark: SparkSession, model: Shipped) -
     }
 
 
+def test_lists_are_never_longer_than_the_catalogue(spark: SparkSession, model: Shipped) -> None:
+    """Nor is what is computed: arrays of 10^9 places a user would fit nowhere."""
+    rows = spark.createDataFrame([(1, [2], [2])], HISTORY)
+    assert lists(recommend_users(rows, model=model, top_k=10**9)) == lists(recommend_users(rows, model=model, top_k=4))
+
+
 def test_seen_items_stay_where_they_are_not_filtered(spark: SparkSession, model: Shipped) -> None:
     rows = spark.createDataFrame([(1, [2], [2, 3]), (2, [], [2])], HISTORY)
     found = lists(recommend_users(rows, model=model, top_k=2, filter_seen=False))

@@ -8,6 +8,7 @@ import torch
 from pyspark.sql import SparkSession
 
 from seqrec.models.simplex import SimpleX
+from seqrec.scoring import exports
 from seqrec.scoring.export import export
 from seqrec.scoring.recommender import Recommender
 from seqrec.scoring.shipping import ship
@@ -21,9 +22,8 @@ KNOWN, STRANGER, HISTORY = [11, 4], 5, [3, 2]
 
 def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
-    folder = write_training(tmp_path / "model", architecture="simplex", users=2, user_weight=0.9)
     hashes = np.sort(hash_ids(pa.array(KNOWN)))
-    np.save(tmp_path / "model" / "users.npy", hashes)
+    folder = write_training(tmp_path / "model", architecture="simplex", users=hashes, user_weight=0.9)
     meta = export(folder, data=data)
     assert meta["inputs"] == ["items", "user_idx"]
     assert "users.npy" in meta["files"]
@@ -36,7 +36,7 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
 
     rows = [(user, HISTORY, HISTORY, 5) for user in wanted]
     table = spark.createDataFrame(rows, "user_id bigint, items array<int>, seen array<int>, target int")
-    shipped = ship(spark, folder)
+    shipped = ship(spark, exports.locate(folder))
     found = {row["user_id"]: row["embedding"] for row in embed_users(table, model=shipped).collect()}
     for user, query in wanted.items():
         np.testing.assert_allclose(found[user], query, atol=1e-6)

@@ -1,26 +1,35 @@
 """Two real processes over gloo: by torchrun, and by Spark's TorchDistributor."""
 
+import contextlib
 import os
+import pickle
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
 from seqrec.errors import UserError
 from seqrec.models.encoder import SASRec
 from seqrec.settings.training import Train
+from seqrec.settings.two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
 from seqrec.training.report import read_records
 from seqrec.training.train import train
 from seqrec.training.validation import validate
-from tests.training.conftest import ALONE, held_out, write_dataset
+from tests.training.conftest import ALONE, RUN_ID, held_out, write_dataset
 
 Make = Callable[..., Train]
 ROOT = Path(__file__).parents[2]
@@ -85,11 +94,108 @@ def test_a_process_with_fewer_windows_than_steps_is_refused(settings: Make, tmp_
 def test_spark_starts_the_same_training(settings: Make, tmp_path: Path, spark: SparkSession) -> None:
     cfg = settings(max_epochs=2, batch_size=8, processes=2, distributor="spark")
     metrics = train_on_spark(spark, cfg)
-    run = cfg.model_copy(update={"model": str(tmp_path / "torchrun")})
+    run = cfg.model_copy(update={"model": str(tmp_path / "torchrun"), "distributor": "none"})
     torchrun(run, tmp_path)
     by_spark, by_torchrun = (checkpoint.load(checkpoint.find(c.model, "last"))["model"] for c in (cfg, run))
     assert all(torch.equal(by_spark[name], weight) for name, weight in by_torchrun.items())
     assert metrics["ndcg@10"] == max(record["ndcg@10"] for record in read_records(cfg.model))
+
+
+def pair(kind: str) -> tuple[list[int], list[str]]:
+    """The statuses and stderrs of two processes that meet and do what `tests/training/meeting.py` says of the kind."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "tests.training.meeting", kind]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env={**os.environ, **place, "RANK": rank}, stderr=subprocess.PIPE, text=True)
+        for rank in ("0", "1")
+    ]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    return [process.returncode for process in started], said
+
+
+@pytest.mark.parametrize("kind", ["fails before", "fails in a step"])
+def test_what_fails_in_one_process_ends_all_with_its_message(kind: str) -> None:
+    statuses, said = pair(kind)
+    assert statuses == [1, 1]
+    assert [lines.splitlines()[-1] for lines in said] == ["error: rank 1 has no disk"] * 2
+
+
+@pytest.mark.parametrize(("kind", "status"), [("is killed", -signal.SIGKILL), ("hangs", 0)])
+def test_a_process_that_is_gone_ends_the_others(kind: str, status: int) -> None:
+    """The one that hangs is waited for as long as `join` says."""
+    started = time.monotonic()
+    statuses, said = pair(kind)
+    assert statuses == [1, status]
+    assert re.search(r"error: process 0 of 2 lost the others .*the same command goes on from the last one", said[0])
+    assert time.monotonic() - started < 40
+
+
+def test_an_error_that_is_no_users_ends_all_with_one_line(settings: Make, tmp_path: Path) -> None:
+    """Rank 1 alone reads the second file of windows."""
+    (tmp_path / "data" / RUN_ID / "windows" / "part-00001.parquet").write_bytes(b"no Parquet at all")
+    said = torchrun(settings(), tmp_path, status=1)
+    assert re.search(r"^error: process 1 of 2 ended with ArrowInvalid: Parquet magic bytes not found", said, re.MULTILINE)
+    assert "Connection closed" not in said
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_killed_process_ends_the_training_that_spark_started(settings: Make, spark: SparkSession) -> None:
+    cfg = settings(max_epochs=5000, patience=None, batch_size=8, processes=2, distributor="spark")
+    killer = threading.Thread(target=kill_rank_1, args=(Path(cfg.model) / "checkpoints" / "last.pt",))
+    killer.start()
+    with pytest.raises(
+        UserError, match=r"(process 0 of 2 lost the others|a process of the training on local).*the same command goes on"
+    ):
+        train_on_spark(spark, cfg)
+    killer.join()
+    assert checkpoint.load(checkpoint.find(cfg.model, "last"))["step"] > 0
+
+
+def kill_rank_1(after: Path) -> None:
+    """Kill the training process of rank 1 below this one, once the file is there."""
+    while not after.exists():
+        time.sleep(0.1)
+    below = {str(os.getpid())}
+    for place in sorted(Path("/proc").glob("[0-9]*"), key=lambda place: int(place.name)):
+        with contextlib.suppress(OSError):
+            parent = place.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            if parent in below:
+                below.add(place.name)
+                if b"\0RANK=1\0" in place.joinpath("environ").read_bytes():
+                    os.kill(int(place.name), signal.SIGKILL)
+
+
+def test_no_secret_reaches_a_process(tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What TorchDistributor gets is pickled to a file."""
+    stores = {"mongodb_uri": "mongodb://me:hidden@host", "milvus_uri": "http://host", "milvus_token": "hidden"}
+    cfg = TrainTwoTower.model_validate({"data": "d", "model": "m", "output": "o", "stores": stores})
+    pickled = []
+
+    def run(self: TorchDistributor, function: object, *arguments: object) -> dict[str, float]:
+        pickled.append(pickle.dumps(arguments))
+        return {}
+
+    monkeypatch.setattr(TorchDistributor, "run", run)
+    assert train_on_spark(spark, cfg) == {}
+    assert b"hidden" in pickle.dumps(cfg)
+    assert b"hidden" not in pickled[0]
+
+
+def test_torchrun_and_spark_do_not_both_start_processes(
+    settings: Make, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="distributor=spark in each of 2 processes of torchrun"):
+        train_on_spark(spark, settings(processes=2, distributor="spark"))
+
+
+def test_processes_do_not_share_a_gpu(settings: Make, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="2 processes on a machine with 1 GPUs: each needs one of its own"):
+        train_on_spark(spark, settings(processes=2, distributor="spark"))
 
 
 def test_an_error_of_a_process_is_one_message(settings: Make, spark: SparkSession) -> None:

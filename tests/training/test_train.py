@@ -104,16 +104,6 @@ def test_resume_same_goes_on_with_the_same_training_and_starts_another_over(
     assert "holds a training with other settings (seed=" in caplog.text
 
 
-def test_starting_over_clears_the_old_export(settings: Make, tmp_path: Path) -> None:
-    cfg = settings(max_epochs=1)
-    train(cfg)
-    (tmp_path / "model" / "encoder.onnx").write_text("old")
-    train(cfg)
-    assert (tmp_path / "model" / "encoder.onnx").exists()
-    train(cfg.model_copy(update={"resume": False}))
-    assert not (tmp_path / "model" / "encoder.onnx").exists()
-
-
 def test_the_best_checkpoint_is_the_best_of_all_epochs(settings: Make) -> None:
     cfg = settings(max_epochs=8, optimizer={"lr": 0.05, "warmup_steps": 0})
     metrics = train(cfg)

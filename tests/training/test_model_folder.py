@@ -1,0 +1,81 @@
+"""A model's folder: whose training it holds, one at a time, and what its files must be."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqrec import files, versions
+from seqrec.errors import UserError
+from seqrec.lock import hold
+from seqrec.scoring import exports
+from seqrec.settings.training import Train
+from seqrec.training import checkpoint
+from seqrec.training.train import LOCK, train
+from tests.training.conftest import RUN_ID, V
+
+Make = Callable[..., Train]
+
+
+def test_starting_over_keeps_the_exports_in_use(settings: Make, caplog: pytest.LogCaptureFixture) -> None:
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    meta = checkpoint.load(checkpoint.find(cfg.model, "last"))["meta"]
+    versions.write_meta(f"{cfg.model}/exports/{RUN_ID}", {**meta, "files": {}, "max_len": 8, "vocab_size": V})
+    versions.commit(f"{cfg.model}/exports", RUN_ID, keep=1)
+    train(cfg.model_copy(update={"max_epochs": 2}))
+    assert exports.locate(cfg.model).endswith(RUN_ID)
+    assert not caplog.records, "a training that goes on is the same one"
+    train(cfg.model_copy(update={"resume": False}))
+    assert exports.locate(cfg.model).endswith(RUN_ID)
+    now = checkpoint.load(checkpoint.find(cfg.model, "last"))["meta"]["run_id"]
+    said = f"is an export of the training {meta['run_id']}, and {cfg.model} holds the training {now} now: run export_onnx"
+    assert said in caplog.text
+
+
+def test_a_folder_has_one_training_at_a_time(settings: Make, tmp_path: Path) -> None:
+    cfg = settings(max_epochs=1)
+    said = rf"a training in {cfg.model}: held by process {os.getpid()} .*another model=FOLDER"
+    with hold(tmp_path / "model" / LOCK, what="", remedy=""), pytest.raises(UserError, match=said):
+        train(cfg)
+    assert not (tmp_path / "model" / "checkpoints").exists()
+    train(cfg)
+
+
+def test_a_checkpoint_that_cannot_be_read_keeps_the_training(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no reason to advise resume=false, which would remove the checkpoints."""
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    path = checkpoint.find(cfg.model, "last")
+    errors = iter([PermissionError(13, "Permission denied"), TimeoutError("the network is down"), MemoryError()])
+
+    def fail(path: str) -> bytes:
+        raise next(errors)
+
+    monkeypatch.setattr(files, "read_bytes", fail)
+    for _ in range(3):
+        with pytest.raises(UserError, match=r"last.pt can't be read .*(Permission denied|network is down|MemoryError)") as raised:
+            checkpoint.load(path)
+        assert "resume=false" not in str(raised.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_part_of_a_checkpoint_names_the_other_remedies_first(settings: Make, tmp_path: Path, share: float) -> None:
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    path = tmp_path / "model" / "checkpoints" / "last.pt"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match=r"last.pt is not a checkpoint, or not a whole one.*checkpoint=best.*resume=false"):
+        train(cfg)
+
+
+@pytest.mark.parametrize("content", [{}, [], None, {"model": {}, "step": 3}])
+def test_a_checkpoint_without_keys_is_named(settings: Make, tmp_path: Path, content: Any) -> None:
+    cfg = settings(max_epochs=1)
+    train(cfg)
+    torch.save(content, tmp_path / "model" / "checkpoints" / "last.pt")
+    with pytest.raises(UserError, match=r"last.pt is not a checkpoint of seqrec's train: it lacks .*progress; take another"):
+        train(cfg)
