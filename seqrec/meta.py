@@ -22,6 +22,8 @@ KEYS: dict[str, dict[str, type]] = {  # what readers of each kind of version tak
     "recommendations": {**LISTS, "model": str, "model_run_id": str, "top_k": int},
     "candidates": {**IDS, **LISTS, "sources": dict, "top_n": int},
     "source": RUN,
+    "export": {**IDS, "files": dict, "name": str, "dataset": str, "max_len": int, "vocab_size": int}
+    | {"vocabulary.hash": str, "vocabulary.size": int, "vocabulary.lineage": list},
 }
 
 

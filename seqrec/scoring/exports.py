@@ -11,13 +11,6 @@ from seqrec import files, versions
 from seqrec.errors import UserError
 
 FOLDER = "exports"
-SHAPE = {"files": dict, "run_id": str, "name": str, "dataset": str, "max_len": int, "vocab_size": int} | {
-    "id_types.user": str,
-    "id_types.item": str,
-    "vocabulary.hash": str,
-    "vocabulary.size": int,
-    "vocabulary.lineage": list,
-}
 
 log = logging.getLogger("seqrec")
 
@@ -63,23 +56,9 @@ def read_sealed(folder: str) -> dict[str, Any]:
 
     Its run_id is the training's, and `export` the run id of the export itself.
     """
-    meta: Any = versions.read_meta(folder) if files.exists(files.join(folder, "meta.json")) else {}
-    if isinstance(meta, dict) and "files" not in meta:
+    if not files.exists(files.join(folder, "meta.json")) or "files" not in versions.read_meta(folder):
         raise UserError(f"{folder} holds no exported model: run export_onnx model={_model_of(folder)} first")
-    wrong = [key for key, kind in SHAPE.items() if not isinstance(_value(meta, key), kind)]
-    if wrong:
-        raise UserError(
-            f"{files.join(folder, 'meta.json')} is not that of an export ({', '.join(wrong)} missing or of another type): "
-            f"{again(folder)}"
-        )
-    exported: dict[str, Any] = meta
-    return exported
-
-
-def _value(meta: Any, key: str) -> Any:
-    for part in key.split("."):
-        meta = meta.get(part) if isinstance(meta, dict) else None
-    return meta
+    return versions.read_meta(folder, "export")
 
 
 def _model_of(folder: str) -> str:
@@ -92,8 +71,8 @@ def _training_of(folder: str) -> str | None:
     """The run id of the training in a model's folder, as the training's meta.json says; None if it says nothing."""
     if not files.exists(files.join(folder, "meta.json")):
         return None
-    meta: Any = versions.read_meta(folder)
-    return None if "files" in meta else _value(meta, "run_id")
+    meta = versions.read_meta(folder)
+    return None if "files" in meta else meta.get("run_id")
 
 
 def again(folder: str) -> str:

@@ -58,10 +58,10 @@ def test_a_model_that_is_not_exported_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[]", r"is not that of an export \(files, run_id, .* missing or of another type\)"),
-        ("null", r"is not that of an export \(files, run_id"),
-        ('{"files": {}}', r"is not that of an export \(run_id, name"),
-        ('{"files": null}', r"is not that of an export \(files"),
+        ("[]", r"meta.json holds \[\], expected an object"),
+        ("null", r"meta.json holds null, expected an object"),
+        ('{"files": {}}', r"meta.json lacks run_id, expected a string"),
+        ('{"run_id": "r1", "files": null}', r"meta.json lacks"),
         ('{"run_id": "r1"}', "holds no exported model: run export_onnx"),
     ],
 )
