@@ -1,7 +1,7 @@
-"""Exact top-K and exact ranks over a catalogue in blocks, in numpy.
+"""Exact top-K and exact ranks over a catalogue in blocks.
 
-Every matrix product has the shape (batch_users, D) @ (D, block): the last batch is filled up with zero rows. So a user's
-scores don't depend on who else is in the batch, nor on the number of partitions. Memory is batch_users * block_items floats.
+A user's scores don't depend on who else is in the batch, nor on the number of partitions: see `product`. A batch of one user is
+filled up to two rows, unless batch_users is 1. Memory is batch_users * block_items floats.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqrec.indices import FIRST_ITEM
+from seqrec.scoring.product import product
 from seqrec.scoring.ragged import Ragged
 
 NONE = -1  # marks a place of a list that has fewer than K items
@@ -102,14 +103,19 @@ def rank_targets(
 
 
 def _blocks(queries: Scores, catalogue: Catalogue, batch_users: int, block_items: int) -> Iterator[tuple[int, Scores]]:
-    """The first candidate and the scores (Q, block) of each block; the product always has batch_users rows."""
-    batch = np.zeros((batch_users, queries.shape[1]), dtype=queries.dtype)
-    batch[: len(queries)] = queries
-    for start in range(0, len(catalogue.items), block_items):
-        scores = (batch @ catalogue.rows(start, start + block_items).T)[: len(queries)]  # (Q, D) @ (D, block) -> (Q, block)
-        if len(queries) and not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
+    """The first candidate and the scores (Q, block) of each block."""
+    batch = np.repeat(queries, 2, axis=0) if len(queries) == 1 and batch_users > 1 else queries
+    multiply = product if queries.dtype == np.float32 else _multiply  # counts as scores: exact in any order
+    for start in range(0, len(catalogue.items), block_items) if len(queries) else ():
+        scores = multiply(batch, catalogue.rows(start, start + block_items))[: len(queries)]  # (Q, D) · (block, D) -> (Q, block)
+        if not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
             raise ValueError("a score is not finite: the model or its item matrix is broken; train and export it again")
         yield start, scores
+
+
+def _multiply(queries: Scores, rows: Scores) -> Scores:
+    scores: Scores = queries @ rows.T
+    return scores
 
 
 def _places(catalogue: Catalogue, seen: Ragged) -> tuple[Items, Items]:
