@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StructType
 
 from seqrec import files, versions
 from seqrec.errors import UserError
+from seqrec.failures import explain
 
 
 def write_table(table: DataFrame, path: str, schema: StructType) -> None:
@@ -35,11 +38,19 @@ def open_table(spark: SparkSession, path: str) -> DataFrame:
     A table that lies in no version, such as another program's, needs no _SUCCESS.
     """
     versions.table_files(path)
-    return read_parquet(spark, path)
+    return open_parquet(spark, path)
+
+
+def open_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """A Parquet file or folder, whoever wrote it; UserError if Spark can't read it."""
+    try:
+        return read_parquet(spark, path)
+    except (PySparkException, Py4JJavaError) as error:
+        raise UserError(f"{path} can't be read as Parquet: {explain(error)}") from None
 
 
 def read_parquet(spark: SparkSession, path: str) -> DataFrame:
-    """A Parquet file or folder, whoever wrote it."""
+    """A Parquet file or folder, whoever wrote it, or Spark's own error."""
     return reader(spark, path).parquet(files.absolute(path))
 
 
@@ -47,11 +58,13 @@ def reader(spark: SparkSession, path: str) -> DataFrameReader:
     """A reader for the path: one that is there as it is written is read as it is, another may be a pattern such as `2024-*.csv`.
 
     Spark's own reader takes `*?[]{}` and backslashes for a pattern in any case, and reads what else it matches. Raises UserError
-    for a file that Spark would leave out for its name, and read nothing.
+    for a file that Spark would leave out for its name, and read nothing, or that Hadoop can't open for its name.
     """
     is_there, name = files.exists(path), path.rstrip("/").rsplit("/", 1)[-1]
     if is_there and name.startswith((".", "_")) and not files.names(path):
         raise UserError(f"{path}: Spark doesn't read files whose names begin with a point or an underscore: rename it")
+    if is_there and ":" in name and not files.names(path):
+        raise UserError(f"{path}: Hadoop doesn't read files whose names have a colon: rename it")
     return spark.read.option("__globPaths__", "false" if is_there else "true")
 
 

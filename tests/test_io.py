@@ -55,6 +55,9 @@ def test_a_file_that_spark_would_leave_out_is_named(spark: SparkSession, tmp_pat
         (tmp_path / name).touch()
         with pytest.raises(UserError, match=rf"{name}: Spark doesn't read files whose names begin with"):
             reader(spark, str(tmp_path / name))
+    (tmp_path / "10:30.csv").touch()
+    with pytest.raises(UserError, match=r"10:30\.csv: Hadoop doesn't read files whose names have a colon"):
+        reader(spark, str(tmp_path / "10:30.csv"))
 
 
 def test_columns_beyond_the_schema_are_left_out(spark: SparkSession, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def _read(spark: SparkSession, path: str, column: str) -> DataFrame:
     elif files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):
         found = io.open_table(spark, path)
     elif path.endswith(".parquet"):
-        found = io.read_parquet(spark, path)
+        found = io.open_parquet(spark, path)
     else:
         lines = io.reader(spark, path).text(where).select(F.trim("value").alias(column))
         return lines.where(F.col(column) != "")

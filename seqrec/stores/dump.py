@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, DataType, FractionalType, IntegralType, StringType
 
@@ -79,10 +77,7 @@ def open_origin(spark: SparkSession, origin: str, *, data: str | None) -> tuple[
             known = [name for name in files.names(version) if files.exists(files.join(version, name, "_SUCCESS"))]
             raise UserError(f"{version} has no table {origin}; it has {', '.join(known) or 'none'}")
     is_file = files.exists(path) and files.names(path) in ([], [path.rsplit("/", 1)[-1]])
-    try:
-        return io.read_parquet(spark, path) if is_file else io.open_table(spark, path), path
-    except (PySparkException, Py4JJavaError) as error:
-        raise UserError(f"{path} can't be read as Parquet ({str(error).strip().splitlines()[0]})") from None
+    return io.open_parquet(spark, path) if is_file else io.open_table(spark, path), path
 
 
 def dump_documents(

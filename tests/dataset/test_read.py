@@ -34,7 +34,7 @@ def test_csv_with_a_delimiter_of_two_characters_and_no_header(spark: SparkSessio
     ]
 
 
-@pytest.mark.parametrize("name", ["[12].csv", "*.csv", "a%20b #?.csv", "a: {b}.csv", "ü\\d.csv"])
+@pytest.mark.parametrize("name", ["[12].csv", "*.csv", "a%20b #?.csv", "a {b}.csv", "ü\\d.csv"])
 def test_a_file_that_is_there_is_read_by_its_name_and_not_as_a_pattern(spark: SparkSession, tmp_path: Path, name: str) -> None:
     for other in ("1.csv", "2.csv", "a b.csv"):
         (tmp_path / other).write_text("user_id,item_id,rating\n7,7,7\n")

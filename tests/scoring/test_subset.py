@@ -43,14 +43,14 @@ def test_what_is_no_subset_says_why(spark: SparkSession, tmp_path: Path) -> None
     (tmp_path / "ids.csv").write_text("name,id\nx,4\n")
     (tmp_path / "empty.txt").write_text("\n\n")
     spark.createDataFrame([(4.5,)], "user_id double").write.parquet(str(tmp_path / "doubles"))
-    (tmp_path / "unfinished").mkdir()
-    (tmp_path / "unfinished" / "part.parquet").touch()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "part.parquet").touch()
     cases = {
         str(tmp_path / "nothing.txt"): "no such file",
         str(tmp_path / "ids.csv"): "has no column user_id; it has name, id",
         str(tmp_path / "empty.txt"): "there is none",
         str(tmp_path / "doubles"): "column user_id is double",
-        str(tmp_path / "unfinished"): "unfinished",
+        str(tmp_path / "broken"): "broken can't be read as Parquet: ",
     }
     for given, said in cases.items():
         with pytest.raises(UserError, match=said):

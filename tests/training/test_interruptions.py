@@ -143,9 +143,10 @@ def test_a_signal_ends_the_job_with_its_status(settings: Make, tmp_path: Path, c
     cfg = settings()
     conf = tmp_path / "train.yaml"
     conf.write_text(cfg.model_dump_json())
+    handler = signal.getsignal(signal.SIGINT)
     with falling_at(5, lambda: os.kill(os.getpid(), signal.SIGINT)), pytest.raises(SystemExit) as ending:
         job.main(["--conf", str(conf)])
     assert ending.value.code == 130
     assert checkpoint.load(checkpoint.find(cfg.model, "last"))["step"] in (6, 7)
     assert "the same command goes on from there" in caplog.text
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
