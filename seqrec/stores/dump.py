@@ -153,14 +153,7 @@ def dump_vectors(
     publish_id = fresh(after=milvus.newest(place) or "")
     if place.aliases:
         milvus.stage(
-            vectors,
-            place,
-            run_id=publish_id,
-            publish_id=publish_id,
-            items=rows,
-            dim=width,
-            index=index,
-            writers=writers,
+            vectors, place, run_id=publish_id, publish_id=publish_id, items=rows, dim=width, index=index, writers=writers
         )
         milvus.switch(place, publish_id=publish_id)
         milvus.remove_collections(place, publish_id=publish_id, keep=keep, dead=is_abandoned)
