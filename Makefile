@@ -44,7 +44,7 @@ $(STAMP):
 	        "make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@if [[ $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) != "$(VERSION)" ]]; then \
 	    echo "making $(VENV) with $(INTERPRETER) (Python $(VERSION))"; $(INTERPRETER) -m venv --clear $(VENV); fi
-	$(BIN)/python -m seqrec.java --install
+	$(BIN)/python -m seqrec.command.java --install
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,stores,dev]'
 	$(BIN)/python -m pip check --disable-pip-version-check
 	$(BIN)/python -m seqrec.stores.embedded --fetch

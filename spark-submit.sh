@@ -75,7 +75,7 @@ quoted() {
 check_environment() {
     local lines
     [[ -n ${SEQREC_LOG_LEVEL:-} ]] || unset SEQREC_LOG_LEVEL
-    lines=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.environment "$1" "$2") || exit 1
+    lines=$("$PYSPARK_DRIVER_PYTHON" -m seqrec.command.environment "$1" "$2") || exit 1
     export JAVA_HOME=${lines%$'\n'*} SEQREC_LOG=${lines#*$'\n'}
 }
 

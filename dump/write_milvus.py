@@ -7,14 +7,14 @@ MILVUS_URI says which server: http://host:19530 (with MILVUS_TOKEN where one is 
 import argparse
 import os
 
-from seqrec.config import store_uri
-from seqrec.entry import command_line, positive
-from seqrec.scoring.publication import connect
-from seqrec.session import open_session
-from seqrec.settings.scoring import Milvus
+from seqrec.command.config import store_uri
+from seqrec.command.entry import command_line, positive
+from seqrec.command.session import open_session
+from seqrec.publishing.dump import dump_vectors, index_parameter, loss_argument, open_origin, origin_arguments
+from seqrec.settings.stores import Milvus
 from seqrec.stores.address import NONE
-from seqrec.stores.dump import dump_vectors, index_parameter, loss_argument, open_origin, origin_arguments
 from seqrec.stores.milvus_index import Index
+from seqrec.stores.targets import connect
 
 
 def run(given: argparse.Namespace) -> None:

@@ -6,13 +6,13 @@ which server: mongodb://host:27017, or embedded.
 
 import argparse
 
-from seqrec.config import store_uri
-from seqrec.entry import command_line, positive
-from seqrec.scoring.publication import connect
-from seqrec.session import open_session
-from seqrec.settings.scoring import Mongo
+from seqrec.command.config import store_uri
+from seqrec.command.entry import command_line, positive
+from seqrec.command.session import open_session
+from seqrec.publishing.dump import dump_documents, loss_argument, open_origin, origin_arguments
+from seqrec.settings.stores import Mongo
 from seqrec.stores.address import NONE
-from seqrec.stores.dump import dump_documents, loss_argument, open_origin, origin_arguments
+from seqrec.stores.targets import connect
 
 
 def run(given: argparse.Namespace) -> None:

@@ -5,15 +5,16 @@ import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 
-from seqrec import files, versions
-from seqrec.config import public
-from seqrec.entry import run_job
-from seqrec.scoring import exports
-from seqrec.scoring.batch import read_users, write_version
-from seqrec.scoring.publication import connect, publish
-from seqrec.scoring.rehearsal import rehearse
-from seqrec.session import open_session
-from seqrec.settings.scoring import BatchRecommend
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.publishing.publish import publish
+from seqrec.publishing.rehearsal import rehearse
+from seqrec.scoring.batch_recommend import read_users, write_version
+from seqrec.serving import exports
+from seqrec.settings.batch_recommend import BatchRecommend
+from seqrec.storage import files, versions
+from seqrec.stores.targets import connect
 
 log = logging.getLogger("seqrec")
 

@@ -3,13 +3,13 @@
 import logging
 import time
 
-from seqrec import files, versions
-from seqrec.config import public
-from seqrec.entry import run_job
-from seqrec.retrieval.sources import write_version
-from seqrec.scoring.batch import read_histories
-from seqrec.session import open_session
-from seqrec.settings.candidates import BuildCandidates
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.retrieval.build_candidates import write_version
+from seqrec.scoring.batch_recommend import read_histories
+from seqrec.settings.build_candidates import BuildCandidates
+from seqrec.storage import files, versions
 
 log = logging.getLogger("seqrec")
 

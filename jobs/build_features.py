@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from seqrec import files, versions
-from seqrec.config import public
-from seqrec.dataset.build import ingest
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session, working
+from seqrec.dataset.build_sequences import ingest
 from seqrec.dataset.clean import partition_count
-from seqrec.entry import run_job
-from seqrec.ranking.build import describe_ratings, guard_ratings, open_dataset, place_ratings, read_tables
-from seqrec.ranking.write import write_catalogues, write_samples, write_schema
-from seqrec.session import open_session, working
-from seqrec.settings.features import BuildFeatures
-from seqrec.settings.sequences import Input
+from seqrec.ranking.build_features import describe_ratings, guard_ratings, open_dataset, place_ratings, read_tables
+from seqrec.ranking.feature_tables import write_catalogues, write_samples, write_schema
+from seqrec.settings.build_features import BuildFeatures
+from seqrec.settings.build_sequences import Input
+from seqrec.storage import files, versions
 
 
 def run(cfg: BuildFeatures) -> None:

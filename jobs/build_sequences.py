@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from seqrec import files, versions
-from seqrec.config import public
-from seqrec.dataset.build import encode, ingest, settle, write_tables
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session, working
+from seqrec.dataset.build_sequences import encode, ingest, settle, write_tables
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
 from seqrec.dataset.stats import count_events, guard_windows, summarise, warn_held_out, write_stats
 from seqrec.dataset.vocabulary import read_parent
-from seqrec.entry import run_job
-from seqrec.session import open_session, working
-from seqrec.settings.sequences import BuildSequences
+from seqrec.settings.build_sequences import BuildSequences
+from seqrec.storage import files, versions
 
 
 def run(cfg: BuildSequences) -> None:

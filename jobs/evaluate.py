@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pyspark import StorageLevel
 from pyspark.sql import SparkSession
 
-from seqrec import evaluation, files, versions
-from seqrec.config import public
-from seqrec.entry import run_job
-from seqrec.retrieval.recall import rank_by_candidates
-from seqrec.scoring import exports
-from seqrec.scoring.export import export
-from seqrec.session import open_session
-from seqrec.settings.scoring import Evaluate
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.evaluation import evaluate as evaluation
+from seqrec.evaluation.candidate_recall import rank_by_candidates
+from seqrec.export.export_onnx import export
+from seqrec.serving import exports
+from seqrec.settings.evaluate import Evaluate
+from seqrec.storage import files, versions
 
 
 def run(cfg: Evaluate) -> None:

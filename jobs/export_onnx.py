@@ -1,10 +1,10 @@
 """A checkpoint into a version of encoder.onnx, item_matrix.npy, item_embeddings and meta.json, checked against torch."""
 
-from seqrec import files
-from seqrec.entry import run_job
-from seqrec.scoring.export import export
-from seqrec.session import open_session
-from seqrec.settings.scoring import ExportOnnx
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.export.export_onnx import export
+from seqrec.settings.export_onnx import ExportOnnx
+from seqrec.storage import files
 
 
 def run(cfg: ExportOnnx) -> None:

@@ -3,13 +3,13 @@
 import logging
 import time
 
-from seqrec import files, versions
-from seqrec.config import public
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session, working
 from seqrec.dataset.clean import partition_count
-from seqrec.entry import run_job
-from seqrec.retrieval.similarity import guard_method, write_version
-from seqrec.session import open_session, working
-from seqrec.settings.retrieval import ItemSimilarity
+from seqrec.retrieval.item_similarity import guard_method, write_version
+from seqrec.settings.item_similarity import ItemSimilarity
+from seqrec.storage import files, versions
 
 log = logging.getLogger("seqrec")
 

@@ -1,11 +1,13 @@
 """A version of recommendations and item embeddings into MongoDB and Milvus; also the way back to an older version."""
 
-from seqrec import files, schemas, versions
-from seqrec.entry import run_job
-from seqrec.scoring.publication import connect, publish
-from seqrec.scoring.subset import read_ids
-from seqrec.session import open_session
-from seqrec.settings.scoring import Publish
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.publishing.publish import publish
+from seqrec.settings.publish import Publish
+from seqrec.storage import files, versions
+from seqrec.stores.targets import connect
+from seqrec.tables import schemas
+from seqrec.tables.id_lists import read_ids
 
 
 def run(cfg: Publish) -> None:

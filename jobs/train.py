@@ -3,10 +3,10 @@
 Several processes: `torchrun --nproc-per-node N jobs/train.py --conf FILE …`, or `distributor=spark processes=N`.
 """
 
-from seqrec import files
-from seqrec.entry import run_job
-from seqrec.session import open_session
-from seqrec.settings.training import Train
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.settings.train import Train
+from seqrec.storage import files
 from seqrec.training.train import train
 
 

@@ -4,19 +4,22 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from seqrec import evaluation, files, versions
-from seqrec.config import public
-from seqrec.entry import run_job
-from seqrec.scoring import exports
-from seqrec.scoring.batch import write_version
-from seqrec.scoring.deliveries import index_of
-from seqrec.scoring.export import export
-from seqrec.scoring.publication import connect, publish
-from seqrec.scoring.rehearsal import rehearse_items
-from seqrec.scoring.search import search_version
-from seqrec.session import open_session
-from seqrec.settings.scoring import Guards, Mongo
-from seqrec.settings.two_tower import TrainTwoTower
+from seqrec.command.config import public
+from seqrec.command.entry import run_job
+from seqrec.command.session import open_session
+from seqrec.evaluation import evaluate as evaluation
+from seqrec.evaluation.milvus_recall import search_version
+from seqrec.export.export_onnx import export
+from seqrec.publishing.deliveries import index_of
+from seqrec.publishing.publish import publish
+from seqrec.publishing.rehearsal import rehearse_items
+from seqrec.scoring.batch_recommend import write_version
+from seqrec.serving import exports
+from seqrec.settings.publish import Guards
+from seqrec.settings.stores import Mongo
+from seqrec.settings.train_two_tower import TrainTwoTower
+from seqrec.storage import files, versions
+from seqrec.stores.targets import connect
 from seqrec.training.distributed import train_on_spark
 from seqrec.training.processes import leads
 from seqrec.training.train import train

@@ -21,15 +21,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from seqrec import files, simulate, versions
-from seqrec.config import STORE_CHOICES, load_config, public
+from seqrec import simulate
+from seqrec.command.config import STORE_CHOICES, load_config, public
+from seqrec.command.entry import command_line
+from seqrec.command.environment import variable
+from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.dataset.detect import detect
-from seqrec.entry import command_line
-from seqrec.environment import variable
 from seqrec.errors import UserError
-from seqrec.lock import hold
-from seqrec.overrides import parse_overrides, show_value, split_overrides
-from seqrec.settings.sequences import BuildSequences
+from seqrec.settings.build_sequences import BuildSequences
+from seqrec.storage import files, versions
+from seqrec.storage.lock import hold
 
 HOME = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[1]))
 MADE_FROM = "chain.json"

@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.random import Generator, default_rng
 
-from seqrec.entry import command_line
+from seqrec.command.entry import command_line
 from seqrec.errors import UserError
 from seqrec.planted import TOPIC_SIZE, Chain, Indices, gains, plant, topics, walk
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.session import open_session
+from seqrec.command.session import open_session
 from tests.servers import alias, milvus_server, mongodb, place
 
 __all__ = ["alias", "milvus_server", "mongodb", "place", "spark"]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from seqrec.lock import hold
+from seqrec.storage.lock import hold
 
 VERSION = "v1.8.0"
 CACHE = Path("~/.cache/seqrec-tests").expanduser()

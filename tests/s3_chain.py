@@ -15,9 +15,10 @@ from typing import Any, cast
 from pyspark.sql import SparkSession
 
 from jobs import batch_recommend, build_sequences, export_onnx, train
-from seqrec import files, io, versions
+from seqrec.command.session import open_session
 from seqrec.errors import UserError
-from seqrec.session import open_session
+from seqrec.storage import files, versions
+from seqrec.tables import io
 
 TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=1", "tensorboard=false"]
 AWKWARD = ["a b", "[x]", "{a,b}", "*", "?", "a%20b", "a #b", "a: b", "ü 日本", "a\\b", "k=v", "a+&;b", "[a]: b#?%"]

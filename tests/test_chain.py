@@ -13,11 +13,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import batch_recommend, build_sequences, evaluate, export_onnx, train
-from seqrec import chain, versions
-from seqrec.config import load_config
+from seqrec import chain
+from seqrec.command.config import load_config
 from seqrec.errors import UserError
-from seqrec.settings.sequences import BuildSequences
+from seqrec.settings.build_sequences import BuildSequences
 from seqrec.simulate import write_ratings
+from seqrec.storage import versions
 
 ROOT = Path(__file__).parents[1]
 JOBS = {
@@ -208,7 +209,7 @@ def test_a_failing_job_ends_the_chain_with_its_status() -> None:
 
 def test_a_signal_to_the_chain_reaches_its_job(tmp_path: Path) -> None:
     code = (
-        "from seqrec.entry import command_line\n"
+        "from seqrec.command.entry import command_line\n"
         "from seqrec.chain import call\n"
         "with command_line():\n"
         f"    call(['bash', '-c', 'trap \"touch {tmp_path}/ended; exit 143\" TERM; touch {tmp_path}/on; sleep 20 & wait'])\n"

@@ -25,14 +25,14 @@ from jobs import (
     train,
     train_two_tower,
 )
-from seqrec import versions
-from seqrec.scoring.recommender import Recommender
-from seqrec.settings.scoring import Milvus, Mongo
+from seqrec.serving.recommender import Recommender
+from seqrec.settings.stores import Milvus, Mongo
 from seqrec.simulate import write_ratings
+from seqrec.storage import versions
 from seqrec.stores import milvus_place
 from seqrec.stores.embedded import data_folder
-from seqrec.stores.neighbours import neighbours
-from seqrec.stores.reading import read
+from seqrec.stores.milvus_neighbours import neighbours
+from seqrec.stores.mongo_reading import read
 from seqrec.stores.targets import Targets, open_targets
 from seqrec.training import checkpoint
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import seqrec.settings
-from seqrec.config import Strict
+from seqrec.command.config import Strict
 
 MODELS = sorted(
     {

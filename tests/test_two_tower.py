@@ -10,12 +10,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import batch_recommend, build_sequences, evaluate, train_two_tower
-from seqrec import versions
-from seqrec.scoring import exports
-from seqrec.scoring.recommender import Recommender
+from seqrec.serving import exports
+from seqrec.serving.recommender import Recommender
 from seqrec.simulate import write_ratings
+from seqrec.storage import versions
 from seqrec.stores.embedded import data_folder
-from seqrec.stores.neighbours import neighbours
+from seqrec.stores.milvus_neighbours import neighbours
 from seqrec.stores.targets import open_targets
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -5,12 +5,12 @@ python -m seqrec.dataset.detect FILE    # an override a line on stdout, what was
 
 import sys
 
-from seqrec import files
+from seqrec.command.entry import command_line
+from seqrec.command.overrides import show_value
 from seqrec.dataset.head import Head, read_head
 from seqrec.dataset.roles import by_name, by_value
-from seqrec.entry import command_line
 from seqrec.errors import UserError
-from seqrec.overrides import show_value
+from seqrec.storage import files
 
 DEFAULT = ["user_id", "item_id", "rating", "timestamp"]
 REMEDY = (

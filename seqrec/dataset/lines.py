@@ -5,8 +5,8 @@ import json
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec import io
 from seqrec.errors import UserError
+from seqrec.tables import io
 
 HEAD = 1000  # lines that are looked at for keys
 

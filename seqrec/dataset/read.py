@@ -20,12 +20,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from seqrec import files, io
-from seqrec.dataset.failures import SPARK_ERRORS, unreadable
 from seqrec.dataset.input_files import first_lines, guard_headers, guard_sizes, guard_text
 from seqrec.dataset.lines import head_keys, number_lines
 from seqrec.dataset.parse import id_column
+from seqrec.dataset.unreadable import SPARK_ERRORS, unreadable
 from seqrec.errors import UserError
+from seqrec.storage import files
+from seqrec.tables import io
 
 NAMES = ("user_id", "item_id", "rating", "timestamp")  # of a CSV without header, where none are given
 SEPARATORS = r"[\s,;|]+"  # between the items of a list that is text

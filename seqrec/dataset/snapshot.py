@@ -10,8 +10,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from seqrec import files, io
 from seqrec.errors import UserError
+from seqrec.storage import files
+from seqrec.tables import io
 
 WRITERS = ("_temporary", ".spark-staging-", "__magic_job-")  # folders of a Spark job that is writing, or was killed
 UNFINISHED = r"(?i)(\.(tmp|temp|part|partial|crdownload|inprogress|filepart)|\._copying_)$"  # files that grow, by their names

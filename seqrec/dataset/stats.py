@@ -7,11 +7,11 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from seqrec import files
 from seqrec.dataset.parse import Profile
 from seqrec.dataset.splits import HELD_OUT
 from seqrec.dataset.windows import window_count
 from seqrec.errors import UserError
+from seqrec.storage import files
 
 log = logging.getLogger("seqrec")
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec import files, io, schemas, versions
 from seqrec.errors import UserError
+from seqrec.storage import files, versions
+from seqrec.tables import io, schemas
 
 
 class Parent(NamedTuple):

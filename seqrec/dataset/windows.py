@@ -3,9 +3,9 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from seqrec import io
 from seqrec.dataset.murmur3 import key_of_partition
 from seqrec.dataset.sequences import last
+from seqrec.tables import io
 
 BUCKETS = 1024  # of the shuffle; the driver sees their counts
 SHORTEST = 2  # items: one to predict and one to predict it from

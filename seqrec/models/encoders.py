@@ -3,7 +3,7 @@
 `inputs` names what `query` and `forward` take after each other: items, and with `user_idx` (B,) the places of users.
 """
 
-from seqrec.models.encoder import SASRec
+from seqrec.models.sasrec import SASRec
 from seqrec.models.simplex import SimpleX
 
 Encoder = SASRec | SimpleX

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqrec.indices import FIRST_ITEM, PADDING
-from seqrec.models.encoder import Dropout
-from seqrec.users import UNKNOWN
+from seqrec.models.sasrec import Dropout
+from seqrec.user_hashes import UNKNOWN
 
 
 class SimpleX(nn.Module):

@@ -8,13 +8,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, NullType, NumericType, StringType
 
-from seqrec import io
-from seqrec.dataset.failures import reading
 from seqrec.dataset.parse import id_column
 from seqrec.dataset.read import VALUE, Expected, read_file
 from seqrec.dataset.snapshot import require_whole
+from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
 from seqrec.ranking.genres import genre_list
+from seqrec.tables import io
 
 READING = ("path", "format", "delimiter", "header", "names", "encoding")
 NUMBERS = Expected((StringType, NumericType, BooleanType, NullType), "numbers")

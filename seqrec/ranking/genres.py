@@ -6,8 +6,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
-from seqrec import io
 from seqrec.errors import UserError
+from seqrec.tables import io
 
 
 def genre_list(raw: DataFrame, *, path: str, column: str | None, delimiter: str, columns: Sequence[str] | None) -> Column:

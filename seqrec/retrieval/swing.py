@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 
+from seqrec.ragged import Ragged
 from seqrec.retrieval.activity import sampled
-from seqrec.scoring.ragged import Ragged
 
 PAIRS_PER_TASK = 10_000_000
 BLOCK = 2**20  # pairs of users at a time, for an item

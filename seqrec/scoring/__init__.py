@@ -1,1 +1,1 @@
-"""Export to ONNX, batch scoring, publication, and one user from code."""
+"""An exported model applied to every user, on Spark."""

@@ -8,9 +8,11 @@ from typing import Any
 from pyspark import SparkFiles, TaskContext
 from pyspark.sql import SparkSession
 
-from seqrec import files, session
+from seqrec.command import session
 from seqrec.errors import UserError
-from seqrec.scoring import artifact, exports
+from seqrec.serving import exports, sealed
+from seqrec.serving.model import Model, open_model
+from seqrec.storage import files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +21,15 @@ class Shipped:
 
     folder: str
     mounted: bool
-    files: artifact.Hashes
+    files: sealed.Hashes
     max_len: int
     item_type: str  # bigint or string
 
-    def open(self) -> artifact.Model:
+    def open(self) -> Model:
         """The model, opened once per Python worker, with as many threads as the task has cores."""
         folder = self.folder if self.mounted else str(Path(SparkFiles.getRootDirectory(), self.folder))
         context = TaskContext.get()
-        return artifact.open_model(folder, self.files, self.max_len, context.cpus() if context else 1)
+        return open_model(folder, self.files, self.max_len, context.cpus() if context else 1)
 
 
 def ship(spark: SparkSession, folder: str, *, private: bool = False) -> Shipped:
@@ -40,20 +42,20 @@ def ship(spark: SparkSession, folder: str, *, private: bool = False) -> Shipped:
     fetched by each executor itself; they go by their names, so a session takes one remote model.
     """
     meta = exports.read_sealed(folder)
-    hashed = artifact.scoring_files(meta)
+    hashed = sealed.scoring_files(meta)
     if not files.is_local(folder):
         _add_files(spark, folder, hashed)
         place, mounted = "", False
-        artifact.verify(SparkFiles.getRootDirectory(), hashed)
+        sealed.verify(SparkFiles.getRootDirectory(), hashed)
     else:
         place, mounted = str(files.local_path(folder).absolute()), True
-        artifact.verify(place, hashed)
+        sealed.verify(place, hashed)
         if private and not session.is_local(spark):
             place, mounted = _add_archive(spark, Path(place), meta, hashed), False
     return Shipped(folder=place, mounted=mounted, files=hashed, max_len=meta["max_len"], item_type=meta["id_types"]["item"])
 
 
-def _add_files(spark: SparkSession, folder: str, hashed: artifact.Hashes) -> None:
+def _add_files(spark: SparkSession, folder: str, hashed: sealed.Hashes) -> None:
     context = spark.sparkContext
     known = {Path(path).name: path for path in context.listFiles}
     for name, _ in hashed:
@@ -64,8 +66,8 @@ def _add_files(spark: SparkSession, folder: str, hashed: artifact.Hashes) -> Non
             context.addFile(path)
 
 
-def _add_archive(spark: SparkSession, folder: Path, meta: dict[str, Any], hashed: artifact.Hashes) -> str:
-    name = f"model-{meta['files'][artifact.ENCODER][:16]}"
+def _add_archive(spark: SparkSession, folder: Path, meta: dict[str, Any], hashed: sealed.Hashes) -> str:
+    name = f"model-{meta['files'][sealed.ENCODER][:16]}"
     with tarfile.open(folder / f"{name}.tar", "w") as archive:
         for file, _ in hashed:
             archive.add(folder / file, file)

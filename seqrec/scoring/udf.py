@@ -1,6 +1,6 @@
 """The Python UDFs of scoring: a sequence model is what SQL can't say.
 
-They are Arrow-native iterators (mapInArrow): one ONNX Runtime session per Python worker, cached in seqrec.scoring.artifact,
+They are Arrow-native iterators (mapInArrow): one ONNX Runtime session per Python worker, cached in seqrec.serving.model,
 the item matrix memory-mapped and so shared by the workers of a host, and no Python object a user.
 """
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
-from seqrec import schemas
 from seqrec.indices import FIRST_ITEM
-from seqrec.scoring.artifact import Model
-from seqrec.scoring.ragged import Ragged
+from seqrec.ragged import Ragged
 from seqrec.scoring.shipping import Shipped
-from seqrec.scoring.topk import NONE, Catalogue, Items, Scores, rank_targets, top_k
+from seqrec.serving.model import Model
+from seqrec.serving.topk import NONE, Catalogue, Items, Scores, rank_targets, top_k
+from seqrec.tables import schemas
 
 MODEL, POPULAR = "model", "popular"  # where a list comes from
 USER = "xxhash64(user_id) AS user"  # what a model knows a user by

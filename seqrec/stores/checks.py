@@ -4,11 +4,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from seqrec import io
 from seqrec.errors import UserError
-from seqrec.io import column
 from seqrec.stores.milvus import LONGEST_ID
 from seqrec.stores.milvus_place import Place
+from seqrec.tables import io
+from seqrec.tables.io import column
 
 UNFIT_FOR_LITE = r"['\x00]"  # a regular expression: Milvus Lite builds SQL from ids
 EXAMPLES, SHOWN = 3, 4  # rows that an error shows, and columns of each

@@ -24,11 +24,11 @@ from pathlib import Path
 
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
-from seqrec import files
-from seqrec.entry import command_line
+from seqrec.command.entry import command_line
+from seqrec.command.java import require_java
 from seqrec.errors import UserError
-from seqrec.java import require_java
-from seqrec.lock import hold
+from seqrec.storage import files
+from seqrec.storage.lock import hold
 from seqrec.stores import h2, jars
 from seqrec.stores.address import LOOPBACK
 

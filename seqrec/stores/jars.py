@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyspark
 
+from seqrec.command.java import require_java
 from seqrec.errors import UserError
-from seqrec.java import require_java
 
 COORDINATES = (
     "de.bwaldvogel:mongo-java-server-h2-backend:1.47.0",

@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame
 
 from seqrec.errors import UserError
 from seqrec.stores.address import hidden
-from seqrec.stores.failures import EITHER, MIXED, NOT_CLEARED
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.milvus_place import Client, Place, connected, open_client, wait_until
+from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED
 from seqrec.stores.vectors import fields, local_batches, rows, send
 
 with hidden("MILVUS_URI"):

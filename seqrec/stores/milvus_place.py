@@ -13,8 +13,8 @@ import grpc
 
 from seqrec.errors import UserError
 from seqrec.stores.address import hidden
-from seqrec.stores.failures import UNCHANGED, explained
 from seqrec.stores.limits import LIMITS, Limits, patiently
+from seqrec.stores.store_errors import UNCHANGED, explained
 
 with hidden("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
     from pymilvus import MilvusClient, MilvusException

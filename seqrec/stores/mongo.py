@@ -13,9 +13,9 @@ from typing import Literal
 from pyspark.sql import DataFrame
 
 from seqrec.errors import UserError
-from seqrec.stores.failures import EITHER, MIXED, NOT_CLEARED
 from seqrec.stores.mongo_place import STAGING, Documents, Place, connected, persistent
 from seqrec.stores.mongo_rows import insert, read_and_replace, replace, write_rows
+from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED
 
 Mode = Literal["swap", "upsert"]
 

@@ -13,8 +13,8 @@ from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WTimeoutError
 
 from seqrec.errors import UserError
-from seqrec.stores.failures import UNCHANGED, explained
 from seqrec.stores.limits import LIMITS, Limits, patiently
+from seqrec.stores.store_errors import UNCHANGED, explained
 
 Documents = Collection[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]

@@ -16,14 +16,14 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
-from seqrec import files, versions
-from seqrec.config import STORE_CHOICES, store_uri
-from seqrec.entry import command_line
+from seqrec.command.config import STORE_CHOICES, store_uri
+from seqrec.command.entry import command_line
 from seqrec.errors import UserError
-from seqrec.settings import scoring as settings
+from seqrec.settings.stores import Milvus, Mongo
+from seqrec.storage import files, versions
 from seqrec.stores import embedded
-from seqrec.stores.neighbours import neighbours, some_item, typed_id
-from seqrec.stores.reading import first, read
+from seqrec.stores.milvus_neighbours import neighbours, some_item, typed_id
+from seqrec.stores.mongo_reading import first, read
 from seqrec.stores.targets import Targets, open_targets
 
 Titles = dict[str, str]
@@ -39,9 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--bias", action="store_true", help="the last dimension of the embeddings is an output bias")
     parser.add_argument("--titles", metavar="FILE", help="CSV or Parquet with the columns item_id, title")
     parser.add_argument("--data", metavar="FOLDER", help="the dataset, to print the users' histories")
-    parser.add_argument("--database", default=settings.Mongo().database, help="database of MongoDB")
-    parser.add_argument("--collection", default=settings.Mongo().collection, help="collection of MongoDB")
-    parser.add_argument("--alias", default=settings.Milvus().alias, help="alias of Milvus")
+    parser.add_argument("--database", default=Mongo().database, help="database of MongoDB")
+    parser.add_argument("--collection", default=Mongo().collection, help="collection of MongoDB")
+    parser.add_argument("--alias", default=Milvus().alias, help="alias of Milvus")
     arguments = parser.parse_args(argv)
     with command_line():
         titles = read_titles(arguments.titles) if arguments.titles else {}

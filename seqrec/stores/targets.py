@@ -5,7 +5,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
+from seqrec.command import session
 from seqrec.errors import UserError
+from seqrec.storage import files
 from seqrec.stores import embedded, milvus_place, mongo_place
 from seqrec.stores.address import EMBEDDED, NONE, check, masked
 from seqrec.stores.limits import LIMITS, Limits
@@ -71,6 +75,21 @@ class Targets:
         if self.milvus is None:
             raise UserError(f"MILVUS_URI={NONE}: the store is left out; set it to a server or to {EMBEDDED}")
         return self.milvus
+
+
+@contextmanager
+def connect(spark: SparkSession, *, mongodb_uri: str, milvus_uri: str, milvus_token: str, folder: str = "") -> Iterator[Targets]:
+    """Start the embedded servers where asked, try both stores, and stop the servers at the end.
+
+    Folder is where the embedded stores keep their files; empty: `embedded.data_folder`, which is
+    SEQREC_ROOT/stores. Raises UserError for an invalid URI, an unreachable store, or `embedded` with a cluster.
+    """
+    if EMBEDDED in (mongodb_uri, milvus_uri) and not session.is_local(spark):
+        master = spark.sparkContext.master
+        raise UserError(f"the embedded stores are for one machine, and the master is {master}: set MONGODB_URI and MILVUS_URI")
+    where = files.local_path(folder) if folder else embedded.data_folder()
+    with open_targets(mongodb_uri=mongodb_uri, milvus_uri=milvus_uri, milvus_token=milvus_token, folder=Path(where)) as targets:
+        yield targets
 
 
 @contextmanager

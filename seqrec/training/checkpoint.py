@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from seqrec import files
 from seqrec.errors import UserError
+from seqrec.storage import files
 
 BEST = re.compile(r"^best_step(\d+)_([a-z0-9]+)_(-?\d+\.\d+)\.pt$")
 LAST = "last.pt"

@@ -10,9 +10,9 @@ from pyspark.errors import PySparkException
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
-from seqrec.config import Stores
+from seqrec.command.config import Stores
 from seqrec.errors import UserError
-from seqrec.settings.training import Training
+from seqrec.settings.train import Training
 from seqrec.training.processes import require_gpus
 from seqrec.training.train import train
 

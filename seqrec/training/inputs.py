@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from seqrec import files, versions
 from seqrec.errors import UserError
+from seqrec.serving.sealed import USERS, VOCABULARY
+from seqrec.storage import files, versions
 
-USERS = "users.npy"
-VOCABULARY = "vocabulary.parquet"
 NOBODY = np.zeros(0, dtype=np.int64)
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from petastorm import make_batch_reader
 from petastorm.transform import TransformSpec
 
-from seqrec import files, users, versions
+from seqrec import user_hashes
 from seqrec.errors import UserError
+from seqrec.storage import files, versions
 from seqrec.training.processes import Process
 
 Rows = NDArray[np.int32]  # (N, 1 + width): the user's place, then the window, left-padded
@@ -43,7 +44,7 @@ class Batches:
 
     Windows are gathered in pools of `pool_batches` batches, shuffled, sorted by length, and cut where each batch gets
     about the same number of items; the order of a pool's batches is shuffled alike on every rank. Users are placed among those
-    known (see `users.places`).
+    known (see `user_hashes.places`).
     """
 
     shard: Shard
@@ -167,7 +168,7 @@ def _pools(
 
 
 def _rows(frame: pd.DataFrame, known: NDArray[np.int64], width: int) -> Rows:
-    placed = users.places(frame["user"].to_numpy(), known) if len(known) else np.full(len(frame), users.UNKNOWN)
+    placed = user_hashes.places(frame["user"].to_numpy(), known) if len(known) else np.full(len(frame), user_hashes.UNKNOWN)
     return np.column_stack([placed.astype(np.int32), _pad(frame["items"], width)])
 
 

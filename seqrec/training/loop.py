@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from seqrec.errors import UserError
 from seqrec.models.encoders import Encoder
-from seqrec.settings.training import Training
+from seqrec.settings.train import Training
 from seqrec.training import checkpoint
 from seqrec.training.loader import Batch, Batches
 from seqrec.training.objective import positions

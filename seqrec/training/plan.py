@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from seqrec.settings.training import Train, Training
-from seqrec.settings.two_tower import TrainTwoTower
+from seqrec.settings.train import Train, Training
+from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training.inputs import Dataset
 from seqrec.training.objective import build_sampler, loss_options
 from seqrec.training.precision import estimate_gb

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from seqrec import files
+from seqrec.storage import files
 from seqrec.training.processes import Process
 
 COLUMNS = {"epoch": "5d", "step": "8d", "train_loss": "10.4f", "loss": "8.4f", "recall@1": "8.4f", "recall@10": "9.4f"} | {

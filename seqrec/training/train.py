@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqrec import files, versions
-from seqrec.config import public
+from seqrec.command.config import public
 from seqrec.errors import UserError
-from seqrec.lock import hold_in
 from seqrec.models.encoders import ENCODERS
-from seqrec.settings.training import Training
+from seqrec.settings.train import Training
+from seqrec.storage import files, versions
+from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.inputs import NOBODY, Dataset, hash_users, hash_vocabulary, open_dataset, read_users, start_model
 from seqrec.training.loader import Batches, Shard, count_steps, open_shard

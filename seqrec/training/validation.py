@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqrec import files, metrics, versions
+from seqrec import metrics
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.encoders import Encoder
+from seqrec.storage import files, versions
 from seqrec.training.processes import Process
-from seqrec.users import UNKNOWN, hash_ids, places
+from seqrec.user_hashes import UNKNOWN, hash_ids, places
 
 SCORES = 1 << 25  # floats of a block of scores: 128 MB
 MEASURED = {"recall@1": "hit_rate@1"} | {  # with one target, the hit rate is the recall

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from seqrec.session import open_session
+from seqrec.command.session import open_session
 from tests.bench import dump, milvus, mongo, scoring, sequences, similarity, training
 from tests.bench.timing import Comparison, show
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from seqrec.publishing.dump import dump_documents
 from seqrec.stores import embedded
-from seqrec.stores.dump import dump_documents
 from seqrec.stores.targets import MongoTarget
 from tests.bench import mongo
 from tests.bench.timing import Comparison, compare

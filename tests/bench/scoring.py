@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs import batch_recommend, build_sequences
-from seqrec import simulate, versions
-from seqrec.scoring import exports
-from seqrec.scoring.export import export
-from seqrec.settings.scoring import BatchRecommend
-from seqrec.settings.training import Train
+from seqrec import simulate
+from seqrec.export.export_onnx import export
+from seqrec.serving import exports
+from seqrec.settings.batch_recommend import BatchRecommend
+from seqrec.settings.train import Train
+from seqrec.storage import versions
 from seqrec.training.train import train
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare, seconds

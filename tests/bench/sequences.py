@@ -7,8 +7,9 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs import build_sequences
-from seqrec import simulate, versions
-from seqrec.settings.sequences import BuildSequences
+from seqrec import simulate
+from seqrec.settings.build_sequences import BuildSequences
+from seqrec.storage import versions
 from tests.bench.timing import Comparison, compare, seconds
 
 LEAST, MAX_LEN = 5, 200

@@ -15,10 +15,10 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from seqrec import simulate
+from seqrec.command.session import working
 from seqrec.dataset.clean import partition_count
-from seqrec.retrieval.similarity import similar_items
-from seqrec.session import working
-from seqrec.settings.retrieval import ItemSimilarity
+from seqrec.retrieval.item_similarity import similar_items
+from seqrec.settings.item_similarity import ItemSimilarity
 from tests.bench.timing import Comparison, seconds
 
 SIZES = {100_000: (1000, 2000), 1_000_000: (10_000, 10_000), 5_000_000: (50_000, 10_000)}  # interactions: users, items

@@ -13,10 +13,11 @@ from pyspark.sql import SparkSession
 from torch import nn
 
 from jobs import build_sequences
-from seqrec import simulate, versions
-from seqrec.models import encoder
-from seqrec.models.encoder import SASRec
-from seqrec.settings.training import Train
+from seqrec import simulate
+from seqrec.models import sasrec as encoder
+from seqrec.models.sasrec import SASRec
+from seqrec.settings.train import Train
+from seqrec.storage import versions
 from seqrec.training.train import train
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare

@@ -14,11 +14,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.build_sequences import run
-from seqrec import versions
-from seqrec.config import load_config
+from seqrec.command.config import load_config
 from seqrec.errors import UserError
-from seqrec.settings.sequences import BuildSequences
-from seqrec.users import hash_ids
+from seqrec.settings.build_sequences import BuildSequences
+from seqrec.storage import versions
+from seqrec.user_hashes import hash_ids
 from tests.dataset import reference
 
 CONF = str(Path(__file__).parents[2] / "conf" / "build_sequences.yaml")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqrec.command.overrides import parse_overrides
 from seqrec.dataset.detect import detect, main
 from seqrec.dataset.head import MOST
 from seqrec.errors import UserError
-from seqrec.overrides import parse_overrides
 
 CSV = {"input.format": "csv"}
 CASES: dict[str, tuple[str, str, dict[str, str]]] = {

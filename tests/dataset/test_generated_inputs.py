@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from seqrec.config import load_config
+from seqrec.command.config import load_config
 from seqrec.dataset.detect import detect
 from seqrec.dataset.parse import parse, profile
 from seqrec.dataset.read import read_interactions
 from seqrec.dataset.splits import parse_cuts
 from seqrec.errors import UserError
-from seqrec.settings.sequences import BuildSequences
+from seqrec.settings.build_sequences import BuildSequences
 
 CONF = str(Path(__file__).parents[2] / "conf" / "build_sequences.yaml")
 TEXT = "user_id string, item_id string, rating string, timestamp string, order string"

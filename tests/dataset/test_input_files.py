@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.dataset.build import ingest
+from seqrec.dataset.build_sequences import ingest
 from seqrec.dataset.read import read_interactions
 from seqrec.errors import UserError
 

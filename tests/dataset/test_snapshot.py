@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.dataset.build import Ratings, ingest, settle
+from seqrec.dataset.build_sequences import Ratings, ingest, settle
 from seqrec.dataset.snapshot import take_snapshot
 from seqrec.dataset.stats import warn_held_out
 from seqrec.errors import UserError

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from dump import write_milvus, write_mongo
 from seqrec.stores import embedded, milvus_place, mongo_place
-from seqrec.stores.reading import first
+from seqrec.stores.mongo_reading import first
 from seqrec.stores.targets import MongoTarget
 
 MAINS = {"write_mongo": write_mongo.main, "write_milvus": write_milvus.main}

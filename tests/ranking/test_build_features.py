@@ -14,13 +14,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_features, build_sequences
-from seqrec import versions
-from seqrec.config import load_config
+from seqrec.command.config import load_config
 from seqrec.errors import UserError
-from seqrec.ranking import build
+from seqrec.ranking import build_features as build
 from seqrec.ranking.spread import time_cuts
-from seqrec.settings.features import BuildFeatures
-from seqrec.settings.sequences import BuildSequences
+from seqrec.settings.build_features import BuildFeatures
+from seqrec.settings.build_sequences import BuildSequences
+from seqrec.storage import versions
 from tests.dataset.reference import Rating
 from tests.ranking import reference
 

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
 from seqrec.ranking.catalogue import described, read_users
-from seqrec.schemas import IDS
+from seqrec.tables.schemas import IDS
 
 SIDE: dict[str, Any] = {"path": "users.csv", "id": None, "text": [], "discrete": [], "continuous": ["age"]}
 VALUES = [1.5, math.inf, -math.inf, 1e39, math.nan, None]

@@ -9,8 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType
 
-from seqrec import schemas
-from seqrec.dataset.build import Ratings
+from seqrec.dataset.build_sequences import Ratings
 from seqrec.dataset.clean import clean
 from seqrec.dataset.events import arrange
 from seqrec.dataset.parse import profile
@@ -18,12 +17,13 @@ from seqrec.dataset.sequences import events
 from seqrec.dataset.snapshot import NOTHING
 from seqrec.dataset.splits import leave_last
 from seqrec.errors import UserError
-from seqrec.ranking.build import Dataset, place_ratings
+from seqrec.ranking.build_features import Dataset, place_ratings
 from seqrec.ranking.genres import genre_list
 from seqrec.ranking.history import counted
 from seqrec.ranking.matching import draw_negatives, tickets
+from seqrec.ranking.rating_splits import count_strays, mark_ratings, split_ratings
 from seqrec.ranking.samples import label
-from seqrec.ranking.splits import count_strays, mark_ratings, split_ratings
+from seqrec.tables import schemas
 
 MARKED = "user_id bigint, place int, position int, held string, item_id string, rating float, timestamp bigint"
 

@@ -10,10 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import build_candidates, evaluate
-from seqrec import io, schemas, versions
-from seqrec.evaluation import open_held_out
-from seqrec.retrieval.recall import rank_by_candidates
-from seqrec.schemas import IDS
+from seqrec.evaluation.candidate_recall import rank_by_candidates
+from seqrec.evaluation.evaluate import open_held_out
+from seqrec.storage import versions
+from seqrec.tables import io, schemas
+from seqrec.tables.schemas import IDS
 
 DATASET, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
 BIGINT, STRING = IDS["bigint"], IDS["string"]

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import item_similarity
-from seqrec import files, versions
+from seqrec.storage import files, versions
 from tests.retrieval import reference
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from seqrec.ragged import Ragged
 from seqrec.retrieval.activity import item_users, sample_users, user_items
 from seqrec.retrieval.swing import pair_sums, swing
-from seqrec.scoring.ragged import Ragged
 from tests.retrieval import reference
 
 

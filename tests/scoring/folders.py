@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from seqrec import files, versions
 from seqrec.models.encoders import ENCODERS
+from seqrec.storage import files, versions
 from seqrec.training import checkpoint
 from seqrec.training.inputs import hash_users, hash_vocabulary
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec import files, session
+from seqrec.command import session
 from seqrec.errors import UserError
-from seqrec.scoring import artifact
 from seqrec.scoring.shipping import Shipped, ship
 from seqrec.scoring.udf import recommend_users
+from seqrec.serving import sealed
+from seqrec.storage import files
 from tests.scoring.toy import write_model
 
 MATRIX = np.array([[0], [0], [1], [2]], np.float32)
@@ -62,6 +63,6 @@ def test_a_remote_model_is_fetched_and_another_refused(
 
 def test_files_of_two_exports_are_refused_before_any_task_runs(spark: SparkSession, tmp_path: Path) -> None:
     write_model(tmp_path / "toy", MATRIX, [10, 20], [1, 1])
-    np.save(tmp_path / "toy" / artifact.MATRIX, MATRIX + 1)
+    np.save(tmp_path / "toy" / sealed.MATRIX, MATRIX + 1)
     with pytest.raises(UserError, match="is not the file that"):
         ship(spark, str(tmp_path / "toy"))

@@ -7,14 +7,14 @@ import pyarrow as pa
 import torch
 from pyspark.sql import SparkSession
 
+from seqrec.export.export_onnx import export
 from seqrec.models.simplex import SimpleX
-from seqrec.scoring import exports
-from seqrec.scoring.export import export
-from seqrec.scoring.recommender import Recommender
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import embed_users, rank_users, recommend_users
+from seqrec.serving import exports
+from seqrec.serving.recommender import Recommender
 from seqrec.training import checkpoint
-from seqrec.users import hash_ids
+from seqrec.user_hashes import hash_ids
 from tests.scoring.folders import write_dataset, write_training
 
 KNOWN, STRANGER, HISTORY = [11, 4], 5, [3, 2]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqrec.scoring import artifact
+from seqrec.serving import sealed
 
 
 def write_model(
@@ -25,12 +25,12 @@ def write_model(
 ) -> None:
     """Write an exported model with the given item matrix (V + 2, D), the ids and the training counts of its V items."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(sum_of_embeddings(matrix), folder / artifact.ENCODER)
-    np.save(folder / artifact.MATRIX, matrix)
+    onnx.save(sum_of_embeddings(matrix), folder / sealed.ENCODER)
+    np.save(folder / sealed.MATRIX, matrix)
     item_idx = pa.array(range(2, len(ids) + 2), pa.int32())
     kind = pa.int64() if isinstance(ids[0], int) else pa.string()
     columns = {"item_id": pa.array(ids, kind), "item_idx": item_idx, "count": pa.array(counts, pa.int64())}
-    pq.write_table(pa.table(columns), folder / artifact.VOCABULARY)
+    pq.write_table(pa.table(columns), folder / sealed.VOCABULARY)
     step = {"size": len(ids), "hash": f"hash-{len(ids)}"}
     meta = {
         "run_id": run_id,
@@ -42,7 +42,7 @@ def write_model(
         "dim": matrix.shape[1],
         "vocab_size": len(ids),
     }
-    artifact.seal(str(folder), meta, source=folder, names=[artifact.ENCODER, artifact.MATRIX, artifact.VOCABULARY])
+    sealed.seal(str(folder), meta, source=folder, names=[sealed.ENCODER, sealed.MATRIX, sealed.VOCABULARY])
 
 
 def sum_of_embeddings(matrix: NDArray[np.float32]) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from seqrec.errors import UserError
-from seqrec.lock import hold
+from seqrec.storage.lock import hold
 from seqrec.stores import embedded, jars
 
 WRITER = """

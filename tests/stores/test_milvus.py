@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec import schemas
 from seqrec.errors import UserError
 from seqrec.stores import milvus, milvus_place, vectors
 from seqrec.stores.milvus_index import Index
+from seqrec.stores.milvus_neighbours import neighbours, some_item, typed_id
 from seqrec.stores.milvus_place import Place
-from seqrec.stores.neighbours import neighbours, some_item, typed_id
+from seqrec.tables import schemas
 
 A, B, C = (f"2026010{day}T000000000000Z-0000" for day in (1, 2, 3))
 RUNS = {A: "20260101T000000Z-aaaa", B: "20260102T000000Z-bbbb", C: "20260103T000000Z-cccc"}

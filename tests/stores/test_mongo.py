@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec import schemas
 from seqrec.errors import UserError
 from seqrec.stores import mongo, mongo_place
 from seqrec.stores.limits import Limits
 from seqrec.stores.mongo_place import Place
-from seqrec.stores.reading import first, read
+from seqrec.stores.mongo_reading import first, read
 from seqrec.stores.targets import MongoTarget
+from seqrec.tables import schemas
 
 A, B, C = (f"2026010{day}T000000000000Z-0000" for day in (1, 2, 3))
 WHEN = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec import schemas
 from seqrec.errors import UserError
 from seqrec.stores import embedded, milvus, milvus_place, mongo, mongo_place
 from seqrec.stores.limits import Limits
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.reading import first
+from seqrec.stores.mongo_reading import first
+from seqrec.tables import schemas
 from tests.stores.proxy import Door, door
 from tests.stores.test_milvus import RUNS
 from tests.stores.test_mongo import A, B, recommendations, stage, upsert

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec import schemas
+from seqrec.publishing.dump import dump_documents, dump_vectors
 from seqrec.stores import embedded, milvus, mongo, show
-from seqrec.stores.dump import dump_documents, dump_vectors
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.targets import open_targets
+from seqrec.tables import schemas
 from tests.stores.test_milvus import RUNS, A, embeddings
 from tests.stores.test_mongo import recommendations
 

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from seqrec.settings.training import Train
+from seqrec.settings.train import Train
 from seqrec.training.inputs import NOBODY, open_dataset
 from seqrec.training.processes import Process
 from seqrec.training.validation import HeldOut, read_held_out
-from seqrec.users import hash_ids
+from seqrec.user_hashes import hash_ids
 
 ALONE = Process(rank=0, world=1, device=torch.device("cpu"))
 RUN_ID = "20260101T000000Z-0000"

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import torch
 
-from seqrec.entry import command_line
+from seqrec.command.entry import command_line
 from seqrec.errors import UserError
 from seqrec.training.processes import Process, join
 

@@ -21,9 +21,9 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
 from seqrec.errors import UserError
-from seqrec.models.encoder import SASRec
-from seqrec.settings.training import Train
-from seqrec.settings.two_tower import TrainTwoTower
+from seqrec.models.sasrec import SASRec
+from seqrec.settings.train import Train
+from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
 from seqrec.training.report import read_records

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from jobs import train as job
-from seqrec.settings.training import Train
+from seqrec.settings.train import Train
 from seqrec.training import checkpoint, loop
 from seqrec.training.loader import Batch
 from seqrec.training.report import read_records

@@ -12,13 +12,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seqrec import versions
 from seqrec.errors import UserError
-from seqrec.scoring.parity import sample_histories
+from seqrec.export.parity import sample_histories
+from seqrec.storage import versions
 from seqrec.training.inputs import NOBODY, open_dataset, read_users
 from seqrec.training.loader import Batch, Batches, Shard, count_steps, open_shard
 from seqrec.training.validation import read_held_out
-from seqrec.users import hash_ids
+from seqrec.user_hashes import hash_ids
 from tests.training.conftest import ALONE, MAX_LEN, RUN_ID, USERS, V, write_dataset
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from seqrec import files, versions
 from seqrec.errors import UserError
-from seqrec.lock import hold
-from seqrec.scoring import exports
-from seqrec.settings.training import Train
+from seqrec.serving import exports
+from seqrec.settings.train import Train
+from seqrec.storage import files, versions
+from seqrec.storage.lock import hold
 from seqrec.training import checkpoint
 from seqrec.training.train import LOCK, train
 from tests.training.conftest import RUN_ID, V

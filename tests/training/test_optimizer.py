@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqrec.models.encoder import SASRec
 from seqrec.models.losses import cross_entropy
-from seqrec.settings.training import Optimizer, Train
+from seqrec.models.sasrec import SASRec
+from seqrec.settings.train import Optimizer, Train
 from seqrec.training import checkpoint
 from seqrec.training.inputs import NOBODY
 from seqrec.training.loader import Batches, open_shard

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from seqrec.settings.training import Encoder, Loss, Optimizer, Train
+from seqrec.settings.train import Encoder, Loss, Optimizer, Train
 from seqrec.training.train import SHAPING
 
 ROOT = Path(__file__).parents[2]

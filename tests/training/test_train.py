@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from seqrec.errors import UserError
-from seqrec.models.encoder import SASRec
-from seqrec.scoring.export import export
-from seqrec.settings.training import Train
+from seqrec.export.export_onnx import export
+from seqrec.models.sasrec import SASRec
+from seqrec.settings.train import Train
 from seqrec.training import checkpoint
 from seqrec.training.inputs import open_dataset
 from seqrec.training.report import read_records

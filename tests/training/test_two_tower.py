@@ -12,11 +12,11 @@ import torch
 
 from seqrec.errors import UserError
 from seqrec.models.simplex import SimpleX
-from seqrec.settings.training import Train
-from seqrec.settings.two_tower import TrainTwoTower
+from seqrec.settings.train import Train
+from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.train import train
-from seqrec.users import hash_ids, places
+from seqrec.user_hashes import hash_ids, places
 from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V
 
 Make = Callable[..., TrainTwoTower]

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from seqrec.errors import UserError
-from seqrec.models.encoder import SASRec
-from seqrec.settings.training import Train
+from seqrec.models.sasrec import SASRec
+from seqrec.settings.train import Train
 from seqrec.training import checkpoint
 from seqrec.training.report import read_records
 from seqrec.training.train import train

@@ -1,0 +1,201 @@
+"""Configurations: a YAML template, presets and key=value overrides into a frozen, strict model."""
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from seqrec.command.environment import VARIABLE, check_text, variable
+from seqrec.command.overrides import parse_overrides
+from seqrec.command.template import read_yaml
+from seqrec.errors import UserError
+
+LONGEST_VALUE = 200
+STORE_CHOICES = {
+    "MONGODB_URI": "mongodb://host:27017, embedded or none",
+    "MILVUS_URI": "http://host:19530, embedded or none",
+}
+
+
+class Strict(BaseModel):
+    """A frozen model in which an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's true and false are booleans; taken for a number they would be 1 and 0."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        if bool not in kinds and not any(issubclass(kind, BaseModel) for kind in kinds) and _has(value, _is_boolean):
+            raise ValueError("true and false are no value of it")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_number_beyond_64_bits(cls, value: Any) -> Any:
+        if _has(value, _is_huge):
+            raise ValueError("numbers are at most 2^63 - 1")
+        return value
+
+
+class Stores(Strict):
+    """Where to publish; from the environment alone, so that no secret stands in a file or a command line."""
+
+    mongodb_uri: SecretStr
+    milvus_uri: SecretStr
+    milvus_token: SecretStr = SecretStr("")
+
+
+S = TypeVar("S", bound=Strict)
+
+
+def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
+    """The job's configuration: template < preset < key=value, typed and checked.
+
+    Raises UserError, naming the key, the file and the remedy, for an unknown key, a wrong type, a variable that is unset
+    or empty, a missing file, or a store's variable that the job needs and the environment lacks.
+    """
+    given = parse_overrides(overrides)
+    content = read_yaml(path)
+    preset = given.get("preset", content.get("preset"))
+    if preset is not None and "preset" in settings.model_fields:
+        content = _merge(content, read_yaml(preset_path(str(preset))))
+    content = _expand(_merge(content, given), path)
+    if "stores" in settings.model_fields:
+        if "stores" in content:
+            raise UserError(f"{path}: stores are set by MONGODB_URI and MILVUS_URI in the environment, not by the key `stores`")
+        content["stores"] = _stores()
+    try:
+        return settings.model_validate(content)
+    except ValidationError as error:
+        raise UserError(_explain(error, settings, path, given)) from None
+
+
+def preset_path(preset: str) -> str:
+    """The file of a preset: a path to a YAML file, or a name in conf/presets."""
+    if preset.endswith((".yaml", ".yml")):
+        return preset
+    folder = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[2])) / "conf" / "presets"
+    path = folder / f"{preset}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(found.stem for found in folder.glob("*.yaml"))) or "none"
+        raise UserError(f"preset={preset}: no such file {path}; presets are: {known}")
+    return str(path)
+
+
+def store_uri(name: str) -> str:
+    """The value of MONGODB_URI or MILVUS_URI; UserError if it is unset, empty or blank."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise UserError(f"{name} is unset or empty: `export {name}=…` with {STORE_CHOICES[name]}")
+    check_text(name, value, secret=True)
+    return value
+
+
+def public(settings: BaseModel) -> dict[str, Any]:
+    """The configuration for logs and meta.json: secrets are masked."""
+    shown: dict[str, Any] = settings.model_dump(mode="json")
+    return shown
+
+
+def describe(settings: type[BaseModel], prefix: str = "") -> list[str]:
+    """A line for each key: its name, type, default and description, for --help."""
+    lines = []
+    for name, field in settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Stores):
+            continue
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            lines += describe(kind, f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else _shown(field.default)
+        lines.append(f"  {prefix}{name} = {default}   {field.description or ''}".rstrip())
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list | tuple) else repr(value)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _expand(value: Any, path: str, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _expand(inner, path, f"{key}.{name}".lstrip(".")) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_expand(inner, path, key) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return VARIABLE.sub(lambda match: variable(match[1], f"key {key} of {path}"), value)
+
+
+def _stores() -> dict[str, str]:
+    return {**{name.lower(): store_uri(name) for name in STORE_CHOICES}, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """All classes in an annotation, those of its unions, lists and dicts too."""
+    inner = [kind for argument in get_args(annotation) for kind in _kinds(argument)]
+    return {*inner, *([annotation] if isinstance(annotation, type) else [])}
+
+
+def _has(value: Any, wanted: Callable[[Any], bool]) -> bool:
+    if isinstance(value, list | tuple | dict):
+        return any(_has(inner, wanted) for inner in (value.values() if isinstance(value, dict) else value))
+    return wanted(value)
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _explain(error: ValidationError, settings: type[BaseModel], path: str, overrides: dict[str, Any]) -> str:
+    known = [line.split()[0] for line in describe(settings)]
+    said: dict[str, list[str]] = {path: [], "the command line": []}
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        place = said["the command line" if _holds(overrides, problem["loc"]) else path]
+        if problem["type"] == "extra_forbidden":
+            leaves = {name.rsplit(".", 1)[-1]: name for name in known}
+            close = difflib.get_close_matches(key, known, n=1)
+            close = close or [leaves[leaf] for leaf in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaves, n=1)]
+            hint = f"; did you mean {close[0]}?" if close else "; --help lists the keys"
+            place.append(f"unknown key {key}{hint}")
+        elif problem["type"] == "missing":
+            place.append(f"key {key} is missing: set it in the file or pass {key}=…")
+        else:
+            shown = "" if isinstance(problem["input"], dict) else f"{key}={_short(problem['input'])}: "
+            place.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(f"{place}: {'; '.join(dict.fromkeys(problems))}" for place, problems in said.items() if problems)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _holds(nested: Any, location: tuple[int | str, ...]) -> bool:
+    """Whether a nested dict has the place; a wrong value inside a list belongs to the list."""
+    for part in location:
+        if not isinstance(nested, dict):
+            return True
+        if part not in nested:
+            return False
+        nested = nested[part]
+    return bool(location)

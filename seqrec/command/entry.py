@@ -1,0 +1,106 @@
+"""The shape of every job's main: parse, load, run, and errors on one line."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from seqrec.command.config import Strict, describe, load_config, public
+from seqrec.command.log_file import append
+from seqrec.error_messages import explain, masked, one_line
+from seqrec.errors import UserError
+
+SAID = "SEQREC_SAID"
+S = TypeVar("S", bound=Strict)
+log = logging.getLogger("seqrec")
+
+
+def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None) -> None:
+    """Parse `--conf FILE [key=value …]`, load the configuration, and call `run` with it.
+
+    It ends as `command_line` says.
+    """
+    parser = argparse.ArgumentParser(
+        description=settings.__doc__,
+        epilog="keys, their defaults and what they mean:\n" + "\n".join(describe(settings)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--conf", required=True, metavar="FILE", help="YAML file with the job's keys, such as conf/train.yaml")
+    examples = "k_core.users=5, write='[a, b]', or with quotes of its own input.delimiter='\"; \"'"
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"keys to set over the file's, e.g. {examples}")
+    arguments = parser.parse_args(argv)
+    with command_line():
+        config = load_config(settings, arguments.conf, arguments.overrides)
+        log.info("%s %s", settings.__name__, public(config))
+        run(config)
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Within, what is logged goes to stderr, and an error ends the process as one line with status 1, Ctrl-C with 130.
+
+    A UserError is the line itself; of any other error the line says what is known, and names the log that has its trace.
+    SIGTERM ends the process with status 143, after what was opened is closed.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
+    try:
+        with _closing_at_sigterm():
+            yield
+    except UserError as error:
+        _end(f"error: {one_line(masked(str(error)))}")
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        sys.exit(130)
+    except Exception as error:
+        _end(f"error: {explain(error)}{_write_trace(error)}")
+
+
+@contextmanager
+def _closing_at_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises SystemExit with status 143 in the main thread; a second one is ignored."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(line: str) -> NoReturn:
+    """End with the line and status 1; spark-submit.sh looks for the mark, to say something where a job could not."""
+    if SAID in os.environ:
+        with suppress(OSError):
+            Path(os.environ[SAID]).touch()
+    sys.exit(line)
+
+
+def _write_trace(error: Exception) -> str:
+    name = Path(sys.argv[0]).stem or "seqrec"
+    command = " ".join([name, *sys.argv[1:]])
+    trace = "".join(traceback.format_exception(error))
+    path = append(masked(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {command}\n{trace}\n"), name)
+    return f" (trace: {path})" if path else ""
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def positive(text: str) -> int:
+    """A number from 1 on, for argparse."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)

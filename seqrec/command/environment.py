@@ -1,0 +1,105 @@
+"""Environment variables that are checked before anything starts.
+
+spark-submit.sh runs `python -m seqrec.command.environment JOB TEMPLATE`. It checks all of them and those that the template needs,
+and prints the home of a usable Java and the file of the job's log, each on a line of its own.
+"""
+
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+
+from seqrec.command.java import require_java
+from seqrec.command.log_file import choose
+from seqrec.error_messages import explain
+from seqrec.errors import UserError
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LOG_LEVELS = ("ALL", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF")
+MEMORY = re.compile(r"([1-9]\d*)([kmgt])", re.IGNORECASE)
+LEAST_MIB = 512  # with less Spark doesn't start
+MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
+PACKAGES = ("pyspark", "pydantic", "yaml", "pyarrow")
+STORES = ("MONGODB_URI", "MILVUS_URI")
+
+
+def variable(name: str, needed_by: str) -> str:
+    """The value of a variable that is needed.
+
+    Raises UserError if it is unset, empty or blank, has a blank or a line end at its start or end, a control character, or
+    bytes that are not UTF-8: a folder of such a name is a mistake, and is hard to find again.
+    """
+    value = os.environ.get(name, "")
+    if not value:
+        raise UserError(f"{name} is unset or empty, and {needed_by} needs it: `export {name}=…` first")
+    check_text(name, value)
+    return value
+
+
+def check_text(name: str, value: str, *, secret: bool = False) -> None:
+    """Raise UserError, naming the variable and, if it isn't secret, the value, for one that `variable` refuses."""
+    shown = name if secret else f"{name}={value!r}"
+    if not value.strip():
+        raise UserError(f"{name} is blank: `export {name}=…` with a value, or unset it")
+    if value != value.strip():
+        raise UserError(f"{shown} begins or ends with a blank: export it without")
+    if CONTROL.search(value):
+        raise UserError(f"{shown} holds a line end or another control character: export it without")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{shown} holds bytes that are not UTF-8: use a name in UTF-8") from None
+
+
+def check_settings() -> None:
+    """Raise UserError for a SEQREC_LOG_LEVEL, SPARK_DRIVER_MEMORY, MONGODB_URI or MILVUS_URI that can't be right."""
+    level = os.environ.get("SEQREC_LOG_LEVEL", "")
+    if level and level.upper() not in LOG_LEVELS:
+        raise UserError(f"SEQREC_LOG_LEVEL={level} is no level: use one of {', '.join(LOG_LEVELS)}, or unset it")
+    memory = os.environ.get("SPARK_DRIVER_MEMORY", "")
+    size = MEMORY.fullmatch(memory)
+    if memory and (size is None or int(size[1]) * MIB[size[2].lower()] < LEAST_MIB):
+        raise UserError(f"SPARK_DRIVER_MEMORY={memory}: use a size from {LEAST_MIB}m on, such as 4g, or unset it")
+    for name in STORES:
+        if os.environ.get(name):
+            check_text(name, os.environ[name], secret=True)
+
+
+def check_python() -> None:
+    """Raise UserError if this Python lacks a package that every job needs."""
+    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+    if missing:
+        remedy = "run `make setup` first, or set PYSPARK_PYTHON to the Python that has them"
+        raise UserError(f"{sys.executable} has no {', '.join(missing)}: {remedy}")
+
+
+def needed_variables(template: str) -> list[str]:
+    """Names in the ${…} of a template outside of its comments, sorted.
+
+    >>> needed_variables("# ${NOT_THIS}\\ndata: ${ROOT}/data # nor ${THIS}\\nurl: a#${B}")
+    ['B', 'ROOT']
+    """
+    lines = (re.split(r"(?:^|\s)#", line)[0] for line in template.splitlines())
+    return sorted({name for line in lines for name in VARIABLE.findall(line)})
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Check the environment, print Java's home and the log's file; one line on stderr and status 1 if something is wrong."""
+    job, template = sys.argv[1:] if argv is None else argv
+    try:
+        check_python()
+        shown = "/".join(Path(template).parts[-2:])
+        for name in needed_variables(Path(template).read_text(encoding="utf-8")):
+            variable(name, shown)
+        check_settings()
+        sys.stdout.write(f"{require_java()}\n{choose(job) or os.devnull}\n")
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except Exception as error:
+        sys.exit(f"error: {explain(error)}")
+
+
+if __name__ == "__main__":
+    main()

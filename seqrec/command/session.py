@@ -1,0 +1,110 @@
+"""The Spark session that every job opens."""
+
+import atexit
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from pyspark.sql import SparkSession
+
+from seqrec.command.java import require_java
+
+log = logging.getLogger("seqrec")
+
+REQUIRED = {  # what results depend on
+    "spark.sql.session.timeZone": "UTC",  # times without a zone, as split_times has them
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",  # the other type drops the zone of a text
+    "spark.sql.ansi.enabled": "true",  # without it what overflows or doesn't parse is wrong or null, without an error
+    "spark.sql.caseSensitive": "false",  # else a column is null in the Parquet files that write its name in other letters
+    "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out without a word
+    "spark.sql.files.ignoreMissingFiles": "false",  # and those of a file that is gone
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # LEGACY shifts days before 1582
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",  # and times before 1900
+}
+DEFAULTS = {
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.ui.showConsoleProgress": "true",
+    "spark.sql.optimizer.windowGroupLimitThreshold": "10000",
+    "spark.sql.execution.replaceHashWithSortAgg": "true",
+    "spark.sql.autoBroadcastJoinThreshold": "32m",
+    "spark.sql.codegen.cache.maxEntries": "1000",  # with Spark's 100 a long job compiles its classes again and again
+}
+PARTITIONS = "spark.sql.shuffle.partitions"
+LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a few cores
+
+
+def open_session(name: str, **settings: str) -> SparkSession:
+    """Open the session of a job, or take the one that runs.
+
+    Settings that results depend on (REQUIRED) are always set, in a running session too; where another value was asked for, a
+    line of the log says that it isn't taken. What spark-submit was told wins over DEFAULTS and `settings`. Raises UserError if
+    there is no Java that Spark runs on.
+    """
+    os.environ["JAVA_HOME"] = str(require_java())
+    active = SparkSession.getActiveSession()
+    builder = SparkSession.builder.appName(name)
+    submitted = dict(active.sparkContext.getConf().getAll()) if active else _submitted()
+    _report_refused({**settings, **submitted, **(active.conf.getAll if active else {})})
+    chosen = {key: value for key, value in {**DEFAULTS, **settings}.items() if key not in submitted}
+    for key, value in {**chosen, **REQUIRED}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    if active is None:
+        atexit.register(_stop, session)
+    if is_local(session) and PARTITIONS not in {**submitted, **settings}:
+        session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
+    session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))
+    return session
+
+
+@contextmanager
+def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
+    """Within, shuffles have that many partitions and plans stay as they are; at the end what was cached is released.
+
+    For a job that knows its sizes: what is cached keeps its partitions, so that what is grouped by them isn't shuffled again,
+    and a query is one Spark job. Rows may hold long lists, so fewer of them than Spark's 10,000 make a batch of the cache.
+    """
+    fixed = {
+        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
+    }
+    before = {key: str(session.conf.get(key)) for key in fixed}
+    for key, value in fixed.items():
+        session.conf.set(key, value)
+    try:
+        yield
+    finally:
+        session.catalog.clearCache()
+        for key, value in before.items():
+            session.conf.set(key, value)
+
+
+def is_local(session: SparkSession) -> bool:
+    """Whether all executors run on this machine (master local or local-cluster)."""
+    return str(session.sparkContext.master).startswith("local")
+
+
+def _stop(session: SparkSession) -> None:
+    """At the end of the process: stop the session, unless its JVM has gone before, of which nothing need be said any more."""
+    with suppress(Exception):
+        session.stop()
+
+
+def _report_refused(asked: Mapping[str, str]) -> None:
+    for key, value in REQUIRED.items():
+        if asked.get(key, value).lower() != value.lower():
+            log.warning("%s=%s is not taken: results depend on it, so every job sets it to %s", key, asked[key], value)
+
+
+def _submitted() -> dict[str, str]:
+    """What spark-submit was told, by its options and its defaults file; it is in the JVM that started this process."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return {}
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()
+    return dict(SparkConf().getAll())

@@ -1,0 +1,53 @@
+"""YAML files of settings: UTF-8, a mapping whose keys are words, each of them once."""
+
+from typing import Any
+
+import yaml
+
+from seqrec.errors import UserError
+from seqrec.storage import files
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """The content of a file; UserError, naming it, if it is no such YAML, can't be read, or isn't there."""
+    try:
+        content = yaml.load(files.read_text(path), _OnceKeys)
+        _refuse_recursion(content)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such configuration file; the templates lie in conf/") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path} can't be read ({error.strerror or error}): a configuration is a readable YAML file") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, expected `key: value` lines")
+    return content
+
+
+class _OnceKeys(yaml.SafeLoader):
+    """YAML whose keys are strings, each once in its mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: set[str] = set()
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or not key.value:
+                raise yaml.YAMLError(f"line {line} has a key that is empty or no word")
+            if key.value in keys:
+                raise yaml.YAMLError(f"the key {key.value} is there twice, the second time in line {line}: keep one of them")
+            keys.add(key.value)
+        self.flatten_mapping(node)
+        return {key.value: self.construct_object(value, deep) for key, value in node.value}
+
+
+def _refuse_recursion(value: Any, above: tuple[int, ...] = ()) -> None:
+    """Raise a YAMLError for an anchor that is below itself."""
+    if isinstance(value, dict | list):
+        if id(value) in above:
+            raise yaml.YAMLError("an anchor refers to itself")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_recursion(inner, (*above, id(value)))

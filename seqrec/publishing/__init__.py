@@ -1,0 +1,1 @@
+"""Finished tables into MongoDB and Milvus: guarded, staged, switched, recorded."""

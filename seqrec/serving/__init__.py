@@ -1,0 +1,1 @@
+"""An exported model, opened and asked for recommendations. It imports neither torch nor Spark."""

@@ -1,0 +1,164 @@
+"""Exact top-K and exact ranks over a catalogue in blocks.
+
+A user's scores don't depend on who else is in the batch, nor on the number of partitions: see `product`. A batch of one user is
+filled up to two rows, unless batch_users is 1. Memory is batch_users * block_items floats.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqrec.indices import FIRST_ITEM
+from seqrec.ragged import Ragged
+from seqrec.serving.product import product
+
+NONE = -1  # marks a place of a list that has fewer than K items
+
+Scores = NDArray[np.floating[Any]]
+Items = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Candidate items: `items` (N,) are ascending rows of `matrix` (V + 2, D); `places` (V + 2,) finds them, -1 if absent."""
+
+    matrix: Scores
+    items: Items
+    places: Items
+
+    @classmethod
+    def of(cls, matrix: Scores, available: NDArray[np.bool_] | None = None) -> "Catalogue":
+        """The items 2 to V + 1 of the matrix, or those of them that are marked in `available` (V + 2,)."""
+        items = np.arange(FIRST_ITEM, len(matrix)) if available is None else np.flatnonzero(available)
+        items = items[items >= FIRST_ITEM]
+        places = np.full(len(matrix), NONE)
+        places[items] = np.arange(len(items))
+        return cls(matrix, items, places)
+
+    def rows(self, start: int, stop: int) -> Scores:
+        """The matrix's rows of candidates start to stop: a view where they are neighbours, else a copy."""
+        block = self.items[start:stop]
+        contiguous = block[-1] - block[0] == len(block) - 1
+        return self.matrix[block[0] : block[-1] + 1] if contiguous else self.matrix[block]
+
+
+def top_k(
+    queries: Scores, catalogue: Catalogue, *, k: int, seen: Ragged, batch_users: int = 256, block_items: int = 16384
+) -> tuple[Items, Scores]:
+    """The K best candidates of each query that are not in its `seen`: item indices and scores, both (Q, K), best first.
+
+    Ties go to the lower index. Where fewer than K are left, the row ends in -1 with score -inf. Raises ValueError if a score
+    is not finite.
+
+    >>> matrix = np.array([[0.0], [0.0], [1.0], [3.0], [2.0]], dtype=np.float32)
+    >>> items, scores = top_k(np.ones((1, 1), np.float32), Catalogue.of(matrix), k=3, seen=Ragged.of([[3]]))
+    >>> items.tolist(), scores.tolist()
+    ([[4, 2, -1]], [[2.0, 1.0, -inf]])
+    """
+    items = np.full((len(queries), k), NONE)
+    best = np.full((len(queries), k), -np.inf, dtype=queries.dtype)
+    for first in range(0, len(queries), batch_users):
+        batch = slice(first, first + batch_users)
+        masked = _places(catalogue, seen.take(np.arange(len(queries))[batch]))
+        for start, scores in _blocks(queries[batch], catalogue, batch_users, block_items):
+            _hide(scores, start, *masked)
+            rows, columns = _better(scores, best[batch, -1], k)
+            _merge(items[batch], best[batch], rows, catalogue.items[start + columns], scores[rows, columns])
+    return items, best
+
+
+def rank_targets(
+    queries: Scores, matrix: Scores, seen: Ragged, targets: Items, block_items: int = 16384, batch_users: int = 256
+) -> Items:
+    """The rank (Q,), from 1, of each query's target among items 2 to V + 1 without the seen; ties count against the target.
+
+    The target itself is never left out as seen. A target that the matrix doesn't have gets rank V + 1, behind all. Raises
+    ValueError if a score is not finite.
+
+    >>> matrix = np.array([[0.0], [0.0], [1.0], [3.0], [1.0], [2.0]], dtype=np.float32)
+    >>> rank_targets(np.ones((2, 1), np.float32), matrix, Ragged.of([[3], []]), np.array([2, 5])).tolist()
+    [3, 2]
+    """
+    catalogue = Catalogue.of(matrix)
+    ranks = np.full(len(queries), len(matrix) - FIRST_ITEM + 1)
+    for first in range(0, len(queries), batch_users):
+        known = np.arange(len(queries))[first : first + batch_users]
+        known = known[targets[known] < len(matrix)]
+        masked = _places(catalogue, seen.take(known))
+        places = catalogue.places[targets[known]]
+        own = np.full(len(known), -np.inf, dtype=queries.dtype)
+        ahead = np.zeros(len(known), dtype=np.int64)
+        for start, scores in _blocks(queries[known], catalogue, batch_users, block_items):
+            here = np.flatnonzero((places >= start) & (places < start + scores.shape[1]))
+            own[here] = scores[here, places[here] - start]
+        for start, scores in _blocks(queries[known], catalogue, batch_users, block_items):
+            _hide(scores, start, *masked)
+            _hide(scores, start, np.arange(len(known)), places)
+            ahead += np.count_nonzero(scores >= own[:, None], axis=1)
+        ranks[known] = ahead + 1
+    return ranks
+
+
+def _blocks(queries: Scores, catalogue: Catalogue, batch_users: int, block_items: int) -> Iterator[tuple[int, Scores]]:
+    """The first candidate and the scores (Q, block) of each block."""
+    batch = np.repeat(queries, 2, axis=0) if len(queries) == 1 and batch_users > 1 else queries
+    multiply = product if queries.dtype == np.float32 else _multiply  # counts as scores: exact in any order
+    for start in range(0, len(catalogue.items), block_items) if len(queries) else ():
+        scores = multiply(batch, catalogue.rows(start, start + block_items))[: len(queries)]  # (Q, D) · (block, D) -> (Q, block)
+        if not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
+            raise ValueError("a score is not finite: the model or its item matrix is broken; train and export it again")
+        yield start, scores
+
+
+def _multiply(queries: Scores, rows: Scores) -> Scores:
+    scores: Scores = queries @ rows.T
+    return scores
+
+
+def _places(catalogue: Catalogue, seen: Ragged) -> tuple[Items, Items]:
+    """Row and candidate place of each seen item; items that are no candidates, or unknown to the matrix, are left out."""
+    seen = seen.where((seen.values >= 0) & (seen.values < len(catalogue.places)))
+    places = catalogue.places[seen.values]
+    return seen.rows[places >= 0], places[places >= 0]
+
+
+def _hide(scores: Scores, start: int, rows: Items, places: Items) -> None:
+    """Set the scores of the given places to -inf, where they are in this block."""
+    here = (places >= start) & (places < start + scores.shape[1])
+    scores[rows[here], places[here] - start] = -np.inf
+
+
+def _better(scores: Scores, floor: Scores, k: int) -> tuple[Items, Items]:
+    """Rows and columns, in order, of the scores above the row's floor (Q,): at most the K best of a row, ties by column."""
+    chosen = scores > floor[:, None]
+    crowded = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
+    if len(crowded):
+        among = scores if len(crowded) == len(scores) else scores[crowded]
+        least = np.partition(among, -k, axis=1)[:, -k, None]
+        marks = among >= least
+        for row in np.flatnonzero(np.count_nonzero(marks, axis=1) > k):
+            tied = np.flatnonzero(among[row] == least[row])
+            room = k - np.count_nonzero(among[row] > least[row])
+            marks[row, tied[room:]] = False
+        chosen[crowded] = marks
+    rows, columns = np.divmod(np.flatnonzero(chosen), scores.shape[1])
+    return rows, columns
+
+
+def _merge(items: Items, best: Scores, rows: Items, found: Items, scores: Scores) -> None:
+    """Merge found items, ordered by row and index, into the lists (Q, K); all their indices are above the lists' own."""
+    if not len(rows):
+        return
+    counts = np.bincount(rows, minlength=len(items))
+    columns = items.shape[1] + np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    width = items.shape[1] + counts.max()
+    both_items = np.full((len(items), width), NONE)
+    both_scores = np.full((len(items), width), -np.inf, dtype=best.dtype)
+    both_items[:, : items.shape[1]], both_scores[:, : items.shape[1]] = items, best
+    both_items[rows, columns], both_scores[rows, columns] = found, scores
+    order = np.argsort(-both_scores, axis=1, kind="stable")[:, : items.shape[1]]
+    items[:] = np.take_along_axis(both_items, order, axis=1)
+    best[:] = np.take_along_axis(both_scores, order, axis=1)

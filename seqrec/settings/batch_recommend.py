@@ -1,0 +1,41 @@
+"""What batch_recommend can be told."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from seqrec.command.config import Stores, Strict
+from seqrec.settings import History, ListLength, Path, Positive
+from seqrec.settings.publish import Guards
+from seqrec.settings.stores import Milvus, Mongo
+
+
+class BatchRecommend(Strict):
+    """Sequences and a model into recommendations, then into the stores."""
+
+    data: Path = Field(description="folder of the dataset")
+    model: Path = Field(description="folder of the model, whose current export is taken, or MODEL/exports/RUN_ID")
+    output: Path = Field(description="folder of the output; each run adds a version")
+    history: History = Field("full", description="full, or the input of valid or test")
+    users: list[str] | str | None = Field(None, description="only these users: a list, or a table or text file of ids")
+    filter_seen: bool = Field(True, description="leave out what the user has had in the whole history")
+    allow: str | None = Field(None, description="file or table with the only items to recommend (column item_id)")
+    deny: str | None = Field(None, description="file or table with items never to recommend (column item_id)")
+    top_k: ListLength = Field(100, description="items a user")
+    write: list[Literal["recommendations", "user_embeddings"]] = Field(
+        ["recommendations"], min_length=1, description="tables to write: recommendations, user_embeddings"
+    )
+    batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
+    block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
+    publish: bool = Field(True, description="false: write the tables only")
+    keep: Positive = Field(5, description="newest versions that stay")
+    mongo: Mongo = Mongo()
+    milvus: Milvus = Milvus()
+    guards: Guards = Guards()
+    stores: Stores
+
+    @model_validator(mode="after")
+    def _something_to_publish(self) -> "BatchRecommend":
+        if self.publish and "recommendations" not in self.write:
+            raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
+        return self

@@ -1,0 +1,97 @@
+"""What build_sequences can be told."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from seqrec.command.config import Strict
+from seqrec.settings import Path, Positive, Seed, Share
+
+Task = Literal["train_val_test", "train_val", "test", "inference"]
+
+ROW_GROUP_BYTES = 64 * 2**20  # half of Parquet's block size, so that a file is one row group
+
+
+class Columns(Strict):
+    """Names of the input's columns."""
+
+    user_id: str = Field("user_id", description="column of the user")
+    item_id: str = Field("item_id", description="column of the item")
+    rating: str | None = Field("rating", description="column of the rating; null if there is none")
+    timestamp: str | None = Field("timestamp", description="column of the time; null: the order of lines in the one input file")
+    order: str | None = Field(None, description="column that orders events of the same timestamp")
+    items: str | None = Field(None, description="column with a user's items in order, for inputs of one row a user")
+
+
+class Input(Strict):
+    """Where the ratings are and how to read them."""
+
+    path: Path = Field(description="file or folder of ratings")
+    format: Literal["csv", "parquet", "json"] = Field("csv", description="csv, parquet or json (JSON lines)")
+    delimiter: Path = Field(",", description="of CSV; any string, such as :: or \\t")
+    header: bool = Field(True, description="whether the first line of a CSV names its columns")
+    names: list[str] | None = Field(None, description="column names of a CSV without header")
+    encoding: str = Field("UTF-8", description="of CSV and JSON")
+    columns: Columns = Columns()
+    id_type: Literal["auto", "bigint", "string"] = Field("auto", description="auto: bigint where all ids parse without loss")
+    time_unit: Literal["auto", "s", "ms", "iso"] = Field("auto", description="epoch seconds, milliseconds, or ISO 8601")
+
+
+class KCore(Strict):
+    """Least numbers of events, iterated until stable."""
+
+    users: Annotated[int, Field(ge=0)] = Field(5, description="least events of a user; 0 or 1 is off")
+    items: Annotated[int, Field(ge=0)] = Field(5, description="least events of an item; 0 or 1 is off")
+
+
+class BuildSequences(Strict):
+    """Ratings into a dataset: items, events, sequences, windows, valid, test and stats.json."""
+
+    input: Input
+    data: Path = Field(description="folder of the dataset; each run adds a version")
+    task: Task = Field("train_val_test", description="which of a user's last events are held out")
+    vocabulary: str | None = Field(None, description="folder of a dataset whose vocabulary is extended, never renumbered")
+    min_rating: float | None = Field(None, description="events rated below are not learned from")
+    k_core: KCore = KCore()
+    drop_consecutive_duplicates: bool = Field(False, description="keep the first of equal neighbours in a history")
+    max_bad_share: Share = Field(0.01, description="share of unparsable and null rows above which the job fails")
+    max_duplicate_share: Share = Field(1.0, description="share of exact duplicates above which the job fails")
+    max_user_events: Positive = Field(
+        100_000, description="most ratings of a user, which are in memory at once; a user with more (a bot) is refused"
+    )
+    split_times: list[str] | None = Field(
+        None, description="two cuts, ISO 8601 or epoch: valid from the first, test from the second"
+    )
+    split_users: Share | None = Field(None, description="share of users of whom events are held out; the others train whole")
+    max_len: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="longest input of a model")
+    max_history: Positive = Field(5000, description="newest items kept in sequences")
+    window_stride: Positive | None = Field(None, description="step between training windows; null: the last window only")
+    rows_per_file: Positive = Field(2048, description="most windows in a file (= a row group), what the trainer shuffles by")
+    files_multiple: Positive = Field(8, description="the number of window files is a multiple of this: set it to the ranks")
+    partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
+    seed: Seed = Field(42, description="of every random choice")
+    keep: Positive = Field(5, description="newest versions that stay")
+
+    @model_validator(mode="after")
+    def _whole_windows(self) -> "BuildSequences":
+        if self.window_stride is not None and self.window_stride > self.max_len:
+            raise ValueError(f"window_stride={self.window_stride} leaves gaps between windows: at most max_len={self.max_len}")
+        size = self.rows_per_file * (self.max_len + 1) * 4
+        if size > ROW_GROUP_BYTES:
+            rows = ROW_GROUP_BYTES // ((self.max_len + 1) * 4)
+            raise ValueError(f"rows_per_file={self.rows_per_file} makes row groups of {size} bytes: at most {rows} rows")
+        return self
+
+    @model_validator(mode="after")
+    def _one_split(self) -> "BuildSequences":
+        if self.split_times is not None and self.task != "train_val_test":
+            raise ValueError(f"split_times makes valid and test: task={self.task} needs split_times=null")
+        if self.split_users is not None and self.task == "inference":
+            raise ValueError("split_users holds events out, task=inference holds none out: set one of them otherwise")
+        if self.split_times is not None and self.split_users is not None:
+            raise ValueError("split_times and split_users are two ways to split: set one of them to null")
+        if self.split_times is not None and len(self.split_times) != 2:
+            raise ValueError(f"split_times takes two cuts, got {len(self.split_times)}")
+        if self.task == "test" and self.vocabulary is None:
+            raise ValueError("task=test needs vocabulary=FOLDER, the dataset that the model was trained on")
+        return self

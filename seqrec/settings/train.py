@@ -1,0 +1,100 @@
+"""What train can be told, and what every training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from seqrec.command.config import Strict
+from seqrec.settings import Dropout, Path, Positive, Seed, Share
+
+
+class Encoder(Strict):
+    """The shape of the sequence encoder; also the model's metadata."""
+
+    dim: Positive = Field(64, description="width of items and queries")
+    blocks: Positive = Field(2, description="transformer blocks")
+    heads: Positive = Field(2, description="attention heads; dim is a multiple")
+    ffn: Positive = Field(4, description="width of the feed-forward layer, as a multiple of dim")
+    dropout: Dropout = Field(0.2, description="share of activations dropped in training")
+
+
+class Loss(Strict):
+    """What is minimised."""
+
+    name: Literal["bce", "gbce", "ce", "sampled_ce"] = Field("ce", description="bce, gbce, ce (full softmax) or sampled_ce")
+    negatives: Positive = Field(256, description="negatives a position (bce, gbce) or shared by a batch (sampled_ce)")
+    t: Share = Field(0.75, description="calibration of gbce: 0 is bce, 1 calibrates fully")
+    sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
+    power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
+    log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
+
+
+class Optimizer(Strict):
+    """How it is minimised."""
+
+    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
+    lr: Annotated[float, Field(gt=0, le=100)] = Field(3e-3, description="peak learning rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="decoupled for adamw, L2 else")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of adamw and adam")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.98, description="of adamw and adam")
+    momentum: Share = Field(0.9, description="of sgd")
+    nesterov: bool = Field(False, description="of sgd")
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="largest gradient norm; null is off")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
+    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("inverse_sqrt", description="learning rate after the warm-up")
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "Optimizer":
+        if self.nesterov and (self.name != "sgd" or not self.momentum):
+            raise ValueError("nesterov=true needs a momentum above 0, and name=sgd")
+        return self
+
+
+class Training(Strict):
+    """What every training can be told: where from and where to, how, and when it ends."""
+
+    data: Path = Field(description="folder of the dataset")
+    model: Path = Field(description="folder of the model; one that holds checkpoints is gone on with")
+    name: str | None = Field(None, description="name of the model; null: made from its settings")
+    optimizer: Optimizer = Optimizer()
+    batch_size: Positive = Field(64, description="windows in a step, of each process")
+    pool_batches: Positive = Field(32, description="batches in a pool; within one, windows are batched by length")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
+    max_epochs: Positive = Field(200, description="most epochs")
+    max_steps: Positive | None = Field(
+        None,
+        description="most steps; a model that ends between two validations is shown and saved as last, and never as the best",
+    )
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="most wall time of this run, in minutes; the same command goes on from there"
+    )
+    validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
+    valid_users: Positive | None = Field(10000, description="users of a validation, a seeded sample; null: all")
+    metric: Literal["ndcg@10", "ndcg@20", "recall@10", "recall@20", "recall@1", "loss"] = Field(
+        "ndcg@10", description="what best and early stopping go by"
+    )
+    patience: Positive | None = Field(10, description="validations without improvement before the end; null: never")
+    checkpoint_every: Positive | None = Field(None, description="steps between checkpoints; null: with each validation")
+    resume: bool | Literal["same"] = Field(
+        True, description="go on from the folder's last checkpoint; false: start over; same: start over if its settings differ"
+    )
+    reader_workers: Positive = Field(1, description="Petastorm threads; with 1 the order of rows repeats exactly")
+    processes: Positive = Field(1, description="training processes started by distributor=spark")
+    distributor: Literal["none", "spark"] = Field("none", description="spark: TorchDistributor; torchrun is recognised by itself")
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="memory to fit in; null: the device's free memory")
+    tensorboard: bool = Field(True, description="write scalars to MODEL/tensorboard")
+    seed: Seed = Field(42, description="of every random choice")
+
+
+class Train(Training):
+    """Windows into checkpoints."""
+
+    preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
+    encoder: Encoder = Encoder()
+    loss: Loss = Loss()
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "Train":
+        if self.encoder.dim % self.encoder.heads:
+            raise ValueError(f"encoder.dim={self.encoder.dim} is not a multiple of encoder.heads={self.encoder.heads}")
+        return self

@@ -1,0 +1,179 @@
+"""Files on hdfs:// and s3a:// through pyarrow, where no Spark context runs.
+
+Its S3 keys come from the AWS_* variables, its HDFS client from HADOOP_HOME.
+"""
+
+import ctypes
+import os
+import posixpath
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyarrow.fs
+
+from seqrec.storage.local import TEMPORARY, chunks
+from seqrec.storage.paths import split
+
+CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # of S3: it is given up after about 85 seconds without an answer
+QUICK_S = 4.0  # instead of both, to try whether a place can be written
+
+
+HINTS = {
+    "NO_SUCH_BUCKET": "there is no such bucket",
+    "ACCESS_DENIED": "access is denied: are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they do this?",
+    "INVALID_ACCESS_KEY_ID": "the server doesn't know the key AWS_ACCESS_KEY_ID",
+    "SIGNATURE_DOES_NOT_MATCH": "the server refuses the key AWS_SECRET_ACCESS_KEY",
+    "NETWORK_CONNECTION": "no server answers: is AWS_ENDPOINT_URL, else the network to Amazon's servers, right?",
+}
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    with _opened(path) as (system, inner):
+        return bool(system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
+
+
+def read(path: str) -> bytes:
+    """A whole file."""
+    with _opened(path) as (system, inner), system.open_input_stream(inner) as source:
+        return bytes(source.read())
+
+
+def write(path: str, content: bytes) -> None:
+    """Create or replace a file."""
+    with _opened(path) as (system, inner):
+        _create(system, inner, [content])
+
+
+def put(source: Path, path: str) -> None:
+    """Create or replace a file with the content of a local one."""
+    with _opened(path) as (system, inner):
+        _create(system, inner, chunks(source))
+
+
+def names(folder: str) -> list[str]:
+    """Names in a folder; none if there is no such folder."""
+    with _opened(folder) as (system, inner):
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+            return []
+        return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
+
+
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder by their names, None for a folder in it; {} if there is no such folder."""
+    with _opened(folder) as (system, inner):
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+            return {}
+        return {info.base_name: info.size for info in system.get_file_info(pyarrow.fs.FileSelector(inner))}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written; 0 if nothing is there."""
+    with _opened(folder) as (system, inner):
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+            return 0.0
+        inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
+        return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last bytes of a file."""
+    with _opened(path) as (system, inner), system.open_input_file(inner) as source:
+        source.seek(max(0, source.size() - size))
+        return bytes(source.read())
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
+    with _opened(path) as (system, inner):
+        kind = system.get_file_info(inner).type
+        if kind == pyarrow.fs.FileType.Directory:
+            system.delete_dir(inner)
+        elif kind != pyarrow.fs.FileType.NotFound:
+            system.delete_file(inner)
+
+
+def fetch(path: str, target: Path) -> None:
+    """Copy a file to a local path."""
+    with _opened(path) as (system, inner):
+        local = pyarrow.fs.LocalFileSystem()
+        pyarrow.fs.copy_files(inner, str(target), source_filesystem=system, destination_filesystem=local)
+
+
+def try_to_write(folder: str) -> None:
+    """Make and remove a file in the folder; OSError where that can't be done."""
+    with _opened(posixpath.join(folder, _temporary_name()), quick=True) as (system, inner):
+        _create(system, inner, [b""])
+        system.delete_file(inner)
+
+
+def _create(system: pyarrow.fs.FileSystem, inner: str, content: Iterable[bytes]) -> None:
+    if isinstance(system, pyarrow.fs.S3FileSystem):
+        _upload(system, inner, content)
+        return
+    temporary = posixpath.join(posixpath.dirname(inner), _temporary_name())
+    system.create_dir(posixpath.dirname(inner), recursive=True)
+    try:
+        with system.open_output_stream(temporary) as sink:
+            for chunk in content:
+                sink.write(chunk)
+        if system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound:
+            system.delete_file(inner)  # libhdfs has no rename that replaces: for this moment there is no file
+        system.move(temporary, inner)
+    except BaseException:
+        with suppress(OSError):
+            system.delete_file(temporary)
+        raise
+
+
+def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes]) -> None:
+    """A file in S3, which is there once its stream is closed.
+
+    A stream has no abort, and one that is dropped is closed: a stream that failed gets one reference too many, so that it isn't
+    dropped, not even at the end of the process, and what was sent doesn't become the file.
+    """
+    sink = system.open_output_stream(inner)
+    try:
+        for chunk in content:
+            sink.write(chunk)
+        sink.close()
+    except BaseException:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(sink))
+        raise
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
+
+
+@contextmanager
+def _opened(path: str, *, quick: bool = False) -> Iterator[tuple[pyarrow.fs.FileSystem, str]]:
+    """The file system of a path, and the path there; within, S3's errors begin with what a user can make of them."""
+    try:
+        yield _open(path, quick=quick)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        hint = next((hint for name, hint in HINTS.items() if f"AWS Error {name}" in str(error)), None)
+        if hint is None:
+            raise
+        raise OSError(f"{hint} ({str(error).partition('AWS Error ')[2]})") from error
+
+
+def _open(path: str, *, quick: bool) -> tuple[pyarrow.fs.FileSystem, str]:
+    scheme, host, inner = split(path)
+    if scheme != "hdfs":
+        system = pyarrow.fs.S3FileSystem(
+            endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
+            connect_timeout=QUICK_S if quick else CONNECT_S,
+            request_timeout=QUICK_S if quick else ANSWER_S,
+            retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
+        )
+        return system, f"{host}{inner}".rstrip("/")
+    name, _, port = host.partition(":")
+    try:
+        return pyarrow.fs.HadoopFileSystem(name or "default", int(port or 8020)), inner
+    except OSError as error:
+        raise OSError(f"no HDFS client ({error}): set HADOOP_HOME and ARROW_LIBHDFS_DIR") from error

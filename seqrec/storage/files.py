@@ -1,0 +1,146 @@
+"""Small files on any file system: local paths, file://, hdfs:// and s3a://.
+
+Spark reads and writes the tables; this module is for what lies beside them (CURRENT, meta.json, checkpoints). A remote path
+goes through Hadoop's file system where a Spark context runs in this process, else through pyarrow's. A file is written whole:
+a reader sees the old content or the new one, never a part, whatever ends the writer. What fails is a FileError that names the
+path and the reason; a file that isn't there is a FileNotFoundError.
+"""
+
+import logging
+import posixpath
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from seqrec.errors import FileError
+from seqrec.storage import arrow, hadoop, local
+from seqrec.storage.paths import absolute, is_local, join, local_path, uri
+
+__all__ = ["absolute", "is_local", "join", "local_path", "uri"]
+
+log = logging.getLogger("seqrec")
+
+PATIENCE_S = 5.0  # until a remote file system that hasn't answered is named in the log
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    with _operation(path, "looked at") as system:
+        return bool(system.exists(path))
+
+
+def read_bytes(path: str) -> bytes:
+    """A whole file; FileNotFoundError if there is none."""
+    with _operation(path, "read", missing=True) as system:
+        return bytes(system.read(path))
+
+
+def read_text(path: str) -> str:
+    """A whole UTF-8 file; FileNotFoundError if there is none."""
+    return read_bytes(path).decode()
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Create or replace a file."""
+    with _operation(path, "written") as system:
+        system.write(path, content)
+
+
+def write_text(path: str, content: str) -> None:
+    """Create or replace a UTF-8 file."""
+    write_bytes(path, content.encode())
+
+
+def names(folder: str) -> list[str]:
+    """Names in a folder, sorted, without those of files that aren't whole yet; none if there is no such folder."""
+    with _operation(folder, "listed") as system:
+        return sorted(name for name in system.names(folder) if not local.is_temporary(name))
+
+
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder by their names, in order of the names; None for a folder in it; {} without a folder.
+
+    One listing, without a request a file.
+    """
+    with _operation(folder, "listed") as system:
+        found = system.sizes(folder)
+    return {name: found[name] for name in sorted(found) if not local.is_temporary(name)}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
+    with _operation(folder, "listed") as system:
+        return float(system.newest_change(folder))
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last `size` bytes of a file, or the whole of a shorter one; FileNotFoundError if there is none."""
+    with _operation(path, "read", missing=True) as system:
+        return bytes(system.read_end(path, size))
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
+    with _operation(path, "removed", missing=True) as system:
+        system.remove(path)
+
+
+def fetch(path: str, folder: Path) -> Path:
+    """A local path of a file: itself where it is local, else a copy in the folder, FileNotFoundError if there is none."""
+    if is_local(path):
+        return local_path(path)
+    target = folder / posixpath.basename(path)
+    with _operation(path, "copied here", missing=True) as system:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        system.fetch(path, target)
+    return target
+
+
+def put(source: Path, path: str) -> None:
+    """Copy a local file of any size to a path, replacing what was there."""
+    with _operation(path, "written") as system:
+        system.put(source, path)
+
+
+def require_writable(folder: str, *, key: str) -> None:
+    """Raise FileError, with the key of the configuration that names the folder, unless files can be made in it.
+
+    Tries it, so call it before the work. The folder need not be there yet, and isn't made. A server that doesn't answer is
+    given up after about 15 seconds.
+    """
+    try:
+        with _operation(folder, "written") as system:
+            system.try_to_write(folder)
+    except FileError as error:
+        message = f"{key}: {error}; nothing was done: choose another place, or mend this one"
+        raise FileError(message, str(error.strerror)) from error.__cause__
+
+
+@contextmanager
+def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[ModuleType]:
+    """Within, errors name the path, and a long wait is logged; `missing` lets FileNotFoundError through."""
+    system: ModuleType = local if is_local(path) else hadoop if hadoop.runs() else arrow
+    say = threading.Timer(PATIENCE_S, log.warning, ("waiting for %s to be %s", path, what))
+    say.daemon = True
+    if system is not local:
+        say.start()
+    try:
+        yield system
+    except FileNotFoundError as error:
+        if missing:
+            raise FileNotFoundError(path) from error
+        raise _file_error(path, what, error) from error
+    except (OSError, ValueError) as error:
+        raise _file_error(path, what, error) from error
+    finally:
+        say.cancel()
+
+
+def _file_error(path: str, what: str, error: OSError | ValueError) -> FileError:
+    reason = str(getattr(error, "strerror", None) or error or type(error).__name__)
+    place = getattr(error, "filename", None)
+    if place and str(place) != path:
+        reason = f"{reason}: {place}"
+    return FileError(f"{path} can't be {what}: {reason}", reason)

@@ -1,0 +1,141 @@
+"""Files on the file systems that this process mounts."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from seqrec.storage.paths import local_path
+
+TEMPORARY = (".seqrec.", ".tmp")  # how the name of a file that isn't whole yet begins and ends
+CHUNK = 8 << 20  # bytes
+LEFT_BEHIND_S = 3600.0  # a temporary file that nobody wrote to for so long is one of a process that was killed
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    return local_path(path).exists()
+
+
+def read(path: str) -> bytes:
+    """A whole file."""
+    return local_path(path).read_bytes()
+
+
+def write(path: str, content: bytes) -> None:
+    """Create or replace a file."""
+    _replace(local_path(path), [content])
+
+
+def put(source: Path, path: str) -> None:
+    """Create or replace a file with the content of another."""
+    _replace(local_path(path), chunks(source))
+
+
+def names(folder: str) -> list[str]:
+    """Names in a folder; none if there is no such folder."""
+    root = local_path(folder)
+    return os.listdir(root) if root.is_dir() else []
+
+
+def sizes(folder: str) -> dict[str, int | None]:
+    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
+    root = local_path(folder)
+    if not root.is_dir():
+        return {}
+    with os.scandir(root) as entries:
+        return {entry.name: entry.stat().st_size if entry.is_file() else None for entry in entries}
+
+
+def newest_change(folder: str) -> float:
+    """When anything in a folder was last written; 0 if nothing is there."""
+    root = local_path(folder)
+    return max((path.lstat().st_mtime for path in (root, *root.rglob("*"))), default=0.0) if root.exists() else 0.0
+
+
+def read_end(path: str, size: int) -> bytes:
+    """The last bytes of a file."""
+    with local_path(path).open("rb") as source:
+        source.seek(max(0, source.seek(0, os.SEEK_END) - size))
+        return source.read()
+
+
+def remove(path: str) -> None:
+    """Remove a file, a link, or a folder with all it holds; nothing happens if it isn't there."""
+    target = local_path(path)
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+
+
+def fetch(path: str, target: Path) -> None:
+    """Copy a file to a local path."""
+    put(local_path(path), str(target))
+
+
+def try_to_write(folder: str) -> None:
+    """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
+    root = local_path(folder).absolute()
+    for place in (root, *root.parents):
+        try:
+            place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not place.is_dir():
+            raise NotADirectoryError(f"{place} is not a folder")
+        try:
+            with tempfile.NamedTemporaryFile(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=place):
+                return
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(place)) from error
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that isn't whole: readers leave it out."""
+    return name.startswith(TEMPORARY[0]) and name.endswith(TEMPORARY[1])
+
+
+def chunks(source: Path) -> Iterator[bytes]:
+    """The content of a file, piece by piece; OSError if it ends before its size."""
+    with source.open("rb", buffering=0) as stream:
+        size, done = os.fstat(stream.fileno()).st_size, 0
+        while chunk := stream.read(CHUNK):
+            done += len(chunk)
+            yield chunk
+    if done != size:
+        raise OSError(f"{source} changed while it was copied: it had {size} bytes, {done} were read")
+
+
+def _replace(target: Path, content: Iterable[bytes]) -> None:
+    """By a temporary file beside the target, which is on the disk before it takes the name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(target.parent)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            sink.writelines(content)
+            sink.flush()
+            os.fsync(sink.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove the temporary files of writes that were killed."""
+    for name in filter(is_temporary, os.listdir(folder)):
+        with suppress(FileNotFoundError):
+            if time.time() - (folder / name).stat().st_mtime > LEFT_BEHIND_S:
+                (folder / name).unlink()

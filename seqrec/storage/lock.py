@@ -1,0 +1,56 @@
+"""One process at a time, on one machine: a lock that ends with its process, however that ends."""
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seqrec.errors import UserError
+from seqrec.storage import files
+
+
+@contextmanager
+def hold_in(folder: str, name: str, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold FOLDER/NAME as `hold` does, where the folder is local. On hdfs:// and s3a:// nothing is held."""
+    if not files.is_local(folder):
+        yield
+        return
+    with hold(files.local_path(folder) / name, what=what, remedy=remedy, wait_s=wait_s):
+        yield
+
+
+@contextmanager
+def hold(file: Path, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the file's lock; UserError that says who does, if it isn't free within wait_s seconds."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as handle:
+        give_up = time.monotonic() + wait_s
+        while not _taken(handle.fileno()):
+            if time.monotonic() >= give_up:
+                handle.seek(0)
+                raise UserError(f"{what}: held by {handle.read().strip() or 'another process'}; {remedy}")
+            time.sleep(0.05)
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} ({_command()})")
+        handle.flush()
+        try:
+            yield
+        finally:
+            handle.truncate(0)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _command() -> str:
+    """The command line, without the values of key=value arguments, as far as a person needs it."""
+    words = [Path(sys.argv[0]).name, *(word.partition("=")[0] if "=" in word else word for word in sys.argv[1:])]
+    return " ".join(words)[:200]

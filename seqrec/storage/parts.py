@@ -1,0 +1,107 @@
+"""The parts of a Parquet table: which files it has, of how many bytes, and how many rows are in them. Spark isn't needed.
+
+A version's meta.json records them when the version is finished; whoever reads a table compares one listing with that record,
+so that a part that was lost, truncated or added is an error and not a smaller table.
+"""
+
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqrec.errors import UserError
+from seqrec.storage import files
+
+DONE, WRITING = "_SUCCESS", "_temporary"
+LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}  # folders that say which of a table's files count
+FOOTER_GUESS = 1 << 16  # bytes that are read at first: most footers are smaller
+READERS = 16  # footers that are read at a time
+JOBS = {
+    "build_sequences": ("items", "events", "sequences", "windows", "valid", "test"),
+    "build_features": ("users", "item_catalogue", "item_features", "ranking_samples", "matching_samples"),
+    "item_similarity": ("similar_items",),
+    "build_candidates": ("candidates", "candidate_lists"),
+    "evaluate": ("predictions",),
+}
+
+
+def describe(version: str) -> dict[str, dict[str, Any]]:
+    """The finished tables in a version's folder: {name: {"rows": …, "files": {name: bytes}}}, rows from the footers."""
+    found = {}
+    for table, size in files.sizes(version).items():
+        path = files.join(version, table)
+        if size is None and DONE in (content := files.sizes(path)):
+            parts = _data(content)
+            with ThreadPoolExecutor(READERS) as threads:
+                rows = threads.map(count_rows, [files.join(path, name) for name in parts])
+                found[table] = {"rows": sum(rows), "files": parts}
+    return found
+
+
+def count_rows(path: str) -> int:
+    """The rows of a Parquet file, by its footer; UserError if it has none."""
+    end = files.read_end(path, FOOTER_GUESS)
+    if end[-4:] != b"PAR1" or len(end) < 12:
+        raise UserError(f"{path} isn't a whole Parquet file: {job_of(path.rsplit('/', 2)[-2])} again")
+    size = struct.unpack("<I", end[-8:-4])[0] + 8
+    if size > len(end):
+        end = files.read_end(path, size)
+    return int(pq.read_metadata(pa.BufferReader(end)).num_rows)
+
+
+def require_recorded(table: str, record: dict[str, Any]) -> list[str]:
+    """The names of a table's files, if they are those of its record; UserError that names a file that isn't, and the job."""
+    where, name = table.rsplit("/", 1)
+    content = files.sizes(table)
+    wanted, there = record["files"], _data(content)
+    remedy = f"{job_of(name)} again, or name another version"
+    if not content:
+        gone = "the version is gone, as `keep` removes old ones" if not files.exists(where) else "its folder is missing"
+        raise UserError(f"the table {table} of {len(wanted)} files can't be read: {gone}; {remedy}")
+    for file in sorted(wanted.keys() | there.keys()):
+        path = files.join(table, file)
+        if file not in there:
+            raise UserError(f"{path} is missing, one of the {len(wanted)} files of this table: {remedy}")
+        if file not in wanted:
+            raise UserError(
+                f"{path} is none of the {len(wanted)} files that meta.json names for this table: remove it, or {remedy}"
+            )
+        if there[file] != wanted[file]:
+            raise UserError(f"{path} has {there[file]:,} bytes, {wanted[file]:,} were written: {remedy}")
+    return list(wanted)
+
+
+def require_finished(table: str, *, marked: bool) -> list[str]:
+    """The names of the Parquet files of a table without a record; UserError if it is absent, unfinished, or not plain Parquet.
+
+    A marked table has _SUCCESS when it is finished; of others it is enough that nobody seems to be writing them.
+    """
+    content = files.sizes(table)
+    job = job_of(table.rstrip("/").rsplit("/", 1)[-1])
+    if not content:
+        raise UserError(f"the table {table} doesn't exist: {job} first")
+    for log, kind in LOGS.items():
+        if log in content:
+            raise UserError(f"{table} is a {kind} table, whose files hold deleted rows too: export it as Parquet, and take that")
+    if marked and DONE not in content:
+        raise UserError(f"the table {table} is unfinished (no {DONE}): {job} again")
+    if WRITING in content:
+        raise UserError(f"the table {table} is unfinished (it holds {WRITING}): wait until it is written, or write it again")
+    return [name for name in content if name.endswith(".parquet")]
+
+
+def job_of(table: str) -> str:
+    """What to do for a table.
+
+    >>> job_of("windows"), job_of("films")
+    ('run build_sequences', 'run the job that writes it')
+    """
+    jobs = (job for job, tables in JOBS.items() if table in tables)
+    return f"run {next(jobs, 'the job that writes it')}"
+
+
+def _data(content: dict[str, int | None]) -> dict[str, int | None]:
+    """What Spark reads of a table's folder: names that begin with _ or . are its own."""
+    return {name: size for name, size in content.items() if not name.startswith(("_", "."))}

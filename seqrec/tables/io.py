@@ -1,0 +1,109 @@
+"""Schema-checked reads and writes of Parquet tables."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, StructType
+
+from seqrec.error_messages import explain
+from seqrec.errors import UserError
+from seqrec.storage import files, versions
+
+
+def write_table(table: DataFrame, path: str, schema: StructType) -> None:
+    """Write a table as Parquet with exactly the schema's columns, in its order.
+
+    Where the path lies in a version, that is claimed first. Raises UserError if a column is missing, has another type, or is
+    unknown to the schema.
+    """
+    _check(table.schema, schema, path)
+    versions.claim(path.rsplit("/", 1)[0])
+    table.select(*schema.fieldNames()).write.mode("overwrite").parquet(files.absolute(path))
+
+
+def read_table(spark: SparkSession, path: str, schema: StructType) -> DataFrame:
+    """Read a table that a finished job wrote; UserError if it is absent, unfinished or of another schema."""
+    found = open_table(spark, path)
+    _check(found.schema, schema, path)
+    return found.select(*schema.fieldNames())
+
+
+def open_table(spark: SparkSession, path: str) -> DataFrame:
+    """Read a Parquet table of any schema; UserError if it is absent or unfinished, or its files aren't those that were written.
+
+    A table that lies in no version, such as another program's, needs no _SUCCESS.
+    """
+    versions.table_files(path)
+    return open_parquet(spark, path)
+
+
+def open_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """A Parquet file or folder, whoever wrote it; UserError if Spark can't read it."""
+    try:
+        return read_parquet(spark, path)
+    except (PySparkException, Py4JJavaError) as error:
+        raise UserError(f"{path} can't be read as Parquet: {explain(error)}") from None
+
+
+def read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """A Parquet file or folder, whoever wrote it, or Spark's own error."""
+    return reader(spark, path).parquet(files.absolute(path))
+
+
+def reader(spark: SparkSession, path: str) -> DataFrameReader:
+    """A reader for the path: one that is there as it is written is read as it is, another may be a pattern such as `2024-*.csv`.
+
+    Spark's own reader takes `*?[]{}` and backslashes for a pattern in any case, and reads what else it matches. Raises UserError
+    for a file that Spark would leave out for its name, and read nothing, or that Hadoop can't open for its name.
+    """
+    is_there, name = files.exists(path), path.rstrip("/").rsplit("/", 1)[-1]
+    if is_there and name.startswith((".", "_")) and not files.names(path):
+        raise UserError(f"{path}: Spark doesn't read files whose names begin with a point or an underscore: rename it")
+    if is_there and ":" in name and not files.names(path):
+        raise UserError(f"{path}: Hadoop doesn't read files whose names have a colon: rename it")
+    return spark.read.option("__globPaths__", "false" if is_there else "true")
+
+
+def few_rows(spark: SparkSession, rows: Sequence[tuple[int, int]], key: str, value: str) -> DataFrame:
+    """A table of two bigint columns, to be broadcast. The plan holds its rows, so that no job makes them."""
+    columns = {name: pa.array([row[place] for row in rows], pa.int64()) for place, name in enumerate((key, value))}
+    return F.broadcast(spark.createDataFrame(pa.table(columns)))
+
+
+def column(name: str) -> Column:
+    """A column by its name, whatever characters are in it."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def assert_unique(table: DataFrame, *, key: str, path: str) -> None:
+    """Act: raise UserError, with a count and examples, if values of the key repeat."""
+    repeated = table.groupBy(column(key).alias("key")).agg(F.count("*").alias("rows")).where("rows > 1")
+    examples = [row["key"] for row in repeated.limit(3).collect()]
+    if examples:
+        raise UserError(f"{path}: {repeated.count()} values of {key} repeat, e.g. {examples}: keep one row a {key}")
+
+
+def _check(found: StructType, wanted: StructType, path: str) -> None:
+    for field in wanted:
+        if field.name not in found.fieldNames():
+            raise UserError(f"{path} has no column {field.name}; it has {', '.join(found.fieldNames())}")
+        actual = found[field.name].dataType
+        if _shape(actual) != _shape(field.dataType):
+            raise UserError(f"{path}: column {field.name} is {actual.simpleString()}, expected {field.dataType.simpleString()}")
+
+
+def _shape(kind: DataType) -> str:
+    """The type without its nullability, which Parquet doesn't keep."""
+    return kind.simpleString()
+
+
+def element_type(table: DataFrame, column: str) -> DataType:
+    """The type of an array column's elements."""
+    kind = table.schema[column].dataType
+    if not isinstance(kind, ArrayType):
+        raise UserError(f"column {column} is {kind.simpleString()}, expected an array")
+    return kind.elementType

@@ -1,0 +1,76 @@
+"""The session's settings: those that results depend on are always set, spark-submit's win over the others."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec.command.session import REQUIRED, is_local, open_session
+from seqrec.errors import UserError
+
+SAY = """
+from seqrec.command.session import open_session
+spark = open_session("job", **{"spark.sql.shuffle.partitions": "3"})
+print(*[spark.conf.get(f"spark.sql.{key}") for key in ("session.timeZone", "ansi.enabled", "shuffle.partitions")])
+"""
+
+
+def test_defaults_hold(spark: SparkSession) -> None:
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
+    assert is_local(spark)
+
+
+def test_the_running_session_is_taken_as_it_is(spark: SparkSession) -> None:
+    again = open_session("other", **{"spark.sql.shuffle.partitions": "99", "spark.driver.memory": "1g"})
+    assert again is spark
+    assert again.conf.get("spark.sql.shuffle.partitions") == "4"
+
+
+def wrong(value: str) -> str:
+    """Another value that Spark takes for such a setting."""
+    others = {"UTC": "CET", "TIMESTAMP_LTZ": "TIMESTAMP_NTZ", "true": "false", "false": "true", "CORRECTED": "LEGACY"}
+    return others[value]
+
+
+def test_a_running_session_gets_what_results_depend_on(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
+    for key, value in REQUIRED.items():
+        spark.conf.set(key, wrong(value))
+    with caplog.at_level(logging.WARNING, logger="seqrec"):
+        again = open_session("job")
+        assert {key: again.conf.get(key) for key in REQUIRED} == REQUIRED
+        lines = [f"{key}={wrong(value)} is not taken: results depend on it" for key, value in REQUIRED.items()]
+        assert [message.partition(",")[0] for message in caplog.messages] == lines
+        open_session("job")
+    assert len(caplog.messages) == len(lines)
+
+
+def test_what_was_submitted_wins_but_for_what_results_depend_on(tmp_path: Path) -> None:
+    script = tmp_path / "say.py"
+    script.write_text(SAY)
+    home = Path(sys.modules["pyspark"].__file__ or "").parent
+    options = ["--master", "local[1]", "--conf", "spark.sql.shuffle.partitions=7", "--conf", "spark.sql.session.timeZone=CET"]
+    command = [str(home / "bin" / "spark-submit"), *options, str(script)]
+    environment = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    *lines, values = done.stdout.splitlines()
+    assert values.split() == ["UTC", "true", "7"]
+    assert lines[0].startswith("spark.sql.session.timeZone=CET is not taken")
+
+
+def test_a_local_session_has_few_partitions(tmp_path: Path) -> None:
+    code = "from seqrec.command.session import open_session; print(open_session('job').conf.get('spark.sql.shuffle.partitions'))"
+    options = "--master local[3] --conf spark.ui.enabled=false pyspark-shell"
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": options}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "12\n"
+
+
+def test_without_java_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="holds no bin/java"):
+        open_session("job")

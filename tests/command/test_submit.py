@@ -1,0 +1,326 @@
+"""spark-submit.sh and the Makefile: what they check, pass on and leave behind."""
+
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AWKWARD = ["a #b", "a: b", "it's", '"a"', "a\\b", "{a}", "[a]", "$HOME", "${SEQREC_ROOT}", "a&b", "50%", "ä→日", "*"]
+TEMPLATE = """\
+# ${NOT_NEEDED} stands in a comment
+data: ${SEQREC_ROOT}/data
+say: costs $HOME
+"""
+# A Spark that says what it was given: the checks need no JVM.
+SPARK = """\
+#!/usr/bin/env bash
+printf '%s\\n' "$@" "memory=$SPARK_DRIVER_MEMORY" "java=$JAVA_HOME" "python=$PYSPARK_PYTHON"
+echo "tmp=$TMPDIR" "spills=${SPARK_LOCAL_DIRS:-}" "root=$SEQREC_ROOT" "umask=$(umask)"
+stat -c 'mode=%a' "$TMPDIR/.." "$TMPDIR/../seqrec.zip"
+"""
+JOB = """\
+import sys, time
+import seqrec
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+print("rows", spark.range(3).count(), "argv", sys.argv[3:], "package", seqrec.__file__, flush=True)
+if "sleep=1" in sys.argv:
+    time.sleep(60)
+sys.exit(7)
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A project with one job, `echo`, and this project's script and package."""
+    tree = tmp_path / "a project"
+    (tree / "jobs").mkdir(parents=True)
+    (tree / "conf").mkdir()
+    shutil.copy(ROOT / "spark-submit.sh", tree)
+    shutil.copy(ROOT / "conf" / "log4j2.properties", tree / "conf")
+    (tree / "seqrec").symlink_to(ROOT / "seqrec")
+    (tree / "conf" / "echo.yaml").write_text(TEMPLATE)
+    (tree / "jobs" / "echo.py").write_text(JOB)
+    return tree
+
+
+@pytest.fixture
+def dump(tree: Path) -> None:
+    """A dump in the project, `copy`."""
+    (tree / "dump").mkdir()
+    (tree / "dump" / "__init__.py").touch()
+    (tree / "dump" / "copy.py").write_text(JOB)
+
+
+@pytest.fixture
+def spark_home(tmp_path: Path) -> Path:
+    """A Spark of Hadoop 3.9.1 that prints its arguments."""
+    home = tmp_path / "spark"
+    (home / "bin").mkdir(parents=True)
+    (home / "jars").mkdir()
+    (home / "jars" / "hadoop-client-api-3.9.1.jar").touch()
+    (home / "bin" / "spark-submit").write_text(SPARK)
+    (home / "bin" / "spark-submit").chmod(0o755)
+    return home
+
+
+def environment(tmp: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK", "SEQREC", "AWS"))}
+    (tmp / "tmp").mkdir(exist_ok=True)
+    own = {"PYSPARK_PYTHON": sys.executable, "SEQREC_ROOT": "/seq root", "TMPDIR": str(tmp / "tmp")}
+    return {**kept, **own, "XDG_STATE_HOME": str(tmp / "state"), **more}
+
+
+def submit(tree: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the script from another folder; nothing may be left in TMPDIR."""
+    given = environment(tree.parent, **more)
+    done = subprocess.run(
+        [str(tree / "spark-submit.sh"), *arguments], env=given, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert list((tree.parent / "tmp").iterdir()) == []
+    return done
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_the_job_gets_its_template_and_the_environment_as_it_is(tree: Path, spark_home: Path, name: str) -> None:
+    variables = {"SPARK_HOME": str(spark_home), "SPARK_DRIVER_MEMORY": "3g", "SEQREC_ROOT": f"/{name}"}
+    done = submit(tree, "echo", "say=a  b;$c", **variables)
+    said = done.stdout.splitlines()
+    job = said.index(f"{tree}/jobs/echo.py")
+    assert said[job + 1 : job + 4] == ["--conf", f"{tree}/conf/echo.yaml", "say=a  b;$c"]
+    assert {"memory=3g", f"python={sys.executable}"} <= set(said)
+    assert f" root=/{name} umask=0022" in done.stdout
+    assert said[-2:] == ["mode=700", "mode=644"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "error: SEQREC_ROOT is unset or empty, and conf/echo.yaml needs it: `export SEQREC_ROOT=…` first\n"),
+        ("  ", "error: SEQREC_ROOT is blank: `export SEQREC_ROOT=…` with a value, or unset it\n"),
+        ("/a\nb", "error: SEQREC_ROOT='/a\\nb' holds a line end or another control character: export it without\n"),
+    ],
+)
+def test_a_variable_that_can_t_be_used_is_named(tree: Path, spark_home: Path, value: str, said: str) -> None:
+    done = submit(tree, "echo", SPARK_HOME=str(spark_home), SEQREC_ROOT=value)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ecko"], "error: there is no job ecko; jobs are: echo\n"),
+        (["../echo"], "error: there is no job ../echo; jobs are: echo\n"),
+        (["echo", "--master", "x"], "error: --master stands before `--`: spark-submit's options come after it"),
+        (["echo", "--", "--deploy-mode", "cluster"], "error: --deploy-mode cluster: jobs read this machine's files"),
+        (["echo", "--", "--deploy-mode=cluster"], "error: --deploy-mode cluster: jobs read this machine's files"),
+        (["echo", "--", "--packages"], "error: --packages needs a value\n"),
+    ],
+)
+def test_wrong_arguments_are_named(tree: Path, spark_home: Path, arguments: list[str], said: str) -> None:
+    done = submit(tree, *arguments, SPARK_HOME=str(spark_home))
+    assert done.stderr.startswith(said)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"JAVA_HOME": "/nowhere"}, "error: JAVA_HOME=/nowhere holds no bin/java"),
+        ({"SPARK_HOME": "/nowhere"}, "error: SPARK_HOME=/nowhere holds no bin/spark-submit"),
+        ({"PYSPARK_PYTHON": "/nowhere"}, "error: /nowhere: no such Python; run `make setup` first"),
+        ({"PYSPARK_PYTHON": ""}, "error: {tree}/.venv/bin/python: no such Python; run `make setup` first"),
+        ({"PYSPARK_PYTHON": "/bin/false"}, "error: /bin/false is no Python from 3.11 on: set PYSPARK_PYTHON to one"),
+        ({"TMPDIR": "/nowhere"}, "error: TMPDIR=/nowhere is no folder that can be written: make it, or unset TMPDIR"),
+        ({"TMPDIR": "/bin/false"}, "error: TMPDIR=/bin/false is no folder that can be written: make it, or unset TMPDIR"),
+        ({"SEQREC_LOG_LEVEL": "LOUD"}, "error: SEQREC_LOG_LEVEL=LOUD is no level: use one of ALL, TRACE"),
+        ({"SPARK_DRIVER_MEMORY": "lots"}, "error: SPARK_DRIVER_MEMORY=lots: use a size from 512m on, such as 4g"),
+        ({"MILVUS_URI": " "}, "error: MILVUS_URI is blank"),
+    ],
+)
+def test_what_is_missing_on_the_machine_is_named(tree: Path, variables: dict[str, str], said: str) -> None:
+    done = submit(tree, "echo", **variables)
+    assert done.stderr.startswith(said.format(tree=tree))
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+def test_s3_brings_its_packages_and_the_user_s_lists_are_joined(tree: Path, spark_home: Path) -> None:
+    options = ["--", "--packages", "a:b:1", "--py-files=mine.zip", "--master", "spark://h:7077"]
+    variables = {"SPARK_HOME": str(spark_home), "AWS_ENDPOINT_URL": "http://127.0.0.1:7070", "AWS_SECRET_ACCESS_KEY": "hidden"}
+    said = submit(tree, "echo", "data=s3a://bucket/data", *options, **variables).stdout.splitlines()
+    packages = said[said.index("--packages") + 1].split(",")
+    assert packages[0] == "org.apache.hadoop:hadoop-aws:3.9.1"
+    assert packages[1].startswith("org.apache.spark:spark-hadoop-cloud_2.13:")
+    assert packages[2:] == ["a:b:1"]
+    assert said[said.index("--py-files") + 1].endswith("/seqrec.zip,mine.zip")
+    assert "spark.hadoop.fs.s3a.endpoint=http://127.0.0.1:7070" in said
+    assert said.count("--packages") == said.count("--py-files") == 1
+    assert said[said.index("--master") + 1] == "spark://h:7077"
+    assert "hidden" not in "\n".join(said)
+
+
+def test_local_paths_bring_no_packages(tree: Path, spark_home: Path) -> None:
+    assert "--packages" not in submit(tree, "echo", SPARK_HOME=str(spark_home)).stdout
+    assert "hadoop-aws:3.9.1" in submit(tree, "echo", SPARK_HOME=str(spark_home), SEQREC_ROOT="s3a://bucket").stdout
+
+
+@pytest.mark.usefixtures("dump")
+def test_a_dump_gets_its_options_as_they_are(tree: Path, spark_home: Path) -> None:
+    spark = (spark_home / "bin" / "spark-submit").read_text().splitlines()[1]
+    (spark_home / "bin" / "spark-submit").write_text(f"#!/usr/bin/env bash\n{spark}\n")
+    variables = {"SPARK_HOME": str(spark_home), "SEQREC_ROOT": "s3a://bucket"}
+    done = submit(tree, "copy", "--origin", "a  b;$c", "--", "--master", "spark://h:7077", **variables)
+    said = done.stdout.splitlines()
+    job = said.index(f"{tree}/dump/copy.py")
+    assert said[job + 1 : job + 3] == ["--origin", "a  b;$c"]
+    assert said[job + 3].startswith("memory=")
+    assert said.index("--master") < job
+    assert "hadoop-aws:3.9.1" in done.stdout
+    assert submit(tree, "kopy").stderr == "error: there is no job kopy; jobs are: echo copy\n"
+
+
+def test_a_real_spark_is_quiet_and_its_status_comes_through(tree: Path) -> None:
+    done = submit(tree, "echo", "x=1", "--", "--master", "local[1]")
+    assert done.returncode == 7
+    assert done.stdout.startswith("rows 3 argv ['x=1'] package /")
+    assert len(done.stdout.splitlines()) == 1
+    assert "seqrec.zip/seqrec/__init__.py" in done.stdout
+    assert " WARN" not in done.stderr
+    assert " INFO" not in done.stderr
+
+
+def test_a_spark_that_can_t_say_why_it_ended_gets_one_line(tree: Path, spark_home: Path) -> None:
+    unknown = "Error: Unrecognized option: --bogus\\n\\nUsage: spark-submit [options]\\n  --master"
+    ends = {
+        "kill -9 $$": "137: it was killed, most often for want of",
+        f"printf '{unknown}' >&2; exit 1": "1: Unrecognized option",
+    }
+    for end, said in ends.items():
+        (spark_home / "bin" / "spark-submit").write_text(f"#!/usr/bin/env bash\n{end}\n")
+        done = submit(tree, "echo", SPARK_HOME=str(spark_home))
+        assert done.stderr.startswith(f"error: echo ended with status {said}")
+        assert (str(done.returncode), done.stdout, len(done.stderr.splitlines())) == (said.split(":")[0], "", 1)
+    log = Path(done.stderr.rpartition(" (log: ")[2].removesuffix(")\n"))
+    assert log.match(f"{tree.parent}/state/seqrec/echo-*.log")
+    assert "Usage: spark-submit" in log.read_text()
+
+
+def test_folders_of_killed_jobs_are_removed_and_those_of_others_stay(tree: Path, spark_home: Path) -> None:
+    variables = environment(tree.parent, SPARK_HOME=str(spark_home))
+    places = [tree.parent / "tmp" / f"seqrec.{name}" for name in ("killed", "living", "foreig")]
+    for place in places:
+        (place / "tmp" / "blockmgr-1").mkdir(parents=True)
+    for place in places[:2]:
+        (place / "lock").touch()
+    with (places[1] / "lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = subprocess.run([str(tree / "spark-submit.sh"), "echo"], env=variables, capture_output=True, text=True, check=True)
+    assert sorted((tree.parent / "tmp").iterdir()) == sorted(places[1:])
+    assert done.stderr == f"removed {places[0]}, which a killed job left\n"
+
+
+def test_a_kill_leaves_what_the_next_run_removes(tree: Path) -> None:
+    command = [str(tree / "spark-submit.sh"), "echo", "sleep=1", "--", "--master", "local[1]"]
+    with subprocess.Popen(command, env=environment(tree.parent), stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline().startswith("rows 3")
+        [work] = (tree.parent / "tmp").iterdir()
+        assert list(work.glob("tmp/blockmgr-*"))
+        for line in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if f"TMPDIR={work}/tmp".encode() in line.read_bytes() and int(line.parent.name) != os.getpid():
+                    os.kill(int(line.parent.name), signal.SIGKILL)
+        started.kill()
+    assert list((tree.parent / "tmp").iterdir()) == [work]
+    assert submit(tree, "echo", SPARK_HOME="/bin").returncode == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_whole_job(tree: Path, number: int, status: int) -> None:
+    command = [str(tree / "spark-submit.sh"), "echo", "sleep=1", "--", "--master", "local[1]"]
+    with subprocess.Popen(
+        command, env=environment(tree.parent), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline().startswith("rows 3")
+        started.send_signal(number)
+        started.communicate(timeout=30)
+    assert started.returncode == status
+    assert list((tree.parent / "tmp").glob("seqrec.*")) == []
+    deadline = time.monotonic() + 10
+    while (left := running(str(tree))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def running(words: str) -> list[str]:
+    """Command lines of processes that name the words."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return [line for line in lines if words in line]
+
+
+def test_help_needs_no_environment(tree: Path) -> None:
+    done = submit(tree, "--help", SEQREC_ROOT="", JAVA_HOME="/nowhere")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: ./spark-submit.sh JOB [key=value …] [-- spark-submit options]" in done.stdout
+    assert "jobs: echo\n" in done.stdout
+    assert submit(tree).returncode == 2
+
+
+def test_help_of_a_job_lists_its_keys() -> None:
+    command = [str(ROOT / "spark-submit.sh"), "build_sequences", "--help"]
+    done = subprocess.run(
+        command, env={**os.environ, "PYSPARK_PYTHON": sys.executable}, capture_output=True, text=True, check=True
+    )
+    assert "  k_core.users = 5   least events of a user" in done.stdout
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_make_lists_its_commands() -> None:
+    listed = {line.split()[0] for line in make("help").stdout.splitlines()}
+    assert {"setup", "demo", "recommend", "stores", "test", "check", "bench", "clean", "help"} <= listed
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python3.11", "false"])
+def test_set_up_names_a_python_that_is_not_there(python: str, tmp_path: Path) -> None:
+    done = make("setup", f"PYTHON={python}", f"VENV={tmp_path}/venv")
+    assert done.stderr.startswith(
+        f"error: {python} is not there: install Python 3.11, or say where it is: make setup PYTHON=/path"
+    )
+    assert done.returncode != 0
+    assert not (tmp_path / "venv").exists()
+
+
+def test_nothing_is_set_up_twice(tmp_path: Path) -> None:
+    """The stamp that `make setup` leaves holds for the same pins and Python, and no longer for others."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    planned = make("--dry-run", "setup", f"VENV={tmp_path}").stdout
+    stamp = planned[planned.index("touch ") :].split()[1]
+    assert "pip install" in planned
+    Path(stamp).touch()
+    assert "pip install" not in make("--dry-run", "setup", f"VENV={tmp_path}").stdout
+    assert "pip install" in make("--dry-run", "setup", f"VENV={tmp_path}", "PYTHON=false").stdout
+
+
+def test_scripts_can_be_run() -> None:
+    for script in ("spark-submit.sh", ".ci/run"):
+        assert (ROOT / script).stat().st_mode & stat.S_IXUSR

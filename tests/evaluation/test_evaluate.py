@@ -1,0 +1,259 @@
+"""The job evaluate, on a small dataset, a hand-made ONNX model, a real checkpoint and finished lists."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+
+from jobs import evaluate
+from seqrec import metrics
+from seqrec.models.sasrec import SASRec
+from seqrec.storage import versions
+from seqrec.tables import io, schemas
+from seqrec.tables.schemas import IDS
+from seqrec.training import checkpoint
+from tests.scoring.toy import write_model
+
+RUN_ID, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
+BIGINT = IDS["bigint"]
+V, DIM, MAX_LEN = 12, 4, 4
+IDS_OF_ITEMS = list(range(100, 100 + V))
+COUNTS = [9, 8, 7, 6, 5, 4, 4, 3, 2, 1, 1, 0]
+STEP = {"size": V, "hash": f"hash-{V}"}
+# items, seen, target: a plain user, a long history, one seen again, one that is new, one without a training event, nothing
+USERS = [([2, 3], 4), ([5, 6, 7, 8, 9, 10], 3), ([4, 2], 4), ([2, 3, 4], 12), ([6], 13), ([], 5)]
+
+
+@pytest.fixture(scope="module")
+def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with the users above in test and one in valid."""
+    folder = tmp_path_factory.mktemp("data")
+    held_out = [(user, items, sorted(set(items)), target) for user, (items, target) in enumerate(USERS)]
+    events = [
+        (user, item, None, place, place, "train") for user, (items, _) in enumerate(USERS) for place, item in enumerate(items)
+    ]
+    items = list(zip(IDS_OF_ITEMS, range(2, V + 2), COUNTS, strict=True))
+    tables = {
+        "test": (held_out, schemas.held_out(BIGINT)),
+        "valid": (held_out[:0], schemas.held_out(BIGINT)),
+        "events": (events, schemas.events(BIGINT)),
+        "items": (items, schemas.items(BIGINT)),
+        "sequences": ([(user, row, row, seen) for user, row, seen, _ in held_out], schemas.sequences(BIGINT)),
+    }
+    for name, (rows, schema) in tables.items():
+        io.write_table(spark.createDataFrame(rows, schema), f"{folder}/{RUN_ID}/{name}", schema)
+    ids = {"user": "bigint", "item": "bigint"}
+    meta = {"run_id": RUN_ID, "id_types": ids, "vocabulary": {**STEP, "lineage": [STEP]}, "task": "test", "max_len": MAX_LEN}
+    versions.write_meta(f"{folder}/{RUN_ID}", meta)
+    versions.commit(str(folder), RUN_ID, keep=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def matrix() -> NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=(V + 2, DIM)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model(matrix: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported model whose query is the sum of the last items' rows; padding adds nothing."""
+    matrix[0] = 0
+    folder = tmp_path_factory.mktemp("model")
+    write_model(folder, matrix, IDS_OF_ITEMS, COUNTS, max_len=MAX_LEN)
+    return folder
+
+
+def template(tmp_path: Path, **keys: Any) -> str:
+    """A configuration file; keys with the value None are null in it."""
+    path = tmp_path / "evaluate.yaml"
+    path.write_text(json.dumps(keys))
+    return str(path)
+
+
+def naive_ranks(scores: list[NDArray[Any]]) -> list[int]:
+    """Ranks in a double loop over users and items; scores are of items 2 to V + 1 by index; misses are 0."""
+    ranks = []
+    for (items, target), row in zip(USERS, scores, strict=True):
+        rank = 1
+        for item in range(2, V + 2):
+            if item != target and item not in items and row[item] >= row[target]:
+                rank += 1
+        ranks.append(rank if COUNTS[target - 2] else 0)
+    return ranks
+
+
+def by_popularity() -> NDArray[Any]:
+    return np.array([0, 0, *COUNTS])
+
+
+def written(output: Path) -> Mapping[str, Mapping[str, float]]:
+    """The metrics of the current version."""
+    found: dict[str, dict[str, float]] = json.loads(Path(versions.resolve(str(output)), "metrics.json").read_text())["metrics"]
+    return found
+
+
+def test_an_onnx_model_and_the_baselines_are_measured_alike(
+    spark: SparkSession, data: Path, model: Path, matrix: NDArray[np.float32], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = template(tmp_path, data=str(data), model=str(model), output=str(tmp_path / "out"))
+    evaluate.main(
+        ["--conf", conf, "onnx=true", "popularity=true", "markov=true", "save_predictions=true", "cutoffs=[1, 5, 10, 100]"]
+    )
+
+    scores = [matrix @ matrix[items[-MAX_LEN:]].sum(axis=0) if items else by_popularity() for items, _ in USERS]
+    expected = naive_ranks(scores)
+    assert len(set(expected)) > 3
+    found = written(tmp_path / "out")
+    assert list(found) == ["toy", "popularity", "markov"]
+    for name, ranks in {"toy": expected, "popularity": naive_ranks([by_popularity()] * len(USERS))}.items():
+        coverage = {"coverage@10": found[name]["coverage@10"]}
+        assert found[name] == pytest.approx({**metrics.summarise(np.array(ranks)), **coverage})
+    assert {name: row["misses"] for name, row in found.items()} == {"toy": 1, "popularity": 1, "markov": 1}
+
+    saved = spark.read.parquet(f"{versions.resolve(str(tmp_path / 'out'))}/predictions").collect()
+    assert [row["rank"] for row in sorted(saved, key=lambda row: row["user_id"])] == expected
+    assert {row["user_id"]: row["target"] for row in saved} == {user: 98 + target for user, (_, target) in enumerate(USERS)}
+    best = {entry["item_id"] for row in saved for entry in row["items"]}
+    assert found["toy"]["coverage@10"] == len(best) / V
+    screen = capsys.readouterr().out
+    assert screen.splitlines()[1].split() == ["toy", "popularity", "markov"]
+    assert f"test of dataset {RUN_ID}" in screen
+
+
+def test_a_model_that_is_called_as_a_baseline_does_not_replace_it(
+    spark: SparkSession, data: Path, matrix: NDArray[np.float32], tmp_path: Path
+) -> None:
+    write_model(tmp_path / "model", matrix, IDS_OF_ITEMS, COUNTS, max_len=MAX_LEN, name="popularity")
+    conf = template(tmp_path, data=str(data), model=str(tmp_path / "model"), output=str(tmp_path / "out"))
+    evaluate.main(["--conf", conf, "onnx=true", "popularity=true"])
+    found = written(tmp_path / "out")
+    assert list(found) == ["popularity (model)", "popularity"]
+    baseline = metrics.summarise(np.array(naive_ranks([by_popularity()] * len(USERS))))
+    assert {name: found["popularity"][name] for name in baseline} == pytest.approx(baseline)
+    assert found["popularity (model)"]["ndcg@10"] != found["popularity"]["ndcg@10"]
+
+
+def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    arguments: dict[str, Any] = {
+        "vocab_size": V,
+        "max_len": MAX_LEN,
+        "dim": DIM,
+        "blocks": 1,
+        "heads": 1,
+        "ffn": 2,
+        "dropout": 0.0,
+    }
+    encoder = SASRec(**arguments).eval()
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "vocabulary.parquet").write_bytes((model / "vocabulary.parquet").read_bytes())
+    ids, vocabulary = {"user": "bigint", "item": "bigint"}, {**STEP, "lineage": [STEP]}
+    meta = {"run_id": VERSION, "name": "small", "dataset": RUN_ID, "id_types": ids, "vocabulary": vocabulary}
+    reached: dict[str, Any] = {"step": 1, "epoch": 1, "metrics": {}}
+    content = {"architecture": "sasrec", "model": encoder.state_dict(), "arguments": arguments, "meta": meta, **reached}
+    checkpoint.save(content, str(folder), checkpoint.LAST)
+
+    conf = template(tmp_path, data=str(data), model=str(folder), output=str(tmp_path / "out"), checkpoint="last")
+    evaluate.main(["--conf", conf])
+
+    scores: list[NDArray[Any]] = []
+    for items, _ in USERS:
+        padded = torch.tensor([[0] * MAX_LEN + items])[:, -MAX_LEN:]
+        with torch.no_grad():
+            scores.append((encoder.query(padded) @ encoder.item_matrix().T)[0].numpy() if items else by_popularity())
+    found = written(tmp_path / "out")["small"]
+    expected = metrics.summarise(np.array(naive_ranks(scores)))
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert not (folder / "encoder.onnx").exists()
+
+
+def test_finished_lists_are_measured_down_to_their_end(spark: SparkSession, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "lists"
+    table(spark, output, [(0, [(102, 2.0), (103, 1.0)]), (1, [(105, 2.0), (101, 2.0)]), (2, [(110, 1.0)])])
+    conf = template(tmp_path, data=str(data), table=str(output), output=str(tmp_path / "out"))
+    evaluate.main(["--conf", conf])
+    found = written(tmp_path / "out")["toy (table)"]
+    assert (found["users"], found["misses"]) == (6, 1)
+    assert found["ndcg@1"] == pytest.approx(1 / 6)
+    assert found["hit_rate@5"] == pytest.approx(2 / 6)
+    assert found["mrr@5"] == pytest.approx((1 + 1 / 2) / 6)
+    assert "ndcg@10" not in found
+
+
+def test_a_sample_is_of_the_asked_size(data: Path, tmp_path: Path) -> None:
+    conf = template(tmp_path, data=str(data), output=str(tmp_path / "out"))
+    evaluate.main(["--conf", conf, "popularity=true", "sample_users=3"])
+    assert written(tmp_path / "out")["popularity"]["users"] == 3
+
+
+def table(spark: SparkSession, output: Path, lists: list[tuple[int, list[tuple[int, float]]]], **meta: Any) -> None:
+    """An output of batch_recommend with the given lists."""
+    now = datetime.now(UTC)
+    rows = [(user, row, "model", "toy", VERSION, now) for user, row in lists]
+    schema = schemas.recommendations(BIGINT, BIGINT)
+    io.write_table(spark.createDataFrame(rows, schema), f"{output}/{VERSION}/recommendations", schema)
+    facts = {
+        "model": "toy",
+        "model_run_id": "r1",
+        "dataset": RUN_ID,
+        "history": "test",
+        "top_k": 5,
+        "filter_seen": True,
+        "users": None,
+    }
+    versions.write_meta(f"{output}/{VERSION}", {"run_id": VERSION, **facts, **meta})
+    versions.commit(str(output), VERSION, keep=1)
+
+
+@pytest.mark.parametrize(
+    ("lists", "meta", "said"),
+    [
+        ([(0, [(102, 1.0)])], {"history": "full"}, "history=full, not test"),
+        ([(0, [(102, float("nan"))])], {}, "the lists of 1 users have scores that aren't finite"),
+        ([(77, [(102, 1.0)])], {"users": ["77"]}, "has a list for none of the held-out users"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(
+    spark: SparkSession, data: Path, tmp_path: Path, lists: list[Any], meta: dict[str, Any], said: str
+) -> None:
+    table(spark, tmp_path / "lists", lists, **meta)
+    refused(tmp_path, said, data=str(data), table=f"{tmp_path}/lists/{VERSION}")
+
+
+def test_scores_that_are_not_finite_are_an_error(
+    spark: SparkSession, data: Path, matrix: NDArray[np.float32], tmp_path: Path
+) -> None:
+    broken = matrix.copy()
+    broken[7, 0] = np.nan
+    write_model(tmp_path / "model", broken, IDS_OF_ITEMS, COUNTS, max_len=MAX_LEN)
+    refused(tmp_path, "toy gives scores that aren't finite", data=str(data), model=str(tmp_path / "model"), onnx=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "nothing to evaluate"),
+        ({"popularity": True, "save_predictions": True}, "save_predictions needs"),
+        ({"popularity": True, "onnx": True}, "onnx=true needs model"),
+        ({"popularity": True, "split": "valid"}, "holds nobody out"),
+        ({"model": "nowhere", "onnx": True}, "nowhere holds no exported model"),
+        ({"model": "nowhere"}, "has no best checkpoint"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(spark: SparkSession, data: Path, tmp_path: Path, keys: Any, said: str) -> None:
+    refused(tmp_path, said, data=str(data), **keys)
+
+
+def refused(tmp_path: Path, said: str, **keys: Any) -> None:
+    """The job ends with the message and without an output."""
+    with pytest.raises(SystemExit, match=said):
+        evaluate.main(["--conf", template(tmp_path, output=str(tmp_path / "out"), **keys)])
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,274 @@
+"""Checkpoints into exported models, and what refuses to be one."""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from seqrec.errors import UserError
+from seqrec.export import export_onnx as exporting
+from seqrec.export.export_onnx import export
+from seqrec.export.graph import write_graph
+from seqrec.export.parity import largest_difference, sample_histories
+from seqrec.models.sasrec import SASRec
+from seqrec.ragged import Ragged
+from seqrec.serving import exports, sealed
+from seqrec.serving.queries import open_session
+from seqrec.serving.recommender import Recommender
+from seqrec.storage import files, versions
+from seqrec.storage.lock import hold
+from seqrec.training import checkpoint
+from tests.scoring.folders import DATASET, IDS, SHAPE, lineage, write_dataset, write_training
+
+
+class Places(NamedTuple):
+    """A dataset, a model of it, and the model's export."""
+
+    data: str
+    model: str
+    exported: str
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    root = tmp_path_factory.mktemp("export")
+    data, model = write_dataset(root / "data"), write_training(root / "model")
+    export(model, data=data)
+    return Places(data, model, exports.locate(model))
+
+
+def test_meta_says_what_the_model_is_and_where_it_comes_from(places: Places) -> None:
+    meta = json.loads(Path(places.exported, "meta.json").read_text())
+    assert meta["name"] == "tiny"
+    assert (meta["max_len"], meta["dim"], meta["vocab_size"]) == (5, 8, 6)
+    assert meta["encoder"] == {"vocab_size": 6, **SHAPE}
+    assert meta["checkpoint"] == {
+        "file": "best_step00000007_ndcg10_0.2500.pt",
+        "step": 7,
+        "epoch": 2,
+        "metrics": {"ndcg@10": 0.25},
+    }
+    assert (meta["run_id"], meta["dataset"], meta["vocabulary"]) == ("20260102T000000Z-0002", DATASET, lineage("v1"))
+    assert meta["parity"]["largest_relative_difference"] < 1e-4
+    assert "torch" in meta["versions"]
+
+
+def test_the_graph_computes_the_checkpoint(places: Places) -> None:
+    content = checkpoint.load(checkpoint.find(places.model, "best"))
+    encoder = SASRec(**content["arguments"])
+    encoder.load_state_dict(content["model"])
+    items = torch.tensor([[0, 0, 2], [3, 4, 5], [0, 0, 0]])
+    (query,) = open_session(f"{places.exported}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
+    np.testing.assert_allclose(query, encoder.eval().query(items).detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert np.array_equal(np.load(f"{places.exported}/item_matrix.npy"), content["model"]["items.weight"].numpy())
+
+
+def test_two_towers_keep_the_contract(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", architecture="simplex")
+    meta = export(model, data=data)
+    assert (meta["architecture"], meta["max_len"], meta["dim"]) == ("simplex", 5, 8)
+    assert meta["parity"]["largest_relative_difference"] < 1e-4
+    exported = exports.locate(model)
+    matrix = np.load(f"{exported}/item_matrix.npy")
+    np.testing.assert_allclose(np.linalg.norm(matrix[2:], axis=1), 1, rtol=1e-6)
+    assert np.array_equal(np.array(pq.read_table(f"{exported}/item_embeddings")["embedding"].to_pylist(), np.float32), matrix[2:])
+    (query,) = open_session(f"{exported}/encoder.onnx", 1).run(["query"], {"items": np.array([[0, 2, 3], [0, 0, 0]])})
+    assert np.linalg.norm(query, axis=1) == pytest.approx([1, 0], rel=1e-6)
+    recommender = Recommender.load(model)
+    assert [item for item, _ in recommender.recommend(["a", "b"], k=2)] == [
+        IDS[place] for place in np.argsort(-(matrix[2:] @ query[0])) if IDS[place] not in ("a", "b", "f")
+    ][:2]
+
+
+def test_item_embeddings_are_the_rows_of_the_matrix(places: Places) -> None:
+    rows = pq.read_table(f"{places.exported}/item_embeddings").to_pydict()
+    assert rows["item_id"] == IDS
+    assert rows["item_idx"] == [2, 3, 4, 5, 6, 7]
+    assert np.array_equal(np.array(rows["embedding"], np.float32), np.load(f"{places.exported}/item_matrix.npy")[2:])
+    assert Path(places.exported, "item_embeddings", "_SUCCESS").exists()
+
+
+def test_item_embeddings_are_written_in_groups(tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "GROUP_ROWS", 4)
+    vocabulary = pq.read_table(f"{places.exported}/vocabulary.parquet")
+    matrix = np.arange(16, dtype=np.float32).reshape(8, 2)
+    exporting.write_item_embeddings(matrix, vocabulary, tmp_path / "part.parquet")
+    assert pq.ParquetFile(tmp_path / "part.parquet").num_row_groups == 2
+    assert pq.read_table(tmp_path / "part.parquet")["embedding"].to_pylist() == matrix[2:].tolist()
+
+
+def test_the_graph_names_no_place_of_this_machine(places: Places) -> None:
+    content = Path(places.exported, "encoder.onnx").read_bytes()
+    here = Path(__file__).parents[2]
+    assert str(here).encode() not in content
+    assert b"stack_trace" not in content
+
+
+def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
+    encoder = SASRec(vocab_size=300, **SHAPE).eval()
+    write_graph(encoder, tmp_path / "encoder.onnx", max_len=5, opset=18, external_bytes=1000)
+    assert (tmp_path / sealed.WEIGHTS).stat().st_size > 300 * 8 * 4
+    locations = {
+        entry.value
+        for tensor in onnx.load(tmp_path / "encoder.onnx", load_external_data=False).graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    assert locations == {sealed.WEIGHTS}
+    assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [9] * 7]), max_len=5) < 1e-4
+
+
+@pytest.mark.parametrize("max_len", [1, 2])
+def test_the_shortest_models_export_too(tmp_path: Path, max_len: int) -> None:
+    encoder = SASRec(vocab_size=6, **{**SHAPE, "max_len": max_len}).eval()
+    write_graph(encoder, tmp_path / "encoder.onnx", max_len=max_len, opset=18)
+    assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
+
+
+def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: Places, tmp_path: Path) -> None:
+    table = f"{places.data}/{DATASET}/sequences"
+    sample = sample_histories(table, users=2, known=7, max_len=5, cache=tmp_path)
+    lists = [part.tolist() for part in np.split(sample.values, sample.offsets[1:-1])]
+    assert lists[0] == []
+    assert len(lists[1]) == 5
+    assert [2, 3, 4, 5, 6, 2, 3] in lists  # without 7, which is unknown
+
+
+def test_another_model_is_seen_as_different(places: Places) -> None:
+    torch.manual_seed(99)
+    other = SASRec(vocab_size=6, **SHAPE).eval()
+    assert largest_difference(other, Path(places.exported, "encoder.onnx"), Ragged.of([[2, 3]]), max_len=5) > 0.1
+
+
+def test_no_parity_replaces_nothing(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model")
+    with pytest.raises(UserError, match="parity_tolerance=1e-30"):
+        export(model, data=data, parity_tolerance=1e-30)
+    assert sorted(path.name for path in Path(model).iterdir()) == ["checkpoints", "vocabulary.parquet"]
+
+
+def test_an_export_adds_a_version_and_keeps_the_newest(places: Places, tmp_path: Path) -> None:
+    model = write_training(tmp_path / "model")
+    first = export(model, data=places.data)
+    before = Recommender.load(model)
+    folder = exports.locate(model)
+    assert Path(folder) == tmp_path / "model" / "exports" / first["export"]
+    write_training(tmp_path / "model", seed=2)
+    second = export(model, data=places.data, keep=2)
+    assert exports.locate(model).endswith(second["export"])
+    assert Recommender.load(folder).recommend(["a"]) == before.recommend(["a"]) != Recommender.load(model).recommend(["a"])
+    third = export(model, data=places.data, keep=2)
+    assert set(versions.run_ids(f"{model}/exports")) == {second["export"], third["export"]}
+    with pytest.raises(UserError, match=f"has no version {first['export']}"):
+        exports.locate(folder)
+
+
+def test_a_failed_export_leaves_the_one_before(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_training(tmp_path / "model")
+    export(model, data=places.data)
+    folder, before = exports.locate(model), sorted((tmp_path / "model").rglob("*"))
+
+    def full(source: Path, path: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "put", full)
+    with pytest.raises(OSError, match="No space left"):
+        export(model, data=places.data)
+    assert sorted((tmp_path / "model").rglob("*")) == before
+    assert exports.locate(model) == folder
+
+
+def test_one_export_at_a_time(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_training(tmp_path / "model")
+    monkeypatch.setattr(exporting, "WAIT_S", 0.0)
+    said = rf"an export of {model}: held by process {os.getpid()} .*; run it again"
+    lock = tmp_path / "model" / "exports" / exporting.LOCK
+    with hold(lock, what="", remedy=""), pytest.raises(UserError, match=said):
+        export(model, data=places.data)
+    assert export(model, data=places.data)["export"] in exports.locate(model)
+
+
+def test_the_files_of_another_training_are_refused(places: Places, tmp_path: Path) -> None:
+    """Of the same size: other ids, and the same ids with other counts."""
+    model = write_training(tmp_path / "model")
+    for column, values in {"item_id": [*IDS[1:], "a"], "count": [1, 2, 7, 7, 1, 0]}.items():
+        other = pq.read_table(f"{places.model}/vocabulary.parquet").to_pydict() | {column: values}
+        pq.write_table(pa.table(other), tmp_path / "model" / "vocabulary.parquet")
+        with pytest.raises(UserError, match=r"last.pt was trained with other items or counts than those in .*vocabulary.parquet"):
+            export(model, data=places.data, checkpoint="last")
+    assert not (tmp_path / "model" / "exports").exists()
+
+
+def test_users_of_another_training_are_refused(places: Places, tmp_path: Path) -> None:
+    users = np.array([3, 5, 9])
+    model = write_training(tmp_path / "model", architecture="simplex", users=users, user_weight=0.5)
+    place = tmp_path / "model" / "users.npy"
+    for other, said in {(3, 5, 8): "embeddings of other users", (3, 5): "embeddings of 3 users, .* has 2"}.items():
+        np.save(place, np.array(other))
+        with pytest.raises(UserError, match=said):
+            export(model, data=places.data)
+    place.unlink()
+    with pytest.raises(UserError, match=r"users.npy is missing"):
+        export(model, data=places.data)
+    np.save(place, users)
+    assert "users.npy" in export(model, data=places.data)["files"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"architecture": "transformer9"}, "is of the architecture 'transformer9'"),
+        ({"arguments": {"vocab_size": 6, "max_len": 5, "width": 8}}, r"weights don't fit its arguments \("),
+        ({"arguments": {"vocab_size": 6, **SHAPE, "dim": 16}}, r"weights don't fit its arguments \("),
+        ({"meta": None, "step": None}, r"lacks step, meta.run_id, .*checkpoint=best"),
+    ],
+)
+def test_an_odd_checkpoint_is_one_message(places: Places, tmp_path: Path, change: dict[str, object], said: str) -> None:
+    model = write_training(tmp_path / "model")
+    content = checkpoint.load(checkpoint.find(model, "last"))
+    checkpoint.save({**content, **change}, model, "last.pt")
+    with pytest.raises(UserError, match=said):
+        export(model, data=places.data, checkpoint="last")
+
+
+def test_a_sample_skips_empty_files_and_has_as_many_users_as_asked(places: Places, tmp_path: Path) -> None:
+    """Of few users, Spark leaves files empty: the first one here is."""
+    source = f"{places.data}/{DATASET}/sequences/part-00000.parquet"
+    rows = pq.read_table(source)
+    for number, part in enumerate([rows.slice(0, 0), rows]):
+        pq.write_table(part, tmp_path / f"part-{number:05d}.parquet")
+    counts = {users: len(sample_histories(str(tmp_path), users=users, known=8, max_len=5, cache=tmp_path)) for users in (1, 2, 4)}
+    assert counts == {1: 2 + 1, 2: 2 + 2, 4: 2 + 3}, "of 4, the longest is among the spread ones"
+    (tmp_path / "part-00001.parquet").unlink()
+    assert len(sample_histories(str(tmp_path), users=4, known=8, max_len=5, cache=tmp_path)) == 2
+
+
+def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", vocab_size=9)
+    with pytest.raises(UserError, match=r"9 items.* has 6"):
+        export(model, data=data)
+
+
+def test_a_checkpoint_from_elsewhere_is_refused(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model")
+    other = write_training(tmp_path / "other", vocabulary=lineage("v0", "v1"))
+    strange = write_training(tmp_path / "strange", vocabulary=lineage("v9"))
+    export(model, data=data, checkpoint=f"{other}/checkpoints/last.pt", into=str(tmp_path / "copy"))
+    assert exports.read_sealed(str(tmp_path / "copy"))["checkpoint"]["file"] == "last.pt"
+    with pytest.raises(UserError, match="another vocabulary"):
+        export(strange, data=data, checkpoint=f"{model}/checkpoints/last.pt")
+    with pytest.raises(UserError, match="neither extends the other"):
+        export(strange, data=data)
+
+
+def test_a_model_without_checkpoints_is_refused(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    with pytest.raises(UserError, match="run train first"):
+        export(str(tmp_path / "nothing"), data=data)

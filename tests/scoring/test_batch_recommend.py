@@ -1,0 +1,180 @@
+"""Versions of recommendations, by the job and by its parts."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import batch_recommend, export_onnx
+from seqrec.errors import UserError
+from seqrec.export.export_onnx import export
+from seqrec.scoring.shipping import ship
+from seqrec.scoring.udf import recommend_users
+from seqrec.serving import exports
+from seqrec.serving.recommender import Recommender
+from seqrec.storage import versions
+from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset that is newer than the model, and the model, exported by its job."""
+    root = tmp_path_factory.mktemp("batch")
+    write_dataset(root / "data", vocabulary=lineage("v1", "v2"))
+    write_training(root / "model")
+    (root / "conf.yaml").write_text(f"data: {root}/data\nmodel: {root}/model\n")
+    export_onnx.main(["--conf", str(root / "conf.yaml")])
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _no_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_URI", "none")
+    monkeypatch.setenv("MILVUS_URI", "none")
+
+
+def recommend(root: Path, *overrides: str, output: str = "output") -> None:
+    """Run the job, without publication."""
+    batch_recommend.main(["--conf", str(root / "conf.yaml"), f"output={root}/{output}", "publish=false", *overrides])
+
+
+def table(spark: SparkSession, root: Path, name: str, output: str = "output") -> dict[int, Any]:
+    found = spark.read.parquet(f"{versions.resolve(f'{root}/{output}')}/{name}")
+    return {row[0]: row for row in found.collect()}
+
+
+def test_a_version_is_what_the_model_says(spark: SparkSession, root: Path) -> None:
+    recommend(root, "top_k=4", "write=[recommendations, user_embeddings]")
+    found = table(spark, root, "recommendations")
+    one = Recommender.load(f"{root}/model")
+    names = dict(enumerate(IDS, start=2))
+    for user, items in SEQUENCES.items():
+        wanted = one.recommend([names[item] for item in items], k=4)
+        assert [item["item_id"] for item in found[user]["items"]] == [item for item, _ in wanted]
+        assert [item["score"] for item in found[user]["items"]] == pytest.approx([score for _, score in wanted], rel=1e-4)
+        assert found[user]["source"] == ("model" if items else "popular")
+        assert found[user]["model"] == "tiny"
+    assert [item["item_id"] for item in found[3]["items"]] == ["a", "c", "d", "b"]
+    assert set(table(spark, root, "user_embeddings")) == {1, 2, 4, 5}
+    meta = versions.read_meta(versions.resolve(f"{root}/output"))
+    assert {row["run_id"] for row in found.values()} == {meta["run_id"]}
+    assert meta["counts"] == {"users": 5, "popular": 1, "user_embeddings": 4, "item_embeddings": len(COUNTS)}
+    assert (meta["model"], meta["model_run_id"], meta["history"], meta["top_k"]) == ("tiny", "20260102T000000Z-0002", "full", 4)
+    assert meta["users"] is None
+    assert meta["id_types"] == {"user": "bigint", "item": "string"}
+
+
+def test_a_subset_with_lists_of_items(spark: SparkSession, root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "allow.txt").write_text("b\nc\ne\nf\nzzz\n")
+    (root / "deny.csv").write_text("item_id\ne\n")
+    with caplog.at_level("WARNING"):
+        recommend(root, "users=[2, 3, 77]", f"allow={root}/allow.txt", f"deny={root}/deny.csv", output="subset")
+    [run_id] = versions.run_ids(f"{root}/subset")
+    with pytest.raises(UserError, match=r"has no finished version \(no file CURRENT\)"):
+        versions.resolve(f"{root}/subset")
+    found = table(spark, root, "recommendations", f"subset/{run_id}")
+    assert {user: sorted(item["item_id"] for item in row["items"]) for user, row in found.items()} == {
+        2: ["b", "c"],
+        3: ["b", "c"],
+    }
+    assert "1 of the 3 users asked for" in caplog.text
+    assert "1 of the 5 items in" in caplog.text
+    assert versions.read_meta(f"{root}/subset/{run_id}")["users"] == ["2", "3", "77"]
+
+
+def test_user_embeddings_alone(spark: SparkSession, root: Path) -> None:
+    recommend(root, "write=[user_embeddings]", output="embeddings")
+    version = Path(versions.resolve(f"{root}/embeddings"))
+    assert set(table(spark, root, "user_embeddings", "embeddings")) == {1, 2, 4, 5}
+    assert not (version / "recommendations").exists()
+
+
+def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "other", vocabulary=lineage("v9"))
+    [part] = Path(versions.resolve(write_dataset(tmp_path / "cut")), "sequences").glob("*.parquet")
+    part.write_bytes(b"")
+    (tmp_path / "deny.txt").write_text("\n".join(IDS))
+    cases = {
+        f"data={tmp_path}/other": "neither extends the other",
+        f"data={tmp_path}/cut": r"part-00000\.parquet has 0 bytes, .* were written: run build_sequences again",
+        "users=[77]": "has no user to score among those of users=",
+        "users=[x]": "are not of type bigint",
+        f"deny={tmp_path}/deny.txt": "leave no item",
+        f"model={tmp_path}": "run export_onnx",
+        "history=valid": "doesn't exist",
+        "write=[user_embeddings]": "publish=true needs recommendations",
+    }
+    for override, said in cases.items():
+        with pytest.raises(SystemExit, match=said):
+            recommend(root, override, *(["publish=true"] if "write" in override else []), output="nothing")
+    assert not (root / "nothing").exists()
+
+
+def test_an_allow_list_of_items_without_a_training_event_is_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    """Item f has no training event: allowed alone, it would leave every list empty."""
+    (tmp_path / "allow.txt").write_text("f\n")
+    with pytest.raises(SystemExit, match=r"leave 1 of the 6 items that the model knows, and 0 of them have a training event"):
+        recommend(root, f"allow={tmp_path}/allow.txt", output="nothing")
+    assert not (root / "nothing").exists()
+    (tmp_path / "allow.txt").write_text("f\nb\n")
+    recommend(root, f"allow={tmp_path}/allow.txt", output="allowed")
+    assert versions.read_meta(versions.resolve(f"{root}/allowed"))["available"] == 1
+
+
+def test_items_newer_than_the_model_are_counted_in_a_warning(
+    spark: SparkSession, root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = lineage("v1", "v2")
+    newer["size"] = 9
+    write_dataset(tmp_path / "newer", vocabulary=newer)
+    with caplog.at_level("WARNING"):
+        recommend(root, f"data={tmp_path}/newer", "users=[1]", output="newer")
+    assert "3 items of the dataset are newer than the model" in caplog.text
+
+
+def test_an_export_meanwhile_changes_nothing_for_a_reader(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    """The executors open the model's files when the query runs, after another model was exported."""
+    model = write_training(tmp_path / "model")
+    run_id = export(model, data=f"{root}/data", keep=2)["export"]
+    one = Recommender.load(model)
+    histories = spark.createDataFrame([(1, [2], [2])], "user_id bigint, items array<int>, seen array<int>")
+    scored = recommend_users(histories, model=ship(spark, exports.locate(model)), top_k=3)
+    write_training(tmp_path / "model", seed=2)
+    export(model, data=f"{root}/data", keep=2)
+    (row,) = scored.collect()
+    assert [item["item_id"] for item in row["items"]] == [item for item, _ in one.recommend(["a"], k=3)]
+
+    recommend(root, f"model={model}/exports/{run_id}", "top_k=3", output="older")
+    found = table(spark, root, "recommendations", "older")
+    assert [item["item_id"] for item in found[1]["items"]] == [item for item, _ in one.recommend(["a", "b", "c"], k=3)]
+    assert versions.read_meta(versions.resolve(f"{root}/older"))["export"] == run_id
+
+
+def test_item_embeddings_of_another_model_are_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+    tables = []
+    for seed in (1, 2):
+        model = write_training(tmp_path / f"model{seed}", seed=seed)
+        export(model, data=f"{root}/data")
+        tables.append(Path(exports.locate(model), "item_embeddings"))
+    said = f"part-00000.parquet is not the file that meta.json names .*run export_onnx model={tmp_path}/model1 again"
+    cases = {"part-00000.parquet": said, "part-00001.parquet": r"has files that meta.json doesn't name .part-00001.parquet"}
+    for name, message in cases.items():
+        before = (tables[0] / "part-00000.parquet").read_bytes()
+        shutil.copy(tables[1] / "part-00000.parquet", tables[0] / name)
+        with pytest.raises(SystemExit, match=message):
+            recommend(root, f"model={tmp_path}/model1", output="mixed")
+        (tables[0] / "part-00000.parquet").write_bytes(before)
+    assert not (root / "mixed").exists()
+
+
+def test_a_run_that_was_killed_is_run_again(spark: SparkSession, root: Path) -> None:
+    recommend(root, output="killed")
+    first = versions.resolve(f"{root}/killed")
+    unfinished = root / "killed" / versions.new_run_id()
+    (unfinished / "recommendations" / "_temporary").mkdir(parents=True)
+    assert versions.resolve(f"{root}/killed") == first
+    recommend(root, output="killed")
+    assert json.loads(Path(versions.resolve(f"{root}/killed"), "meta.json").read_text())["counts"]["users"] == 5
