@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.retrieval.activity import sampled
-from seqrec.retrieval.fixed_point import from_units, to_units, units
+from seqrec.tables.exact_sums import from_units, to_units, units
 
 PAIRS_PER_TASK = 2_000_000
 

@@ -25,7 +25,18 @@ from seqrec.storage import files, parts
 from seqrec.storage.lock import hold
 from seqrec.storage.meta import META, read_meta, write_meta
 
-__all__ = ["claim", "commit", "new_run_id", "read_current", "read_meta", "resolve", "run_ids", "table_files", "write_meta"]
+__all__ = [
+    "claim",
+    "commit",
+    "fetch_table",
+    "new_run_id",
+    "read_current",
+    "read_meta",
+    "resolve",
+    "run_ids",
+    "table_files",
+    "write_meta",
+]
 
 log = logging.getLogger("seqrec")
 
@@ -144,6 +155,14 @@ def table_files(path: str) -> list[str]:
         if record is not None:
             return parts.require_recorded(files.join(folder, table), record)
     return parts.require_finished(path.rstrip("/"), marked=in_version)
+
+
+def fetch_table(path: str, cache: Path) -> list[Path]:
+    """The Parquet files of a table on this machine, in order: themselves where they are local, else copies in the cache.
+
+    Raises UserError as `table_files` does.
+    """
+    return [files.fetch(files.join(path, name), cache) for name in table_files(path)]
 
 
 def _release(folder: str, run_id: str) -> None:

@@ -19,6 +19,7 @@ from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
 from seqrec.training import checkpoint
+from tests.metas import dataset_meta
 from tests.scoring.toy import write_model
 
 RUN_ID, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
@@ -49,9 +50,8 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, (rows, schema) in tables.items():
         io.write_table(spark.createDataFrame(rows, schema), f"{folder}/{RUN_ID}/{name}", schema)
-    ids = {"user": "bigint", "item": "bigint"}
-    meta = {"run_id": RUN_ID, "id_types": ids, "vocabulary": {**STEP, "lineage": [STEP]}, "task": "test", "max_len": MAX_LEN}
-    versions.write_meta(f"{folder}/{RUN_ID}", meta)
+    meta = dataset_meta(RUN_ID, size=V, item="bigint", vocabulary={**STEP, "lineage": [STEP]})
+    versions.write_meta(f"{folder}/{RUN_ID}", {**meta, "max_len": MAX_LEN})
     versions.commit(str(folder), RUN_ID, keep=1)
     return folder
 

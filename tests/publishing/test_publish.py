@@ -27,6 +27,7 @@ from seqrec.stores.checks import check_vectors
 from seqrec.stores.mongo_reading import first
 from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets, connect
 from seqrec.tables import io, schemas
+from tests.metas import lists_meta
 from tests.servers import MILVUS_SERVERS, MONGO_SERVERS
 from tests.stores.test_milvus import embeddings, rows
 
@@ -56,8 +57,7 @@ def write_version(
     vectors = embeddings(spark, items or {"a": [1.0, 0.0]})
     io.write_table(vectors, f"{path}/item_embeddings", vectors.schema)
     counts = {"users": len(users), "item_embeddings": len(items or "a")}
-    facts = {"run_id": run_id, "users": subset, "id_types": {"user": "bigint", "item": "string"}}
-    versions.write_meta(path, {**facts, "counts": counts, "top_k": 9, "available": 1})
+    versions.write_meta(path, {**lists_meta(run_id), "users": subset, "counts": counts, "available": 1})
     versions.commit(output, run_id, keep=5)
 
 

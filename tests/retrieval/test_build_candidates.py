@@ -15,6 +15,7 @@ from seqrec.evaluation.evaluate import open_held_out
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
+from tests.metas import dataset_meta
 
 DATASET, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
 BIGINT, STRING = IDS["bigint"], IDS["string"]
@@ -37,8 +38,7 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(spark, f"{path}/test", [(user, *row) for user, row in USERS.items()], schemas.held_out(BIGINT))
     save(spark, f"{path}/items", [(item, index, 1) for index, item in enumerate(ITEMS, 2)], schemas.items(STRING))
     save(spark, f"{path}/events", [], schemas.events(BIGINT))
-    facts = {"id_types": {"user": "bigint", "item": "string"}, "vocabulary": {"size": 6}, "task": "test"}
-    versions.write_meta(path, {"run_id": DATASET, **facts})
+    versions.write_meta(path, dataset_meta(DATASET, size=6))
     versions.commit(f"{root}/data", DATASET, keep=1)
     source(spark, root / "cf", "similar_items", list(SIMILAR.items()), schemas.similar_items(STRING), history="train")
     now = datetime.now(UTC)

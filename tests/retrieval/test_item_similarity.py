@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from jobs import item_similarity
 from seqrec.storage import files, versions
+from tests.metas import dataset_meta
 from tests.retrieval import reference
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +42,8 @@ def write_dataset(folder: Path, *, train: list[tuple[int, int]] = TRAIN, test: l
         path.mkdir(parents=True)
         pq.write_table(pa.table(table), path / "part-00000.parquet")
         (path / "_SUCCESS").touch()
-    facts = {"run_id": DATASET, "id_types": {"user": "bigint", "item": "string"}, "vocabulary": {"size": 6}}
-    versions.write_meta(str(folder / "dataset" / DATASET), {**facts, "counts": {"events": {"all": size}}})
+    meta = dataset_meta(DATASET, size=6)
+    versions.write_meta(str(folder / "dataset" / DATASET), {**meta, "counts": {"events": {"all": size}}})
     files.write_text(str(folder / "dataset" / versions.CURRENT), DATASET)
 
 

@@ -13,6 +13,7 @@ from seqrec.models.encoders import ENCODERS
 from seqrec.storage import files, versions
 from seqrec.training import checkpoint
 from seqrec.training.inputs import hash_users, hash_vocabulary
+from tests.metas import dataset_meta
 
 DATASET = "20260101T000000Z-0001"
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -42,14 +43,7 @@ def write_dataset(folder: Path, *, vocabulary: dict[str, Any] | None = None) -> 
     pq.write_table(pa.table(columns), table / "part-00000.parquet")
     (table / "_SUCCESS").touch()
     known = vocabulary or lineage("v1")
-    meta = {
-        "run_id": DATASET,
-        "id_types": {"user": "bigint", "item": "string"},
-        "vocabulary": known,
-        "max_len": 5,
-        "task": "inference",
-    }
-    versions.write_meta(str(folder / DATASET), meta)
+    versions.write_meta(str(folder / DATASET), {**dataset_meta(DATASET, size=6, vocabulary=known), "task": "inference"})
     files.write_text(str(folder / versions.CURRENT), DATASET)
     return str(folder)
 

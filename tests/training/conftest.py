@@ -16,6 +16,7 @@ from seqrec.training.inputs import NOBODY, open_dataset
 from seqrec.training.processes import Process
 from seqrec.training.validation import HeldOut, read_held_out
 from seqrec.user_hashes import hash_ids
+from tests.metas import dataset_meta
 
 ALONE = Process(rank=0, world=1, device=torch.device("cpu"))
 RUN_ID = "20260101T000000Z-0000"
@@ -60,14 +61,7 @@ def write_dataset(folder: Path, *, files: int = 4, run_id: str = RUN_ID, users: 
             "target": pa.array([row[-held] for row in histories], pa.int32()),
         }
         write(version / table, [held_out])
-    meta: dict[str, Any] = {
-        "run_id": run_id,
-        "id_types": {"user": "bigint", "item": "string"},
-        "vocabulary": {"size": V, "hash": "abc", "lineage": [{"size": V, "hash": "abc"}]},
-        "task": "train_val_test",
-        "max_len": MAX_LEN,
-    }
-    (version / "meta.json").write_text(json.dumps(meta))
+    (version / "meta.json").write_text(json.dumps({**dataset_meta(run_id, size=V), "max_len": MAX_LEN}))
     (folder / "CURRENT").write_text(run_id + "\n")
     return windows
 

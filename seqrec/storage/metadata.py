@@ -1,0 +1,164 @@
+"""What the meta.json of each kind of version says, as `tables.schemas` says it of the tables.
+
+    meta = DatasetMeta.read("/data/dataset/20261101T020000Z-3f2a")
+    meta.vocabulary.size, meta.id_types.item
+
+A kind names what its readers take, with their types; a meta.json may hold more, and one that an older release wrote may lack what
+has a default here. What is missing or odd is a UserError that names the file, the key, and the remedy.
+"""
+
+import json
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seqrec.errors import UserError
+from seqrec.storage import files
+from seqrec.storage.meta import META, read_meta
+
+IdType = Literal["bigint", "string"]
+
+EXPECTED = {  # of pydantic's kinds of errors: what was expected
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "an array",
+    "tuple_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "missing": "a value",
+}
+
+
+class Part(BaseModel):
+    """A part of a meta.json: frozen, of exactly these types, and with room for more keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
+
+
+class IdTypes(Part):
+    """The types of the ids of users and items."""
+
+    user: IdType
+    item: IdType
+
+
+class Growth(Part):
+    """A vocabulary in the lineage of another: its hash, and how many items it had."""
+
+    hash: str
+    size: int
+
+
+class Vocabulary(Part):
+    """The items of a dataset or a model: how many, their hash, and its lineage: what it grew from, oldest first, itself last."""
+
+    size: int
+    hash: str
+    lineage: list[Growth]
+
+
+class Table(Part):
+    """A finished table of a version: its rows, and the bytes of each of its files by name."""
+
+    rows: int
+    files: dict[str, int]
+
+
+class Meta(Part):
+    """What every meta.json says: the run that wrote it, and the tables beside it."""
+
+    run_id: str
+    tables: dict[str, Table] = {}
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """The meta.json in a folder; UserError if it is missing, isn't JSON, or isn't of this kind."""
+        content = read_meta(path)
+        try:
+            return cls.model_validate_json(json.dumps(content))
+        except ValidationError as error:
+            raise UserError(f"{files.join(path, META)} {_problem(error)}: run the job that writes {path} again") from None
+
+
+class Counts(Part):
+    """What a dataset holds; events by split (all, train, valid, test)."""
+
+    events: dict[str, int]
+
+
+class DatasetMeta(Meta):
+    """A version of a dataset, which build_sequences writes."""
+
+    id_types: IdTypes
+    vocabulary: Vocabulary
+    task: str
+    max_len: int
+    counts: Counts
+    settings: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
+
+
+class ModelMeta(Meta):
+    """A training, in its model's folder; `files` is what an export of it has more."""
+
+    name: str | None = None
+    files: dict[str, str] | None = None
+
+
+class ExportMeta(Meta):
+    """An export of a model. `run_id` is the training's and `export` its own; files have their SHA-256 by name."""
+
+    files: dict[str, str]
+    name: str
+    dataset: str
+    id_types: IdTypes
+    vocabulary: Vocabulary
+    vocab_size: int
+    max_len: int
+    export: str | None = None
+    checkpoint: dict[str, Any] | None = None
+
+
+class ListsMeta(Meta):
+    """Lists of a model for users, which batch_recommend and train_two_tower write; `users` is the subset, null for all."""
+
+    id_types: IdTypes
+    dataset: str
+    history: str
+    filter_seen: bool
+    top_k: int
+    model: str
+    model_run_id: str
+    users: list[str] | str | None = None
+    available: int | None = Field(None, description="items that may be recommended")
+    counts: dict[str, int] = {}
+
+
+class CandidatesMeta(Meta):
+    """Merged lists of several sources, which build_candidates writes; sources by name, as they were merged."""
+
+    id_types: IdTypes
+    dataset: str
+    history: str
+    filter_seen: bool
+    top_n: int
+    sources: dict[str, dict[str, Any]]
+
+
+class SourceMeta(Meta):
+    """What can be a source of candidates: similar items, or lists."""
+
+    dataset: str | None = None
+    history: str | None = None
+    method: str | None = Field(None, description="of similar items: item_cf or swing")
+
+
+def _problem(error: ValidationError) -> str:
+    """What the first wrong key of a meta.json is, and what was expected there."""
+    first = error.errors(include_url=False)[0]
+    key, value = ".".join(map(str, first["loc"])), first["input"]
+    expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
+    if first["type"] == "missing":
+        return f"lacks {key}"
+    return f"has {key} {json.dumps(value, default=str):.40}, expected {expected}"
