@@ -14,19 +14,19 @@ CUTOFFS = (1, 5, 10, 100)
 MISS = 0
 
 
-def summarise(
+def rank_metrics(
     ranks: NDArray[np.int64], *, counts: NDArray[np.int64] | None = None, cutoffs: tuple[int, ...] = CUTOFFS
 ) -> dict[str, float]:
-    """Metrics of the users with these ranks: `averages` of `totals`.
+    """Metrics of the users with these ranks: `metric_means` of `metric_sums`.
 
-    >>> metrics = summarise(np.array([1, 3, 40, 0]))
+    >>> metrics = rank_metrics(np.array([1, 3, 40, 0]))
     >>> metrics["ndcg@10"], metrics["hit_rate@10"], metrics["rank100"], metrics["rank100_share"]
     (0.375, 0.5, 3.0, 0.75)
     """
-    return averages(totals(ranks, counts=counts, cutoffs=cutoffs))
+    return metric_means(metric_sums(ranks, counts=counts, cutoffs=cutoffs))
 
 
-def totals(
+def metric_sums(
     ranks: NDArray[np.int64], *, counts: NDArray[np.int64] | None = None, cutoffs: tuple[int, ...] = CUTOFFS
 ) -> dict[str, float]:
     """Sums over users, in an order that depends on the cutoffs alone; add those of two groups, and they are those of both.
@@ -35,7 +35,7 @@ def totals(
     1 / log2(1 + r) to ndcg@K (the ideal list has it first, so the normaliser is 1), 1 to hit_rate@K (with one target also the
     recall), 1 / r to mrr@K; rank100 counts the ranks up to 100. Raises ValueError for a negative rank.
 
-    >>> totals(np.array([1, 3, 0]), cutoffs=(2, 5))  # doctest: +NORMALIZE_WHITESPACE
+    >>> metric_sums(np.array([1, 3, 0]), cutoffs=(2, 5))  # doctest: +NORMALIZE_WHITESPACE
     {'users': 3.0, 'misses': 1.0, 'rank100': 2.0, 'ndcg@2': 1.0, 'hit_rate@2': 1.0, 'mrr@2': 1.0,
      'ndcg@5': 1.5, 'hit_rate@5': 2.0, 'mrr@5': 1.3333333333333333}
     """
@@ -53,12 +53,12 @@ def totals(
     return {name: float(value) for name, value in sums.items()}
 
 
-def averages(sums: Mapping[str, float]) -> dict[str, float]:
-    """Sums of `totals` as means over users; users, misses and rank100 stay counts, and rank100_share is added.
+def metric_means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Sums of `metric_sums` as means over users; users, misses and rank100 stay counts, and rank100_share is added.
 
     Without users every mean is NaN, so that an empty evaluation is never taken for a bad one.
 
-    >>> averages({"users": 4.0, "misses": 0.0, "rank100": 1.0, "mrr@5": 3.0})
+    >>> metric_means({"users": 4.0, "misses": 0.0, "rank100": 1.0, "mrr@5": 3.0})
     {'users': 4.0, 'misses': 0.0, 'rank100': 1.0, 'rank100_share': 0.25, 'mrr@5': 0.75}
     """
     users = sums["users"]

@@ -1,4 +1,8 @@
-"""Who a user is to a model that has embeddings of users: Spark's xxhash64 of the id, and its place among those trained on."""
+"""How a model that has embeddings of users knows a user: by Spark's xxhash64 of the id.
+
+The hashes of the users it was trained on are sorted in users.npy; a user's position there, counted from 1, is the row of the
+user's embedding. Row 0 stands for everybody else.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +10,7 @@ import xxhash
 from numpy.typing import NDArray
 
 SEED = 42  # Spark's
-UNKNOWN = 0  # the place of a user who wasn't trained on
+UNKNOWN = 0  # the row of a user who wasn't trained on
 
 
 def hash_ids(ids: pa.Array) -> NDArray[np.int64]:
@@ -16,17 +20,17 @@ def hash_ids(ids: pa.Array) -> NDArray[np.int64]:
     ([-2864211556195259663], [-7434725489921472031])
     """
     whole = pa.types.is_integer(ids.type)
-    found = [xxhash.xxh64_intdigest(one.to_bytes(8, "little", signed=True) if whole else one, SEED) for one in ids.to_pylist()]
-    return np.array(found, dtype=np.uint64).astype(np.int64)
+    encoded = (user.to_bytes(8, "little", signed=True) if whole else user for user in ids.to_pylist())
+    return np.array([xxhash.xxh64_intdigest(user, SEED) for user in encoded], dtype=np.uint64).astype(np.int64)
 
 
-def places(hashes: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The places (N,) of hashes among the known ones, which are sorted: from 1, or UNKNOWN.
+def user_rows(hashes: NDArray[np.int64], trained: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows (N,) of users by their hashes: from 1 for those among the trained ones, which are sorted, else UNKNOWN.
 
-    >>> places(np.array([30, 10, 20]), np.array([10, 30])).tolist()
+    >>> user_rows(np.array([30, 10, 20]), np.array([10, 30])).tolist()
     [2, 1, 0]
     """
-    if not len(known):
+    if not len(trained):
         return np.full(len(hashes), UNKNOWN, dtype=np.int64)
-    found = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-    return np.where(known[found] == hashes, found + 1, UNKNOWN)
+    nearest = np.minimum(np.searchsorted(trained, hashes), len(trained) - 1)
+    return np.where(trained[nearest] == hashes, nearest + 1, UNKNOWN)

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from seqrec.errors import UserError
 from seqrec.evaluation import baselines
-from seqrec.metrics import CUTOFFS, MISS, summarise
+from seqrec.metrics import CUTOFFS, MISS, rank_metrics
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import rank_users
 from seqrec.serving import exports, sealed
@@ -179,7 +179,7 @@ def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS)
     if not histogram:
         raise UserError(f"{ranked.name} has a list for none of the held-out users: evaluate one made for users that it holds out")
     ranks, counts = (np.array([row[column] for row in histogram], dtype=np.int64) for column in ("rank", "users"))
-    known = summarise(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth))
+    known = rank_metrics(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth))
     if depth < max(CUTOFFS):
         del known["rank100"], known["rank100_share"]
     if depth >= COVERED:

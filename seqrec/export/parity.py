@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seqrec.models.encoders import Encoder
 from seqrec.models.simplex import SimpleX
 from seqrec.ragged import Ragged
-from seqrec.serving.queries import encode, open_session
+from seqrec.serving.queries import encode_histories, open_encoder
 from seqrec.storage import files, versions
 
 BATCHES = (1, 3, 64)
@@ -59,7 +59,7 @@ def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_l
     with torch.inference_mode():
         alone = [encoder.query(*map(torch.from_numpy, inputs(rows[i : i + 1], int(lengths[i])).values())) for i in rows]
     wanted = torch.cat(alone).numpy()  # (N, D)
-    session = open_session(str(path), torch.get_num_threads())
+    session = open_encoder(str(path), torch.get_num_threads())
     worst = 0.0
     for size in BATCHES:
         for first in range(0, len(rows), size):
@@ -70,7 +70,7 @@ def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_l
                 worst = max(worst, _difference(query, wanted[batch]))
     full = np.flatnonzero(histories.lengths)
     owners = None if users is None else users[full]
-    query = encode(session, histories.take(full), max_len=max_len, dim=wanted.shape[1], users=owners)
+    query = encode_histories(session, histories.take(full), max_len=max_len, dim=wanted.shape[1], users=owners)
     return max(worst, _difference(query, wanted[full]))
 
 

@@ -15,10 +15,10 @@ from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.serving import exports
-from seqrec.serving.queries import encode, open_session
+from seqrec.serving.queries import encode_histories, open_encoder
 from seqrec.serving.sealed import ENCODER, MATRIX, USERS, VOCABULARY, Hashes, scoring_files, verify
 from seqrec.storage import files
-from seqrec.user_hashes import places
+from seqrec.user_hashes import user_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class Model:
 
     def encode(self, histories: Ragged, batch_users: int, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """The queries (N, D) of histories of known items; users (N,) are the hashes of those whose they are."""
-        placed = None if self.users is None else places(users, self.users)
+        placed = None if self.users is None else user_rows(users, self.users)
         sizes = {"max_len": self.max_len, "dim": self.matrix.shape[1], "batch_users": batch_users}
-        return encode(self.session, histories, **sizes, users=placed)
+        return encode_histories(self.session, histories, **sizes, users=placed)
 
     def known(self, lists: Ragged) -> Ragged:
         """The lists without padding, mask, and items that were added to the vocabulary after this model."""
@@ -79,5 +79,5 @@ def open_model(folder: str, hashed: Hashes, max_len: int, threads: int) -> Model
         )
     counts = vocabulary["count"].to_numpy()
     users = np.load(place / USERS, mmap_mode="r") if USERS in dict(hashed) else None
-    session = open_session(str(place / ENCODER), threads)
+    session = open_encoder(str(place / ENCODER), threads)
     return Model(session=session, matrix=matrix, ids=ids, counts=counts, max_len=max_len, users=users)

@@ -11,7 +11,7 @@ from seqrec.ragged import Ragged
 RUN_TOKENS = 2048  # positions in a run: enough to keep the products busy, and what the last run of a class may waste
 
 
-def open_session(path: str, threads: int) -> onnxruntime.InferenceSession:
+def open_encoder(path: str, threads: int) -> onnxruntime.InferenceSession:
     """A session that uses `threads` threads; ONNX Runtime would take all cores, whatever OMP_NUM_THREADS says."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -32,7 +32,7 @@ def length_classes(max_len: int) -> NDArray[np.int64]:
     return np.array([*itertools.takewhile(lambda length: length < max_len, steps), max_len])
 
 
-def encode(
+def encode_histories(
     session: onnxruntime.InferenceSession,
     histories: Ragged,
     *,

@@ -44,7 +44,7 @@ class Batches:
 
     Windows are gathered in pools of `pool_batches` batches, shuffled, sorted by length, and cut where each batch gets
     about the same number of items; the order of a pool's batches is shuffled alike on every rank. Users are placed among those
-    known (see `user_hashes.places`).
+    known (see `user_hashes.user_rows`).
     """
 
     shard: Shard
@@ -168,7 +168,7 @@ def _pools(
 
 
 def _rows(frame: pd.DataFrame, known: NDArray[np.int64], width: int) -> Rows:
-    placed = user_hashes.places(frame["user"].to_numpy(), known) if len(known) else np.full(len(frame), user_hashes.UNKNOWN)
+    placed = user_hashes.user_rows(frame["user"].to_numpy(), known) if len(known) else np.full(len(frame), user_hashes.UNKNOWN)
     return np.column_stack([placed.astype(np.int32), _pad(frame["items"], width)])
 
 

@@ -17,7 +17,7 @@ from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.encoders import Encoder
 from seqrec.storage import files, versions
 from seqrec.training.processes import Process
-from seqrec.user_hashes import UNKNOWN, hash_ids, places
+from seqrec.user_hashes import UNKNOWN, hash_ids, user_rows
 
 SCORES = 1 << 25  # floats of a block of scores: 128 MB
 MEASURED = {"recall@1": "hit_rate@1"} | {  # with one target, the hit rate is the recall
@@ -66,7 +66,7 @@ def read_held_out(
     order = np.argsort([len(row) for row in items], kind="stable")
     seen = [np.asarray(row, dtype=np.int64) for row in rows["seen"].to_pylist()]
     targets = rows["target"].to_numpy().astype(np.int64)
-    owners = places(hash_ids(rows["user_id"]), known) if len(known) else np.full(len(targets), UNKNOWN)
+    owners = user_rows(hash_ids(rows["user_id"]), known) if len(known) else np.full(len(targets), UNKNOWN)
     return HeldOut(
         items=[items[i] for i in order],
         users=owners[order],
@@ -107,7 +107,7 @@ def validate(model: Encoder, held_out: HeldOut, *, batch_size: int, bf16: bool, 
         raise UserError("the validation's scores aren't finite: lower optimizer.lr or set optimizer.clip_norm")
     ranked = np.concatenate(ranks) if ranks else np.zeros(0, dtype=np.int64)
     trained = held_out.counts[held_out.targets - FIRST_ITEM] > 0
-    sums = metrics.totals(np.where(trained, ranked, metrics.MISS), cutoffs=(1, 10, 20))
+    sums = metrics.metric_sums(np.where(trained, ranked, metrics.MISS), cutoffs=(1, 10, 20))
     local = torch.tensor([sums["users"], sums["misses"], loss, *(sums[name] for name in MEASURED.values())])
     count, misses, *totals = process.sum(local.double()).tolist()
     return {**dict(zip(("loss", *MEASURED), (total / count for total in totals), strict=True)), "misses": misses}

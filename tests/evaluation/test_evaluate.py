@@ -114,7 +114,7 @@ def test_an_onnx_model_and_the_baselines_are_measured_alike(
     assert list(found) == ["toy", "popularity", "markov"]
     for name, ranks in {"toy": expected, "popularity": naive_ranks([by_popularity()] * len(USERS))}.items():
         coverage = {"coverage@10": found[name]["coverage@10"]}
-        assert found[name] == pytest.approx({**metrics.summarise(np.array(ranks)), **coverage})
+        assert found[name] == pytest.approx({**metrics.rank_metrics(np.array(ranks)), **coverage})
     assert {name: row["misses"] for name, row in found.items()} == {"toy": 1, "popularity": 1, "markov": 1}
 
     saved = spark.read.parquet(f"{versions.resolve(str(tmp_path / 'out'))}/predictions").collect()
@@ -135,7 +135,7 @@ def test_a_model_that_is_called_as_a_baseline_does_not_replace_it(
     evaluate.main(["--conf", conf, "onnx=true", "popularity=true"])
     found = written(tmp_path / "out")
     assert list(found) == ["popularity (model)", "popularity"]
-    baseline = metrics.summarise(np.array(naive_ranks([by_popularity()] * len(USERS))))
+    baseline = metrics.rank_metrics(np.array(naive_ranks([by_popularity()] * len(USERS))))
     assert {name: found["popularity"][name] for name in baseline} == pytest.approx(baseline)
     assert found["popularity (model)"]["ndcg@10"] != found["popularity"]["ndcg@10"]
 
@@ -170,7 +170,7 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, 
         with torch.no_grad():
             scores.append((encoder.query(padded) @ encoder.item_matrix().T)[0].numpy() if items else by_popularity())
     found = written(tmp_path / "out")["small"]
-    expected = metrics.summarise(np.array(naive_ranks(scores)))
+    expected = metrics.rank_metrics(np.array(naive_ranks(scores)))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert not (folder / "encoder.onnx").exists()
 

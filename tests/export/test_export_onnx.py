@@ -20,7 +20,7 @@ from seqrec.export.parity import largest_difference, sample_histories
 from seqrec.models.sasrec import SASRec
 from seqrec.ragged import Ragged
 from seqrec.serving import exports, sealed
-from seqrec.serving.queries import open_session
+from seqrec.serving.queries import open_encoder
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold
@@ -65,7 +65,7 @@ def test_the_graph_computes_the_checkpoint(places: Places) -> None:
     encoder = SASRec(**content["arguments"])
     encoder.load_state_dict(content["model"])
     items = torch.tensor([[0, 0, 2], [3, 4, 5], [0, 0, 0]])
-    (query,) = open_session(f"{places.exported}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
+    (query,) = open_encoder(f"{places.exported}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
     np.testing.assert_allclose(query, encoder.eval().query(items).detach().numpy(), rtol=1e-4, atol=1e-6)
     assert np.array_equal(np.load(f"{places.exported}/item_matrix.npy"), content["model"]["items.weight"].numpy())
 
@@ -79,7 +79,7 @@ def test_two_towers_keep_the_contract(tmp_path: Path) -> None:
     matrix = np.load(f"{exported}/item_matrix.npy")
     np.testing.assert_allclose(np.linalg.norm(matrix[2:], axis=1), 1, rtol=1e-6)
     assert np.array_equal(np.array(pq.read_table(f"{exported}/item_embeddings")["embedding"].to_pylist(), np.float32), matrix[2:])
-    (query,) = open_session(f"{exported}/encoder.onnx", 1).run(["query"], {"items": np.array([[0, 2, 3], [0, 0, 0]])})
+    (query,) = open_encoder(f"{exported}/encoder.onnx", 1).run(["query"], {"items": np.array([[0, 2, 3], [0, 0, 0]])})
     assert np.linalg.norm(query, axis=1) == pytest.approx([1, 0], rel=1e-6)
     recommender = Recommender.load(model)
     assert [item for item, _ in recommender.recommend(["a", "b"], k=2)] == [

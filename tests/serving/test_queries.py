@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seqrec.ragged import Ragged
-from seqrec.serving.queries import RUN_TOKENS, encode, length_classes, open_session
+from seqrec.serving.queries import RUN_TOKENS, encode_histories, length_classes, open_encoder
 from tests.scoring.toy import sum_of_embeddings
 
 MATRIX = np.array([[0, 0], [9, 9], [1, 0], [0, 1], [2, 2]], np.float32)
@@ -31,18 +31,18 @@ class Recorder:
 @pytest.fixture
 def session(tmp_path: Path) -> Recorder:
     onnx.save(sum_of_embeddings(MATRIX), tmp_path / "encoder.onnx")
-    return Recorder(open_session(str(tmp_path / "encoder.onnx"), 1))
+    return Recorder(open_encoder(str(tmp_path / "encoder.onnx"), 1))
 
 
 def test_only_the_last_items_count_and_an_empty_history_is_zero(session: Recorder) -> None:
     histories = Ragged.of([[2, 3], [], [4, 2, 2, 3, 3], [4]])
-    queries = encode(session, histories, max_len=3, dim=2)
+    queries = encode_histories(session, histories, max_len=3, dim=2)
     assert queries.tolist() == [[1, 1], [0, 0], [1, 2], [2, 2]]
 
 
 def test_the_shape_of_a_run_depends_on_the_length_alone(session: Recorder) -> None:
-    encode(session, Ragged.of([[2] * 30]), max_len=30, dim=2)
-    encode(session, Ragged.of([[3] * size for size in range(31)] * 5), max_len=30, dim=2, batch_users=256)
+    encode_histories(session, Ragged.of([[2] * 30]), max_len=30, dim=2)
+    encode_histories(session, Ragged.of([[3] * size for size in range(31)] * 5), max_len=30, dim=2, batch_users=256)
     by_length: dict[int, set[int]] = {}
     for users, length in session.shapes:
         by_length.setdefault(length, set()).add(users)
@@ -62,4 +62,4 @@ def test_no_history_is_padded_by_more_than_a_sixth() -> None:
 def test_a_query_that_is_not_finite_raises(tmp_path: Path) -> None:
     onnx.save(sum_of_embeddings(np.where(MATRIX == 9, np.nan, MATRIX)), tmp_path / "encoder.onnx")
     with pytest.raises(ValueError, match="not finite"):
-        encode(open_session(str(tmp_path / "encoder.onnx"), 1), Ragged.of([[1]]), max_len=3, dim=2)
+        encode_histories(open_encoder(str(tmp_path / "encoder.onnx"), 1), Ragged.of([[1]]), max_len=3, dim=2)

@@ -16,7 +16,7 @@ from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.train import train
-from seqrec.user_hashes import hash_ids, places
+from seqrec.user_hashes import hash_ids, user_rows
 from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V
 
 Make = Callable[..., TrainTwoTower]
@@ -67,7 +67,7 @@ def test_users_are_learned(towers: Make, windows: list[list[int]]) -> None:
     assert np.array_equal(hashes, np.sort(hash_ids(pa.array(range(USERS)))))
     assert users.shape == (USERS + 1, 16)
     assert users[0].tolist() == [0.0] * 16
-    own = users[places(hash_ids(pa.array(range(USERS))), hashes)]
+    own = users[user_rows(hash_ids(pa.array(range(USERS))), hashes)]
     items = torch.stack([weights["items.weight"][window].mean(0) for window in windows])
     near, far = (torch.cosine_similarity(some, items).mean() for some in (own, own.roll(1, 0)))
     assert near > far + 0.2
