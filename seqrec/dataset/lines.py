@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
 from seqrec.tables import io
+from seqrec.tables.numbering import CountedPart, number_rows, row_counter
 
 HEAD = 1000  # lines that are looked at for keys
 
@@ -14,30 +15,26 @@ HEAD = 1000  # lines that are looked at for keys
 def number_lines(raw: DataFrame) -> tuple[DataFrame, str]:
     """Act: the input with its line numbers, from 0, in one more column, and that column's name; the same however it is split.
 
-    Spark reads a file in blocks, each in order and by one task. A row's number is the rows of the blocks before its own plus
-    its place in it, which is the distance of a counter from the counter's value at the block's start. Raises UserError for an
-    input of several files, whose order means nothing.
+    Spark reads a file in blocks, each in order and by one task, so the blocks are the parts that `number_rows` wants. Raises
+    UserError for an input of several files, whose order means nothing.
     """
     line = next(name for name in ("line", "line_number", "_line_number_") if name not in raw.columns)
     counted = raw.select(
         "*",
         F.col("_metadata.file_path").alias("_source"),
         F.col("_metadata.file_block_start").alias("_block"),
-        F.monotonically_increasing_id().alias("_counter"),
+        row_counter().alias("_counter"),
     )
-    blocks = counted.groupBy("_source", "_block").agg(F.min("_counter").alias("start"), F.count(F.lit(1)).alias("rows")).collect()
-    sources = sorted({row["_source"] for row in blocks})
+    least, rows = F.min("_counter").alias("least"), F.count(F.lit(1)).alias("rows")
+    blocks = counted.groupBy("_source", "_block").agg(least, rows).collect()
+    sources = sorted({block["_source"] for block in blocks})
     if len(sources) > 1:
         raise UserError(
             f"input.columns.timestamp=null takes the order of lines, but the input has {len(sources)} files "
             f"({', '.join(sources[:3])}): give one file, or a timestamp column"
         )
-    shifts, before = [], 0
-    for row in sorted(blocks, key=lambda row: int(row["_block"])):
-        shifts.append((row["_block"], before - row["start"]))
-        before += row["rows"]
-    offsets = io.few_rows(raw.sparkSession, shifts, "_block", "_shift")
-    return counted.join(offsets, "_block").select(*raw.columns, (F.col("_counter") + F.col("_shift")).alias(line)), line
+    parts = [CountedPart(block["_block"], block["least"], block["rows"]) for block in blocks]
+    return number_rows(counted, parts, part="_block", counter="_counter", number=line).select(*raw.columns, line), line
 
 
 def head_keys(spark: SparkSession, where: str, *, encoding: str) -> list[str]:

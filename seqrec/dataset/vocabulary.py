@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from seqrec.errors import UserError
 from seqrec.storage import files, versions
 from seqrec.tables import io, schemas
+from seqrec.tables.numbering import CountedPart, number_rows, row_counter
 
 
 class Parent(NamedTuple):
@@ -55,23 +56,20 @@ def count_training(items: DataFrame, arranged: DataFrame) -> DataFrame:
 
 
 def number_items(counted: DataFrame, *, size: int) -> DataFrame:
-    """Act: item_id, item_idx, count, core. New items follow the parent's `size`, by count descending, then item_id.
+    """Act: item_id, item_idx, count, core. New items follow the parent's `size` items, by count descending, then item_id.
 
-    A global sort; an item's number is the rows of the partitions before its own plus its place there, so that no task and
-    no driver holds more than its part.
+    The order is a global sort, whose partitions are the parts that `number_rows` wants.
     """
     new = counted.where(F.col("item_idx").isNull()).orderBy(F.col("count").desc(), "item_id")
-    place = F.monotonically_increasing_id()
-    placed = new.select("item_id", "count", "core", F.spark_partition_id().alias("part"), place.alias("place")).persist()
-    parts = placed.groupBy("part").agg(F.min("place").alias("start"), F.count(F.lit(1)).alias("rows")).collect()
-    shifts, numbered = [], schemas.FIRST_ITEM + size
-    for row in sorted(parts, key=lambda row: int(row["part"])):
-        shifts.append((row["part"], numbered - row["start"]))
-        numbered += row["rows"]
-    offsets = io.few_rows(counted.sparkSession, shifts, "part", "shift")
-    index = (F.col("place") + F.col("shift")).cast("int").alias("item_idx")
-    known = counted.where(F.col("item_idx").isNotNull()).select("item_id", "item_idx", "count", "core")
-    return known.unionByName(placed.join(offsets, "part").select("item_id", index, "count", "core"))
+    part, counter = F.spark_partition_id().alias("part"), row_counter().alias("counter")
+    in_order = new.select("item_id", "count", "core", part, counter).persist()
+    sizes = in_order.groupBy("part").agg(F.min("counter").alias("least"), F.count(F.lit(1)).alias("rows")).collect()
+    parts = [CountedPart(row["part"], row["least"], row["rows"]) for row in sizes]
+    first = schemas.FIRST_ITEM + size
+    numbered = number_rows(in_order, parts, part="part", counter="counter", number="item_idx", first=first)
+    new_items = numbered.select("item_id", F.col("item_idx").cast("int"), "count", "core")
+    old_items = counted.where(F.col("item_idx").isNotNull()).select("item_id", "item_idx", "count", "core")
+    return old_items.unionByName(new_items)
 
 
 def describe(vocabulary: DataFrame, *, parent: dict[str, Any] | None) -> tuple[dict[str, Any], int]:

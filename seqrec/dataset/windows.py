@@ -1,13 +1,14 @@
 """Training windows: cut from the training history, shuffled, in files of near-equal rows."""
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from seqrec.dataset.murmur3 import key_of_partition
 from seqrec.dataset.sequences import last
 from seqrec.tables import io
+from seqrec.tables.numbering import first_numbers
 
 BUCKETS = 1024  # of the shuffle; the driver sees their counts
+IDS_A_PARTITION = 64
 SHORTEST = 2  # items: one to predict and one to predict it from
 
 
@@ -57,21 +58,27 @@ def count_buckets(arranged: DataFrame, *, max_len: int, stride: int | None, seed
 def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], rows_per_file: int, multiple: int) -> DataFrame:
     """Items, length and user in the order of a hash, one partition a file; files differ by at most one row.
 
-    A window's number is the rows of the buckets before its own plus its rank there, so that no task sees more than its part.
+    A window's number is that of its bucket's first window (see `tables.numbering`) plus its rank in the bucket.
     """
-    total = sum(buckets.values())
+    spark, total = cut.sparkSession, sum(buckets.values())
     files = file_count(total, rows_per_file=rows_per_file, multiple=multiple)
-    starts, before = [], 0
-    for bucket in sorted(buckets):
-        starts.append((bucket, before))
-        before += buckets[bucket]
-    offsets = io.few_rows(cut.sparkSession, starts, "bucket", "start")
-    targets = io.few_rows(cut.sparkSession, [(file, key_of_partition(file)) for file in range(files)], "file", "target")
-    keys = targets.withColumn("target", F.col("target").cast("int"))
+    starts = io.few_rows(spark, list(first_numbers(buckets).items()), "bucket", "start")
     rank = F.row_number().over(Window.partitionBy("bucket").orderBy("key", "user_id", "window")) - 1
-    numbered = cut.withColumn("rank", rank).join(offsets, "bucket").withColumn("number", F.col("start") + F.col("rank"))
-    placed = numbered.withColumn("file", F.floor(F.col("number") * files / max(total, 1))).join(keys, "file")
-    return placed.repartition(files, "target").sortWithinPartitions("number").select("items", "length", "user")
+    numbered = cut.withColumn("rank", rank).join(starts, "bucket").withColumn("number", F.col("start") + F.col("rank"))
+    filed = numbered.withColumn("file", F.floor(F.col("number") * files / max(total, 1)))
+    placed = filed.join(partition_keys(spark, files), "file")
+    return placed.repartition(files, "partition_key").sortWithinPartitions("number").select("items", "length", "user")
+
+
+def partition_keys(spark: SparkSession, partitions: int) -> DataFrame:
+    """For each `file`, counted from 0, a `partition_key` that `repartition(partitions, "partition_key")` sends to that partition.
+
+    Spark's own hash is asked: for each partition the smallest of the first integers that the hash sends there is taken. With
+    IDS_A_PARTITION times as many integers as partitions the chance that a partition gets none is below 1e-20.
+    """
+    ids = spark.range(0, IDS_A_PARTITION * partitions, numPartitions=1)
+    partition = F.pmod(F.hash("id"), F.lit(partitions)).cast("bigint").alias("file")
+    return F.broadcast(ids.groupBy(partition).agg(F.min("id").alias("partition_key")))
 
 
 def file_count(rows: int, *, rows_per_file: int, multiple: int) -> int:

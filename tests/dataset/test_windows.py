@@ -4,16 +4,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.dataset.murmur3 import key_of_partition
-from seqrec.dataset.windows import file_count, shuffle_into_files
+from seqrec.dataset.windows import file_count, partition_keys, shuffle_into_files
 
 
 @pytest.mark.parametrize("partitions", [1, 8, 1000])
 def test_each_partition_gets_its_key(spark: SparkSession, partitions: int) -> None:
-    keys = [(number, key_of_partition(number)) for number in range(partitions)]
-    sent = spark.createDataFrame(keys, "number int, key int").repartition(partitions, "key")
-    found = sent.where(F.spark_partition_id() != F.col("number")).count()
-    assert found == 0
+    keys = partition_keys(spark, partitions)
+    assert {row["file"] for row in keys.collect()} == set(range(partitions))
+    sent = keys.repartition(partitions, "partition_key")
+    assert sent.where(F.spark_partition_id() != F.col("file")).count() == 0
+    assert sent.count() == partitions
 
 
 @pytest.mark.parametrize(
