@@ -98,7 +98,7 @@ def test_what_a_killed_write_leaves_is_no_file_and_goes_with_a_later_write(tmp_p
     pipe, target = tmp_path / "pipe", tmp_path / "folder" / "target"
     os.mkfifo(pipe)
     files.write_text(str(target), "old")
-    code = "import sys, pathlib; from seqrec import files; files.put(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    code = "import sys, pathlib; from seqrec.storage import files; files.put(pathlib.Path(sys.argv[1]), sys.argv[2])"
     with subprocess.Popen([sys.executable, "-c", code, str(pipe), str(target)]) as writer, pipe.open("wb") as source:
         source.write(bytes(1 << 20))
         source.flush()

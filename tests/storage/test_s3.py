@@ -29,7 +29,7 @@ except OSError as error:
     print(error)
 print(files.read_text(sys.argv[2]))
 """
-PUT = "import sys, pathlib; from seqrec import files; files.put(pathlib.Path(sys.argv[1]), sys.argv[2])"
+PUT = "import sys, pathlib; from seqrec.storage import files; files.put(pathlib.Path(sys.argv[1]), sys.argv[2])"
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,8 @@ def test_an_unfinished_version_goes_when_it_is_a_day_old(tmp_path: Path) -> None
 
 
 def test_a_killed_writer_s_version_goes_and_a_living_one_s_stays(tmp_path: Path) -> None:
-    writer = f"import sys; from seqrec import versions; versions.claim('{tmp_path}/{OLD}'); print(flush=True); sys.stdin.read()"
+    claim = f"from seqrec.storage import versions; versions.claim('{tmp_path}/{OLD}')"
+    writer = f"import sys; {claim}; print(flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", writer], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
