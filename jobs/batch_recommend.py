@@ -10,60 +10,72 @@ from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
-from seqrec.scoring.batch_recommend import read_users, write_version
-from seqrec.serving import exports
+from seqrec.scoring.batch_recommend import Scoring, write_recommendations
+from seqrec.scoring.udf import ListSettings
+from seqrec.serving.exports import locate
+from seqrec.serving.topk import BlockSizes
 from seqrec.settings.batch_recommend import BatchRecommend
-from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
 from seqrec.stores.targets import connect
+from seqrec.tables.datasets import open_dataset
+from seqrec.tables.histories import read_subset
 
 log = logging.getLogger("seqrec")
 
 
 def run(cfg: BatchRecommend) -> None:
     """Try the stores, score into a new version, make it current, and publish it."""
-    started, run_id = time.monotonic(), versions.new_run_id()
+    started = time.monotonic()
     spark = open_session("batch_recommend", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
-    files.require_writable(cfg.output, key="output")
-    dataset = versions.resolve(cfg.data)
-    model = exports.locate(cfg.model)
-    users = read_users(spark, dataset, cfg.users)
+    draft = Draft.of(cfg.output, settings=public(cfg))
+    dataset, export = open_dataset(spark, cfg.data), locate(cfg.model)
+    subset = read_subset(dataset, cfg.users)
     secrets = {name: uri.get_secret_value() for name, uri in cfg.stores}
     with connect(spark, **secrets) if cfg.publish else nullcontext() as targets:
         if targets is not None:
             rehearse(
                 spark,
                 targets,
-                model=model,
+                export=export,
                 mongo=cfg.mongo,
                 milvus=cfg.milvus,
                 top_k=cfg.top_k,
-                whole=users is None,
+                whole=subset is None,
             )
-        counts = write_version(
-            spark,
-            files.join(cfg.output, run_id),
-            dataset=dataset,
-            model=model,
-            users=users,
+        counts = write_recommendations(
+            draft,
+            dataset,
+            export,
+            scoring=_scoring(cfg),
             generated_at=datetime.now(UTC),
-            facts={"run_id": run_id, "users": cfg.users, "settings": public(cfg)},
-            batch_users=cfg.batch_size,
-            **cfg.model_dump(include={"history", "filter_seen", "allow", "deny", "top_k", "write", "block_items"}),
+            subset=subset,
         )
-        versions.commit(cfg.output, run_id, keep=cfg.keep)
-        log.info("scored %s into version %s in %.1f s", counts, run_id, time.monotonic() - started)
+        draft.commit(keep=cfg.keep)
+        log.info("scored %s into version %s in %.1f s", counts, draft.run_id, time.monotonic() - started)
         if targets is not None:
             publish(
                 spark,
                 targets,
                 output=cfg.output,
-                run_id=run_id,
+                run_id=draft.run_id,
                 mongo=cfg.mongo,
                 milvus=cfg.milvus,
                 guards=cfg.guards,
-                users=users,
+                users=subset.users if subset else None,
             )
-            log.info("version %s is done, %.1f s in all", run_id, time.monotonic() - started)
+            log.info("version %s is done, %.1f s in all", draft.run_id, time.monotonic() - started)
+
+
+def _scoring(cfg: BatchRecommend) -> Scoring:
+    """What the settings say of the lists."""
+    return Scoring(
+        history=cfg.history,
+        lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen),
+        write=cfg.write,
+        allow=cfg.allow,
+        deny=cfg.deny,
+        sizes=BlockSizes(users=cfg.batch_size, items=cfg.block_items),
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -7,9 +7,10 @@ from seqrec.command.config import public
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
 from seqrec.retrieval.build_candidates import write_version
-from seqrec.scoring.batch_recommend import read_histories
 from seqrec.settings.build_candidates import BuildCandidates
 from seqrec.storage import files, versions
+from seqrec.tables.datasets import open_dataset
+from seqrec.tables.histories import select_histories
 
 log = logging.getLogger("seqrec")
 
@@ -19,13 +20,12 @@ def run(cfg: BuildCandidates) -> None:
     started, run_id = time.monotonic(), versions.new_run_id()
     spark = open_session("build_candidates")
     files.require_writable(cfg.output, key="output")
-    dataset = versions.resolve(cfg.data)
-    kind = versions.read_meta(dataset, "dataset")["id_types"]["user"]
+    dataset = open_dataset(spark, cfg.data)
     counts = write_version(
         spark,
         files.join(cfg.output, run_id),
-        dataset=dataset,
-        histories=read_histories(spark, dataset, history=cfg.history, user_type=kind),
+        dataset=dataset.path,
+        histories=select_histories(dataset, history=cfg.history),
         sources={name: source.model_dump() for name, source in cfg.sources.items() if source is not None},
         facts={"run_id": run_id, "settings": public(cfg)},
         **cfg.model_dump(include={"history", "max_seeds", "top_n", "k"}),

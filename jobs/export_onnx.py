@@ -2,7 +2,7 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
-from seqrec.export.export_onnx import export
+from seqrec.export.export_onnx import Conversion, export
 from seqrec.settings.export_onnx import ExportOnnx
 from seqrec.storage import files
 
@@ -12,15 +12,8 @@ def run(cfg: ExportOnnx) -> None:
     if not (files.is_local(cfg.data) and files.is_local(cfg.model)):
         open_session("export_onnx")
     files.require_writable(cfg.model, key="model")
-    export(
-        cfg.model,
-        data=cfg.data,
-        checkpoint=cfg.checkpoint,
-        keep=cfg.keep,
-        opset=cfg.opset,
-        parity_users=cfg.parity_users,
-        parity_tolerance=cfg.parity_tolerance,
-    )
+    conversion = Conversion(opset=cfg.opset, parity_users=cfg.parity_users, parity_tolerance=cfg.parity_tolerance)
+    export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, keep=cfg.keep, conversion=conversion)
 
 
 def main(argv: list[str] | None = None) -> None:

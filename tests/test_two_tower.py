@@ -89,10 +89,10 @@ def test_the_model_and_its_lists_serve_the_other_jobs(root: Path) -> None:
 
 
 def test_again_it_goes_on_and_adds_a_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = Path(exports.locate(f"{root}/two_tower"), "item_matrix.npy").read_bytes()
+    before = Path(exports.locate(f"{root}/two_tower").path, "item_matrix.npy").read_bytes()
     monkeypatch.setenv("MILVUS_URI", "none")
     run("train_two_tower", *TINY)
-    assert Path(exports.locate(f"{root}/two_tower"), "item_matrix.npy").read_bytes() == before
+    assert Path(exports.locate(f"{root}/two_tower").path, "item_matrix.npy").read_bytes() == before
     assert len(versions.run_ids(f"{root}/two_tower/exports")) == 2
     assert len(versions.run_ids(str(root / "two_tower_output"))) == 2
     assert "milvus" not in json.loads(Path(versions.resolve(str(root / "two_tower_output")), "metrics.json").read_text())

@@ -1,28 +1,19 @@
 """Ranks of held-out targets by popularity and by a first-order Markov chain, in native Spark.
 
 Both rank the whole catalogue without what the user has had (`seen`; the target itself is never left out), with ties against the
-target, and both learn from the training events alone. They return one row a user: user_id, target, rank (bigint, from 1) and
-items (array<int>, the LISTED best; where scores tie, the lower index first).
+target, and both learn from the training events alone. Their tables have a row for each user: user_id, target, rank (bigint, from
+1) and items (array<int>, the LISTED best; where scores tie, the lower index first).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from seqrec.evaluation.held_out import HeldOut
+from seqrec.evaluation.ranked import Ranked, count_misses
+
 LISTED = 10
-BASELINES = ("popularity", "markov")  # names that only they have among the results of an evaluation
-
-
-def result_name(name: str, *, kind: str, taken: Collection[str] = BASELINES) -> str:
-    """The name of a result: with its kind where the plain name is another's.
-
-    >>> result_name("sasrec", kind="model"), result_name("popularity", kind="model")
-    ('sasrec', 'popularity (model)')
-    """
-    while name in taken:
-        name = f"{name} ({kind})"
-    return name
 
 
 def popularity(held_out: DataFrame, *, items: DataFrame) -> DataFrame:
@@ -40,11 +31,11 @@ def markov(held_out: DataFrame, *, items: DataFrame, events: DataFrame) -> DataF
     joined = users.join(_successors(items, events), "last", "left")
     after = F.coalesce("after", F.array())
     following = F.transform(after, lambda row: row["item"])  # best first
-    place = F.array_position(following, F.col("target")).cast("int")  # from 1; 0 if it never followed
-    end = F.get(after, place - 1)["end"]
+    position = F.array_position(following, F.col("target")).cast("int")  # from 1; 0 if it never followed
+    end = F.get(after, position - 1)["end"]
     less_popular = F.filter(after, lambda row: row["popularity"] < F.col("popularity"))
     passed = _size_without(F.transform(less_popular, lambda row: row["item"]), "had")
-    rank = F.when(place > 0, _size_without(F.slice(following, 1, end), "had")).otherwise(F.col("rank") + passed)
+    rank = F.when(position > 0, _size_without(F.slice(following, 1, end), "had")).otherwise(F.col("rank") + passed)
     first = F.slice(F.array_except(following, F.col("had")), 1, LISTED)
     best = F.slice(F.concat(first, F.array_except("popular", first)), 1, LISTED)
     return joined.select("user_id", "target", rank.cast("bigint").alias("rank"), best.alias("items"))
@@ -84,17 +75,44 @@ def _by_popularity(held_out: DataFrame, items: DataFrame) -> DataFrame:
 def _successors(items: DataFrame, events: DataFrame) -> DataFrame:
     """Of each item (`last`): what followed it in training, as after array<struct<…, item, popularity, end>>, best first.
 
-    `end` is the last place that an item may have among those it ties with, itself included.
+    `end` is the last position in `after` of the items that an item ties with, itself included.
     """
     by_time = Window.partitionBy("user_id").orderBy("position")
     pairs = events.where("split = 'train'").select(F.lag("item_idx").over(by_time).alias("last"), "item_idx")
     counted = pairs.where("last IS NOT NULL").groupBy("last", "item_idx").agg(F.count("*").alias("times"))
-    known = counted.join(items.select("item_idx", F.col("count").alias("popularity")), "item_idx")
+    weighted = counted.join(items.select("item_idx", F.col("count").alias("popularity")), "item_idx")
     better = Window.partitionBy("last").orderBy(F.desc("times"), F.desc("popularity"))
-    ended = known.withColumn("end", F.count("*").over(better).cast("int"))
+    ended = weighted.withColumn("end", F.count("*").over(better).cast("int"))
     row = F.struct("end", F.col("item_idx").alias("item"), "popularity")
     return ended.groupBy("last").agg(F.sort_array(F.collect_list(row)).alias("after"))
 
 
 def _size_without(array: Column, excluded: str) -> Column:
+    """How many distinct items of an array are not in the column `excluded`."""
     return F.size(F.array_except(array, F.col(excluded)))
+
+
+def rank_by_popularity(held_out: HeldOut) -> Ranked:
+    """Ranks by `popularity`."""
+    items = held_out.dataset.items
+    return Ranked(name="popularity", table=count_misses(popularity(held_out.users, items=items), items))
+
+
+def rank_by_markov(held_out: HeldOut) -> Ranked:
+    """Ranks by `markov`."""
+    items, events = held_out.dataset.items, held_out.dataset.events
+    return Ranked(name="markov", table=count_misses(markov(held_out.users, items=items, events=events), items))
+
+
+BASELINES: dict[str, Callable[[HeldOut], Ranked]] = {"popularity": rank_by_popularity, "markov": rank_by_markov}
+
+
+def result_name(name: str, *, kind: str, taken: Collection[str] = BASELINES) -> str:
+    """The name of a result that is no baseline's: followed by its kind where the plain name is taken.
+
+    >>> result_name("sasrec", kind="model"), result_name("popularity", kind="model")
+    ('sasrec', 'popularity (model)')
+    """
+    while name in taken:
+        name = f"{name} ({kind})"
+    return name

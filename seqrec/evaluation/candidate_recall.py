@@ -2,34 +2,45 @@
 
 from collections.abc import Iterator
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.evaluation.baselines import BASELINES, result_name
-from seqrec.evaluation.evaluate import HeldOut, Ranked, check_table, count_misses, rank_lists
+from seqrec.evaluation.held_out import HeldOut
+from seqrec.evaluation.ranked import ListsOrigin, Ranked, count_misses, rank_lists, require_fitting
 from seqrec.retrieval.build_candidates import LISTS, MERGED
 from seqrec.storage import files, versions
+from seqrec.storage.metadata import CandidatesMeta
 from seqrec.tables import io, schemas
 
+MERGED_NAME = "merged"  # of the result; settings refuse a source of this name
 
-def rank_by_candidates(spark: SparkSession, held_out: HeldOut, folder: str) -> Iterator[Ranked]:
+
+def rank_by_candidates(held_out: HeldOut, folder: str) -> Iterator[Ranked]:
     """Ranks in the merged lists of build_candidates, then in those of each source, for the same held-out items.
 
     A user without a list misses. A source that is called as the merged lists or a baseline are is `NAME (source)` here. Raises
     UserError if the candidates were made for another history or dataset.
     """
-    path = versions.resolve(folder)
-    meta = versions.read_meta(path, "candidates")
-    check_table(meta, path=path, split=held_out.split, dataset=held_out.meta["run_id"], job="build_candidates")
-    user, item = (schemas.IDS[meta["id_types"][kind]] for kind in ("user", "item"))
-    merged = io.read_table(spark, files.join(path, MERGED), schemas.candidates(user, item))
-    lists = io.read_table(spark, files.join(path, LISTS), schemas.candidate_lists(user, item))
-    sources = {name: lists.where(F.col("source") == name) for name in meta["sources"]}
-    taken = {*BASELINES, "merged"}
-    names = {result_name(name, kind="source", taken=taken | (sources.keys() - {name})): name for name in sources}
-    for name, table in [("merged", merged), *((name, sources[source]) for name, source in names.items())]:
-        scored = F.transform("items", lambda one: F.struct(one["item_id"].alias("item_id"), one["score"].alias("score")))
-        listed = table.select("user_id", scored.alias("items"))
-        ranked = rank_lists(held_out.users, listed, held_out.items, top_k=meta["top_n"], subset=False)
-        source = {"candidates": meta["run_id"], **meta["sources"].get(names.get(name), {})}
-        yield Ranked(name=name, table=count_misses(ranked, held_out.items), source=source, listed=meta["top_n"])
+    dataset, path = held_out.dataset, versions.resolve(folder)
+    meta = CandidatesMeta.read(path)
+    origin = ListsOrigin(
+        path=path, history=meta.history, dataset=meta.dataset, filter_seen=meta.filter_seen, job="build_candidates"
+    )
+    require_fitting(origin, split=held_out.split, dataset=dataset.meta.run_id)
+    merged = io.read_table(dataset.spark, files.join(path, MERGED), schemas.candidates(dataset.user, dataset.item))
+    lists = io.read_table(dataset.spark, files.join(path, LISTS), schemas.candidate_lists(dataset.user, dataset.item))
+    yield _rank(held_out, merged, name=MERGED_NAME, source={"candidates": meta.run_id}, top_n=meta.top_n)
+    for source, described in meta.sources.items():
+        others = meta.sources.keys() - {source}
+        name = result_name(source, kind="source", taken={*BASELINES, MERGED_NAME, *others})
+        from_version = {"candidates": meta.run_id, **described.model_dump()}
+        yield _rank(held_out, lists.where(F.col("source") == source), name=name, source=from_version, top_n=meta.top_n)
+
+
+def _rank(held_out: HeldOut, lists: DataFrame, *, name: str, source: dict[str, object], top_n: int) -> Ranked:
+    """Ranks in lists (user_id, items) of at most top_n items."""
+    items = held_out.dataset.items
+    scored = F.transform("items", lambda entry: F.struct(entry["item_id"].alias("item_id"), entry["score"].alias("score")))
+    ranked = rank_lists(held_out.users, lists.select("user_id", scored.alias("items")), items, top_k=top_n, subset=False)
+    return Ranked(name=name, table=count_misses(ranked, items), source=source, listed=top_n)

@@ -2,77 +2,78 @@
 
 import logging
 import time
+from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.evaluation import evaluate as evaluation
-from seqrec.scoring.batch_recommend import read_histories
-from seqrec.serving import sealed
-from seqrec.storage import files, versions
+from seqrec.evaluation.held_out import sample
+from seqrec.scoring.available import untrained_items
+from seqrec.serving.exports import Export
+from seqrec.storage import files
+from seqrec.storage.metadata import ListsMeta
 from seqrec.stores.milvus_place import Place
 from seqrec.stores.milvus_search import search_users
 from seqrec.stores.store_errors import explained
 from seqrec.tables import io, schemas
+from seqrec.tables.datasets import Dataset
+from seqrec.tables.histories import select_histories
 
 log = logging.getLogger("seqrec")
 
 TABLE = "milvus_recommendations"
 
 
-def search_version(
-    spark: SparkSession,
-    folder: str,
-    place: Place,
-    *,
-    dataset: str,
-    model: str,
-    users: int | None,
-    params: dict[str, int],
-    seed: int,
-) -> dict[str, float]:
-    """Act: search for a version's users, or a sample of them, write the table milvus_recommendations; its recall.
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Milvus's parameters of a search, and for how many users it is done: a seeded sample of them, None for all."""
+
+    params: dict[str, int]
+    users: int | None
+    seed: int
+
+
+def search_lists(folder: str, place: Place, *, dataset: Dataset, export: Export, search: Search) -> dict[str, float]:
+    """Act: search for the users of a version of lists, write the table milvus_recommendations beside them; its recall.
 
     The version has recommendations and user_embeddings; its popular lists are not searched for. Items that no list of the
     version may have are left out alike: what a user has seen, and items without a training event.
     """
-    meta, started = versions.read_meta(folder, "recommendations"), time.monotonic()
-    kinds = meta["id_types"]
-    user, item = schemas.IDS[kinds["user"]], schemas.IDS[kinds["item"]]
-    lists = schemas.recommendations(user, item)
-    exact = io.read_table(spark, files.join(folder, "recommendations"), lists)
-    queries = io.read_table(spark, files.join(folder, "user_embeddings"), schemas.user_embeddings(user))
-    chosen = evaluation.sample(queries.select("user_id", "embedding"), users=users, seed=seed)
-    histories = read_histories(spark, dataset, history=meta["history"], user_type=kinds["user"])
-    seen = F.col("seen") if meta["filter_seen"] else F.slice("seen", 1, 0)
-    asked = chosen.join(histories.select("user_id", seen.alias("seen")), "user_id")
-    path, without = files.join(folder, TABLE), untrained_items(spark, model)
+    spark, started = dataset.spark, time.monotonic()
+    meta = ListsMeta.read(folder)
+    schema = schemas.recommendations(dataset.user, dataset.item)
+    exact = io.read_table(spark, files.join(folder, "recommendations"), schema)
+    queries = io.read_table(spark, files.join(folder, "user_embeddings"), schemas.user_embeddings(dataset.user))
+    chosen = sample(queries.select("user_id", "embedding"), users=search.users, seed=search.seed)
+    seen = F.col("seen") if meta.filter_seen else F.slice("seen", 1, 0)
+    histories = select_histories(dataset, history=meta.history).select("user_id", seen.alias("seen"))
+    path, without = files.join(folder, TABLE), untrained_items(spark, export)
     with explained(f"{place}: searching failed", secrets=(place.uri, place.token)):
-        found = search_users(asked, place, item=item, top_k=meta["top_k"], params=params, without=without)
-        io.write_table(found.join(exact.drop("items"), "user_id"), path, lists)
-    recall = recall_of(io.read_table(spark, path, lists), exact, top_k=meta["top_k"])
+        lists = search_users(
+            chosen.join(histories, "user_id"),
+            place,
+            item=dataset.item,
+            top_k=meta.top_k,
+            params=search.params,
+            without=without,
+        )
+        io.write_table(lists.join(exact.drop("items"), "user_id"), path, schema)
+    recall = recall_of(io.read_table(spark, path, schema), exact, top_k=meta.top_k)
     log.info("searched in %s: %s, %.1f s", place, recall, time.monotonic() - started)
     return recall
 
 
-def untrained_items(spark: SparkSession, model: str) -> list[int]:
-    """Act: indices of a model's items without a training event, which are never recommended."""
-    vocabulary = io.read_parquet(spark, files.join(model, sealed.VOCABULARY))
-    found: list[int] = vocabulary.where("count = 0").select("item_idx").toArrow()["item_idx"].to_pylist()
-    return sorted(found)
+def recall_of(lists: DataFrame, exact: DataFrame, *, top_k: int) -> dict[str, float]:
+    """Act: of the users in both (user_id, items), the mean share of the exact list's items that the other list has.
 
-
-def recall_of(found: DataFrame, exact: DataFrame, *, top_k: int) -> dict[str, float]:
-    """Act: of the users in both (user_id, items), the mean share of the exact list's items that the found one has.
-
-    At the first 10 places of both lists where they are longer, and at all top_k; users whose exact list is empty don't count.
+    Of the first 10 of both lists where they are longer, and of all top_k; users whose exact list is empty don't count.
     """
-    both = exact.select("user_id", F.col("items").alias("wanted")).where(F.size("wanted") > 0)
-    both = both.join(found.select("user_id", "items"), "user_id")
+    both = exact.select("user_id", F.col("items").alias("exact_items")).where(F.size("exact_items") > 0)
+    both = both.join(lists.select("user_id", "items"), "user_id")
     shares = {}
-    for places in sorted({min(10, top_k), top_k}):
-        ours, theirs = (F.slice(F.col(name)["item_id"], 1, places) for name in ("items", "wanted"))
-        shares[f"recall@{places}"] = F.avg(F.size(F.array_intersect(ours, theirs)) / F.size(theirs))
+    for cutoff in sorted({min(10, top_k), top_k}):
+        first, first_exact = (F.slice(F.col(name)["item_id"], 1, cutoff) for name in ("items", "exact_items"))
+        shares[f"recall@{cutoff}"] = F.avg(F.size(F.array_intersect(first, first_exact)) / F.size(first_exact))
     row = both.agg(F.count("*").alias("users"), *(share.alias(name) for name, share in shares.items())).first()
     assert row is not None
     return {name: float(row[name]) for name in ("users", *shares)} if row["users"] else {"users": 0.0}

@@ -1,11 +1,15 @@
-"""A checkpoint into an export: encoder.onnx, item_matrix.npy, item_embeddings and the meta.json that seals them."""
+"""A checkpoint into an export: encoder.onnx, item_matrix.npy, item_embeddings and the meta.json that seals them.
+
+The files are made in a temporary folder and checked against torch on histories of the dataset. Only then they become a version in
+MODEL/exports, and when that is whole, the current one. So an export that fails leaves the ones before as they were.
+"""
 
 import logging
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +18,32 @@ from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.export.graph import write_graph
+from seqrec.export.item_embeddings import write_item_embeddings
 from seqrec.export.parity import largest_difference, sample_histories
-from seqrec.export.restore import build_encoder, read_checkpoint, require_same_users, require_same_vocabulary
+from seqrec.export.restore import TrainedModel, build_encoder, read_checkpoint, require_same_users, require_same_vocabulary
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoders import Encoder
-from seqrec.serving import exports, sealed
+from seqrec.serving import sealed
+from seqrec.serving.exports import Export, check_lineage, open_export
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold_in
+from seqrec.storage.metadata import DatasetMeta
 
 log = logging.getLogger("seqrec")
 
-PART = f"{sealed.EMBEDDINGS}/part-00000.parquet"
-GROUP_ROWS = 65536  # item embeddings in a row group
 LOCK, WAIT_S = ".export.lock", 60.0  # held while the files are put in place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """The version of ONNX's operators, how many users' histories are compared with torch, and how far results may differ."""
+
+    opset: int = 18
+    parity_users: int = 256
+    parity_tolerance: float = 1e-4
+
+
+DEFAULT_CONVERSION = Conversion()
 
 
 def export(
@@ -36,122 +53,126 @@ def export(
     checkpoint: str = "best",
     into: str | None = None,
     keep: int = 5,
-    opset: int = 18,
-    parity_users: int = 256,
-    parity_tolerance: float = 1e-4,
-) -> dict[str, Any]:
-    """Export a checkpoint (best, last or a path) of a model folder, or into another folder; returns the meta.json.
+    conversion: Conversion = DEFAULT_CONVERSION,
+) -> Export:
+    """Export a checkpoint (best, last or a path) of a model's folder as its current export, or into another folder.
 
-    The files are made in a temporary folder and checked against torch on histories of the dataset. Only then they become a
-    version in MODEL/exports, and when it is whole, the current one; the newest `keep` stay. Raises UserError, with the exports as
-    they were, if the checkpoint doesn't fit the vocabulary, or if ONNX Runtime and torch differ by more than the tolerance.
+    Of the exports the newest `keep` stay. Raises UserError, with the exports as they were, if the checkpoint doesn't fit the
+    vocabulary, or if ONNX Runtime and torch differ by more than the tolerance.
     """
     started = time.monotonic()
     dataset = versions.resolve(data)
-    content, path = read_checkpoint(model, checkpoint)
-    sealed.check_lineage(content["meta"], versions.read_meta(dataset, "dataset to train on"))
-    with tempfile.TemporaryDirectory(prefix="seqrec-export-") as place:
-        work = Path(place)
-        vocabulary = pq.read_table(files.fetch(files.join(model, sealed.VOCABULARY), work / "model"))
-        require_same_vocabulary(content, vocabulary, path=path, place=files.join(model, sealed.VOCABULARY))
-        encoder, max_len = build_encoder(content, path=path), int(content["arguments"]["max_len"])
-        write_graph(encoder, work / sealed.ENCODER, max_len=max_len, opset=opset)
-        matrix = _write_items(encoder, vocabulary, work)
-        if "user_idx" in encoder.inputs:
-            _copy_users(model, content, work, path=path)
-        sequences = files.join(dataset, "sequences")
-        sample = sample_histories(sequences, users=parity_users, known=len(matrix), max_len=max_len, cache=work / "sequences")
-        difference = largest_difference(encoder, work / sealed.ENCODER, sample, max_len=max_len)
-        _require_parity(difference, matrix, parity_tolerance, path=path)
-        parity = {"histories": len(sample), "largest_relative_difference": difference, "opset": opset}
-        described = {**_describe(content, path, matrix, inputs=list(encoder.inputs)), "parity": parity}
-        meta = _put(work, into, described) if into else _add_version(work, model, described, keep=keep)
-    log.info("exported %s: parity %.1e on %d histories, %.1f s", path, difference, len(sample), time.monotonic() - started)
-    return meta
+    trained = read_checkpoint(model, checkpoint)
+    check_lineage(trained.meta, DatasetMeta.read(dataset))
+    with tempfile.TemporaryDirectory(prefix="seqrec-export-") as temporary:
+        work = Path(temporary)
+        encoder, matrix = _write_files(model, trained, work, opset=conversion.opset)
+        parity = _check_parity(encoder, matrix, work, trained, sequences=files.join(dataset, "sequences"), conversion=conversion)
+        content = {**_describe(trained, matrix, inputs=list(encoder.inputs)), "parity": parity}
+        exported = _put(work, into, content) if into else _add_version(work, model, content, keep=keep)
+    log.info(
+        "exported %s: parity %.1e on %d histories, %.1f s",
+        trained.path,
+        parity["largest_relative_difference"],
+        parity["histories"],
+        time.monotonic() - started,
+    )
+    return exported
+
+
+def _write_files(model: str, trained: TrainedModel, work: Path, *, opset: int) -> tuple[Encoder, NDArray[np.float32]]:
+    """Write all files of the export into the folder `work`; returns the encoder and the item matrix."""
+    path = files.join(model, sealed.VOCABULARY)
+    vocabulary = pq.read_table(files.fetch(path, work / "model"))
+    require_same_vocabulary(trained, vocabulary, path=path)
+    encoder = build_encoder(trained)
+    write_graph(encoder, work / sealed.ENCODER, max_len=int(trained.arguments["max_len"]), opset=opset)
+    if "user_idx" in encoder.inputs:
+        _copy_users(model, trained, work)
+    return encoder, _write_items(encoder, vocabulary, work)
 
 
 def _write_items(encoder: Encoder, vocabulary: pa.Table, work: Path) -> NDArray[np.float32]:
     """Write the item matrix (V + 2, D), which is returned, the table item_embeddings and the vocabulary."""
     matrix: NDArray[np.float32] = encoder.item_matrix().detach().numpy()
     np.save(work / sealed.MATRIX, matrix)
-    write_item_embeddings(matrix, vocabulary, work / PART)
+    write_item_embeddings(matrix, vocabulary, work / sealed.EMBEDDINGS_PART)
     pq.write_table(vocabulary, work / sealed.VOCABULARY)
     return matrix
 
 
-def write_item_embeddings(matrix: NDArray[np.float32], vocabulary: pa.Table, path: Path) -> None:
-    """Write the rows of the items (V) as a Parquet file of the table item_embeddings, in groups of bounded size."""
-    kind = vocabulary.schema.field("item_id").type
-    schema = pa.schema(
-        [
-            pa.field("item_id", kind, nullable=False),
-            pa.field("item_idx", pa.int32(), nullable=False),
-            pa.field("embedding", pa.list_(pa.field("element", pa.float32(), nullable=False)), nullable=False),
-        ]
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, schema, compression="zstd") as sink:
-        for first in range(0, len(vocabulary), GROUP_ROWS):
-            rows = vocabulary.slice(first, GROUP_ROWS).combine_chunks()
-            values = matrix[FIRST_ITEM + first :][: len(rows)]
-            offsets = pa.array(np.arange(len(rows) + 1) * matrix.shape[1], pa.int32())
-            embedding = pa.ListArray.from_arrays(offsets, pa.array(values.ravel())).cast(schema.field("embedding").type)
-            sink.write_table(pa.table([rows["item_id"], rows["item_idx"].cast(pa.int32()), embedding], schema=schema))
-
-
-def _copy_users(model: str, content: dict[str, Any], work: Path, *, path: str) -> None:
-    """The users whom the model knows, as the checkpoint says."""
-    place = files.join(model, sealed.USERS)
-    if not files.exists(place):
-        raise UserError(f"{place} is missing, and {path} has embeddings of users: take the folder that {path} comes from")
-    shutil.copyfile(files.fetch(place, work / "model"), work / sealed.USERS)
-    require_same_users(content, np.load(work / sealed.USERS), path=path, place=place)
-
-
-def _require_parity(difference: float, matrix: NDArray[np.float32], tolerance: float, *, path: str) -> None:
-    if not np.isfinite(matrix).all():
-        raise UserError(f"{path} has weights that are not finite; nothing was replaced: train again with a lower optimizer.lr")
-    if not difference <= tolerance:
+def _copy_users(model: str, trained: TrainedModel, work: Path) -> None:
+    """Copy the users whose embeddings the model has; UserError unless they are those of the checkpoint."""
+    path = files.join(model, sealed.USERS)
+    if not files.exists(path):
         raise UserError(
-            f"{path}: ONNX Runtime and torch differ by {difference:.2e}, above parity_tolerance={tolerance:.0e}; nothing was "
-            f"replaced: raise parity_tolerance if that is close enough"
+            f"{path} is missing, and {trained.path} has embeddings of users: take the folder that {trained.path} comes from"
         )
+    shutil.copyfile(files.fetch(path, work / "model"), work / sealed.USERS)
+    require_same_users(trained, np.load(work / sealed.USERS), path=path)
 
 
-def _describe(content: dict[str, Any], path: str, matrix: NDArray[np.float32], *, inputs: list[str]) -> dict[str, Any]:
-    used = {name: content[name] for name in ("step", "epoch", "metrics")}
+def _check_parity(
+    encoder: Encoder,
+    matrix: NDArray[np.float32],
+    work: Path,
+    trained: TrainedModel,
+    *,
+    sequences: str,
+    conversion: Conversion,
+) -> dict[str, float]:
+    """What meta.json says of the comparison with torch; UserError if they differ too much, or if weights aren't finite."""
+    max_len, cache = int(trained.arguments["max_len"]), work / "sequences"
+    sample = sample_histories(sequences, users=conversion.parity_users, end=len(matrix), max_len=max_len, cache=cache)
+    difference = largest_difference(encoder, work / sealed.ENCODER, sample, max_len=max_len)
+    if not np.isfinite(matrix).all():
+        raise UserError(
+            f"{trained.path} has weights that are not finite; nothing was replaced: train again with a lower optimizer.lr"
+        )
+    if not difference <= conversion.parity_tolerance:
+        raise UserError(
+            f"{trained.path}: ONNX Runtime and torch differ by {difference:.2e}, above "
+            f"parity_tolerance={conversion.parity_tolerance:.0e}; nothing was replaced: raise parity_tolerance if that is close "
+            f"enough"
+        )
+    return {"histories": len(sample), "largest_relative_difference": difference, "opset": conversion.opset}
+
+
+def _describe(trained: TrainedModel, matrix: NDArray[np.float32], *, inputs: list[str]) -> dict[str, object]:
+    """What meta.json says of a model: the training's own words, the encoder's shape, and the checkpoint."""
+    progress = {name: trained.content[name] for name in ("step", "epoch", "metrics")}
     return {
-        **content["meta"],
-        "architecture": content["architecture"],
-        "encoder": content["arguments"],
+        **trained.content["meta"],
+        "architecture": trained.architecture,
+        "encoder": trained.arguments,
         "inputs": inputs,
-        "max_len": content["arguments"]["max_len"],
+        "max_len": trained.arguments["max_len"],
         "dim": matrix.shape[1],
         "vocab_size": len(matrix) - FIRST_ITEM,
-        "checkpoint": {"file": path.rsplit("/", 1)[-1], **used},
+        "checkpoint": {"file": trained.path.rsplit("/", 1)[-1], **progress},
     }
 
 
-def _add_version(work: Path, model: str, meta: dict[str, Any], *, keep: int) -> dict[str, Any]:
+def _add_version(work: Path, model: str, content: dict[str, object], *, keep: int) -> Export:
     """Add the files as a version of the model's exports, and make it the current one; what a failure leaves is removed."""
-    folder = files.join(model, exports.FOLDER)
+    folder = files.join(model, sealed.EXPORTS)
     with hold_in(folder, LOCK, what=f"an export of {model}", remedy="run it again when that has ended", wait_s=WAIT_S):
         run_id = versions.new_run_id()
         path = files.join(folder, run_id)
         try:
-            sealed = _put(work, path, {**meta, "export": run_id})
+            exported = _put(work, path, {**content, "export": run_id})
         except BaseException:
             files.remove(path)
             raise
         versions.commit(folder, run_id, keep=keep)
-    return sealed
+    return exported
 
 
-def _put(work: Path, folder: str, meta: dict[str, Any]) -> dict[str, Any]:
+def _put(work: Path, folder: str, content: dict[str, object]) -> Export:
     """Put the files in place, the table's _SUCCESS after its rows, and meta.json last."""
-    made = (sealed.ENCODER, sealed.WEIGHTS, sealed.MATRIX, sealed.VOCABULARY, sealed.USERS, PART)
-    names = [name for name in made if (work / name).exists()]
+    names = [name for name in sealed.EXPORTED if (work / name).exists()]
     for name in names:
         files.put(work / name, files.join(folder, name))
     files.write_text(files.join(folder, sealed.EMBEDDINGS, "_SUCCESS"), "")
-    return sealed.seal(folder, meta, source=work, names=names)
+    sealed.seal(folder, content, source=work, names=names)
+    return open_export(folder)

@@ -1,4 +1,8 @@
-"""Whether an ONNX graph computes what torch does, on real histories."""
+"""Whether an ONNX graph computes what torch does, on real histories.
+
+Torch gets each history alone and unpadded; the graph gets batches of several sizes with more and with less padding, and the
+batches that scoring makes. So a mask that forgets the padding, or an axis that was exported as a constant, shows up here.
+"""
 
 from pathlib import Path
 
@@ -17,25 +21,28 @@ from seqrec.storage import files, versions
 BATCHES = (1, 3, 64)
 
 
-def sample_histories(table: str, *, users: int, known: int, max_len: int, cache: Path) -> Ragged:
-    """Histories of a sequences table's first file with rows, an empty one and one of max_len items; none from `known` on.
+def sample_histories(table: str, *, users: int, end: int, max_len: int, cache: Path) -> Ragged:
+    """Histories of a sequences table's first file with rows, an empty one and one of max_len items, no item from `end` on.
 
     Half of the users (rounded up) are the longest, half are spread over all lengths. The table is read without Spark.
     """
-    histories = _first_rows(table, versions.table_files(table), cache)
-    histories = histories.where(histories.values < known)
+    histories = _first_rows(table, cache)
+    histories = histories.where(histories.values < end)
     by_length = np.argsort(histories.lengths, kind="stable")
     spread = by_length[np.linspace(0, len(by_length) - 1, users // 2).astype(np.int64)] if len(by_length) else by_length
     longest = by_length[max(0, len(by_length) - (users - users // 2)) :]
     chosen = histories.take(np.unique(np.concatenate([spread, longest])))
-    items = chosen.values if len(chosen.values) else np.arange(2, known)
+    items = chosen.values if len(chosen.values) else np.arange(2, end)
     lists = [items[start:stop].tolist() for start, stop in zip(chosen.offsets[:-1], chosen.offsets[1:], strict=True)]
     return Ragged.of([[], np.resize(items, max_len).tolist(), *lists])
 
 
-def _first_rows(table: str, parts: list[str], cache: Path) -> Ragged:
-    """The items of the first of the files that has rows: of few users, Spark leaves files empty."""
-    for name in parts:
+def _first_rows(table: str, cache: Path) -> Ragged:
+    """The items of the table's first file that has rows: of few users, Spark leaves files empty.
+
+    A remote table's other files are not copied.
+    """
+    for name in versions.table_files(table):
         column = pq.read_table(files.fetch(files.join(table, name), cache), columns=["items"])["items"]
         if len(column):
             return Ragged.of_arrow(pa.concat_arrays(column.chunks))
@@ -43,50 +50,47 @@ def _first_rows(table: str, parts: list[str], cache: Path) -> Ragged:
 
 
 def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_len: int) -> float:
-    """The largest difference between torch and ONNX Runtime, relative to the largest value of the query in torch.
-
-    Torch gets each history alone and unpadded; the graph gets batches of several sizes with more and with less padding, and
-    the batches that scoring makes.
-    """
+    """The largest difference between torch and ONNX Runtime, relative to the largest value of the query in torch."""
     lengths = np.clip(histories.lengths, 1, max_len)
     rows = np.arange(len(histories))
     users = _some_users(encoder, len(rows))
 
     def inputs(batch: NDArray[np.int64], length: int) -> dict[str, NDArray[np.int64]]:
-        given = {"items": histories.left_padded(batch, length)}
-        return given if users is None else {**given, "user_idx": users[batch]}
+        items = {"items": histories.left_padded(batch, length)}
+        return items if users is None else {**items, "user_idx": users[batch]}
 
     with torch.inference_mode():
         alone = [encoder.query(*map(torch.from_numpy, inputs(rows[i : i + 1], int(lengths[i])).values())) for i in rows]
-    wanted = torch.cat(alone).numpy()  # (N, D)
+    expected = torch.cat(alone).numpy()  # (N, D)
     session = open_encoder(str(path), torch.get_num_threads())
-    worst = 0.0
+    largest = 0.0
     for size in BATCHES:
         for first in range(0, len(rows), size):
             batch = rows[first : first + size]
             longest = int(lengths[batch].max())
             for length in sorted({longest, min(longest + 7, max_len), max_len}):
-                (query,) = session.run(["query"], inputs(batch, length))
-                worst = max(worst, _difference(query, wanted[batch]))
-    full = np.flatnonzero(histories.lengths)
-    owners = None if users is None else users[full]
-    query = encode_histories(session, histories.take(full), max_len=max_len, dim=wanted.shape[1], users=owners)
-    return max(worst, _difference(query, wanted[full]))
+                (queries,) = session.run(["query"], inputs(batch, length))
+                largest = max(largest, _difference(queries, expected[batch]))
+    filled = np.flatnonzero(histories.lengths)
+    owners = None if users is None else users[filled]
+    queries = encode_histories(session, histories.take(filled), max_len=max_len, dim=expected.shape[1], users=owners)
+    return max(largest, _difference(queries, expected[filled]))
 
 
 def _some_users(encoder: Encoder, count: int) -> NDArray[np.int64] | None:
-    """As many places of users, the unknown one among them; None for an encoder without embeddings of users."""
+    """As many rows of users' embeddings, the unknown user's among them; None for an encoder without embeddings of users."""
     if not isinstance(encoder, SimpleX) or not encoder.user_weight:
         return None
     return np.arange(count, dtype=np.int64) % encoder.users.num_embeddings
 
 
-def _difference(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
-    """
+def _difference(queries: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The largest difference of a row, relative to the row's largest value; infinite for another shape or what isn't finite.
+
     >>> _difference(np.array([[1.0, 2.5]]), np.array([[1.0, 2.0]]))
     0.25
     """
-    if found.shape != wanted.shape or not np.isfinite(found).all():
+    if queries.shape != expected.shape or not np.isfinite(queries).all():
         return float("inf")
-    scale = np.maximum(np.abs(wanted).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return float((np.abs(found - wanted) / scale).max(initial=0.0))
+    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return float((np.abs(queries - expected) / scale).max(initial=0.0))

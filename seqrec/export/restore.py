@@ -1,5 +1,6 @@
 """A checkpoint back into its encoder, with the vocabulary and the users it was trained on, and no others."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,54 +10,76 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoders import ENCODERS, Encoder
+from seqrec.storage.metadata import TrainedMeta
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.inputs import hash_users, hash_vocabulary
 
 REMEDY = "take the files of one training, or start it over with resume=false"
 
 
-def read_checkpoint(model: str, which: str) -> tuple[dict[str, Any], str]:
-    """The checkpoint's content and path; one from elsewhere must have this model's vocabulary."""
-    path = checkpoints.find(model, which)
-    content = checkpoints.load(path)
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """What a checkpoint says: the architecture and its arguments, the training, and in `content` all of the file."""
+
+    path: str
+    architecture: str
+    arguments: dict[str, Any]
+    meta: TrainedMeta
+    content: dict[str, Any]
+
+
+def read_checkpoint(model: str, which: str) -> TrainedModel:
+    """A checkpoint of a model's folder (best, last or a path); one from elsewhere must have this model's vocabulary."""
+    trained = _load(checkpoints.find(model, which))
     if which not in ("best", "last"):
-        own = checkpoints.load(checkpoints.find(model, "last"))["meta"]["vocabulary"]["hash"]
-        if content["meta"]["vocabulary"]["hash"] != own:
+        last = _load(checkpoints.find(model, "last"))
+        if trained.meta.vocabulary.hash != last.meta.vocabulary.hash:
+            path = trained.path
             raise UserError(f"{path} was trained with another vocabulary than {model}: export it in the folder it comes from")
-    return content, path
+    return trained
 
 
-def require_same_vocabulary(content: dict[str, Any], vocabulary: pa.Table, *, path: str, place: str) -> None:
-    """Raise UserError unless the vocabulary, read from `place`, is the one that the checkpoint of `path` was trained with."""
-    size = int(content["arguments"]["vocab_size"])
+def _load(path: str) -> TrainedModel:
+    """The checkpoint in a file."""
+    content = checkpoints.load(path)
+    meta = TrainedMeta.of(content["meta"], path=path, remedy=checkpoints.OTHERS)
+    return TrainedModel(
+        path=path, architecture=content["architecture"], arguments=content["arguments"], meta=meta, content=content
+    )
+
+
+def require_same_vocabulary(model: TrainedModel, vocabulary: pa.Table, *, path: str) -> None:
+    """Raise UserError unless the vocabulary, read from `path`, is the one that the model was trained with."""
+    size = int(model.arguments["vocab_size"])
     if size != len(vocabulary):
-        raise UserError(f"{path} has {size} items, {place} has {len(vocabulary)}: {REMEDY}")
+        raise UserError(f"{model.path} has {size} items, {path} has {len(vocabulary)}: {REMEDY}")
     if vocabulary["item_idx"].to_pylist() != list(range(FIRST_ITEM, FIRST_ITEM + size)):
-        raise UserError(f"{place} is not numbered {FIRST_ITEM} to {size + 1} in order: train again")
-    if content["meta"].get("vocabulary_sha256", digest := hash_vocabulary(vocabulary)) != digest:
-        raise UserError(f"{path} was trained with other items or counts than those in {place}: {REMEDY}")
+        raise UserError(f"{path} is not numbered {FIRST_ITEM} to {size + 1} in order: train again")
+    if model.meta.vocabulary_sha256 not in (None, hash_vocabulary(vocabulary)):
+        raise UserError(f"{model.path} was trained with other items or counts than those in {path}: {REMEDY}")
 
 
-def require_same_users(content: dict[str, Any], users: NDArray[np.int64], *, path: str, place: str) -> None:
-    """Raise UserError unless the users, read from `place`, are those whose embeddings the checkpoint of `path` has."""
-    count = int(content["arguments"]["users"])
+def require_same_users(model: TrainedModel, users: NDArray[np.int64], *, path: str) -> None:
+    """Raise UserError unless the users, read from `path`, are those whose embeddings the model has."""
+    count = int(model.arguments["users"])
     if count != len(users):
-        raise UserError(f"{path} has embeddings of {count} users, {place} has {len(users)}: {REMEDY}")
-    if content["meta"].get("users_sha256", digest := hash_users(users)) != digest:
-        raise UserError(f"{path} has embeddings of other users than those in {place}: {REMEDY}")
+        raise UserError(f"{model.path} has embeddings of {count} users, {path} has {len(users)}: {REMEDY}")
+    if model.meta.users_sha256 not in (None, hash_users(users)):
+        raise UserError(f"{model.path} has embeddings of other users than those in {path}: {REMEDY}")
 
 
-def build_encoder(content: dict[str, Any], *, path: str) -> Encoder:
-    """The encoder of a checkpoint, in evaluation mode; UserError if its parts don't fit each other."""
-    name = content["architecture"]
-    if name not in ENCODERS:
-        raise UserError(f"{path} is of the architecture {name!r}; this version of seqrec knows {', '.join(ENCODERS)}")
-    try:
-        encoder = ENCODERS[name](**content["arguments"])
-        encoder.load_state_dict(content["model"])
-    except (TypeError, ValueError, RuntimeError) as error:
-        said = str(error).strip().splitlines()[0]
+def build_encoder(model: TrainedModel) -> Encoder:
+    """The encoder with its weights, in evaluation mode; UserError if the checkpoint's parts don't fit each other."""
+    if model.architecture not in ENCODERS:
         raise UserError(
-            f"{path}: its weights don't fit its arguments ({said}): take another checkpoint, or train again"
+            f"{model.path} is of the architecture {model.architecture!r}; this version of seqrec knows {', '.join(ENCODERS)}"
+        )
+    try:
+        encoder = ENCODERS[model.architecture](**model.arguments)
+        encoder.load_state_dict(model.content["model"])
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{model.path}: its weights don't fit its arguments ({reason}): take another checkpoint, or train again"
         ) from None
     return encoder.eval()

@@ -6,7 +6,7 @@ from pyspark.sql.types import StringType
 
 from seqrec.errors import UserError
 from seqrec.publishing.deliveries import index_of
-from seqrec.serving import exports, sealed
+from seqrec.serving.exports import Export
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.storage import files
 from seqrec.stores import milvus as milvus_store
@@ -26,27 +26,26 @@ def rehearse(
     spark: SparkSession,
     targets: Targets,
     *,
-    model: str,
+    export: Export,
     mongo: Mongo,
     milvus: Milvus,
     top_k: int,
     whole: bool,
 ) -> None:
-    """Act: try to write to both stores, and check the items of an export (its folder is `model`) against them.
+    """Act: try to write to both stores, and check the items of an export against them.
 
     Whole says whether all users are scored, for only then do the items go to Milvus. Raises UserError, before anything is scored,
     for names and rights that are refused, for lists that are too long for a document, and for items that Milvus can't take.
     """
-    path = files.join(model, sealed.EMBEDDINGS)
-    item = schemas.IDS[exports.read_sealed(model)["id_types"]["item"]]
-    items = io.read_table(spark, path, schemas.item_embeddings(item))
+    item = schemas.IDS[export.meta.id_types.item]
+    items = io.read_table(spark, export.embeddings, schemas.item_embeddings(item))
     if targets.mongodb is not None:
         place = targets.mongodb.place(database=mongo.database, collection=mongo.collection)
         mongo_store.try_to_write(place, mongo_store.choose_mode(place, mongo.mode) if whole else "upsert")
         _check_length(items, top_k)
     if targets.milvus is not None and whole:
         alias = targets.milvus.place(alias=milvus.alias)
-        _, dim = check_vectors(items, alias, path=path)
+        _, dim = check_vectors(items, alias, path=export.embeddings)
         milvus_store.try_to_write(alias, dim=dim, index=index_of(milvus))
 
 

@@ -1,17 +1,21 @@
-"""A model's files on every executor: only their place travels in a closure."""
+"""A model's files on every executor: a closure carries only where to find them.
+
+Executors open a folder that all hosts mount where it lies; what only the driver has goes to them as an archive; a remote export's
+files are fetched by each executor itself.
+"""
 
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark import SparkFiles, TaskContext
 from pyspark.sql import SparkSession
 
 from seqrec.command import session
 from seqrec.errors import UserError
-from seqrec.serving import exports, sealed
-from seqrec.serving.model import Model, open_model
+from seqrec.serving import sealed
+from seqrec.serving.exports import Export
+from seqrec.serving.model import Model, load_model
 from seqrec.storage import files
 
 
@@ -21,7 +25,7 @@ class Shipped:
 
     folder: str
     mounted: bool
-    files: sealed.Hashes
+    hashes: sealed.Hashes
     max_len: int
     item_type: str  # bigint or string
 
@@ -29,47 +33,50 @@ class Shipped:
         """The model, opened once per Python worker, with as many threads as the task has cores."""
         folder = self.folder if self.mounted else str(Path(SparkFiles.getRootDirectory(), self.folder))
         context = TaskContext.get()
-        return open_model(folder, self.files, self.max_len, context.cpus() if context else 1)
+        return load_model(folder, self.hashes, self.max_len, context.cpus() if context else 1)
 
 
-def ship(spark: SparkSession, folder: str, *, private: bool = False) -> Shipped:
-    """Make the export in a folder (see exports.locate) available to the executors.
+def ship(spark: SparkSession, export: Export, *, private: bool = False) -> Shipped:
+    """Make an export available to the executors.
 
     Raises UserError if its files aren't those of its meta.json.
 
     A local folder is one that all hosts mount; `private=True` says that only the driver has it, and packs it into an archive
-    unless the executors run on the driver's host: the folder must stay until the session ends. A remote folder's files are
-    fetched by each executor itself; they go by their names, so a session takes one remote model.
+    unless the executors run on the driver's host: the folder must stay until the session ends. A remote folder's files go by
+    their names, so a session takes one remote model.
     """
-    meta = exports.read_sealed(folder)
-    hashed = sealed.scoring_files(meta)
-    if not files.is_local(folder):
-        _add_files(spark, folder, hashed)
-        place, mounted = "", False
-        sealed.verify(SparkFiles.getRootDirectory(), hashed)
+    hashes = export.scoring_files()
+    if not files.is_local(export.path):
+        _add_files(spark, export.path, hashes)
+        folder, mounted = "", False
+        sealed.verify_files(SparkFiles.getRootDirectory(), hashes)
     else:
-        place, mounted = str(files.local_path(folder).absolute()), True
-        sealed.verify(place, hashed)
+        folder, mounted = str(files.local_path(export.path).absolute()), True
+        sealed.verify_files(folder, hashes)
         if private and not session.is_local(spark):
-            place, mounted = _add_archive(spark, Path(place), meta, hashed), False
-    return Shipped(folder=place, mounted=mounted, files=hashed, max_len=meta["max_len"], item_type=meta["id_types"]["item"])
+            folder, mounted = _add_archive(spark, Path(folder), hashes), False
+    return Shipped(
+        folder=folder, mounted=mounted, hashes=hashes, max_len=export.meta.max_len, item_type=export.meta.id_types.item
+    )
 
 
-def _add_files(spark: SparkSession, folder: str, hashed: sealed.Hashes) -> None:
+def _add_files(spark: SparkSession, folder: str, hashes: sealed.Hashes) -> None:
+    """Have every executor fetch the files of a remote folder; UserError if the session has another model's of the same name."""
     context = spark.sparkContext
-    known = {Path(path).name: path for path in context.listFiles}
-    for name, _ in hashed:
+    added = {Path(path).name: path for path in context.listFiles}
+    for name, _ in hashes:
         path = files.uri(files.join(folder, name))
-        if known.get(name, path) != path:
-            raise UserError(f"{path}: this Spark session has {known[name]} already: use another session for another model")
-        if name not in known:
+        if added.get(name, path) != path:
+            raise UserError(f"{path}: this Spark session has {added[name]} already: use another session for another model")
+        if name not in added:
             context.addFile(path)
 
 
-def _add_archive(spark: SparkSession, folder: Path, meta: dict[str, Any], hashed: sealed.Hashes) -> str:
-    name = f"model-{meta['files'][sealed.ENCODER][:16]}"
+def _add_archive(spark: SparkSession, folder: Path, hashes: sealed.Hashes) -> str:
+    """Send the files of the driver's folder to every executor; the name of the folder that they are unpacked into."""
+    name = f"model-{dict(hashes)[sealed.ENCODER][:16]}"
     with tarfile.open(folder / f"{name}.tar", "w") as archive:
-        for file, _ in hashed:
+        for file, _ in hashes:
             archive.add(folder / file, file)
     spark.sparkContext.addArchive(f"{(folder / name).as_uri()}.tar#{name}")
     return name

@@ -1,80 +1,110 @@
-"""Where a model's exports lie, and what they say of themselves.
+"""A model's exports: where they lie, what they say of themselves, and which datasets they fit.
 
-They are versions, MODEL/exports/RUN_ID and MODEL/exports/CURRENT: what reads one isn't disturbed by the next, and an older one is
-the way back.
+    export = locate("/data/model")
+    export.meta.name, export.vocabulary
+
+Exports are versions, MODEL/exports/RUN_ID and MODEL/exports/CURRENT: what reads one isn't disturbed by the next, and an older one
+can be taken again. A job locates its export once and passes it on, so that all it reads is of one export.
 """
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from seqrec.errors import UserError
+from seqrec.serving import sealed
 from seqrec.storage import files, versions
-
-FOLDER = "exports"
+from seqrec.storage.meta import META
+from seqrec.storage.metadata import DatasetMeta, ExportMeta, TrainedMeta
 
 log = logging.getLogger("seqrec")
 
 
-def locate(folder: str) -> str:
-    """The folder of a model's current export; one that is an export itself, such as MODEL/exports/RUN_ID, is returned as it is.
+@dataclass(frozen=True)
+class Export:
+    """An export in a folder, and its meta.json."""
 
-    Call it once, at the start of a job: an export that follows then changes nothing under the reader. A warning says so if the
-    folder's training has started over since the export. Raises UserError if the model isn't exported.
+    path: str
+    meta: ExportMeta
+
+    @property
+    def vocabulary(self) -> str:
+        """The path of the vocabulary: item_id, item_idx and count."""
+        return files.join(self.path, sealed.VOCABULARY)
+
+    @property
+    def embeddings(self) -> str:
+        """The path of the table item_embeddings."""
+        return files.join(self.path, sealed.EMBEDDINGS)
+
+    def scoring_files(self) -> sealed.Hashes:
+        """Names and hashes of the files that scoring opens, so without the item_embeddings; UserError if one is not listed."""
+        if absent := sealed.NEEDED - self.meta.files.keys():
+            names = ", ".join(sorted(absent))
+            raise UserError(f"the export of {self.meta.name} has no {names} in its meta.json: run export_onnx again")
+        return tuple(sorted((name, digest) for name, digest in self.meta.files.items() if "/" not in name))
+
+    def origin(self) -> dict[str, Any]:
+        """What metrics say of the model they are of: its name, the run ids of training and export, and the checkpoint."""
+        return {
+            "model": self.meta.name,
+            "model_run_id": self.meta.run_id,
+            "export": self.meta.export,
+            "checkpoint": self.meta.checkpoint,
+        }
+
+
+def locate(folder: str) -> Export:
+    """The current export of a model's folder; a folder that is an export itself, such as MODEL/exports/RUN_ID, is opened as one.
+
+    Call it once, at the start of a job: an export that follows then changes nothing under the reader. Where the folder's training
+    has started over since the export, a warning says so. Raises UserError if the model isn't exported.
     """
     folder = folder.rstrip("/")
-    exports = files.join(folder, FOLDER)
+    exports = files.join(folder, sealed.EXPORTS)
     if not files.exists(files.join(exports, versions.CURRENT)):
-        if versions.RUN_ID.match(folder.rsplit("/", 1)[-1]):
-            folder = versions.resolve(folder)
-        read_sealed(folder)
-        return folder
-    path = versions.resolve(exports)
-    exported, training = read_sealed(path)["run_id"], _training_of(folder)
-    if training not in (None, exported):
+        is_version = versions.RUN_ID.match(folder.rsplit("/", 1)[-1])
+        return open_export(versions.resolve(folder) if is_version else folder)
+    export = open_export(versions.resolve(exports))
+    training = _training_of(folder)
+    if training not in (None, export.meta.run_id):
         log.warning(
             "%s is an export of the training %s, and %s holds the training %s now: run export_onnx to take that one",
-            path,
-            exported,
+            export.path,
+            export.meta.run_id,
             folder,
             training,
         )
-    return path
+    return export
 
 
-def origin(meta: dict[str, Any]) -> dict[str, Any]:
-    """What lists and metrics say of the model they come from: its name, the training's run id, the export's, the checkpoint."""
-    return {
-        "model": meta["name"],
-        "model_run_id": meta["run_id"],
-        "export": meta.get("export"),
-        "checkpoint": meta.get("checkpoint"),
-    }
+def open_export(folder: str) -> Export:
+    """The export that lies in a folder; UserError if there is none, or if its meta.json is none of an export."""
+    if not files.exists(files.join(folder, META)) or "files" not in versions.read_meta(folder):
+        raise UserError(f"{folder} holds no exported model: run export_onnx model={sealed.model_folder(folder)} first")
+    return Export(folder, ExportMeta.read(folder))
 
 
-def read_sealed(folder: str) -> dict[str, Any]:
-    """The meta.json of an export; UserError if the folder holds none, or a meta.json that isn't one's.
+def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:
+    """How many items of the dataset the model doesn't know; UserError if neither vocabulary is an extension of the other.
 
-    Its run_id is the training's, and `export` the run id of the export itself.
+    Where one is, the items that both have bear the same indices.
     """
-    if not files.exists(files.join(folder, "meta.json")) or "files" not in versions.read_meta(folder):
-        raise UserError(f"{folder} holds no exported model: run export_onnx model={_model_of(folder)} first")
-    return versions.read_meta(folder, "export")
-
-
-def _model_of(folder: str) -> str:
-    """The model's folder of one that may be an export in it."""
-    parent, _, name = folder.rstrip("/").rpartition("/")
-    return parent.removesuffix(f"/{FOLDER}") if versions.RUN_ID.match(name) else folder
+    ours, theirs = model.vocabulary, dataset.vocabulary
+    if ours.hash in {ancestor.hash for ancestor in theirs.lineage}:
+        return theirs.size - ours.size
+    if theirs.hash in {ancestor.hash for ancestor in ours.lineage}:
+        return 0
+    raise UserError(
+        f"the model {model.name} was trained with a vocabulary of {ours.size} items ({ours.hash[:12]}), the dataset "
+        f"{dataset.run_id} has one of {theirs.size} items ({theirs.hash[:12]}), and neither extends the other: take the "
+        f"dataset {model.dataset}, or one built with vocabulary= of it"
+    )
 
 
 def _training_of(folder: str) -> str | None:
-    """The run id of the training in a model's folder, as the training's meta.json says; None if it says nothing."""
-    if not files.exists(files.join(folder, "meta.json")):
+    """The run id of the training in a model's folder, as its meta.json says; None if there is none, or it is an export's."""
+    if not files.exists(files.join(folder, META)):
         return None
-    meta = versions.read_meta(folder)
-    return None if "files" in meta else meta.get("run_id")
-
-
-def again(folder: str) -> str:
-    """What to do about an export that isn't whole."""
-    return f"run export_onnx model={_model_of(folder)} again"
+    content = versions.read_meta(folder)
+    return None if "files" in content else content.get("run_id")

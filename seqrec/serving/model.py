@@ -1,9 +1,11 @@
-"""An exported model, opened: ONNX Runtime's session of the encoder, the item matrix and the vocabulary."""
+"""An exported model, opened: ONNX Runtime's session of the encoder, the item matrix and the vocabulary.
+
+The matrix is memory-mapped, so the processes of a host share it. A process opens a model once (see `load_model`).
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -14,9 +16,9 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
-from seqrec.serving import exports
+from seqrec.serving.exports import Export
 from seqrec.serving.queries import encode_histories, open_encoder
-from seqrec.serving.sealed import ENCODER, MATRIX, USERS, VOCABULARY, Hashes, scoring_files, verify
+from seqrec.serving.sealed import ENCODER, MATRIX, USERS, VOCABULARY, Hashes, export_again, verify_files
 from seqrec.storage import files
 from seqrec.user_hashes import user_rows
 
@@ -30,15 +32,15 @@ class Model:
     ids: pa.Array  # (V,), int64 or string
     counts: NDArray[np.int64]  # (V,), training events
     max_len: int
-    users: NDArray[np.int64] | None = None  # of a model with embeddings of users, memory-mapped
+    users: NDArray[np.int64] | None = None  # sorted hashes, memory-mapped; None for a model without embeddings of users
 
-    def encode(self, histories: Ragged, batch_users: int, users: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The queries (N, D) of histories of known items; users (N,) are the hashes of those whose they are."""
-        placed = None if self.users is None else user_rows(users, self.users)
-        sizes = {"max_len": self.max_len, "dim": self.matrix.shape[1], "batch_users": batch_users}
-        return encode_histories(self.session, histories, **sizes, users=placed)
+    def encode(self, histories: Ragged, batch_users: int, hashes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The queries (N, D) of histories of the model's items; the hashes (N,) say whose they are."""
+        rows = None if self.users is None else user_rows(hashes, self.users)
+        dim = self.matrix.shape[1]
+        return encode_histories(self.session, histories, max_len=self.max_len, dim=dim, batch_users=batch_users, users=rows)
 
-    def known(self, lists: Ragged) -> Ragged:
+    def without_unknown(self, lists: Ragged) -> Ragged:
         """The lists without padding, mask, and items that were added to the vocabulary after this model."""
         return lists.where((lists.values >= FIRST_ITEM) & (lists.values < len(self.matrix)))
 
@@ -50,34 +52,32 @@ class Model:
 
     @property
     def trained(self) -> NDArray[np.bool_]:
-        """(V + 2,): the items with a training event, which alone are recommended."""
+        """(V + 2,): the items with a training event; no others are recommended."""
         return self.popularity[:, 0] > 0
 
 
-def open_sealed(folder: str, threads: int) -> tuple[Model, dict[str, Any]]:
-    """Open the exported model of a local folder, and its meta.json."""
-    meta = exports.read_sealed(folder)
-    names = scoring_files(meta)
-    return open_model(str(files.local_path(folder)), names, meta["max_len"], threads), meta
+def open_model(export: Export, threads: int) -> Model:
+    """The model of an export in a local folder."""
+    return load_model(str(files.local_path(export.path)), export.scoring_files(), export.meta.max_len, threads)
 
 
 @lru_cache(maxsize=2)
-def open_model(folder: str, hashed: Hashes, max_len: int, threads: int) -> Model:
-    """Open the model in a local folder, once per process; the cache goes by content.
+def load_model(folder: str, hashes: Hashes, max_len: int, threads: int) -> Model:
+    """The model in a local folder, read once per process; other hashes in the same folder are another model.
 
     Raises UserError if a file is missing or isn't the one that was exported.
     """
-    verify(folder, hashed)
-    place = Path(folder)
-    vocabulary = pq.read_table(place / VOCABULARY, columns=["item_id", "count"]).combine_chunks()
+    verify_files(folder, hashes)
+    root = Path(folder)
+    vocabulary = pq.read_table(root / VOCABULARY, columns=["item_id", "count"]).combine_chunks()
     ids = vocabulary["item_id"].chunk(0) if len(vocabulary) else pa.array([], vocabulary.schema.field("item_id").type)
-    matrix = np.load(place / MATRIX, mmap_mode="r")
+    matrix = np.load(root / MATRIX, mmap_mode="r")
     if matrix.dtype != np.float32 or len(matrix) != len(vocabulary) + FIRST_ITEM:
         raise UserError(
-            f"{place / MATRIX} is {matrix.dtype} {matrix.shape}, {VOCABULARY} has {len(vocabulary)} items and needs "
-            f"{len(vocabulary) + FIRST_ITEM} rows of float32: {exports.again(folder)}"
+            f"{root / MATRIX} is {matrix.dtype} {matrix.shape}, {VOCABULARY} has {len(vocabulary)} items and needs "
+            f"{len(vocabulary) + FIRST_ITEM} rows of float32: {export_again(folder)}"
         )
     counts = vocabulary["count"].to_numpy()
-    users = np.load(place / USERS, mmap_mode="r") if USERS in dict(hashed) else None
-    session = open_encoder(str(place / ENCODER), threads)
+    users = np.load(root / USERS, mmap_mode="r") if USERS in dict(hashes) else None
+    session = open_encoder(str(root / ENCODER), threads)
     return Model(session=session, matrix=matrix, ids=ids, counts=counts, max_len=max_len, users=users)

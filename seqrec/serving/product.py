@@ -1,8 +1,9 @@
 """Scores of queries and items as one product of float32 matrices, on ONNX Runtime.
 
-A row's scores are the same bit by bit wherever it stands in a batch of two rows or more. numpy's OpenBLAS doesn't promise that:
-its kernels for AVX2 round rows 6 to 11 of every 12 otherwise than the others, so that lists would depend on the partitioning. For
-256 queries of width 64 and 16,384 items ONNX Runtime takes half of numpy's time (7 ms against 14 ms, one core of an AMD EPYC).
+A row's scores are the same bit by bit wherever it stands in a batch of two rows or more, so lists don't depend on the
+partitioning. numpy's OpenBLAS doesn't promise that: its kernels for AVX2 round rows 6 to 11 of every 12 differently from the
+others. ONNX Runtime also takes half the time: 7 ms against 14 ms for 256 queries of width 64 and 16,384 items, on one core of an
+AMD EPYC.
 """
 
 import os
@@ -12,7 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-# The ONNX graph s = q · mᵀ (Gemm with transB=1, opset 18, free axes), as onnx.helper writes it; a test makes it anew.
+# The ONNX graph s = q · mᵀ (Gemm with transB=1, opset 18, free axes), as onnx.helper writes it; a test builds it again.
 GRAPH = (
     b'\x08\x08:h\n\x1e\n\x01q\n\x01m\x12\x01s"\x04Gemm*\r\n\x06transB\x18\x01\xa0\x01\x02\x12\x01s'
     b"Z\x15\n\x01q\x12\x10\n\x0e\x08\x01\x12\n\n\x03\x12\x01b\n\x03\x12\x01dZ\x15\n\x01m\x12\x10\n\x0e\x08\x01\x12\n\n\x03\x12\x01n"
@@ -35,6 +36,7 @@ def product(queries: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[
 
 @cache
 def _session(threads: int) -> onnxruntime.InferenceSession:
+    """The session of GRAPH, one for each number of threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, threads)
     options.inter_op_num_threads = 1

@@ -1,4 +1,8 @@
-"""The sequence encoder in ONNX Runtime: histories in, queries out."""
+"""The sequence encoder in ONNX Runtime: histories in, queries out.
+
+Histories of like length run together, so that hardly anything is computed on padding. A query is the same whoever else is encoded
+with it: the shape of a run depends on the length alone.
+"""
 
 import itertools
 
@@ -8,11 +12,11 @@ from numpy.typing import NDArray
 
 from seqrec.ragged import Ragged
 
-RUN_TOKENS = 2048  # positions in a run: enough to keep the products busy, and what the last run of a class may waste
+RUN_TOKENS = 2048  # positions in a run: enough to keep the processor busy; the last run of a class may waste as many
 
 
 def open_encoder(path: str, threads: int) -> onnxruntime.InferenceSession:
-    """A session that uses `threads` threads; ONNX Runtime would take all cores, whatever OMP_NUM_THREADS says."""
+    """A session of the encoder's graph; without `threads`, ONNX Runtime would take all cores, whatever OMP_NUM_THREADS says."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -43,25 +47,24 @@ def encode_histories(
 ) -> NDArray[np.float32]:
     """The query (N, dim) of each history, from its last max_len items; an empty history has a query of zeros.
 
-    Users (N,) are the places of those whose the histories are, of a model that has embeddings of users.
+    For a model with embeddings of users, `users` (N,) are the rows of these embeddings (see `user_rows`).
 
-    Histories of like length run together, in batches whose shape depends on the length alone: the last batch of a class is
-    filled up with a repeated row. So hardly anything is computed on padding, a query is the same whoever else is encoded, and
-    the runtime sees few shapes. Raises ValueError if a query is not finite.
+    Each class of lengths runs in batches of one shape, the last one filled up by repeating a row, so that the runtime sees few
+    shapes. Raises ValueError if a query is not finite.
     """
     queries = np.zeros((len(histories), dim), dtype=np.float32)
     classes = length_classes(max_len)
     lengths = np.minimum(histories.lengths, max_len)
-    found = np.searchsorted(classes, lengths)
-    for number in np.unique(found[lengths > 0]):
+    classed = np.searchsorted(classes, lengths)
+    for number in np.unique(classed[lengths > 0]):
         length = int(classes[number])
         size = max(1, min(batch_users, RUN_TOKENS // length))
-        rows = np.flatnonzero((found == number) & (lengths > 0))
+        rows = np.flatnonzero((classed == number) & (lengths > 0))
         for first in range(0, len(rows), size):
             batch = rows[first : first + size]
             full = np.pad(batch, (0, size - len(batch)), mode="edge")
-            given = {"items": histories.left_padded(full, length)} | ({} if users is None else {"user_idx": users[full]})
-            (query,) = session.run(["query"], given)
+            inputs = {"items": histories.left_padded(full, length)} | ({} if users is None else {"user_idx": users[full]})
+            (query,) = session.run(["query"], inputs)
             queries[batch] = query[: len(batch)]
     if not np.isfinite(queries).all():
         raise ValueError("a query is not finite: the model is broken; train and export it again")

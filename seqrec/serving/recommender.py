@@ -1,11 +1,15 @@
-"""Recommendations for one user from code, on ONNX Runtime alone: neither torch nor Spark is loaded."""
+"""Recommendations for one user from code, on ONNX Runtime alone: neither torch nor Spark is loaded.
+
+recommender = Recommender.load("/data/model")
+recommender.recommend(["318", "50"], k=10)    # [(item id, score), ...], the best first
+"""
 
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +18,16 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
-from seqrec.serving import exports, sealed
-from seqrec.serving.model import Model, open_sealed
-from seqrec.serving.topk import NONE, Catalogue, Items, Scores, top_k
+from seqrec.serving import exports
+from seqrec.serving.exports import Export
+from seqrec.serving.model import Model, open_model
+from seqrec.serving.topk import NONE, BlockSizes, Catalogue, Items, Scores, top_k
 from seqrec.storage import files
+from seqrec.storage.meta import META
+from seqrec.storage.metadata import IdTypes
 from seqrec.user_hashes import hash_ids
 
-BLOCK_ITEMS = 65536
+SIZES = BlockSizes(users=1, items=65536)
 
 Id = int | str
 TYPES: dict[str, type[int] | type[str]] = {"bigint": int, "string": str}
@@ -34,7 +41,7 @@ class Recommender:
     model: Model
     name: str
     run_id: str
-    id_types: dict[str, str]  # of user and item: bigint or string
+    id_types: IdTypes
     fetched: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)  # lives as long as the model
 
     @classmethod
@@ -44,14 +51,12 @@ class Recommender:
         A remote one is copied to a temporary folder. Raises UserError if the model isn't exported, or if files are missing or
         aren't those of its meta.json.
         """
-        folder, fetched = exports.locate(folder), None
-        if not files.is_local(folder):
-            names = [name for name, _ in sealed.scoring_files(exports.read_sealed(folder))]
+        export, fetched = exports.locate(folder), None
+        if not files.is_local(export.path):
             fetched = tempfile.TemporaryDirectory(prefix="seqrec-model-")
-            for name in ["meta.json", *names]:
-                files.fetch(files.join(folder, name), Path(fetched.name))
-        model, meta = open_sealed(fetched.name if fetched else folder, threads)
-        return cls(model=model, name=meta["name"], run_id=meta["run_id"], id_types=meta["id_types"], fetched=fetched)
+            export = _fetch(export, fetched.name)
+        meta = export.meta
+        return cls(model=open_model(export, threads), name=meta.name, run_id=meta.run_id, id_types=meta.id_types, fetched=fetched)
 
     def recommend(
         self,
@@ -71,15 +76,15 @@ class Recommender:
         wasn't trained on, the history alone. Raises UserError for an id that isn't of the type of the model's ids, such as "318"
         where they are integers, and for a K below 1.
         """
-        known = Ragged.of([self._indices(history, "history")])
-        seen = known if filter_seen else Ragged.of([[]])
-        available = self.model.trained & ~self._marked(deny, "deny")
+        items = Ragged.of([self._indices(history, "history")])
+        available = self.model.trained & ~self._marks(deny, "deny")
         if allow is not None:
-            available &= self._marked(allow, "allow")
-        matrix: Scores = self.model.matrix if len(known.values) else self.model.popularity
-        owner = np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._typed(user, "user", of="user")]))
-        query: Scores = self.model.encode(known, 1, owner) if len(known.values) else np.ones((1, 1))
-        return self._best(query, Catalogue.of(matrix, available), k, seen)
+            available &= self._marks(allow, "allow")
+        hashes = np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._typed(user, "user", of="user")]))
+        seen = items if filter_seen else Ragged.of([[]])
+        if len(items.values):
+            return self._best(self.model.encode(items, 1, hashes), Catalogue.of(self.model.matrix, available), k, seen)
+        return self._best(np.ones((1, 1)), Catalogue.of(self.model.popularity, available), k, seen)
 
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
@@ -99,7 +104,7 @@ class Recommender:
     @cached_property
     def _index(self) -> dict[Id, int]:
         """The item index of each id."""
-        return {item_id: place + FIRST_ITEM for place, item_id in enumerate(self.model.ids.to_pylist())}
+        return {item_id: index for index, item_id in enumerate(self.model.ids.to_pylist(), start=FIRST_ITEM)}
 
     @cached_property
     def _directions(self) -> NDArray[np.float32]:
@@ -108,23 +113,25 @@ class Recommender:
         directions: NDArray[np.float32] = self.model.matrix / np.where(norms > 0, norms, 1)
         return directions
 
-    def _typed(self, given: Any, argument: str, *, of: str = "item") -> Id:
+    def _typed(self, value: Any, argument: str, *, of: Literal["user", "item"] = "item") -> Id:
         """The id as a Python value; UserError if it isn't of the type of the model's ids of users or items."""
-        kind = self.id_types[of]
-        plain = given.item() if isinstance(given, np.generic) else given
+        kind = self.id_types.user if of == "user" else self.id_types.item
+        plain = value.item() if isinstance(value, np.generic) else value
         fits = isinstance(plain, TYPES[kind]) and not isinstance(plain, bool)
         if not fits or (isinstance(plain, int) and plain not in BIGINT):
-            raise UserError(f"{argument}: {given!r} is no {of} id of the model {self.name}, whose {of} ids are of type {kind}")
+            raise UserError(f"{argument}: {value!r} is no {of} id of the model {self.name}, whose {of} ids are of type {kind}")
         typed: Id = plain
         return typed
 
     def _indices(self, ids: Iterable[Id], argument: str) -> list[int]:
+        """The item indices of the ids that the model knows."""
         if isinstance(ids, str | bytes):
             raise UserError(f"{argument}={ids!r} is one id: give a list of ids, such as [{ids!r}]")
         typed = [self._typed(item_id, argument) for item_id in ids]
         return [self._index[item_id] for item_id in typed if item_id in self._index]
 
-    def _marked(self, ids: Iterable[Id], argument: str) -> NDArray[np.bool_]:
+    def _marks(self, ids: Iterable[Id], argument: str) -> NDArray[np.bool_]:
+        """True (V + 2,) at the indices of the ids."""
         marks = np.zeros(len(self.model.matrix), dtype=bool)
         marks[self._indices(ids, argument)] = True
         return marks
@@ -133,11 +140,18 @@ class Recommender:
         """The K best candidates and their scores; a list is never longer than the candidates."""
         if k < 1:
             raise UserError(f"k={k}: ask for at least 1 item")
-        size = min(k, max(1, len(catalogue.items)))
-        items, scores = top_k(query, catalogue, k=size, seen=seen, batch_users=1, block_items=BLOCK_ITEMS)
-        return self._named(items[0], scores[0])
+        items, scores = top_k(query, catalogue, k=min(k, max(1, len(catalogue.items))), seen=seen, sizes=SIZES)
+        return self._with_ids(items[0], scores[0])
 
-    def _named(self, items: Items, scores: Scores) -> list[tuple[Id, float]]:
-        found = items[items != NONE]
-        ids = self.model.ids.take(pa.array(found - FIRST_ITEM)).to_pylist()
-        return list(zip(ids, scores[: len(found)].tolist(), strict=True))
+    def _with_ids(self, items: Items, scores: Scores) -> list[tuple[Id, float]]:
+        """The ids and scores of a list, which may end in NONE."""
+        listed = items[items != NONE]
+        ids = self.model.ids.take(pa.array(listed - FIRST_ITEM)).to_pylist()
+        return list(zip(ids, scores[: len(listed)].tolist(), strict=True))
+
+
+def _fetch(export: Export, folder: str) -> Export:
+    """A copy, in a local folder, of what scoring needs of an export."""
+    for name in [META, *(name for name, _ in export.scoring_files())]:
+        files.fetch(files.join(export.path, name), Path(folder))
+    return Export(folder, export.meta)

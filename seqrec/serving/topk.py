@@ -1,7 +1,7 @@
 """Exact top-K and exact ranks over a catalogue in blocks.
 
-A user's scores don't depend on who else is in the batch, nor on the number of partitions: see `product`. A batch of one user is
-filled up to two rows, unless batch_users is 1. Memory is batch_users * block_items floats.
+A user's scores depend neither on who else is in the batch nor on the number of partitions: see `product`. A batch of one user is
+filled up to two rows, unless batches are of one user. Memory is users * items of `BlockSizes`, in floats.
 """
 
 from collections.abc import Iterator
@@ -15,38 +15,50 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.serving.product import product
 
-NONE = -1  # marks a place of a list that has fewer than K items
+NONE = -1  # fills up a list that has fewer than K items
 
 Scores = NDArray[np.floating[Any]]
 Items = NDArray[np.int64]
+Lists = tuple[Items, Scores]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockSizes:
+    """How many users, and how many items of the catalogue, are multiplied at a time."""
+
+    users: int = 256
+    items: int = 16384
+
+
+DEFAULT_SIZES = BlockSizes()
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Candidate items: `items` (N,) are ascending rows of `matrix` (V + 2, D); `places` (V + 2,) finds them, -1 if absent."""
+    """Candidates: `items` (N,) are ascending rows of `matrix` (V + 2, D); `positions` (V + 2,) are theirs in `items`, else -1."""
 
     matrix: Scores
     items: Items
-    places: Items
+    positions: Items
 
     @classmethod
     def of(cls, matrix: Scores, available: NDArray[np.bool_] | None = None) -> "Catalogue":
         """The items 2 to V + 1 of the matrix, or those of them that are marked in `available` (V + 2,)."""
         items = np.arange(FIRST_ITEM, len(matrix)) if available is None else np.flatnonzero(available)
         items = items[items >= FIRST_ITEM]
-        places = np.full(len(matrix), NONE)
-        places[items] = np.arange(len(items))
-        return cls(matrix, items, places)
+        positions = np.full(len(matrix), NONE)
+        positions[items] = np.arange(len(items))
+        return cls(matrix, items, positions)
 
     def rows(self, start: int, stop: int) -> Scores:
-        """The matrix's rows of candidates start to stop: a view where they are neighbours, else a copy."""
+        """The matrix's rows of candidates start to stop: a view where they are contiguous, else a copy."""
         block = self.items[start:stop]
         contiguous = block[-1] - block[0] == len(block) - 1
         return self.matrix[block[0] : block[-1] + 1] if contiguous else self.matrix[block]
 
 
 def top_k(
-    queries: Scores, catalogue: Catalogue, *, k: int, seen: Ragged, batch_users: int = 256, block_items: int = 16384
+    queries: Scores, catalogue: Catalogue, *, k: int, seen: Ragged, sizes: BlockSizes = DEFAULT_SIZES
 ) -> tuple[Items, Scores]:
     """The K best candidates of each query that are not in its `seen`: item indices and scores, both (Q, K), best first.
 
@@ -60,19 +72,17 @@ def top_k(
     """
     items = np.full((len(queries), k), NONE)
     best = np.full((len(queries), k), -np.inf, dtype=queries.dtype)
-    for first in range(0, len(queries), batch_users):
-        batch = slice(first, first + batch_users)
-        masked = _places(catalogue, seen.take(np.arange(len(queries))[batch]))
-        for start, scores in _blocks(queries[batch], catalogue, batch_users, block_items):
-            _hide(scores, start, *masked)
+    for first in range(0, len(queries), sizes.users):
+        batch = slice(first, first + sizes.users)
+        hidden = _seen_positions(catalogue, seen.take(np.arange(len(queries))[batch]))
+        for start, scores in _blocks(queries[batch], catalogue, sizes):
+            _hide(scores, start, *hidden)
             rows, columns = _better(scores, best[batch, -1], k)
             _merge(items[batch], best[batch], rows, catalogue.items[start + columns], scores[rows, columns])
     return items, best
 
 
-def rank_targets(
-    queries: Scores, matrix: Scores, seen: Ragged, targets: Items, block_items: int = 16384, batch_users: int = 256
-) -> Items:
+def rank_targets(queries: Scores, matrix: Scores, seen: Ragged, targets: Items, *, sizes: BlockSizes = DEFAULT_SIZES) -> Items:
     """The rank (Q,), from 1, of each query's target among items 2 to V + 1 without the seen; ties count against the target.
 
     The target itself is never left out as seen. A target that the matrix doesn't have gets rank V + 1, behind all. Raises
@@ -84,51 +94,52 @@ def rank_targets(
     """
     catalogue = Catalogue.of(matrix)
     ranks = np.full(len(queries), len(matrix) - FIRST_ITEM + 1)
-    for first in range(0, len(queries), batch_users):
-        known = np.arange(len(queries))[first : first + batch_users]
-        known = known[targets[known] < len(matrix)]
-        masked = _places(catalogue, seen.take(known))
-        places = catalogue.places[targets[known]]
-        own = np.full(len(known), -np.inf, dtype=queries.dtype)
-        ahead = np.zeros(len(known), dtype=np.int64)
-        for start, scores in _blocks(queries[known], catalogue, batch_users, block_items):
-            here = np.flatnonzero((places >= start) & (places < start + scores.shape[1]))
-            own[here] = scores[here, places[here] - start]
-        for start, scores in _blocks(queries[known], catalogue, batch_users, block_items):
-            _hide(scores, start, *masked)
-            _hide(scores, start, np.arange(len(known)), places)
-            ahead += np.count_nonzero(scores >= own[:, None], axis=1)
-        ranks[known] = ahead + 1
+    for first in range(0, len(queries), sizes.users):
+        batch = np.arange(len(queries))[first : first + sizes.users]
+        batch = batch[targets[batch] < len(matrix)]
+        hidden = _seen_positions(catalogue, seen.take(batch))
+        positions = catalogue.positions[targets[batch]]
+        target_scores = np.full(len(batch), -np.inf, dtype=queries.dtype)
+        ahead = np.zeros(len(batch), dtype=np.int64)
+        for start, scores in _blocks(queries[batch], catalogue, sizes):
+            here = np.flatnonzero((positions >= start) & (positions < start + scores.shape[1]))
+            target_scores[here] = scores[here, positions[here] - start]
+        for start, scores in _blocks(queries[batch], catalogue, sizes):
+            _hide(scores, start, *hidden)
+            _hide(scores, start, np.arange(len(batch)), positions)
+            ahead += np.count_nonzero(scores >= target_scores[:, None], axis=1)
+        ranks[batch] = ahead + 1
     return ranks
 
 
-def _blocks(queries: Scores, catalogue: Catalogue, batch_users: int, block_items: int) -> Iterator[tuple[int, Scores]]:
+def _blocks(queries: Scores, catalogue: Catalogue, sizes: BlockSizes) -> Iterator[tuple[int, Scores]]:
     """The first candidate and the scores (Q, block) of each block."""
-    batch = np.repeat(queries, 2, axis=0) if len(queries) == 1 and batch_users > 1 else queries
+    batch = np.repeat(queries, 2, axis=0) if len(queries) == 1 and sizes.users > 1 else queries
     multiply = product if queries.dtype == np.float32 else _multiply  # counts as scores: exact in any order
-    for start in range(0, len(catalogue.items), block_items) if len(queries) else ():
-        scores = multiply(batch, catalogue.rows(start, start + block_items))[: len(queries)]  # (Q, D) · (block, D) -> (Q, block)
+    for start in range(0, len(catalogue.items), sizes.items) if len(queries) else ():
+        scores = multiply(batch, catalogue.rows(start, start + sizes.items))[: len(queries)]  # (Q, D) · (block, D) -> (Q, block)
         if not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
             raise ValueError("a score is not finite: the model or its item matrix is broken; train and export it again")
         yield start, scores
 
 
 def _multiply(queries: Scores, rows: Scores) -> Scores:
+    """The product by numpy, of counts in double precision."""
     scores: Scores = queries @ rows.T
     return scores
 
 
-def _places(catalogue: Catalogue, seen: Ragged) -> tuple[Items, Items]:
-    """Row and candidate place of each seen item; items that are no candidates, or unknown to the matrix, are left out."""
-    seen = seen.where((seen.values >= 0) & (seen.values < len(catalogue.places)))
-    places = catalogue.places[seen.values]
-    return seen.rows[places >= 0], places[places >= 0]
+def _seen_positions(catalogue: Catalogue, seen: Ragged) -> tuple[Items, Items]:
+    """Row and candidate position of each seen item; items that are no candidates, or not in the matrix, are left out."""
+    seen = seen.where((seen.values >= 0) & (seen.values < len(catalogue.positions)))
+    positions = catalogue.positions[seen.values]
+    return seen.rows[positions >= 0], positions[positions >= 0]
 
 
-def _hide(scores: Scores, start: int, rows: Items, places: Items) -> None:
-    """Set the scores of the given places to -inf, where they are in this block."""
-    here = (places >= start) & (places < start + scores.shape[1])
-    scores[rows[here], places[here] - start] = -np.inf
+def _hide(scores: Scores, start: int, rows: Items, positions: Items) -> None:
+    """Set the scores at the given rows and candidate positions to -inf, where they are in this block."""
+    here = (positions >= start) & (positions < start + scores.shape[1])
+    scores[rows[here], positions[here] - start] = -np.inf
 
 
 def _better(scores: Scores, floor: Scores, k: int) -> tuple[Items, Items]:
@@ -148,8 +159,8 @@ def _better(scores: Scores, floor: Scores, k: int) -> tuple[Items, Items]:
     return rows, columns
 
 
-def _merge(items: Items, best: Scores, rows: Items, found: Items, scores: Scores) -> None:
-    """Merge found items, ordered by row and index, into the lists (Q, K); all their indices are above the lists' own."""
+def _merge(items: Items, best: Scores, rows: Items, new_items: Items, new_scores: Scores) -> None:
+    """Merge new items, ordered by row and index, into the lists (Q, K); all their indices are above the lists' own."""
     if not len(rows):
         return
     counts = np.bincount(rows, minlength=len(items))
@@ -158,7 +169,7 @@ def _merge(items: Items, best: Scores, rows: Items, found: Items, scores: Scores
     both_items = np.full((len(items), width), NONE)
     both_scores = np.full((len(items), width), -np.inf, dtype=best.dtype)
     both_items[:, : items.shape[1]], both_scores[:, : items.shape[1]] = items, best
-    both_items[rows, columns], both_scores[rows, columns] = found, scores
+    both_items[rows, columns], both_scores[rows, columns] = new_items, new_scores
     order = np.argsort(-both_scores, axis=1, kind="stable")[:, : items.shape[1]]
     items[:] = np.take_along_axis(both_items, order, axis=1)
     best[:] = np.take_along_axis(both_scores, order, axis=1)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seqrec.errors import UserError
 from seqrec.storage import files
-from seqrec.storage.meta import META, read_meta
+from seqrec.storage.meta import META, read_meta, write_meta
 
 IdType = Literal["bigint", "string"]
 
@@ -74,11 +74,19 @@ class Meta(Part):
     @classmethod
     def read(cls, path: str) -> Self:
         """The meta.json in a folder; UserError if it is missing, isn't JSON, or isn't of this kind."""
-        content = read_meta(path)
+        return cls.of(read_meta(path), path=files.join(path, META), remedy=f"run the job that writes {path} again")
+
+    @classmethod
+    def of(cls, content: Any, *, path: str, remedy: str) -> Self:
+        """Content that was read from a path; UserError, which names both path and remedy, if it isn't of this kind."""
         try:
             return cls.model_validate_json(json.dumps(content))
         except ValidationError as error:
-            raise UserError(f"{files.join(path, META)} {_problem(error)}: run the job that writes {path} again") from None
+            raise UserError(f"{path} {_problem(error)}: {remedy}") from None
+
+    def write(self, path: str) -> None:
+        """Write PATH/meta.json, last of all that is written there; `tables` becomes what lies in PATH."""
+        write_meta(path, self.model_dump())
 
 
 class Counts(Part):
@@ -106,14 +114,21 @@ class ModelMeta(Meta):
     files: dict[str, str] | None = None
 
 
-class ExportMeta(Meta):
-    """An export of a model. `run_id` is the training's and `export` its own; files have their SHA-256 by name."""
+class TrainedMeta(Meta):
+    """What a training says of its model, in every checkpoint and every export; `run_id` is the training's."""
 
-    files: dict[str, str]
     name: str
     dataset: str
     id_types: IdTypes
     vocabulary: Vocabulary
+    vocabulary_sha256: str | None = Field(None, description="of its ids, indices and counts")
+    users_sha256: str | None = Field(None, description="of the users whose embeddings the model has")
+
+
+class ExportMeta(TrainedMeta):
+    """An export of a model. `export` is its own run id; files have their SHA-256 by name."""
+
+    files: dict[str, str]
     vocab_size: int
     max_len: int
     export: str | None = None
@@ -130,9 +145,40 @@ class ListsMeta(Meta):
     top_k: int
     model: str
     model_run_id: str
+    export: str | None = None
+    checkpoint: dict[str, Any] | None = None
     users: list[str] | str | None = None
     available: int | None = Field(None, description="items that may be recommended")
     counts: dict[str, int] = {}
+    settings: dict[str, Any] = {}
+
+
+class SimilarItemsMeta(Meta):
+    """Similar items, which item_similarity writes; the method is item_cf or swing."""
+
+    id_types: IdTypes
+    dataset: str
+    vocabulary: Vocabulary
+    method: str
+    history: str
+    counts: dict[str, int] = {}
+    settings: dict[str, Any] = {}
+
+
+class MergedSource(Part):
+    """A version that candidates were made from."""
+
+    run_id: str
+    kind: str
+    weight: float
+
+
+class CandidateCounts(Part):
+    """Users with a row, users without any candidate, and users with a list of each source."""
+
+    users: int
+    empty: int
+    sources: dict[str, int]
 
 
 class CandidatesMeta(Meta):
@@ -143,7 +189,9 @@ class CandidatesMeta(Meta):
     history: str
     filter_seen: bool
     top_n: int
-    sources: dict[str, dict[str, Any]]
+    sources: dict[str, MergedSource]
+    counts: CandidateCounts | None = None
+    settings: dict[str, Any] = {}
 
 
 class SourceMeta(Meta):
@@ -152,6 +200,15 @@ class SourceMeta(Meta):
     dataset: str | None = None
     history: str | None = None
     method: str | None = Field(None, description="of similar items: item_cf or swing")
+
+
+class EvaluationMeta(Meta):
+    """An evaluation, beside its metrics.json; sources say what each result was made from."""
+
+    dataset: str
+    split: str
+    sources: dict[str, dict[str, Any]]
+    settings: dict[str, Any] = {}
 
 
 def _problem(error: ValidationError) -> str:

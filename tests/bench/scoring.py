@@ -32,7 +32,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
     train(Train.model_validate(given))
     export(str(model), data=str(data), checkpoint="last")
-    exported = Path(exports.locate(str(model)))
+    exported = Path(exports.locate(str(model)).path)
     nowhere = {"mongodb_uri": "none", "milvus_uri": "none"}
     keys = {"data": str(data), "model": str(model), "output": str(output), "publish": False, "top_k": K, "stores": nowhere}
 

@@ -19,7 +19,7 @@ from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
 from seqrec.training import checkpoint
-from tests.metas import dataset_meta
+from tests.metas import dataset_meta, lists_meta
 from tests.scoring.toy import write_model
 
 RUN_ID, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
@@ -200,16 +200,8 @@ def table(spark: SparkSession, output: Path, lists: list[tuple[int, list[tuple[i
     rows = [(user, row, "model", "toy", VERSION, now) for user, row in lists]
     schema = schemas.recommendations(BIGINT, BIGINT)
     io.write_table(spark.createDataFrame(rows, schema), f"{output}/{VERSION}/recommendations", schema)
-    facts = {
-        "model": "toy",
-        "model_run_id": "r1",
-        "dataset": RUN_ID,
-        "history": "test",
-        "top_k": 5,
-        "filter_seen": True,
-        "users": None,
-    }
-    versions.write_meta(f"{output}/{VERSION}", {"run_id": VERSION, **facts, **meta})
+    facts = {**lists_meta(VERSION, item="bigint"), "model": "toy", "dataset": RUN_ID, "history": "test", "top_k": 5}
+    versions.write_meta(f"{output}/{VERSION}", {**facts, **meta})
     versions.commit(str(output), VERSION, keep=1)
 
 

@@ -1,14 +1,16 @@
-"""seqrec.evaluation.evaluate on tables of a few rows, worked by hand."""
+"""seqrec.evaluation on tables of a few rows, worked by hand."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
-from seqrec.evaluation import evaluate as evaluation
-from seqrec.evaluation.evaluate import Ranked
+from seqrec.evaluation.held_out import sample
+from seqrec.evaluation.ranked import ListsOrigin, Ranked, count_misses, rank_lists, require_finite, require_fitting
+from seqrec.evaluation.report import measure, predictions
 from seqrec.tables import schemas
 from seqrec.tables.schemas import IDS
 
@@ -35,7 +37,7 @@ def by_user(ranked: DataFrame, column: str) -> dict[int, Any]:
 
 def test_metrics_are_of_all_users_and_coverage_of_the_first_ten(spark: SparkSession) -> None:
     rows = [(1, 2, 1, [2, 3]), (2, 3, 3, [3, 4]), (3, 4, 0, []), (4, 5, 500, [*range(2, 12), 99])]
-    found = evaluation.measure(Ranked(name="a", table=spark.createDataFrame(rows, RANKED)), catalogue=20)
+    found = measure(Ranked(name="a", table=spark.createDataFrame(rows, RANKED)), catalogue=20)
     assert found["users"] == 4
     assert found["misses"] == 1
     assert found["ndcg@1"] == 1 / 4
@@ -49,14 +51,14 @@ def test_metrics_are_of_all_users_and_coverage_of_the_first_ten(spark: SparkSess
 def test_metrics_below_the_end_of_the_lists_are_left_out(spark: SparkSession) -> None:
     ranked = spark.createDataFrame([(1, 2, 1, [2]), (2, 3, 6, [2])], RANKED)
     names = {"users", "misses"} | {f"{kind}@{cutoff}" for kind in ("ndcg", "hit_rate", "mrr") for cutoff in (1, 5)}
-    five, ten = (evaluation.measure(Ranked(name="a", table=ranked, listed=listed), catalogue=4) for listed in (5, 10))
+    five, ten = (measure(Ranked(name="a", table=ranked, listed=listed), catalogue=4) for listed in (5, 10))
     assert set(five) == names
     assert set(ten) == names | {"ndcg@10", "hit_rate@10", "mrr@10", "coverage@10"}
 
 
 def test_targets_without_a_training_event_or_unknown_are_misses(spark: SparkSession, items: DataFrame) -> None:
     ranked = spark.createDataFrame([(1, 4, 2, [2]), (2, 5, 2, [2]), (3, 6, 1, [2])], RANKED)
-    assert by_user(evaluation.count_misses(ranked, items), "rank") == {1: 2, 2: 0, 3: 0}
+    assert by_user(count_misses(ranked, items), "rank") == {1: 2, 2: 0, 3: 0}
 
 
 def test_lists_rank_by_score_with_ties_against_the_target(spark: SparkSession, held_out: DataFrame, items: DataFrame) -> None:
@@ -67,35 +69,33 @@ def test_lists_rank_by_score_with_ties_against_the_target(spark: SparkSession, h
         (9, [("x", 1.0)]),
     ]
     lists = spark.createDataFrame(rows, LISTS)
-    ranked = evaluation.rank_lists(held_out, lists, items, top_k=7, subset=False)
+    ranked = rank_lists(held_out, lists, items, top_k=7, subset=False)
     assert by_user(ranked, "rank") == {1: 3, 2: 8, 3: 8, 4: 1}
     assert by_user(ranked, "items")[3] == []
-    assert by_user(evaluation.rank_lists(held_out, lists, items, top_k=7, subset=True), "rank") == {1: 3, 2: 8, 4: 1}
+    assert by_user(rank_lists(held_out, lists, items, top_k=7, subset=True), "rank") == {1: 3, 2: 8, 4: 1}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_scores_that_are_not_finite_are_an_error(spark: SparkSession, bad: float) -> None:
     lists = spark.createDataFrame([(1, [("x", 1.0), ("y", bad)]), (2, [("x", 1.0)])], LISTS)
     with pytest.raises(UserError, match="out: the lists of 1 users have scores that aren't finite"):
-        evaluation.require_finite(lists, "out")
-    evaluation.require_finite(lists.where("user_id = 2"), "out")
+        require_finite(lists, "out")
+    require_finite(lists.where("user_id = 2"), "out")
 
 
 def test_a_sample_is_the_same_for_every_partitioning_and_changes_with_the_seed(spark: SparkSession) -> None:
     users = spark.range(1000).withColumnRenamed("id", "user_id")
-    chosen = {
-        parts: set(by_user(evaluation.sample(users.repartition(parts), users=50, seed=1), "user_id")) for parts in (1, 7, 64)
-    }
+    chosen = {parts: set(by_user(sample(users.repartition(parts), users=50, seed=1), "user_id")) for parts in (1, 7, 64)}
     assert len(chosen[1]) == 50
     assert chosen[1] == chosen[7] == chosen[64]
-    assert set(by_user(evaluation.sample(users, users=50, seed=2), "user_id")) != chosen[1]
-    assert evaluation.sample(users, users=None, seed=1) is users
+    assert set(by_user(sample(users, users=50, seed=2), "user_id")) != chosen[1]
+    assert sample(users, users=None, seed=1) is users
 
 
 def test_predictions_have_the_original_ids_and_ten_items(spark: SparkSession, items: DataFrame) -> None:
     rows = [(1, 4, 2, [(f"i{place}", float(-place)) for place in range(12)])]
     ranked = spark.createDataFrame(rows, RANKED.replace("int>", "struct<item_id: string, score: float>>"))
-    found = evaluation.predictions(ranked, items)
+    found = predictions(ranked, items)
     row = found.collect()[0]
     assert found.schema.simpleString() == schemas.predictions(BIGINT, STRING).simpleString()
     assert (row["user_id"], row["target"], row["rank"]) == (1, "c", 2)
@@ -110,8 +110,8 @@ def test_predictions_have_the_original_ids_and_ten_items(spark: SparkSession, it
         ({"filter_seen": False}, "filter_seen=false"),
     ],
 )
-def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, object], said: str) -> None:
-    meta: dict[str, object] = {"history": "test", "dataset": "mine", "filter_seen": True}
-    evaluation.check_table(meta, path="out", split="test", dataset="mine")
+def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, Any], said: str) -> None:
+    lists = ListsOrigin(path="out", history="test", dataset="mine", filter_seen=True, job="batch_recommend")
+    require_fitting(lists, split="test", dataset="mine")
     with pytest.raises(UserError, match=said):
-        evaluation.check_table({**meta, **changed}, path="out", split="test", dataset="mine")
+        require_fitting(replace(lists, **changed), split="test", dataset="mine")

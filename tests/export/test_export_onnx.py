@@ -14,7 +14,8 @@ import torch
 
 from seqrec.errors import UserError
 from seqrec.export import export_onnx as exporting
-from seqrec.export.export_onnx import export
+from seqrec.export import item_embeddings
+from seqrec.export.export_onnx import Conversion, export
 from seqrec.export.graph import write_graph
 from seqrec.export.parity import largest_difference, sample_histories
 from seqrec.models.sasrec import SASRec
@@ -40,8 +41,7 @@ class Places(NamedTuple):
 def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
     root = tmp_path_factory.mktemp("export")
     data, model = write_dataset(root / "data"), write_training(root / "model")
-    export(model, data=data)
-    return Places(data, model, exports.locate(model))
+    return Places(data, model, export(model, data=data).path)
 
 
 def test_meta_says_what_the_model_is_and_where_it_comes_from(places: Places) -> None:
@@ -72,10 +72,10 @@ def test_the_graph_computes_the_checkpoint(places: Places) -> None:
 
 def test_two_towers_keep_the_contract(tmp_path: Path) -> None:
     data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", architecture="simplex")
-    meta = export(model, data=data)
+    exported = export(model, data=data).path
+    meta = versions.read_meta(exported)
     assert (meta["architecture"], meta["max_len"], meta["dim"]) == ("simplex", 5, 8)
     assert meta["parity"]["largest_relative_difference"] < 1e-4
-    exported = exports.locate(model)
     matrix = np.load(f"{exported}/item_matrix.npy")
     np.testing.assert_allclose(np.linalg.norm(matrix[2:], axis=1), 1, rtol=1e-6)
     assert np.array_equal(np.array(pq.read_table(f"{exported}/item_embeddings")["embedding"].to_pylist(), np.float32), matrix[2:])
@@ -96,10 +96,10 @@ def test_item_embeddings_are_the_rows_of_the_matrix(places: Places) -> None:
 
 
 def test_item_embeddings_are_written_in_groups(tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "GROUP_ROWS", 4)
+    monkeypatch.setattr(item_embeddings, "GROUP_ROWS", 4)
     vocabulary = pq.read_table(f"{places.exported}/vocabulary.parquet")
     matrix = np.arange(16, dtype=np.float32).reshape(8, 2)
-    exporting.write_item_embeddings(matrix, vocabulary, tmp_path / "part.parquet")
+    item_embeddings.write_item_embeddings(matrix, vocabulary, tmp_path / "part.parquet")
     assert pq.ParquetFile(tmp_path / "part.parquet").num_row_groups == 2
     assert pq.read_table(tmp_path / "part.parquet")["embedding"].to_pylist() == matrix[2:].tolist()
 
@@ -134,7 +134,7 @@ def test_the_shortest_models_export_too(tmp_path: Path, max_len: int) -> None:
 
 def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: Places, tmp_path: Path) -> None:
     table = f"{places.data}/{DATASET}/sequences"
-    sample = sample_histories(table, users=2, known=7, max_len=5, cache=tmp_path)
+    sample = sample_histories(table, users=2, end=7, max_len=5, cache=tmp_path)
     lists = [part.tolist() for part in np.split(sample.values, sample.offsets[1:-1])]
     assert lists[0] == []
     assert len(lists[1]) == 5
@@ -150,7 +150,7 @@ def test_another_model_is_seen_as_different(places: Places) -> None:
 def test_no_parity_replaces_nothing(tmp_path: Path) -> None:
     data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model")
     with pytest.raises(UserError, match="parity_tolerance=1e-30"):
-        export(model, data=data, parity_tolerance=1e-30)
+        export(model, data=data, conversion=Conversion(parity_tolerance=1e-30))
     assert sorted(path.name for path in Path(model).iterdir()) == ["checkpoints", "vocabulary.parquet"]
 
 
@@ -158,15 +158,16 @@ def test_an_export_adds_a_version_and_keeps_the_newest(places: Places, tmp_path:
     model = write_training(tmp_path / "model")
     first = export(model, data=places.data)
     before = Recommender.load(model)
-    folder = exports.locate(model)
-    assert Path(folder) == tmp_path / "model" / "exports" / first["export"]
+    folder = exports.locate(model).path
+    assert first.meta.export is not None
+    assert Path(folder) == tmp_path / "model" / "exports" / first.meta.export
     write_training(tmp_path / "model", seed=2)
     second = export(model, data=places.data, keep=2)
-    assert exports.locate(model).endswith(second["export"])
+    assert exports.locate(model) == second
     assert Recommender.load(folder).recommend(["a"]) == before.recommend(["a"]) != Recommender.load(model).recommend(["a"])
     third = export(model, data=places.data, keep=2)
-    assert set(versions.run_ids(f"{model}/exports")) == {second["export"], third["export"]}
-    with pytest.raises(UserError, match=f"has no version {first['export']}"):
+    assert set(versions.run_ids(f"{model}/exports")) == {second.meta.export, third.meta.export}
+    with pytest.raises(UserError, match=f"has no version {first.meta.export}"):
         exports.locate(folder)
 
 
@@ -192,7 +193,7 @@ def test_one_export_at_a_time(places: Places, tmp_path: Path, monkeypatch: pytes
     lock = tmp_path / "model" / "exports" / exporting.LOCK
     with hold(lock, what="", remedy=""), pytest.raises(UserError, match=said):
         export(model, data=places.data)
-    assert export(model, data=places.data)["export"] in exports.locate(model)
+    assert export(model, data=places.data) == exports.locate(model)
 
 
 def test_the_files_of_another_training_are_refused(places: Places, tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_users_of_another_training_are_refused(places: Places, tmp_path: Path) -
     with pytest.raises(UserError, match=r"users.npy is missing"):
         export(model, data=places.data)
     np.save(place, users)
-    assert "users.npy" in export(model, data=places.data)["files"]
+    assert "users.npy" in export(model, data=places.data).meta.files
 
 
 @pytest.mark.parametrize(
@@ -244,10 +245,10 @@ def test_a_sample_skips_empty_files_and_has_as_many_users_as_asked(places: Place
     rows = pq.read_table(source)
     for number, part in enumerate([rows.slice(0, 0), rows]):
         pq.write_table(part, tmp_path / f"part-{number:05d}.parquet")
-    counts = {users: len(sample_histories(str(tmp_path), users=users, known=8, max_len=5, cache=tmp_path)) for users in (1, 2, 4)}
+    counts = {users: len(sample_histories(str(tmp_path), users=users, end=8, max_len=5, cache=tmp_path)) for users in (1, 2, 4)}
     assert counts == {1: 2 + 1, 2: 2 + 2, 4: 2 + 3}, "of 4, the longest is among the spread ones"
     (tmp_path / "part-00001.parquet").unlink()
-    assert len(sample_histories(str(tmp_path), users=4, known=8, max_len=5, cache=tmp_path)) == 2
+    assert len(sample_histories(str(tmp_path), users=4, end=8, max_len=5, cache=tmp_path)) == 2
 
 
 def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -260,8 +261,9 @@ def test_a_checkpoint_from_elsewhere_is_refused(tmp_path: Path) -> None:
     data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model")
     other = write_training(tmp_path / "other", vocabulary=lineage("v0", "v1"))
     strange = write_training(tmp_path / "strange", vocabulary=lineage("v9"))
-    export(model, data=data, checkpoint=f"{other}/checkpoints/last.pt", into=str(tmp_path / "copy"))
-    assert exports.read_sealed(str(tmp_path / "copy"))["checkpoint"]["file"] == "last.pt"
+    copy = export(model, data=data, checkpoint=f"{other}/checkpoints/last.pt", into=str(tmp_path / "copy"))
+    assert copy.meta.checkpoint is not None
+    assert copy.meta.checkpoint["file"] == "last.pt"
     with pytest.raises(UserError, match="another vocabulary"):
         export(strange, data=data, checkpoint=f"{model}/checkpoints/last.pt")
     with pytest.raises(UserError, match="neither extends the other"):

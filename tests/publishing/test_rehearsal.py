@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from seqrec.errors import UserError
 from seqrec.publishing import rehearsal
 from seqrec.serving import sealed
+from seqrec.serving.exports import open_export
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.stores import milvus, milvus_place, mongo_place
 from seqrec.stores.milvus_index import Index
@@ -42,7 +43,7 @@ def rehearse(
     rehearsal.rehearse(
         spark,
         targets,
-        model=model,
+        export=open_export(model),
         mongo=Mongo(database=place.database),
         milvus=Milvus(alias=f"alias_{place.database}"),
         top_k=top_k,

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from jobs import build_candidates, evaluate
 from seqrec.evaluation.candidate_recall import rank_by_candidates
-from seqrec.evaluation.evaluate import open_held_out
+from seqrec.evaluation.held_out import open_held_out
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
@@ -103,7 +103,7 @@ def test_sources_that_are_called_as_a_baseline_keep_their_results(spark: SparkSe
     (tmp_path / "conf.yaml").write_text(json.dumps({**meta, "output": f"{tmp_path}/out"}))
     build(tmp_path)
     held_out = open_held_out(spark, f"{root}/data", split="test", sample_users=None, seed=1)
-    ranked = {one.name: one.source.get("kind") for one in rank_by_candidates(spark, held_out, f"{tmp_path}/out")}
+    ranked = {one.name: one.source.get("kind") for one in rank_by_candidates(held_out, f"{tmp_path}/out")}
     assert ranked == {
         "merged": None,
         "popularity (source) (source)": "user_lists",

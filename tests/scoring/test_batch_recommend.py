@@ -12,8 +12,7 @@ from jobs import batch_recommend, export_onnx
 from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
 from seqrec.scoring.shipping import ship
-from seqrec.scoring.udf import recommend_users
-from seqrec.serving import exports
+from seqrec.scoring.udf import ListSettings, recommend_users
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import versions
 from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training
@@ -138,27 +137,26 @@ def test_items_newer_than_the_model_are_counted_in_a_warning(
 def test_an_export_meanwhile_changes_nothing_for_a_reader(spark: SparkSession, root: Path, tmp_path: Path) -> None:
     """The executors open the model's files when the query runs, after another model was exported."""
     model = write_training(tmp_path / "model")
-    run_id = export(model, data=f"{root}/data", keep=2)["export"]
+    exported = export(model, data=f"{root}/data", keep=2)
     one = Recommender.load(model)
     histories = spark.createDataFrame([(1, [2], [2])], "user_id bigint, items array<int>, seen array<int>")
-    scored = recommend_users(histories, model=ship(spark, exports.locate(model)), top_k=3)
+    scored = recommend_users(histories, model=ship(spark, exported), lists=ListSettings(top_k=3))
     write_training(tmp_path / "model", seed=2)
     export(model, data=f"{root}/data", keep=2)
     (row,) = scored.collect()
     assert [item["item_id"] for item in row["items"]] == [item for item, _ in one.recommend(["a"], k=3)]
 
-    recommend(root, f"model={model}/exports/{run_id}", "top_k=3", output="older")
+    recommend(root, f"model={model}/exports/{exported.meta.export}", "top_k=3", output="older")
     found = table(spark, root, "recommendations", "older")
     assert [item["item_id"] for item in found[1]["items"]] == [item for item, _ in one.recommend(["a", "b", "c"], k=3)]
-    assert versions.read_meta(versions.resolve(f"{root}/older"))["export"] == run_id
+    assert versions.read_meta(versions.resolve(f"{root}/older"))["export"] == exported.meta.export
 
 
 def test_item_embeddings_of_another_model_are_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:
     tables = []
     for seed in (1, 2):
         model = write_training(tmp_path / f"model{seed}", seed=seed)
-        export(model, data=f"{root}/data")
-        tables.append(Path(exports.locate(model), "item_embeddings"))
+        tables.append(Path(export(model, data=f"{root}/data").embeddings))
     said = f"part-00000.parquet is not the file that meta.json names .*run export_onnx model={tmp_path}/model1 again"
     cases = {"part-00000.parquet": said, "part-00001.parquet": r"has files that meta.json doesn't name .part-00001.parquet"}
     for name, message in cases.items():

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from seqrec.export.export_onnx import export
 from seqrec.models.simplex import SimpleX
 from seqrec.scoring.shipping import ship
-from seqrec.scoring.udf import embed_users, rank_users, recommend_users
-from seqrec.serving import exports
+from seqrec.scoring.udf import ListSettings, embed_users, rank_users, recommend_users
 from seqrec.serving.recommender import Recommender
+from seqrec.storage import versions
 from seqrec.training import checkpoint
 from seqrec.user_hashes import hash_ids
 from tests.scoring.folders import write_dataset, write_training
@@ -24,9 +24,9 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     hashes = np.sort(hash_ids(pa.array(KNOWN)))
     folder = write_training(tmp_path / "model", architecture="simplex", users=hashes, user_weight=0.9)
-    meta = export(folder, data=data)
-    assert meta["inputs"] == ["items", "user_idx"]
-    assert "users.npy" in meta["files"]
+    exported = export(folder, data=data)
+    assert versions.read_meta(exported.path)["inputs"] == ["items", "user_idx"]
+    assert "users.npy" in exported.meta.files
 
     content = checkpoint.load(checkpoint.find(folder, "best"))
     model = SimpleX(**content["arguments"]).eval()
@@ -36,11 +36,11 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
 
     rows = [(user, HISTORY, HISTORY, 5) for user in wanted]
     table = spark.createDataFrame(rows, "user_id bigint, items array<int>, seen array<int>, target int")
-    shipped = ship(spark, exports.locate(folder))
+    shipped = ship(spark, exported)
     found = {row["user_id"]: row["embedding"] for row in embed_users(table, model=shipped).collect()}
     for user, query in wanted.items():
         np.testing.assert_allclose(found[user], query, atol=1e-6)
-    lists = {row["user_id"]: row["items"] for row in recommend_users(table, model=shipped, top_k=3).collect()}
+    lists = {row["user_id"]: row["items"] for row in recommend_users(table, model=shipped, lists=ListSettings(top_k=3)).collect()}
     ranks = {row["user_id"]: row["rank"] for row in rank_users(table, model=shipped).collect()}
     matrix = model.item_matrix().detach().numpy()
     recommender = Recommender.load(folder)

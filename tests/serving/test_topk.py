@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seqrec.ragged import Ragged
-from seqrec.serving.topk import Catalogue, rank_targets, top_k
+from seqrec.serving.topk import BlockSizes, Catalogue, rank_targets, top_k
 
 Floats = NDArray[np.floating[Any]]
 Problem = tuple[Floats, Floats, list[list[int]]]
@@ -41,7 +41,11 @@ def test_top_k_is_the_naive_one(problem: Problem, k: int, batch_users: int, bloc
     available = np.arange(42) % 5 != 0
     allowed = set(np.flatnonzero(available)) - {0, 1}
     items, scores = top_k(
-        queries, Catalogue.of(matrix, available), k=k, seen=Ragged.of(seen), batch_users=batch_users, block_items=block_items
+        queries,
+        Catalogue.of(matrix, available),
+        k=k,
+        seen=Ragged.of(seen),
+        sizes=BlockSizes(users=batch_users, items=block_items),
     )
     for row, query in enumerate(queries):
         wanted = naive_top_k(matrix @ query, k, set(seen[row]), allowed)
@@ -53,7 +57,7 @@ def test_top_k_is_the_naive_one(problem: Problem, k: int, batch_users: int, bloc
 def test_ranks_are_the_naive_ones(problem: Problem, block_items: int) -> None:
     queries, matrix, seen = problem
     targets = np.random.default_rng(8).integers(2, 42, 23)
-    ranks = rank_targets(queries, matrix, Ragged.of(seen), targets, block_items, batch_users=10)
+    ranks = rank_targets(queries, matrix, Ragged.of(seen), targets, sizes=BlockSizes(users=10, items=block_items))
     assert ranks.tolist() == [naive_rank(matrix @ q, t, set(s)) for q, t, s in zip(queries, targets, seen, strict=True)]
 
 

@@ -152,7 +152,7 @@ def test_a_dataset_that_lost_a_part_is_refused(tmp_path: Path, windows: list[lis
         ("windows", lambda: read_users(dataset, tmp_path)),
         ("items", lambda: open_dataset(str(version), tmp_path)),
         ("valid", lambda: read_held_out(f"{version}/valid", max_len=MAX_LEN, **held_out)),
-        ("test", lambda: sample_histories(f"{version}/test", users=2, known=V, max_len=MAX_LEN, cache=tmp_path)),
+        ("test", lambda: sample_histories(f"{version}/test", users=2, end=V, max_len=MAX_LEN, cache=tmp_path)),
     ]
     for table, read in readers:
         part = version / table / "part-00000.parquet"

@@ -28,11 +28,11 @@ def test_starting_over_keeps_the_exports_in_use(settings: Make, caplog: pytest.L
     versions.write_meta(f"{cfg.model}/exports/{RUN_ID}", {**meta, "files": {}, "max_len": 8, "vocab_size": V})
     versions.commit(f"{cfg.model}/exports", RUN_ID, keep=1)
     train(cfg.model_copy(update={"max_epochs": 2}))
-    assert exports.locate(cfg.model).endswith(RUN_ID)
+    assert exports.locate(cfg.model).path.endswith(RUN_ID)
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert not warnings, "a training that goes on is the same one"
     train(cfg.model_copy(update={"resume": False}))
-    assert exports.locate(cfg.model).endswith(RUN_ID)
+    assert exports.locate(cfg.model).path.endswith(RUN_ID)
     now = checkpoint.load(checkpoint.find(cfg.model, "last"))["meta"]["run_id"]
     said = f"is an export of the training {meta['run_id']}, and {cfg.model} holds the training {now} now: run export_onnx"
     assert said in caplog.text

@@ -15,6 +15,7 @@ from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
 from seqrec.models.sasrec import SASRec
 from seqrec.settings.train import Train
+from seqrec.storage import versions
 from seqrec.training import checkpoint
 from seqrec.training.inputs import open_dataset
 from seqrec.training.report import read_records
@@ -277,4 +278,5 @@ def test_bf16_trains_and_exports(settings: Make, tmp_path: Path) -> None:
         train(near.model_copy(update={"precision": "fp32"}))
     lists = pa.array([[2, 3, 4], [5]], INDICES)
     write(tmp_path / "data" / RUN_ID / "sequences", [{"user_id": pa.array([1, 2]), "items": lists, "seen": lists}])
-    assert export(near.model, data=near.data)["parity"]["largest_relative_difference"] < 1e-4
+    exported = versions.read_meta(export(near.model, data=near.data).path)
+    assert exported["parity"]["largest_relative_difference"] < 1e-4

@@ -1,0 +1,130 @@
+"""From ranked tables to metrics: measured in Spark, shown as a table, written as JSON.
+
+Everything is summed in Spark; the driver sees a histogram of ranks alone. A metric of ranks belongs in `seqrec.metrics`, one of
+the lists' items beside `coverage`, and both need a label in LABELS.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.errors import PythonException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from seqrec.errors import UserError
+from seqrec.evaluation.held_out import HeldOut
+from seqrec.evaluation.ranked import Ranked
+from seqrec.metrics import CUTOFFS, rank_metrics
+from seqrec.storage import files
+from seqrec.tables import io, schemas
+
+SHOWN = 10  # the items of a list that are saved, and that count for the coverage
+COVERAGE = f"coverage@{SHOWN}"
+LABELS = {  # of metrics, by their whole name or by the part before the cutoff, in the order they are shown in
+    "users": "users",
+    "misses": "targets without a training event (misses)",
+    "ndcg": "NDCG@",
+    "hit_rate": "hit rate = recall@",
+    "mrr": "MRR@",
+    "rank100": "rank100 (targets in the first 100)",
+    "rank100_share": "rank100, share of users",
+    COVERAGE: f"coverage (catalogue in the first {SHOWN})",
+}
+COUNTS = ("users", "misses", "rank100")  # shown as whole numbers
+
+Metrics = dict[str, float]
+
+
+def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> Metrics:
+    """Act: users, misses and the metrics of a ranked table, means over all its users, misses included.
+
+    Where ranks come from lists, a metric that looks further down than they reach isn't known, and is left out. `catalogue` is the
+    number of items. Raises UserError for scores that aren't finite.
+    """
+    deepest = max(*cutoffs, max(CUTOFFS))
+    depth = ranked.listed or deepest
+    ranks, counts = _histogram(ranked, deepest + 1)
+    measured = rank_metrics(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth))
+    if depth < max(CUTOFFS):
+        del measured["rank100"], measured["rank100_share"]
+    if depth >= SHOWN:
+        measured[COVERAGE] = coverage(ranked.table, catalogue=catalogue)
+    return measured
+
+
+def coverage(ranked: DataFrame, *, catalogue: int) -> float:
+    """Act: the share of the catalogue's items that are among the first SHOWN of anybody's list."""
+    entries = ranked.select(F.explode(F.slice("items", 1, SHOWN)).alias("item"))
+    item = "item.item_id" if isinstance(entries.schema["item"].dataType, StructType) else "item"
+    return entries.select(item).distinct().count() / catalogue
+
+
+def _histogram(ranked: Ranked, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Act: the ranks of a ranked table, none above `most`, and how many users have each."""
+    bounded = F.least("rank", F.lit(most)).alias("rank")
+    try:
+        rows = ranked.table.groupBy(bounded).agg(F.count("*").alias("users")).collect()
+    except PythonException as error:
+        if "not finite" not in str(error):
+            raise
+        raise UserError(f"{ranked.name} gives scores that aren't finite: train it again with a lower optimizer.lr") from None
+    if not rows:
+        raise UserError(f"{ranked.name} has a list for none of the held-out users: evaluate one made for users that it holds out")
+    ranks, users = (np.array([row[column] for row in rows], dtype=np.int64) for column in ("rank", "users"))
+    return ranks, users
+
+
+def write_metrics(metrics: Mapping[str, object], path: str) -> None:
+    """Write PATH/metrics.json."""
+    files.write_text(files.join(path, "metrics.json"), json.dumps(metrics, indent=2) + "\n")
+
+
+def write_predictions(ranked: Ranked, held_out: HeldOut, path: str) -> None:
+    """Act: write the table predictions of a method whose lists have original ids."""
+    dataset = held_out.dataset
+    io.write_table(predictions(ranked.table, dataset.items), path, schemas.predictions(dataset.user, dataset.item))
+
+
+def predictions(ranked: DataFrame, items: DataFrame) -> DataFrame:
+    """The table predictions: a ranked table with its targets' original ids and the first SHOWN of each list."""
+    ids = items.select(F.col("item_idx").alias("target"), "item_id")
+    best = F.slice("items", 1, SHOWN).cast(ranked.schema["items"].dataType)
+    named = ranked.join(ids, "target")
+    return named.select("user_id", F.col("item_id").alias("target"), "rank", best.alias("items"))
+
+
+def show_metrics(results: Mapping[str, Metrics]) -> str:
+    """Metrics as lines, one column a method; a dash where a method doesn't have one.
+
+    >>> print(show_metrics({"popularity": {"users": 3.0, "ndcg@10": 0.5}, "markov": {"users": 3.0}}))
+             popularity  markov
+    users             3       3
+    NDCG@10      0.5000       -
+    """
+    kinds = list(LABELS)
+    measured = {name for metrics in results.values() for name in metrics}
+    names = sorted(measured, key=lambda name: (kinds.index(_kind(name)), int(name.partition("@")[2] or 0)))
+    labels = ["", *(LABELS[_kind(name)] + ("" if name in LABELS else name.partition("@")[2]) for name in names)]
+    columns = [[method, *(_number(name, metrics.get(name)) for name in names)] for method, metrics in results.items()]
+    aligned = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns]
+    aligned.insert(0, [label.ljust(max(map(len, labels))) for label in labels])
+    return "\n".join("  ".join(cells) for cells in zip(*aligned, strict=True))
+
+
+def _kind(name: str) -> str:
+    """The key of a metric's label.
+
+    >>> _kind("ndcg@10"), _kind("coverage@10"), _kind("users")
+    ('ndcg', 'coverage@10', 'users')
+    """
+    return name if name in LABELS else name.partition("@")[0]
+
+
+def _number(name: str, value: float | None) -> str:
+    """A metric's value as it is shown."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if name in COUNTS else f"{value:.4f}"

@@ -1,0 +1,36 @@
+"""A version that a job is writing: which folder it goes to, its run id, and the settings that its meta.json tells.
+
+draft = Draft.of(cfg.output, settings=public(cfg))
+io.write_table(table, files.join(draft.path, "similar_items"), schema)
+SimilarItemsMeta(run_id=draft.run_id, settings=draft.settings, ...).write(draft.path)
+draft.commit(keep=cfg.keep)
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from seqrec.storage import files, versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """FOLDER/RUN_ID, until it is committed."""
+
+    folder: str
+    run_id: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: str, *, settings: dict[str, Any], key: str = "output") -> "Draft":
+        """A new version of a folder; UserError, which names the setting `key`, if the folder can't be written to."""
+        files.require_writable(folder, key=key)
+        return cls(folder=folder, run_id=versions.new_run_id(), settings=settings)
+
+    @property
+    def path(self) -> str:
+        """The version's own folder."""
+        return files.join(self.folder, self.run_id)
+
+    def commit(self, *, keep: int) -> None:
+        """Make it the current version of the folder, of which the newest `keep` stay (see `versions.commit`)."""
+        versions.commit(self.folder, self.run_id, keep=keep)

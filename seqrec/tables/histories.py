@@ -1,0 +1,44 @@
+"""The histories that users are scored by, of all users of a dataset or of a subset."""
+
+import logging
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from seqrec.errors import UserError
+from seqrec.tables.datasets import Dataset
+from seqrec.tables.id_lists import read_ids
+
+log = logging.getLogger("seqrec")
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of the users: a cached table with their user_id, and how the settings name them."""
+
+    users: DataFrame
+    named: list[str] | str
+
+
+def read_subset(dataset: Dataset, named: list[str] | str | None) -> Subset | None:
+    """Act: the users of a list or file (see `read_ids`), with the dataset's type of ids; None stands for all users."""
+    if named is None:
+        return None
+    return Subset(read_ids(dataset.spark, named, column="user_id", kind=dataset.user).persist(), named)
+
+
+def select_histories(dataset: Dataset, *, history: str, users: DataFrame | None = None) -> DataFrame:
+    """Act: user_id, items and seen of a dataset, of the given users alone if any; history is full, valid or test.
+
+    Raises UserError if there is no such user; users that the table doesn't have are counted in a warning.
+    """
+    path = dataset.table("sequences" if history == "full" else history)
+    histories = dataset.histories(history)
+    if users is not None:
+        absent = users.join(histories, "user_id", "left_anti").count()
+        if absent:
+            log.warning("%d of the %d users asked for are not in %s", absent, users.count(), path)
+        histories = histories.join(users, "user_id", "left_semi")
+    if histories.isEmpty():
+        raise UserError(f"{path} has no user to score{' among those of users=' if users is not None else ''}")
+    return histories
