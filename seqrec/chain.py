@@ -3,8 +3,8 @@
     python -m seqrec.chain recommend --ratings FILE --input "key=value …" --train "key=value …"
     python -m seqrec.chain demo --sizes "--users 4000 …" --train "key=value …"
 
-Ratings and settings that didn't change since the last run keep their dataset, and their model is found trained; others make a new
-version of the dataset, and a model that is trained anew. A chain that was killed is run again.
+If ratings and settings didn't change since the last run, the dataset is taken again, and so is the trained model. Otherwise a new
+version of the dataset is built and a new model trained. A chain that was killed is simply run again.
 """
 
 import argparse
@@ -53,8 +53,8 @@ def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], base
     if current is None:
         say("build_sequences")
         run("build_sequences", *overrides)
-        made = {"dataset": versions.resolve(settings.data).rsplit("/", 1)[-1], "ratings": content}
-        files.write_text(files.join(root, MADE_FROM), json.dumps(made) + "\n")
+        origin = {"dataset": versions.resolve(settings.data).rsplit("/", 1)[-1], "ratings": content}
+        files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
     else:
         say(f"build_sequences: the ratings and their settings are those of version {current}, which is taken again")
     say("train")
@@ -70,10 +70,10 @@ def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], base
 def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
     """The run id of the dataset in the folder, if it was made from ratings of this content and with these settings."""
     try:
-        made = json.loads(files.read_text(files.join(root, MADE_FROM)))
+        origin = json.loads(files.read_text(files.join(root, MADE_FROM)))
         path = versions.resolve(settings.data)
         run_id = path.rsplit("/", 1)[-1]
-        same = made == {"dataset": run_id, "ratings": content} and versions.read_meta(path)["settings"] == public(settings)
+        same = origin == {"dataset": run_id, "ratings": content} and versions.read_meta(path)["settings"] == public(settings)
     except (FileNotFoundError, ValueError, KeyError, UserError):
         return None
     return run_id if same and settings.vocabulary is None else None
@@ -105,11 +105,11 @@ def folder_of(ratings: str) -> str:
     return str(HOME / ".seqrec" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)[:60]}-{where}")
 
 
-def recommend(ratings: str, *, given: str, train: str, run: Run) -> None:
+def recommend(ratings: str, *, keys: str, train: str, run: Run) -> None:
     """The chain on a file of ratings, with the keys of build_sequences that detect doesn't find and those of train."""
     if not ratings:
         raise UserError("say which ratings: make recommend RATINGS=ratings.csv")
-    inputs, trained = _free(given, "INPUT"), _free(train, "TRAIN")
+    inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
         settings, seen = detect(ratings)
         overrides = [f"{key}={value}" for key, value in settings.items() if key != "input.path"]
@@ -183,6 +183,7 @@ def _free(text: str, name: str) -> list[str]:
 
 
 def _show(root: str, *options: str) -> None:
+    """Show some of what the stores hold."""
     say("what the stores hold")
     call([sys.executable, "-m", "seqrec.stores.show", "--data", f"{root}/dataset", *options])
 
@@ -200,14 +201,14 @@ def main(argv: list[str] | None = None) -> None:
     demonstrating.add_argument("--sizes", default="", metavar="OPTIONS", help="options of python -m seqrec.simulate, in one text")
     for command in (recommending, demonstrating):
         command.add_argument("--train", default="", metavar="KEYS", help="keys of train, in one text")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     for store in STORE_CHOICES:
         os.environ[store] = os.environ.get(store) or EMBEDDED
     with command_line():
-        if given.chain == "demo":
-            demo(given.sizes, train=given.train, run=submit)
+        if arguments.chain == "demo":
+            demo(arguments.sizes, train=arguments.train, run=submit)
         else:
-            recommend(given.ratings, given=given.input, train=given.train, run=submit)
+            recommend(arguments.ratings, keys=arguments.input, train=arguments.train, run=submit)
 
 
 if __name__ == "__main__":

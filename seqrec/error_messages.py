@@ -84,6 +84,7 @@ def one_line(text: str) -> str:
 
 
 def _sentence(error: BaseException, text: str) -> str:
+    """What went wrong and what to do, as the first sentence that fits an error."""
     if messages := USER_ERROR.findall(text):
         return str(messages[-1])
     for link in _chain(error):
@@ -94,8 +95,8 @@ def _sentence(error: BaseException, text: str) -> str:
     root = _root(error, text)
     for pattern, sentence in KINDS:
         if match := re.search(pattern, text):
-            found = next(filter(None, match.groups()), "") if match.groups() else ""
-            return f"{sentence.format(found, root=root)}" + ("" if "{root}" in sentence else f" ({one_line(root)[:160]})")
+            detail = next(filter(None, match.groups()), "") if match.groups() else ""
+            return f"{sentence.format(detail, root=root)}" + ("" if "{root}" in sentence else f" ({one_line(root)[:160]})")
     if isinstance(error, MemoryError):
         return "memory ran out: take smaller batches, or free memory"
     return root

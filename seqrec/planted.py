@@ -94,10 +94,10 @@ def best_lists(chain: Chain, paths: Indices, lengths: Indices) -> tuple[Indices,
     popular = np.argsort(-chain.popularity, kind="stable")[: TOP + past.shape[1]]
     others = np.broadcast_to(popular, (len(paths), len(popular)))  # (B, TOP + L)
     keys = len(chain.popularity) * rows  # makes an item of one row another than the same of the next
-    known = (keys + past)[had]
-    gone = np.isin(keys + following, known)
+    seen = (keys + past)[had]
+    gone = np.isin(keys + following, seen)
     follows = np.where(gone, 0.0, (1 - chain.noise) * chain.steps + chain.noise * chain.popularity[following])
-    left = ~np.isin(keys + others, np.concatenate([known, (keys + following).ravel()]))
+    left = ~np.isin(keys + others, np.concatenate([seen, (keys + following).ravel()]))
     candidates = np.hstack([following, others])
     chances = np.hstack([follows, np.where(left, chain.noise * chain.popularity[others], 0.0)])
     best = np.argsort(-chances, axis=1, kind="stable")[:, :TOP]
@@ -116,10 +116,12 @@ def gains(chain: Chain, paths: Indices, lengths: Indices) -> Floats:
 
 
 def _next(chain: Chain, last: Indices, generator: Generator) -> Indices:
+    """The item that follows each user's last one, drawn from the chain."""
     slots = np.searchsorted(np.cumsum(chain.steps[:-1]), generator.random(len(last)), side="right")
     jumps = generator.random(len(last)) < chain.noise
     return np.where(jumps, _popular(chain, len(last), generator), chain.successors[last, slots])
 
 
 def _popular(chain: Chain, size: int, generator: Generator) -> Indices:
+    """Items drawn by popularity."""
     return np.searchsorted(np.cumsum(chain.popularity[:-1]), generator.random(size), side="right")

@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,28 @@ BACK = {"valid": 2, "test": 1}
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """How many ratings of how many users and items are simulated, and of which chain: see `planted.plant`."""
+
+    users: int
+    items: int
+    events: int
+    successors: int = 8
+    noise: float = 0.1
+    seed: int = 42
+
+    def check(self) -> None:
+        """Raise UserError for numbers with which no ratings can be simulated."""
+        if self.users < 1 or self.events < LEAST_EVENTS * self.users:
+            raise UserError(f"--users {self.users} --events {self.events}: at least 1 user and {LEAST_EVENTS} events a user")
+        if not 0 < self.successors < min(self.items, TOPIC_SIZE):
+            most = min(self.items, TOPIC_SIZE) - 1
+            raise UserError(f"--successors {self.successors}: from 1 to {most} of {self.items} items")
+        if not 0 < self.noise <= 1:
+            raise UserError(f"--noise {self.noise}: more than 0, and at most 1")
+
+
 def simulate(chain: Chain, *, users: int, events: int, seed: int = 42) -> Iterator[tuple[Indices, Indices, Indices]]:
     """Chunks of users: their ids from 1 (B,), lengths (B,) and paths (B, longest); `events` in all, at least 5 a user.
 
@@ -48,9 +71,7 @@ def simulate(chain: Chain, *, users: int, events: int, seed: int = 42) -> Iterat
         yield np.arange(start + 1, start + len(some) + 1), some, walk(chain, some, default_rng([seed, 2, start]))
 
 
-def write_ratings(
-    path: Path, *, users: int, items: int, events: int, seed: int = 42, successors: int = 8, noise: float = 0.1
-) -> dict[str, Any]:
+def write_ratings(path: Path, simulation: Simulation) -> dict[str, Any]:
     """Write the ratings (CSV or Parquet by the suffix) and, beside them, a JSON file with what is returned: the best possible.
 
     `best_ndcg@10` is the expectation, by split (test: the last event, valid: the last but one); `drawn_ndcg@10` is what the
@@ -59,29 +80,29 @@ def write_ratings(
     writer = WRITERS.get(path.suffix)
     if writer is None:
         raise UserError(f"--output {path}: the suffix is {path.suffix or 'missing'}, use {' or '.join(WRITERS)}")
-    _check_sizes(users, items, events, successors, noise)
-    chain = plant(items=items, successors=successors, noise=noise, seed=seed)
-    chunks = simulate(chain, users=users, events=events, seed=seed)
+    simulation.check()
+    chain = plant(items=simulation.items, successors=simulation.successors, noise=simulation.noise, seed=simulation.seed)
+    chunks = simulate(chain, users=simulation.users, events=simulation.events, seed=simulation.seed)
     first = next(chunks)  # its checks come before the file
-    counts = np.zeros(items, dtype=np.int64)
+    counts = np.zeros(simulation.items, dtype=np.int64)
     sums = {split: np.zeros(2) for split in BACK}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     with writer(unfinished, SCHEMA) as sink:
         for ids, lengths, paths in itertools.chain([first], chunks):
-            sink.write_table(_ratings(ids, lengths, paths, default_rng([seed, 3, int(ids[0])])))
-            counts += np.bincount(paths[paths >= 0], minlength=items)
+            sink.write_table(_ratings(ids, lengths, paths, default_rng([simulation.seed, 3, int(ids[0])])))
+            counts += np.bincount(paths[paths >= 0], minlength=simulation.items)
             for split, back in BACK.items():
                 sums[split] += gains(chain, paths, lengths - back)
     unfinished.replace(path)
-    known: dict[str, Any] = {
-        "made_with": {"users": users, "items": items, "events": events, "successors": successors, "noise": noise, "seed": seed},
+    facts: dict[str, Any] = {
+        "made_with": asdict(simulation),
         "rarest_item_events": int(counts.min()),
-        "best_ndcg@10": {split: float(pair[0] / users) for split, pair in sums.items()},
-        "drawn_ndcg@10": {split: float(pair[1] / users) for split, pair in sums.items()},
+        "best_ndcg@10": {split: float(pair[0] / simulation.users) for split, pair in sums.items()},
+        "drawn_ndcg@10": {split: float(pair[1] / simulation.users) for split, pair in sums.items()},
     }
-    path.with_suffix(".json").write_text(json.dumps(known, indent=2) + "\n")
-    return known
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
+    return facts
 
 
 def write_titles(path: Path, *, items: int) -> None:
@@ -104,14 +125,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--noise", type=float, default=0.1, help="share of steps that are drawn by popularity, default 0.1")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="ratings, .csv or .parquet")
     parser.add_argument("--titles", type=Path, metavar="FILE", help="also item_id, title as CSV")
-    given = vars(parser.parse_args(argv))
-    output, titles = given.pop("output"), given.pop("titles")
+    arguments = parser.parse_args(argv)
+    output, titles = arguments.output, arguments.titles
+    simulation = Simulation(**{name: getattr(arguments, name) for name in (*sizes, "noise")})
     with command_line():
-        known = write_ratings(output, **given)
+        facts = write_ratings(output, simulation)
         if titles is not None:
-            write_titles(titles, items=given["items"])
-    best, drawn = known["best_ndcg@10"]["test"], known["drawn_ndcg@10"]["test"]
-    sys.stdout.write(f"{output}: {given['events']} ratings of {given['users']} users and {given['items']} items\n")
+            write_titles(titles, items=simulation.items)
+    best, drawn = facts["best_ndcg@10"]["test"], facts["drawn_ndcg@10"]["test"]
+    sys.stdout.write(f"{output}: {simulation.events} ratings of {simulation.users} users and {simulation.items} items\n")
     sys.stdout.write(f"the best possible test NDCG@10 is expected at {best:.4f}, and is {drawn:.4f} on the targets drawn\n")
 
 
@@ -135,15 +157,6 @@ def _ratings(ids: Indices, lengths: Indices, paths: Indices, generator: Generato
         "timestamp": times[there][order],
     }
     return pa.table(columns, schema=SCHEMA)
-
-
-def _check_sizes(users: int, items: int, events: int, successors: int, noise: float) -> None:
-    if users < 1 or events < LEAST_EVENTS * users:
-        raise UserError(f"--users {users} --events {events}: at least 1 user and {LEAST_EVENTS} events a user")
-    if not 0 < successors < min(items, TOPIC_SIZE):
-        raise UserError(f"--successors {successors}: from 1 to {min(items, TOPIC_SIZE) - 1} of {items} items")
-    if not 0 < noise <= 1:
-        raise UserError(f"--noise {noise}: more than 0, and at most 1")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from seqrec import chain
 from seqrec.command.config import load_config
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
-from seqrec.simulate import write_ratings
+from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ def test_newer_ratings_make_a_new_dataset_and_a_new_model(
 ) -> None:
     root, ratings = tmp_path / "root", tmp_path / "it's.csv"
     monkeypatch.setenv("SEQREC_ROOT", str(root))
-    write_ratings(ratings, users=60, items=120, events=700, seed=1)
+    write_ratings(ratings, Simulation(users=60, items=120, events=700, seed=1))
     overrides, all_jobs = [f"input.path={ratings}", "k_core.items=0"], list(JOBS)
 
     def go(*, fails_at: str = "") -> list[str]:
@@ -86,7 +86,7 @@ def test_newer_ratings_make_a_new_dataset_and_a_new_model(
     same, other = load_config(BuildSequences, conf, overrides), load_config(BuildSequences, conf, [*overrides, "min_rating=2"])
     assert (chain.reusable(str(root), same, content), chain.reusable(str(root), other, content)) == (first[0], None)
 
-    write_ratings(ratings, users=60, items=120, events=800, seed=1)
+    write_ratings(ratings, Simulation(users=60, items=120, events=800, seed=1))
     assert go() == all_jobs
     second = run_ids(root)
     assert second[0] == second[1]
@@ -128,7 +128,7 @@ def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.Comple
 def test_make_recommend_runs_again(tmp_path: Path) -> None:
     """Through make and spark-submit.sh: a file and a folder of awkward names, twice; the second run builds and trains nothing."""
     ratings, root = tmp_path / "it's #1 $HOME.2024.csv", tmp_path / "a #b: 50% \\'$HOME' ä&"
-    write_ratings(ratings, users=40, items=80, events=400, seed=1)
+    write_ratings(ratings, Simulation(users=40, items=80, events=400, seed=1))
     given = ["recommend", f"RATINGS={ratings}", "INPUT=k_core={users: 5, items: 0}  min_rating=null", f"TRAIN={' '.join(TINY)}"]
     stores = {"MONGODB_URI": "none", "MILVUS_URI": "none", "SEQREC_ROOT": str(root)}
     first = make(tmp_path, *given, **stores)

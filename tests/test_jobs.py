@@ -27,7 +27,7 @@ from jobs import (
 )
 from seqrec.serving.recommender import Recommender
 from seqrec.settings.stores import Milvus, Mongo
-from seqrec.simulate import write_ratings
+from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
 from seqrec.stores import milvus_place
 from seqrec.stores.embedded import data_folder
@@ -81,7 +81,7 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("SEQREC_ROOT", str(root))
         patch.setenv("MONGODB_URI", "embedded")
         patch.setenv("MILVUS_URI", "embedded")
-        write_ratings(root / "ratings.csv", users=USERS, items=ITEMS, events=700, seed=1)
+        write_ratings(root / "ratings.csv", Simulation(users=USERS, items=ITEMS, events=700, seed=1))
         run("build_sequences", "k_core.items=0")
         run("train", *TINY)
         run("export_onnx")
@@ -273,7 +273,7 @@ def test_stores_are_tried_before_the_scoring(root: Path, monkeypatch: pytest.Mon
 
 
 def test_a_model_of_another_vocabulary_is_refused(root: Path, tmp_path: Path) -> None:
-    write_ratings(tmp_path / "other.csv", users=USERS, items=ITEMS, events=700, seed=2)
+    write_ratings(tmp_path / "other.csv", Simulation(users=USERS, items=ITEMS, events=700, seed=2))
     run("build_sequences", f"input.path={tmp_path}/other.csv", f"data={tmp_path}/other", "k_core.items=0")
     for job in ("evaluate", "batch_recommend", "export_onnx"):
         assert "vocabulary" in error_of(job, f"data={tmp_path}/other")

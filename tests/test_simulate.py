@@ -12,12 +12,13 @@ import pytest
 from seqrec import simulate
 from seqrec.errors import UserError
 from seqrec.planted import gains, plant
+from seqrec.simulate import Simulation
 
 SIZES: dict[str, Any] = {"users": 300, "items": 130, "events": 3000, "successors": 4, "noise": 0.2, "seed": 7}
 
 
 def test_the_file_has_the_asked_numbers_of_rows_users_and_events(tmp_path: Path) -> None:
-    simulate.write_ratings(tmp_path / "r.csv", **SIZES)
+    simulate.write_ratings(tmp_path / "r.csv", Simulation(**SIZES))
     ratings = pd.read_csv(tmp_path / "r.csv")
     assert ratings.columns.tolist() == ["user_id", "item_id", "rating", "timestamp"]
     assert len(ratings) == 3000
@@ -30,7 +31,7 @@ def test_the_file_has_the_asked_numbers_of_rows_users_and_events(tmp_path: Path)
 
 
 def test_the_told_values_are_those_of_the_histories_in_the_file(tmp_path: Path) -> None:
-    known = simulate.write_ratings(tmp_path / "r.csv", **SIZES)
+    known = simulate.write_ratings(tmp_path / "r.csv", Simulation(**SIZES))
     ratings = pd.read_csv(tmp_path / "r.csv")
     chain = plant(items=130, successors=4, noise=0.2, seed=7)
     expected: dict[str, float] = defaultdict(float)
@@ -48,7 +49,7 @@ def test_the_told_values_are_those_of_the_histories_in_the_file(tmp_path: Path) 
 
 
 def test_the_drawn_value_lies_near_the_expected_one(tmp_path: Path) -> None:
-    known = simulate.write_ratings(tmp_path / "r.parquet", **{**SIZES, "users": 6000, "events": 40_000})
+    known = simulate.write_ratings(tmp_path / "r.parquet", Simulation(**{**SIZES, "users": 6000, "events": 40_000}))
     error = 0.5 / np.sqrt(6000)  # the standard error is at most that of a share of one half
     for split in ("valid", "test"):
         assert 0.3 < known["best_ndcg@10"][split] < 1
@@ -57,7 +58,7 @@ def test_the_drawn_value_lies_near_the_expected_one(tmp_path: Path) -> None:
 
 def test_a_seed_repeats_the_file_and_another_changes_it(tmp_path: Path) -> None:
     for name, seed in (("one", 7), ("two", 7), ("three", 8)):
-        simulate.write_ratings(tmp_path / f"{name}.csv", **{**SIZES, "seed": seed})
+        simulate.write_ratings(tmp_path / f"{name}.csv", Simulation(**{**SIZES, "seed": seed}))
     one, two, three = ((tmp_path / f"{name}.csv").read_bytes() for name in ("one", "two", "three"))
     assert one == two
     assert one != three
@@ -65,7 +66,7 @@ def test_a_seed_repeats_the_file_and_another_changes_it(tmp_path: Path) -> None:
 
 def test_parquet_has_the_rows_of_csv(tmp_path: Path) -> None:
     for suffix in ("csv", "parquet"):
-        simulate.write_ratings(tmp_path / f"r.{suffix}", **SIZES)
+        simulate.write_ratings(tmp_path / f"r.{suffix}", Simulation(**SIZES))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "r.csv"), pd.read_parquet(tmp_path / "r.parquet"))
 
 
@@ -89,7 +90,7 @@ def test_titles_are_of_every_item_and_distinct(tmp_path: Path) -> None:
 )
 def test_sizes_that_cannot_be_are_refused_before_anything_is_written(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        simulate.write_ratings(tmp_path / "r.csv", **{**SIZES, **changed})
+        simulate.write_ratings(tmp_path / "r.csv", Simulation(**{**SIZES, **changed}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from jobs import batch_recommend, build_sequences, evaluate, train_two_tower
 from seqrec.serving import exports
 from seqrec.serving.recommender import Recommender
-from seqrec.simulate import write_ratings
+from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
 from seqrec.stores.embedded import data_folder
 from seqrec.stores.milvus_neighbours import neighbours
@@ -46,7 +46,7 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("SEQREC_ROOT", str(root))
         patch.setenv("MONGODB_URI", "none")
         patch.setenv("MILVUS_URI", "embedded")
-        write_ratings(root / "ratings.csv", users=60, items=120, events=700, seed=1)
+        write_ratings(root / "ratings.csv", Simulation(users=60, items=120, events=700, seed=1))
         run("build_sequences", "k_core.items=0")
         run("train_two_tower", *TINY)
         yield root

@@ -59,12 +59,12 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     Raises UserError, naming the key, the file and the remedy, for an unknown key, a wrong type, a variable that is unset
     or empty, a missing file, or a store's variable that the job needs and the environment lacks.
     """
-    given = parse_overrides(overrides)
+    above = parse_overrides(overrides)
     content = read_yaml(path)
-    preset = given.get("preset", content.get("preset"))
+    preset = above.get("preset", content.get("preset"))
     if preset is not None and "preset" in settings.model_fields:
         content = _merge(content, read_yaml(preset_path(str(preset))))
-    content = _expand(_merge(content, given), path)
+    content = _expand(_merge(content, above), path)
     if "stores" in settings.model_fields:
         if "stores" in content:
             raise UserError(f"{path}: stores are set by MONGODB_URI and MILVUS_URI in the environment, not by the key `stores`")
@@ -72,7 +72,7 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     try:
         return settings.model_validate(content)
     except ValidationError as error:
-        raise UserError(_explain(error, settings, path, given)) from None
+        raise UserError(_explain(error, settings, path, above)) from None
 
 
 def preset_path(preset: str) -> str:
@@ -82,8 +82,8 @@ def preset_path(preset: str) -> str:
     folder = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[2])) / "conf" / "presets"
     path = folder / f"{preset}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(found.stem for found in folder.glob("*.yaml"))) or "none"
-        raise UserError(f"preset={preset}: no such file {path}; presets are: {known}")
+        presets = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        raise UserError(f"preset={preset}: no such file {path}; presets are: {presets}")
     return str(path)
 
 
@@ -102,7 +102,7 @@ def public(settings: BaseModel) -> dict[str, Any]:
     return shown
 
 
-def describe(settings: type[BaseModel], prefix: str = "") -> list[str]:
+def describe_keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
     """A line for each key: its name, type, default and description, for --help."""
     lines = []
     for name, field in settings.model_fields.items():
@@ -110,7 +110,7 @@ def describe(settings: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(kind, type) and issubclass(kind, Stores):
             continue
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            lines += describe(kind, f"{prefix}{name}.")
+            lines += describe_keys(kind, f"{prefix}{name}.")
             continue
         default = "required" if field.is_required() else _shown(field.default)
         lines.append(f"  {prefix}{name} = {default}   {field.description or ''}".rstrip())
@@ -118,12 +118,14 @@ def describe(settings: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _shown(value: Any) -> str:
+    """A default for --help, as an override would be written."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list | tuple) else repr(value)
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """A nested dict with the values of another over its own."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -132,6 +134,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def _expand(value: Any, path: str, key: str = "") -> Any:
+    """A value with the ${VARIABLES} in it filled in; errors name the key and the file."""
     if isinstance(value, dict):
         return {name: _expand(inner, path, f"{key}.{name}".lstrip(".")) for name, inner in value.items()}
     if isinstance(value, list):
@@ -142,6 +145,7 @@ def _expand(value: Any, path: str, key: str = "") -> Any:
 
 
 def _stores() -> dict[str, str]:
+    """The stores' addresses and the token, from the environment."""
     return {**{name.lower(): store_uri(name) for name in STORE_CHOICES}, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
 
 
@@ -152,40 +156,45 @@ def _kinds(annotation: Any) -> set[type]:
 
 
 def _has(value: Any, wanted: Callable[[Any], bool]) -> bool:
+    """Whether a value, or one inside its lists and dicts, fits a test."""
     if isinstance(value, list | tuple | dict):
         return any(_has(inner, wanted) for inner in (value.values() if isinstance(value, dict) else value))
     return wanted(value)
 
 
 def _is_boolean(value: Any) -> bool:
+    """Whether a value is true or false."""
     return isinstance(value, bool)
 
 
 def _is_huge(value: Any) -> bool:
+    """Whether a value is a whole number that 64 bits do not hold."""
     return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _explain(error: ValidationError, settings: type[BaseModel], path: str, overrides: dict[str, Any]) -> str:
-    known = [line.split()[0] for line in describe(settings)]
-    said: dict[str, list[str]] = {path: [], "the command line": []}
+    """One line on what is wrong in a configuration: first the file, then the command line."""
+    keys = [line.split()[0] for line in describe_keys(settings)]
+    problems: dict[str, list[str]] = {path: [], "the command line": []}
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
-        place = said["the command line" if _holds(overrides, problem["loc"]) else path]
+        messages = problems["the command line" if _holds(overrides, problem["loc"]) else path]
         if problem["type"] == "extra_forbidden":
-            leaves = {name.rsplit(".", 1)[-1]: name for name in known}
-            close = difflib.get_close_matches(key, known, n=1)
+            leaves = {name.rsplit(".", 1)[-1]: name for name in keys}
+            close = difflib.get_close_matches(key, keys, n=1)
             close = close or [leaves[leaf] for leaf in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaves, n=1)]
             hint = f"; did you mean {close[0]}?" if close else "; --help lists the keys"
-            place.append(f"unknown key {key}{hint}")
+            messages.append(f"unknown key {key}{hint}")
         elif problem["type"] == "missing":
-            place.append(f"key {key} is missing: set it in the file or pass {key}=…")
+            messages.append(f"key {key} is missing: set it in the file or pass {key}=…")
         else:
             shown = "" if isinstance(problem["input"], dict) else f"{key}={_short(problem['input'])}: "
-            place.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(f"{place}: {'; '.join(dict.fromkeys(problems))}" for place, problems in said.items() if problems)
+            messages.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(f"{place}: {'; '.join(dict.fromkeys(messages))}" for place, messages in problems.items() if messages)
 
 
 def _short(value: Any) -> str:
+    """A value's text, cut where it is long."""
     text = repr(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from seqrec.command.config import Strict, describe, load_config, public
+from seqrec.command.config import Strict, describe_keys, load_config, public
 from seqrec.command.log_file import append
 from seqrec.error_messages import explain, masked, one_line
 from seqrec.errors import UserError
@@ -30,7 +30,7 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
     """
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
-        epilog="keys, their defaults and what they mean:\n" + "\n".join(describe(settings)),
+        epilog="keys, their defaults and what they mean:\n" + "\n".join(describe_keys(settings)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--conf", required=True, metavar="FILE", help="YAML file with the job's keys, such as conf/train.yaml")
@@ -87,6 +87,7 @@ def _end(line: str) -> NoReturn:
 
 
 def _write_trace(error: Exception) -> str:
+    """Write an error's trace into a log; what the error's line says of it, empty where no log can be written."""
     name = Path(sys.argv[0]).stem or "seqrec"
     command = " ".join([name, *sys.argv[1:]])
     trace = "".join(traceback.format_exception(error))
@@ -95,6 +96,7 @@ def _write_trace(error: Exception) -> str:
 
 
 def _terminate(number: int, _: object) -> NoReturn:
+    """End the process as SIGTERM does, once."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 

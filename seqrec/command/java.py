@@ -16,7 +16,7 @@ from seqrec.errors import UserError
 
 OLDEST, NEWEST = 17, 21  # Spark 4.0 fails on 24 and later: Hadoop needs the security manager, which they lack
 WANTED = f"Java {OLDEST} to {NEWEST}"
-PLACES = ("/usr/lib/jvm", "/opt/homebrew/opt", "/usr/local/opt")
+FOLDERS = ("/usr/lib/jvm", "/opt/homebrew/opt", "/usr/local/opt")
 INSTALLERS = {
     "apt-get": "apt-get update && apt-get install -y openjdk-17-jre-headless",
     "dnf": "dnf install -y java-17-openjdk-headless",
@@ -29,15 +29,15 @@ def require_java() -> Path:
 
     Raises UserError, with the line that installs one, if there is none or JAVA_HOME's doesn't fit.
     """
-    if given := os.environ.get("JAVA_HOME"):
-        java = Path(given) / "bin" / "java"
+    if home_variable := os.environ.get("JAVA_HOME"):
+        java = Path(home_variable) / "bin" / "java"
         if not java.exists():
-            raise UserError(f"JAVA_HOME={given} holds no bin/java: unset it, or set it to the home of a {WANTED}")
+            raise UserError(f"JAVA_HOME={home_variable} holds no bin/java: unset it, or set it to the home of a {WANTED}")
         if not OLDEST <= (release := _ask(java)[0]) <= NEWEST:
-            raise UserError(f"JAVA_HOME={given} is Java {release}, Spark needs {WANTED}: set it to one, or unset it")
-        return Path(given)
-    candidates = [Path(found)] if (found := shutil.which("java")) else []
-    candidates += sorted(java for place in PLACES for java in Path(place).glob("*/bin/java"))
+            raise UserError(f"JAVA_HOME={home_variable} is Java {release}, Spark needs {WANTED}: set it to one, or unset it")
+        return Path(home_variable)
+    candidates = [Path(on_path)] if (on_path := shutil.which("java")) else []
+    candidates += sorted(java for folder in FOLDERS for java in Path(folder).glob("*/bin/java"))
     releases = set()
     for java in candidates:
         release, home = _ask(java)
@@ -55,14 +55,16 @@ def install_line() -> str:
     return " && ".join(("sudo " if as_root else "") + step for step in INSTALLERS[tool].split(" && "))
 
 
-def parse(said: str) -> tuple[int, str]:
+def parse_properties(text: str) -> tuple[int, str]:
     """The release and the home in what `java -XshowSettings:properties -version` says; (0, "") if they aren't there.
 
-    >>> parse("    java.home = /opt/jdk\\n    java.specification.version = 17\\n"), parse("java.specification.version = 1.8")
-    ((17, '/opt/jdk'), (8, ''))
+    >>> parse_properties("    java.home = /opt/jdk\\n    java.specification.version = 17\\n")
+    (17, '/opt/jdk')
+    >>> parse_properties("java.specification.version = 1.8")
+    (8, '')
     """
-    release = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", said)
-    home = re.search(r"java\.home = (.+)", said)
+    release = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", text)
+    home = re.search(r"java\.home = (.+)", text)
     return int(release[1]) if release else 0, home[1] if home else ""
 
 
@@ -97,8 +99,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _ask(java: Path) -> tuple[int, str]:
+    """The release and the home of a Java, asked of itself."""
     command = [str(java), "-XshowSettings:properties", "-version"]
-    return parse(subprocess.run(command, capture_output=True, text=True, check=False).stderr)
+    return parse_properties(subprocess.run(command, capture_output=True, text=True, check=False).stderr)
 
 
 if __name__ == "__main__":

@@ -42,14 +42,16 @@ def append(text: str, name: str) -> Path | None:
 
 
 def _folders() -> list[Path]:
+    """Where logs may lie, the best first."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    places = [Path(os.path.expanduser(state)) / "seqrec"]
+    folders = [Path(os.path.expanduser(state)) / "seqrec"]
     with suppress(OSError):
-        places.append(Path(tempfile.gettempdir()) / f"seqrec-logs-{os.getuid()}")
-    return [place for place in places if place.is_absolute()]
+        folders.append(Path(tempfile.gettempdir()) / f"seqrec-logs-{os.getuid()}")
+    return [folder for folder in folders if folder.is_absolute()]
 
 
 def _remove_old(folder: Path) -> None:
+    """Remove the logs that are older than KEPT_DAYS."""
     oldest = time.time() - KEPT_DAYS * 24 * 3600
     for path in folder.glob("*.log"):
         with suppress(OSError):

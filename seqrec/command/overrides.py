@@ -59,12 +59,12 @@ def parse_overrides(overrides: list[str]) -> dict[str, Any]:
         *parents, leaf = key.split(".")
         if not equals or not leaf or not all(parents):
             raise UserError(f"`{override}` is not key=value; an override looks like k_core.users=5")
-        place = nested
+        inner = nested
         for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
+            inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
                 raise UserError(f"`{override}`: {parent} has a value already, so it can't have keys below it")
-        place[leaf] = parse_value(value, override)
+        inner[leaf] = parse_value(value, override)
     return nested
 
 
@@ -82,8 +82,8 @@ def parse_value(text: str, override: str) -> Any:
     try:
         return yaml.load(text, _Words)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        said = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise UserError(f"`{override}` can't be read ({said}): quote what has special signs, as in key=['a, b', c]") from None
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"`{override}` can't be read ({reason}): quote what has special signs, as in key=['a, b', c]") from None
 
 
 def read_word(text: str) -> str | None:
@@ -118,6 +118,7 @@ def split_overrides(text: str) -> list[str]:
 
 
 def _split(text: str) -> Iterator[str]:
+    """The words of a text, apart by blanks outside of quotes and brackets."""
     start, position = 0, 0
     while position < len(text):
         if text[position].isspace():
@@ -150,6 +151,7 @@ def _close(text: str, start: int) -> int:
 
 
 def _is_plain(text: str) -> bool:
+    """Whether a text is read as itself, without quotes."""
     try:
         return bool(parse_value(text, "") == text)
     except UserError:
@@ -157,6 +159,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _flow(value: Any) -> str:
+    """A value in YAML's flow style, its strings in quotes."""
     if value is None:
         return "null"
     if isinstance(value, dict):
@@ -167,4 +170,5 @@ def _flow(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
+    """A string in double quotes."""
     return str(yaml.dump(text, default_style='"', allow_unicode=True, width=float("inf"))).removesuffix("\n")

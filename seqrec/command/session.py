@@ -94,10 +94,11 @@ def _stop(session: SparkSession) -> None:
         session.stop()
 
 
-def _report_refused(asked: Mapping[str, str]) -> None:
+def _report_refused(wanted: Mapping[str, str]) -> None:
+    """Log each setting that was asked for with another value than the one that every job sets."""
     for key, value in REQUIRED.items():
-        if asked.get(key, value).lower() != value.lower():
-            log.warning("%s=%s is not taken: results depend on it, so every job sets it to %s", key, asked[key], value)
+        if wanted.get(key, value).lower() != value.lower():
+            log.warning("%s=%s is not taken: results depend on it, so every job sets it to %s", key, wanted[key], value)
 
 
 def _submitted() -> dict[str, str]:

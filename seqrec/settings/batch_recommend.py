@@ -36,6 +36,7 @@ class BatchRecommend(Strict):
 
     @model_validator(mode="after")
     def _something_to_publish(self) -> "BatchRecommend":
+        """publish=true needs the lists."""
         if self.publish and "recommendations" not in self.write:
             raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
         return self

@@ -34,6 +34,7 @@ class BuildCandidates(Strict):
 
     @model_validator(mode="after")
     def _some_source(self) -> "BuildCandidates":
+        """At least one source, and none with the name of the merged lists."""
         if not any(self.sources.values()):
             raise ValueError("no source is left: set sources.NAME.kind and sources.NAME.path")
         if "merged" in self.sources:

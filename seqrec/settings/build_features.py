@@ -99,6 +99,7 @@ class BuildFeatures(Strict):
 
     @model_validator(mode="after")
     def _readable(self) -> "BuildFeatures":
+        """Every table that is used has a path and names for its columns."""
         for key, table in self.side_tables.items():
             if table.path is None and (table.columns or key.startswith("joined.")):
                 raise ValueError(f"{key} has no path: set {key}.path=FILE")
@@ -112,6 +113,7 @@ class BuildFeatures(Strict):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "BuildFeatures":
+        """No two columns of a table have one name."""
         tables = self.side_tables.values()
         repeated = [name for name, times in Counter(name for table in tables for name in table.columns).items() if times > 1]
         taken = [*repeated, *(name for table in tables for name in table.columns if name in FEATURE_COLUMNS)]

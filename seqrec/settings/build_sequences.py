@@ -74,6 +74,7 @@ class BuildSequences(Strict):
 
     @model_validator(mode="after")
     def _whole_windows(self) -> "BuildSequences":
+        """Windows leave no gaps, and a file of them is one row group."""
         if self.window_stride is not None and self.window_stride > self.max_len:
             raise ValueError(f"window_stride={self.window_stride} leaves gaps between windows: at most max_len={self.max_len}")
         size = self.rows_per_file * (self.max_len + 1) * 4
@@ -84,6 +85,7 @@ class BuildSequences(Strict):
 
     @model_validator(mode="after")
     def _one_split(self) -> "BuildSequences":
+        """One way to split, that fits the task."""
         if self.split_times is not None and self.task != "train_val_test":
             raise ValueError(f"split_times makes valid and test: task={self.task} needs split_times=null")
         if self.split_users is not None and self.task == "inference":

@@ -32,6 +32,7 @@ class ItemSimilarity(Strict):
 
     @model_validator(mode="after")
     def _some_users(self) -> "ItemSimilarity":
+        """The limits of activity leave users."""
         if self.max_user_items is not None and self.max_user_items < self.min_user_items:
             raise ValueError(f"max_user_items={self.max_user_items} is below min_user_items={self.min_user_items}")
         return self

@@ -6,14 +6,13 @@ Its S3 keys come from the AWS_* variables, its HDFS client from HADOOP_HOME.
 import ctypes
 import os
 import posixpath
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.fs
 
-from seqrec.storage.local import TEMPORARY, chunks
+from seqrec.storage.local import chunks, temporary_name
 from seqrec.storage.paths import split
 
 CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # of S3: it is given up after about 85 seconds without an answer
@@ -29,91 +28,74 @@ HINTS = {
 }
 
 
-def exists(path: str) -> bool:
-    """Whether a file or folder is there."""
-    with _opened(path) as (system, inner):
-        return bool(system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
+class ArrowFiles:
+    """Files on hdfs:// and s3a:// through pyarrow, where no Spark context runs; the methods are those of `files.FileSystem`."""
 
+    def exists(self, path: str) -> bool:
+        with _opened(path) as (system, inner):
+            return bool(system.get_file_info(inner).type != pyarrow.fs.FileType.NotFound)
 
-def read(path: str) -> bytes:
-    """A whole file."""
-    with _opened(path) as (system, inner), system.open_input_stream(inner) as source:
-        return bytes(source.read())
+    def read(self, path: str) -> bytes:
+        with _opened(path) as (system, inner), system.open_input_stream(inner) as source:
+            return bytes(source.read())
 
+    def write(self, path: str, content: bytes) -> None:
+        with _opened(path) as (system, inner):
+            _create(system, inner, [content])
 
-def write(path: str, content: bytes) -> None:
-    """Create or replace a file."""
-    with _opened(path) as (system, inner):
-        _create(system, inner, [content])
+    def put(self, source: Path, path: str) -> None:
+        with _opened(path) as (system, inner):
+            _create(system, inner, chunks(source))
 
+    def names(self, folder: str) -> list[str]:
+        with _opened(folder) as (system, inner):
+            if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+                return []
+            return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
 
-def put(source: Path, path: str) -> None:
-    """Create or replace a file with the content of a local one."""
-    with _opened(path) as (system, inner):
-        _create(system, inner, chunks(source))
+    def sizes(self, folder: str) -> dict[str, int | None]:
+        with _opened(folder) as (system, inner):
+            if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+                return {}
+            return {info.base_name: info.size for info in system.get_file_info(pyarrow.fs.FileSelector(inner))}
 
+    def newest_change(self, folder: str) -> float:
+        with _opened(folder) as (system, inner):
+            if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
+                return 0.0
+            inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
+            return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
 
-def names(folder: str) -> list[str]:
-    """Names in a folder; none if there is no such folder."""
-    with _opened(folder) as (system, inner):
-        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-            return []
-        return [info.base_name for info in system.get_file_info(pyarrow.fs.FileSelector(inner))]
+    def read_end(self, path: str, size: int) -> bytes:
+        with _opened(path) as (system, inner), system.open_input_file(inner) as source:
+            source.seek(max(0, source.size() - size))
+            return bytes(source.read())
 
+    def remove(self, path: str) -> None:
+        with _opened(path) as (system, inner):
+            kind = system.get_file_info(inner).type
+            if kind == pyarrow.fs.FileType.Directory:
+                system.delete_dir(inner)
+            elif kind != pyarrow.fs.FileType.NotFound:
+                system.delete_file(inner)
 
-def sizes(folder: str) -> dict[str, int | None]:
-    """The bytes of the files in a folder by their names, None for a folder in it; {} if there is no such folder."""
-    with _opened(folder) as (system, inner):
-        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-            return {}
-        return {info.base_name: info.size for info in system.get_file_info(pyarrow.fs.FileSelector(inner))}
+    def fetch(self, path: str, target: Path) -> None:
+        with _opened(path) as (system, inner):
+            local = pyarrow.fs.LocalFileSystem()
+            pyarrow.fs.copy_files(inner, str(target), source_filesystem=system, destination_filesystem=local)
 
-
-def newest_change(folder: str) -> float:
-    """When anything in a folder was last written; 0 if nothing is there."""
-    with _opened(folder) as (system, inner):
-        if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-            return 0.0
-        inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
-        return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
-
-
-def read_end(path: str, size: int) -> bytes:
-    """The last bytes of a file."""
-    with _opened(path) as (system, inner), system.open_input_file(inner) as source:
-        source.seek(max(0, source.size() - size))
-        return bytes(source.read())
-
-
-def remove(path: str) -> None:
-    """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
-    with _opened(path) as (system, inner):
-        kind = system.get_file_info(inner).type
-        if kind == pyarrow.fs.FileType.Directory:
-            system.delete_dir(inner)
-        elif kind != pyarrow.fs.FileType.NotFound:
+    def try_to_write(self, folder: str) -> None:
+        with _opened(posixpath.join(folder, temporary_name()), quick=True) as (system, inner):
+            _create(system, inner, [b""])
             system.delete_file(inner)
 
 
-def fetch(path: str, target: Path) -> None:
-    """Copy a file to a local path."""
-    with _opened(path) as (system, inner):
-        local = pyarrow.fs.LocalFileSystem()
-        pyarrow.fs.copy_files(inner, str(target), source_filesystem=system, destination_filesystem=local)
-
-
-def try_to_write(folder: str) -> None:
-    """Make and remove a file in the folder; OSError where that can't be done."""
-    with _opened(posixpath.join(folder, _temporary_name()), quick=True) as (system, inner):
-        _create(system, inner, [b""])
-        system.delete_file(inner)
-
-
 def _create(system: pyarrow.fs.FileSystem, inner: str, content: Iterable[bytes]) -> None:
+    """Create or replace a file: on HDFS under a temporary name first, in S3 by an upload."""
     if isinstance(system, pyarrow.fs.S3FileSystem):
         _upload(system, inner, content)
         return
-    temporary = posixpath.join(posixpath.dirname(inner), _temporary_name())
+    temporary = posixpath.join(posixpath.dirname(inner), temporary_name())
     system.create_dir(posixpath.dirname(inner), recursive=True)
     try:
         with system.open_output_stream(temporary) as sink:
@@ -144,10 +126,6 @@ def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes
         raise
 
 
-def _temporary_name() -> str:
-    return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
-
-
 @contextmanager
 def _opened(path: str, *, quick: bool = False) -> Iterator[tuple[pyarrow.fs.FileSystem, str]]:
     """The file system of a path, and the path there; within, S3's errors begin with what a user can make of them."""
@@ -163,6 +141,7 @@ def _opened(path: str, *, quick: bool = False) -> Iterator[tuple[pyarrow.fs.File
 
 
 def _open(path: str, *, quick: bool) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The file system of a path, and the path there; quick is for trying whether a place can be written."""
     scheme, host, inner = split(path)
     if scheme != "hdfs":
         system = pyarrow.fs.S3FileSystem(

@@ -12,10 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
 from seqrec.errors import FileError
-from seqrec.storage import arrow, hadoop, local
+from seqrec.storage import hadoop
+from seqrec.storage.arrow import ArrowFiles
+from seqrec.storage.hadoop import HadoopFiles
+from seqrec.storage.local import LocalFiles, is_temporary
 from seqrec.storage.paths import absolute, is_local, join, local_path, uri
 
 __all__ = ["absolute", "is_local", "join", "local_path", "uri"]
@@ -25,16 +28,56 @@ log = logging.getLogger("seqrec")
 PATIENCE_S = 5.0  # until a remote file system that hasn't answered is named in the log
 
 
+class FileSystem(Protocol):
+    """What the three kinds of file systems do. Errors are OSErrors, FileNotFoundError where there is no such file."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+
+    def read(self, path: str) -> bytes:
+        """A whole file."""
+
+    def read_end(self, path: str, size: int) -> bytes:
+        """The last `size` bytes of a file."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Create or replace a file, whole or not at all."""
+
+    def put(self, source: Path, path: str) -> None:
+        """Create or replace a file with the content of a local one, whole or not at all."""
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file to a local path."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names in a folder; none if there is no such folder."""
+
+    def sizes(self, folder: str) -> dict[str, int | None]:
+        """The bytes of the files in a folder by their names, None for a folder in it; {} if there is no such folder."""
+
+    def newest_change(self, folder: str) -> float:
+        """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
+
+    def try_to_write(self, folder: str) -> None:
+        """Make and remove a file in a folder that need not be there yet."""
+
+
+LOCAL, HADOOP, ARROW = LocalFiles(), HadoopFiles(), ArrowFiles()
+
+
 def exists(path: str) -> bool:
     """Whether a file or folder is there."""
     with _operation(path, "looked at") as system:
-        return bool(system.exists(path))
+        return system.exists(path)
 
 
 def read_bytes(path: str) -> bytes:
     """A whole file; FileNotFoundError if there is none."""
     with _operation(path, "read", missing=True) as system:
-        return bytes(system.read(path))
+        return system.read(path)
 
 
 def read_text(path: str) -> str:
@@ -56,7 +99,7 @@ def write_text(path: str, content: str) -> None:
 def names(folder: str) -> list[str]:
     """Names in a folder, sorted, without those of files that aren't whole yet; none if there is no such folder."""
     with _operation(folder, "listed") as system:
-        return sorted(name for name in system.names(folder) if not local.is_temporary(name))
+        return sorted(name for name in system.names(folder) if not is_temporary(name))
 
 
 def sizes(folder: str) -> dict[str, int | None]:
@@ -65,20 +108,20 @@ def sizes(folder: str) -> dict[str, int | None]:
     One listing, without a request a file.
     """
     with _operation(folder, "listed") as system:
-        found = system.sizes(folder)
-    return {name: found[name] for name in sorted(found) if not local.is_temporary(name)}
+        sizes_by_name = system.sizes(folder)
+    return {name: size for name, size in sorted(sizes_by_name.items()) if not is_temporary(name)}
 
 
 def newest_change(folder: str) -> float:
     """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
     with _operation(folder, "listed") as system:
-        return float(system.newest_change(folder))
+        return system.newest_change(folder)
 
 
 def read_end(path: str, size: int) -> bytes:
     """The last `size` bytes of a file, or the whole of a shorter one; FileNotFoundError if there is none."""
     with _operation(path, "read", missing=True) as system:
-        return bytes(system.read_end(path, size))
+        return system.read_end(path, size)
 
 
 def remove(path: str) -> None:
@@ -118,14 +161,21 @@ def require_writable(folder: str, *, key: str) -> None:
         raise FileError(message, str(error.strerror)) from error.__cause__
 
 
+def _system(path: str) -> FileSystem:
+    """The file system of a path: a Spark context that runs in this process has Hadoop's, with its settings and keys."""
+    if is_local(path):
+        return LOCAL
+    return HADOOP if hadoop.runs() else ARROW
+
+
 @contextmanager
-def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[ModuleType]:
+def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[FileSystem]:
     """Within, errors name the path, and a long wait is logged; `missing` lets FileNotFoundError through."""
-    system: ModuleType = local if is_local(path) else hadoop if hadoop.runs() else arrow
-    say = threading.Timer(PATIENCE_S, log.warning, ("waiting for %s to be %s", path, what))
-    say.daemon = True
-    if system is not local:
-        say.start()
+    system = _system(path)
+    warning = threading.Timer(PATIENCE_S, log.warning, ("waiting for %s to be %s", path, what))
+    warning.daemon = True
+    if system is not LOCAL:
+        warning.start()
     try:
         yield system
     except FileNotFoundError as error:
@@ -135,12 +185,13 @@ def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[Modul
     except (OSError, ValueError) as error:
         raise _file_error(path, what, error) from error
     finally:
-        say.cancel()
+        warning.cancel()
 
 
 def _file_error(path: str, what: str, error: OSError | ValueError) -> FileError:
+    """An error of the operating system as a FileError, which also names the other path that the system's error may name."""
     reason = str(getattr(error, "strerror", None) or error or type(error).__name__)
-    place = getattr(error, "filename", None)
-    if place and str(place) != path:
-        reason = f"{reason}: {place}"
+    other_path = getattr(error, "filename", None)
+    if other_path and str(other_path) != path:
+        reason = f"{reason}: {other_path}"
     return FileError(f"{path} can't be {what}: {reason}", reason)

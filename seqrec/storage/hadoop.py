@@ -1,14 +1,13 @@
 """Files on Hadoop's file systems, hdfs:// and s3a://, through the JVM of the Spark context that runs in this process."""
 
 import posixpath
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from seqrec.storage.local import TEMPORARY
+from seqrec.storage.local import temporary_name
 from seqrec.storage.paths import absolute, split
 
 # For one small file: an answer after about 15 seconds, the least that S3A takes, instead of after minutes.
@@ -40,118 +39,101 @@ def runs() -> bool:
     return "pyspark" in sys.modules and _context()._active_spark_context is not None
 
 
-def exists(path: str) -> bool:
-    """Whether a file or folder is there."""
-    with _errors(path):
-        return bool(_system(path).exists(_path(path)))
+class HadoopFiles:
+    """The methods of `files.FileSystem`, in the JVM of the Spark context that runs in this process."""
 
+    def exists(self, path: str) -> bool:
+        with _errors(path):
+            return bool(_system(path).exists(_path(path)))
 
-def read(path: str) -> bytes:
-    """A whole file."""
-    with _errors(path):
-        stream = _system(path).open(_path(path))
-        try:
-            return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(stream))
-        finally:
+    def read(self, path: str) -> bytes:
+        with _errors(path):
+            stream = _system(path).open(_path(path))
+            try:
+                return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(stream))
+            finally:
+                stream.close()
+
+    def write(self, path: str, content: bytes) -> None:
+        with _errors(path), _whole(path) as target:
+            stream = _system(path).create(_path(target), True)
+            try:
+                stream.write(content)
+            except BaseException:
+                if _is_s3(path):
+                    stream.abort()  # to close it would make what was written the file
+                else:
+                    with suppress(Exception):
+                        stream.close()
+                raise
             stream.close()
 
+    def put(self, source: Path, path: str) -> None:
+        size = source.stat().st_size
+        with _errors(path), _whole(path) as target:
+            system, where = _system(path), _path(target)
+            system.copyFromLocalFile(False, True, _path(absolute(str(source))), where)
+            if (copied := system.getFileStatus(where).getLen()) != size:
+                raise OSError(f"{source} changed while it was copied: it had {size} bytes, {copied} were read")
 
-def write(path: str, content: bytes) -> None:
-    """Create or replace a file."""
-    with _errors(path), _whole(path) as target:
-        stream = _system(path).create(_path(target), True)
-        try:
-            stream.write(content)
-        except BaseException:
-            if _is_s3(path):
-                stream.abort()  # to close it would make what was written the file
-            else:
-                with suppress(Exception):
-                    stream.close()
-            raise
-        stream.close()
+    def names(self, folder: str) -> list[str]:
+        with _errors(folder):
+            system, where = _system(folder), _path(folder)
+            if not system.exists(where) or not system.getFileStatus(where).isDirectory():
+                return []
+            return [status.getPath().getName() for status in system.listStatus(where)]
 
+    def sizes(self, folder: str) -> dict[str, int | None]:
+        with _errors(folder):
+            system, where = _system(folder), _path(folder)
+            if not system.exists(where) or not system.getFileStatus(where).isDirectory():
+                return {}
+            statuses = system.listStatus(where)
+            return {status.getPath().getName(): status.getLen() if status.isFile() else None for status in statuses}
 
-def put(source: Path, path: str) -> None:
-    """Create or replace a file with the content of a local one."""
-    size = source.stat().st_size
-    with _errors(path), _whole(path) as target:
-        system, where = _system(path), _path(target)
-        system.copyFromLocalFile(False, True, _path(absolute(str(source))), where)
-        if (copied := system.getFileStatus(where).getLen()) != size:
-            raise OSError(f"{source} changed while it was copied: it had {size} bytes, {copied} were read")
+    def newest_change(self, folder: str) -> float:
+        with _errors(folder):
+            system, where = _system(folder), _path(folder)
+            times = [0.0]
+            files = system.listFiles(where, True) if system.exists(where) else None
+            while files is not None and files.hasNext():
+                times.append(files.next().getModificationTime() / 1000)
+            return max(times)
 
+    def read_end(self, path: str, size: int) -> bytes:
+        with _errors(path):
+            system, where = _system(path), _path(path)
+            stream = system.open(where)
+            try:
+                stream.seek(max(0, system.getFileStatus(where).getLen() - size))
+                return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(stream))
+            finally:
+                stream.close()
 
-def names(folder: str) -> list[str]:
-    """Names in a folder; none if there is no such folder."""
-    with _errors(folder):
-        system, where = _system(folder), _path(folder)
-        if not system.exists(where) or not system.getFileStatus(where).isDirectory():
-            return []
-        return [status.getPath().getName() for status in system.listStatus(where)]
+    def remove(self, path: str) -> None:
+        with _errors(path):
+            _system(path).delete(_path(path), True)
 
+    def fetch(self, path: str, target: Path) -> None:
+        with _errors(path):
+            _system(path).copyToLocalFile(False, _path(path), _path(absolute(str(target))), True)
 
-def sizes(folder: str) -> dict[str, int | None]:
-    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
-    with _errors(folder):
-        system, where = _system(folder), _path(folder)
-        if not system.exists(where) or not system.getFileStatus(where).isDirectory():
-            return {}
-        statuses = system.listStatus(where)
-        return {status.getPath().getName(): status.getLen() if status.isFile() else None for status in statuses}
-
-
-def newest_change(folder: str) -> float:
-    """When anything in a folder was last written; 0 if nothing is there."""
-    with _errors(folder):
-        system, where = _system(folder), _path(folder)
-        times = [0.0]
-        files = system.listFiles(where, True) if system.exists(where) else None
-        while files is not None and files.hasNext():
-            times.append(files.next().getModificationTime() / 1000)
-        return max(times)
-
-
-def read_end(path: str, size: int) -> bytes:
-    """The last bytes of a file."""
-    with _errors(path):
-        system, where = _system(path), _path(path)
-        stream = system.open(where)
-        try:
-            stream.seek(max(0, system.getFileStatus(where).getLen() - size))
-            return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(stream))
-        finally:
-            stream.close()
-
-
-def remove(path: str) -> None:
-    """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
-    with _errors(path):
-        _system(path).delete(_path(path), True)
-
-
-def fetch(path: str, target: Path) -> None:
-    """Copy a file to a local path."""
-    with _errors(path):
-        _system(path).copyToLocalFile(False, _path(path), _path(absolute(str(target))), True)
-
-
-def try_to_write(folder: str) -> None:
-    """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
-    with _errors(folder):
-        settings = _jvm().org.apache.hadoop.conf.Configuration(_settings())
-        for key, value in QUICK.items():
-            settings.set(key, value)
-        system = _jvm().org.apache.hadoop.fs.FileSystem.newInstance(_path(folder).toUri(), settings)
-        try:
-            place = _path(folder)
-            while not _is_s3(folder) and place.getParent() is not None and not system.exists(place):
-                place = place.getParent()
-            probe = _jvm().org.apache.hadoop.fs.Path(place, f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}")
-            system.create(probe, True).close()
-            system.delete(probe, False)
-        finally:
-            system.close()
+    def try_to_write(self, folder: str) -> None:
+        """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
+        with _errors(folder):
+            settings = _jvm().org.apache.hadoop.conf.Configuration(_settings())
+            for key, value in QUICK.items():
+                settings.set(key, value)
+            system = _jvm().org.apache.hadoop.fs.FileSystem.newInstance(_path(folder).toUri(), settings)
+            try:
+                ancestor = _path(folder)
+                while not _is_s3(folder) and ancestor.getParent() is not None and not system.exists(ancestor):
+                    ancestor = ancestor.getParent()
+                probe = _jvm().org.apache.hadoop.fs.Path(ancestor, temporary_name())
+                system.create(probe, True).close()
+                system.delete(probe, False)
+            finally:
+                system.close()
 
 
 @contextmanager
@@ -160,7 +142,7 @@ def _whole(path: str) -> Iterator[str]:
     if _is_s3(path):
         yield path
         return
-    temporary = posixpath.join(posixpath.dirname(path), f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}")
+    temporary = posixpath.join(posixpath.dirname(path), temporary_name())
     try:
         yield temporary
         jvm, gateway = _jvm(), _context()._gateway
@@ -203,26 +185,32 @@ def _reason(causes: list[tuple[str, str]], path: str) -> str:
 
 
 def _context() -> Any:
+    """Spark's SparkContext class; pyspark is imported where it runs already."""
     from pyspark import SparkContext
 
     return SparkContext
 
 
 def _jvm() -> Any:
+    """The JVM of the Spark context."""
     return _context()._active_spark_context._jvm
 
 
 def _settings() -> Any:
+    """Hadoop's settings in the Spark context."""
     return _context()._active_spark_context._jsc.hadoopConfiguration()
 
 
 def _path(path: str) -> Any:
+    """A path as Hadoop's object."""
     return _jvm().org.apache.hadoop.fs.Path(path)
 
 
 def _system(path: str) -> Any:
+    """Hadoop's file system of a path."""
     return _path(path).getFileSystem(_settings())
 
 
 def _is_s3(path: str) -> bool:
+    """Whether a path is in S3, where a file is there once its stream is closed."""
     return split(path)[0] in ("s3", "s3a")

@@ -1,6 +1,7 @@
 """Files on the file systems that this process mounts."""
 
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -15,83 +16,72 @@ CHUNK = 8 << 20  # bytes
 LEFT_BEHIND_S = 3600.0  # a temporary file that nobody wrote to for so long is one of a process that was killed
 
 
-def exists(path: str) -> bool:
-    """Whether a file or folder is there."""
-    return local_path(path).exists()
+class LocalFiles:
+    """Files on the file systems that this process mounts; the methods are those of `files.FileSystem`."""
+
+    def exists(self, path: str) -> bool:
+        return local_path(path).exists()
+
+    def read(self, path: str) -> bytes:
+        return local_path(path).read_bytes()
+
+    def write(self, path: str, content: bytes) -> None:
+        _replace(local_path(path), [content])
+
+    def put(self, source: Path, path: str) -> None:
+        _replace(local_path(path), chunks(source))
+
+    def names(self, folder: str) -> list[str]:
+        root = local_path(folder)
+        return os.listdir(root) if root.is_dir() else []
+
+    def sizes(self, folder: str) -> dict[str, int | None]:
+        root = local_path(folder)
+        if not root.is_dir():
+            return {}
+        with os.scandir(root) as entries:
+            return {entry.name: entry.stat().st_size if entry.is_file() else None for entry in entries}
+
+    def newest_change(self, folder: str) -> float:
+        root = local_path(folder)
+        return max((path.lstat().st_mtime for path in (root, *root.rglob("*"))), default=0.0) if root.exists() else 0.0
+
+    def read_end(self, path: str, size: int) -> bytes:
+        with local_path(path).open("rb") as source:
+            source.seek(max(0, source.seek(0, os.SEEK_END) - size))
+            return source.read()
+
+    def remove(self, path: str) -> None:
+        """Remove a file, a link, or a folder with all it holds; nothing happens if it isn't there."""
+        target = local_path(path)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+
+    def fetch(self, path: str, target: Path) -> None:
+        self.put(local_path(path), str(target))
+
+    def try_to_write(self, folder: str) -> None:
+        """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
+        root = local_path(folder).absolute()
+        for ancestor in (root, *root.parents):
+            try:
+                ancestor.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if not ancestor.is_dir():
+                raise NotADirectoryError(f"{ancestor} is not a folder")
+            try:
+                with tempfile.NamedTemporaryFile(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=ancestor):
+                    return
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(ancestor)) from error
 
 
-def read(path: str) -> bytes:
-    """A whole file."""
-    return local_path(path).read_bytes()
-
-
-def write(path: str, content: bytes) -> None:
-    """Create or replace a file."""
-    _replace(local_path(path), [content])
-
-
-def put(source: Path, path: str) -> None:
-    """Create or replace a file with the content of another."""
-    _replace(local_path(path), chunks(source))
-
-
-def names(folder: str) -> list[str]:
-    """Names in a folder; none if there is no such folder."""
-    root = local_path(folder)
-    return os.listdir(root) if root.is_dir() else []
-
-
-def sizes(folder: str) -> dict[str, int | None]:
-    """The bytes of the files in a folder, None for a folder in it; {} if there is no such folder."""
-    root = local_path(folder)
-    if not root.is_dir():
-        return {}
-    with os.scandir(root) as entries:
-        return {entry.name: entry.stat().st_size if entry.is_file() else None for entry in entries}
-
-
-def newest_change(folder: str) -> float:
-    """When anything in a folder was last written; 0 if nothing is there."""
-    root = local_path(folder)
-    return max((path.lstat().st_mtime for path in (root, *root.rglob("*"))), default=0.0) if root.exists() else 0.0
-
-
-def read_end(path: str, size: int) -> bytes:
-    """The last bytes of a file."""
-    with local_path(path).open("rb") as source:
-        source.seek(max(0, source.seek(0, os.SEEK_END) - size))
-        return source.read()
-
-
-def remove(path: str) -> None:
-    """Remove a file, a link, or a folder with all it holds; nothing happens if it isn't there."""
-    target = local_path(path)
-    if target.is_dir() and not target.is_symlink():
-        shutil.rmtree(target)
-    else:
-        target.unlink(missing_ok=True)
-
-
-def fetch(path: str, target: Path) -> None:
-    """Copy a file to a local path."""
-    put(local_path(path), str(target))
-
-
-def try_to_write(folder: str) -> None:
-    """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
-    root = local_path(folder).absolute()
-    for place in (root, *root.parents):
-        try:
-            place.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if not place.is_dir():
-            raise NotADirectoryError(f"{place} is not a folder")
-        try:
-            with tempfile.NamedTemporaryFile(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=place):
-                return
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(place)) from error
+def temporary_name() -> str:
+    """A new name for a file that isn't whole yet."""
+    return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
 
 
 def is_temporary(name: str) -> bool:

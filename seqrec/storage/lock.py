@@ -43,6 +43,7 @@ def hold(file: Path, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator
 
 
 def _taken(descriptor: int) -> bool:
+    """Whether this process now holds the lock of an open file."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -62,10 +62,11 @@ def read_meta(path: str, kind: str | None = None) -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    """The versions of seqrec and of the packages that results may depend on, as far as they are installed."""
+    installed = {}
     for package in ("seqrec", "pyspark", "torch", "petastorm", "pyarrow", "onnxruntime"):
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -29,15 +29,15 @@ JOBS = {
 
 def describe(version: str) -> dict[str, dict[str, Any]]:
     """The finished tables in a version's folder: {name: {"rows": …, "files": {name: bytes}}}, rows from the footers."""
-    found = {}
+    tables = {}
     for table, size in files.sizes(version).items():
         path = files.join(version, table)
         if size is None and DONE in (content := files.sizes(path)):
             parts = _data(content)
             with ThreadPoolExecutor(READERS) as threads:
                 rows = threads.map(count_rows, [files.join(path, name) for name in parts])
-                found[table] = {"rows": sum(rows), "files": parts}
-    return found
+                tables[table] = {"rows": sum(rows), "files": parts}
+    return tables
 
 
 def count_rows(path: str) -> int:

@@ -9,23 +9,22 @@ On a local folder the writer holds the lock FOLDER/.RUN_ID.lock, and commits wai
 stores have no locks: there an unfinished version is left alone for a day, and a commit looks again at what CURRENT names.
 """
 
-import json
 import logging
-import re
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Literal
 
 from seqrec.errors import UserError
 from seqrec.storage import files, parts
 from seqrec.storage.lock import hold
 from seqrec.storage.meta import META, read_meta, write_meta
+from seqrec.storage.pruning import lock_of, mend_current, prune, state_of
+from seqrec.storage.run_ids import CURRENT, EXAMPLE, RUN_ID, new_run_id, newest_run_ids, read_current, run_ids
 
 __all__ = [
+    "CURRENT",
+    "RUN_ID",
     "claim",
     "commit",
     "fetch_table",
@@ -40,22 +39,10 @@ __all__ = [
 
 log = logging.getLogger("seqrec")
 
-CURRENT = "CURRENT"
-STAMP = "%Y%m%dT%H%M%SZ"
-RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}\Z")
-EXAMPLE = "20261101T020000Z-3f2a"
-DEAD_AFTER = timedelta(days=1)  # an unfinished version that nobody holds and nobody has written to
 COMMIT_WAIT_S = 600.0
-
-State = Literal["whole", "subset", "unfinished", "odd"]
 
 _held: dict[tuple[str, str], ExitStack] = {}  # the locks of the versions that this process writes, by folder and run id
 _claiming = Lock()
-
-
-def new_run_id() -> str:
-    """A UTC time and a random suffix: sorts by time, e.g. 20261101T020000Z-3f2a."""
-    return f"{datetime.now(UTC):{STAMP}}-{secrets.token_hex(2)}"
 
 
 def claim(path: str) -> None:
@@ -69,7 +56,9 @@ def claim(path: str) -> None:
         with _claiming:
             if (folder, run_id) not in _held:
                 stack = ExitStack()
-                stack.enter_context(hold(_lock(folder, run_id), what=f"version {run_id} of {folder}", remedy="run the job again"))
+                stack.enter_context(
+                    hold(lock_of(folder, run_id), what=f"version {run_id} of {folder}", remedy="run the job again")
+                )
                 _held[folder, run_id] = stack
 
 
@@ -87,30 +76,11 @@ def resolve(folder: str, run_id: str | None = None) -> str:
         if run_id is None:
             raise UserError(f"{folder} has no finished version (no file {CURRENT}): run the job that writes it first")
     elif not RUN_ID.match(run_id):
-        raise UserError(f"{run_id!r} is no version of {folder}: give a run id such as {EXAMPLE}; {_newest(folder)}")
+        raise UserError(f"{run_id!r} is no version of {folder}: give a run id such as {EXAMPLE}; {newest_run_ids(folder)}")
     path = files.join(folder, run_id)
     if not files.exists(path):
-        raise UserError(f"{folder} has no version {run_id}; {_newest(folder)}")
+        raise UserError(f"{folder} has no version {run_id}; {newest_run_ids(folder)}")
     return path
-
-
-def read_current(folder: str) -> str | None:
-    """The run id in FOLDER/CURRENT; None if there is no such file, UserError if it holds something else."""
-    where = files.join(folder, CURRENT)
-    try:
-        text = files.read_bytes(where).decode(errors="replace").strip()
-    except FileNotFoundError:
-        return None
-    if not RUN_ID.match(text):
-        raise UserError(
-            f"{where} holds {text[:80]!r}, which is no run id such as {EXAMPLE}: write one into it; {_newest(folder)}"
-        )
-    return text
-
-
-def run_ids(folder: str) -> list[str]:
-    """Run ids in a folder, oldest first, unfinished ones included."""
-    return [name for name in files.names(folder) if RUN_ID.match(name)]
 
 
 def commit(folder: str, run_id: str, *, keep: int) -> None:
@@ -124,7 +94,7 @@ def commit(folder: str, run_id: str, *, keep: int) -> None:
     path = files.join(folder, run_id)
     try:
         with _one_commit(folder):
-            state = _state(path)
+            state = state_of(path)
             if state == "unfinished":
                 raise UserError(f"{path} isn't whole (no {META}): nothing was committed; run the job that writes it again")
             for table, record in read_meta(path).get("tables", {}).items():
@@ -134,10 +104,10 @@ def commit(folder: str, run_id: str, *, keep: int) -> None:
             else:
                 log.info("version %s holds a subset of the users: %s stays as it is", run_id, files.join(folder, CURRENT))
             try:
-                _prune(folder, run_id, state=state, keep=keep)
+                prune(folder, run_id, state=state, keep=keep)
             except (OSError, UserError) as error:
                 log.warning("version %s is whole, but not all old versions of %s could be removed: %s", run_id, folder, error)
-            _mend_current(folder)
+            mend_current(folder)
     finally:
         _release(folder, run_id)
 
@@ -166,90 +136,18 @@ def fetch_table(path: str, cache: Path) -> list[Path]:
 
 
 def _release(folder: str, run_id: str) -> None:
+    """Give up the lock of a version that this process has claimed, and remove its file."""
     if stack := _held.pop((files.absolute(folder), run_id), None):
         stack.close()
-        _lock(folder, run_id).unlink(missing_ok=True)
-
-
-def _lock(folder: str, run_id: str) -> Path:
-    return files.local_path(folder) / f".{run_id}.lock"
+        lock_of(folder, run_id).unlink(missing_ok=True)
 
 
 @contextmanager
 def _one_commit(folder: str) -> Iterator[None]:
+    """Within, no other process commits in a local folder."""
     if files.is_local(folder):
         what, remedy = f"a commit in {folder}", "wait until it has ended, and run the job again"
         with hold(files.local_path(folder) / ".commit.lock", what=what, remedy=remedy, wait_s=COMMIT_WAIT_S):
             yield
     else:
         yield
-
-
-def _state(path: str) -> State:
-    """Whether a version holds everybody or a subset of the users, or is unfinished; odd is one whose meta.json says nothing."""
-    try:
-        meta = json.loads(files.read_text(files.join(path, META)))
-    except FileNotFoundError:
-        return "unfinished"
-    except ValueError:
-        return "odd"
-    if not isinstance(meta, dict):
-        return "odd"
-    return "whole" if meta.get("users") is None else "subset"
-
-
-def _prune(folder: str, run_id: str, *, state: State, keep: int) -> None:
-    older = [other for other in run_ids(folder) if other < run_id and not _is_written(folder, other)]
-    states = {other: _state(files.join(folder, other)) for other in older}
-    peers = [other for other in older if states[other] == state]
-    dead = [other for other in older if states[other] == "unfinished" and _is_dead(folder, other)]
-    for other in [*peers[: max(0, len(peers) - (keep - 1))], *dead]:
-        path = files.join(folder, other)
-        if read_current(folder) == other:
-            continue
-        files.remove(files.join(path, META))  # first, so that what a kill leaves isn't taken for a whole version
-        files.remove(path)
-    if files.is_local(folder):
-        _remove_free_locks(folder, before=run_id)
-
-
-def _is_written(folder: str, run_id: str) -> bool:
-    """Whether a process holds the lock of a version."""
-    if not files.is_local(folder) or not _lock(folder, run_id).exists():
-        return False
-    try:
-        with hold(_lock(folder, run_id), what="", remedy=""):
-            return False
-    except UserError:
-        return True
-
-
-def _is_dead(folder: str, run_id: str) -> bool:
-    """Whether an unfinished version that no process holds is given up: its writer left the lock, or all of it is a day old."""
-    if files.is_local(folder) and _lock(folder, run_id).exists():
-        return True
-    day_ago = datetime.now(UTC) - DEAD_AFTER
-    return run_id < f"{day_ago:{STAMP}}" and files.newest_change(files.join(folder, run_id)) < day_ago.timestamp()
-
-
-def _remove_free_locks(folder: str, *, before: str) -> None:
-    """Remove what dead writers left beside the versions that are gone or whole by now."""
-    for file in files.local_path(folder).glob(".*.lock"):
-        run_id = file.name[1:].removesuffix(".lock")
-        path = files.join(folder, run_id)
-        over = not files.exists(path) or _state(path) != "unfinished"
-        if RUN_ID.match(run_id) and run_id < before and over and not _is_written(folder, run_id):
-            file.unlink(missing_ok=True)
-
-
-def _mend_current(folder: str) -> None:
-    """Without locks, CURRENT may name a version that another commit has just removed: then the newest whole one is taken."""
-    current = read_current(folder)
-    if current is not None and _state(files.join(folder, current)) != "whole":
-        whole = [other for other in run_ids(folder) if _state(files.join(folder, other)) == "whole"]
-        if whole:
-            files.write_text(files.join(folder, CURRENT), whole[-1] + "\n")
-
-
-def _newest(folder: str) -> str:
-    return f"the newest are: {', '.join(run_ids(folder)[-5:]) or 'none'}"

@@ -65,6 +65,7 @@ class Dataset:
         return files.join(self.path, name)
 
     def _read(self, name: str, schema: StructType) -> DataFrame:
+        """A table of the dataset, with the schema checked."""
         return io.read_table(self.spark, self.table(name), schema)
 
 

@@ -9,44 +9,45 @@ from seqrec.storage import files
 from seqrec.tables import io
 
 
-def read_ids(spark: SparkSession, given: list[str] | str, *, column: str, kind: DataType) -> DataFrame:
+def read_ids(spark: SparkSession, ids: list[str] | str, *, column: str, kind: DataType) -> DataFrame:
     """Act: the distinct ids in one column of the given name and type, from a list of ids or the path of a file or table.
 
     A path ending in .csv is a CSV with a header, a folder or a path ending in .parquet a Parquet table, both with the column;
     any other file has an id a line. Blank lines and nulls are skipped. Raises UserError if the file or the column is missing,
     if a value is no id of the type, or if there is none at all.
     """
-    if isinstance(given, str):
-        place = f"{column}s in {given}"
-        raw = _read(spark, given, column)
+    if isinstance(ids, str):
+        source = f"{column}s in {ids}"
+        raw = _read(spark, ids, column)
     else:
-        place = f"{column}s given"
-        raw = spark.createDataFrame([(str(one),) for one in given], f"`{column}` string")
+        source = f"{column}s given"
+        raw = spark.createDataFrame([(str(value),) for value in ids], f"`{column}` string")
     typed = raw.select(F.col(column).alias("raw"), F.col(column).try_cast(kind).alias(column)).where(F.col("raw").isNotNull())
     wrong = [row["raw"] for row in typed.where(F.col(column).isNull()).select("raw").limit(3).collect()]
     if wrong:
-        raise UserError(f"{place}: {wrong} are not of type {kind.simpleString()}, as the dataset's are: correct or remove them")
-    ids = typed.select(column).distinct()
-    if ids.isEmpty():
-        raise UserError(f"{place}: there is none; leave the key out to take all")
-    return ids
+        raise UserError(f"{source}: {wrong} are not of type {kind.simpleString()}, as the dataset's are: correct or remove them")
+    distinct = typed.select(column).distinct()
+    if distinct.isEmpty():
+        raise UserError(f"{source}: there is none; leave the key out to take all")
+    return distinct
 
 
 def _read(spark: SparkSession, path: str, column: str) -> DataFrame:
+    """One column of raw values, from a file or table."""
     if not files.exists(path):
         raise UserError(f"{path}: no such file; give a list such as [1, 2], a text file with an id a line, a CSV or a table")
     where = files.absolute(path)
     if path.endswith(".csv"):
-        found = io.reader(spark, path).csv(where, header=True)
+        table = io.reader(spark, path).csv(where, header=True)
     elif files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):
-        found = io.open_table(spark, path)
+        table = io.open_table(spark, path)
     elif path.endswith(".parquet"):
-        found = io.open_parquet(spark, path)
+        table = io.open_parquet(spark, path)
     else:
         lines = io.reader(spark, path).text(where).select(F.trim("value").alias(column))
         return lines.where(F.col(column) != "")
-    if column not in found.columns:
-        raise UserError(f"{path} has no column {column}; it has {', '.join(found.columns)}")
-    if not isinstance(found.schema[column].dataType, IntegralType | StringType):
-        raise UserError(f"{path}: column {column} is {found.schema[column].dataType.simpleString()}, expected bigint or string")
-    return found.select(column)
+    if column not in table.columns:
+        raise UserError(f"{path} has no column {column}; it has {', '.join(table.columns)}")
+    if not isinstance(table.schema[column].dataType, IntegralType | StringType):
+        raise UserError(f"{path}: column {column} is {table.schema[column].dataType.simpleString()}, expected bigint or string")
+    return table.select(column)

@@ -27,9 +27,9 @@ def write_table(table: DataFrame, path: str, schema: StructType) -> None:
 
 def read_table(spark: SparkSession, path: str, schema: StructType) -> DataFrame:
     """Read a table that a finished job wrote; UserError if it is absent, unfinished or of another schema."""
-    found = open_table(spark, path)
-    _check(found.schema, schema, path)
-    return found.select(*schema.fieldNames())
+    table = open_table(spark, path)
+    _check(table.schema, schema, path)
+    return table.select(*schema.fieldNames())
 
 
 def open_table(spark: SparkSession, path: str) -> DataFrame:
@@ -69,7 +69,7 @@ def reader(spark: SparkSession, path: str) -> DataFrameReader:
 
 
 def few_rows(spark: SparkSession, rows: Sequence[tuple[int, int]], key: str, value: str) -> DataFrame:
-    """A table of two bigint columns, to be broadcast. The plan holds its rows, so that no job makes them."""
+    """A table of two bigint columns, to be broadcast. Stored in the query plan: building it starts no Spark job."""
     columns = {name: pa.array([row[place] for row in rows], pa.int64()) for place, name in enumerate((key, value))}
     return F.broadcast(spark.createDataFrame(pa.table(columns)))
 
@@ -87,18 +87,14 @@ def assert_unique(table: DataFrame, *, key: str, path: str) -> None:
         raise UserError(f"{path}: {repeated.count()} values of {key} repeat, e.g. {examples}: keep one row a {key}")
 
 
-def _check(found: StructType, wanted: StructType, path: str) -> None:
+def _check(actual: StructType, wanted: StructType, path: str) -> None:
+    """Raise UserError unless a table has the columns of a schema, with their types."""
     for field in wanted:
-        if field.name not in found.fieldNames():
-            raise UserError(f"{path} has no column {field.name}; it has {', '.join(found.fieldNames())}")
-        actual = found[field.name].dataType
-        if _shape(actual) != _shape(field.dataType):
-            raise UserError(f"{path}: column {field.name} is {actual.simpleString()}, expected {field.dataType.simpleString()}")
-
-
-def _shape(kind: DataType) -> str:
-    """The type without its nullability, which Parquet doesn't keep."""
-    return kind.simpleString()
+        if field.name not in actual.fieldNames():
+            raise UserError(f"{path} has no column {field.name}; it has {', '.join(actual.fieldNames())}")
+        kind = actual[field.name].dataType.simpleString()  # without nullability, which Parquet doesn't keep
+        if kind != field.dataType.simpleString():
+            raise UserError(f"{path}: column {field.name} is {kind}, expected {field.dataType.simpleString()}")
 
 
 def element_type(table: DataFrame, column: str) -> DataType:

@@ -27,14 +27,17 @@ EMBEDDING = ArrayType(FloatType(), containsNull=False)
 
 
 def _table(**columns: DataType) -> StructType:
+    """A schema of columns that are never null."""
     return StructType([StructField(name, kind, nullable=False) for name, kind in columns.items()])
 
 
 def _nullable(**columns: DataType) -> StructType:
+    """A schema of columns that may be null."""
     return StructType([StructField(name, kind) for name, kind in columns.items()])
 
 
 def _scored(item_type: DataType) -> ArrayType:
+    """An array of items and their scores."""
     return ArrayType(_table(item_id=item_type, score=FloatType()), containsNull=False)
 
 
@@ -114,6 +117,7 @@ def candidates(user: DataType, item: DataType) -> StructType:
 
 
 def _candidate(item: DataType) -> dict[str, DataType]:
+    """The columns of an item in a list of candidates."""
     return {"item_id": item, "item_idx": IntegerType(), "score": FloatType()}
 
 

@@ -27,7 +27,7 @@ SCHEMA = "user_id bigint, items array<struct<item_id: bigint, score: float>>"
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     """20,000 users with 60 items on average, 3000 items, the best 100 each; the model is one step old, which costs the same."""
     ratings, data, model, output = root / "score.parquet", root / "score", root / "scored-model", root / "scored"
-    simulate.write_ratings(ratings, users=USERS, items=ITEMS, events=USERS * MEAN)
+    simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
     build_sequences.run(sequences.settings(ratings, data))
     given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
     train(Train.model_validate(given))

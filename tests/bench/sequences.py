@@ -23,7 +23,7 @@ def settings(ratings: Path, data: Path) -> BuildSequences:
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     """Three million ratings, cleaned, cut to a k-core, numbered, and written as the dataset's six tables and its stats."""
     ratings, ours, plain = root / "ratings.parquet", root / "built", root / "plain"
-    simulate.write_ratings(ratings, users=50_000, items=10_000, events=3_000_000)
+    simulate.write_ratings(ratings, simulate.Simulation(users=50_000, items=10_000, events=3_000_000))
 
     def check(number: int) -> float:
         spent = seconds(lambda: collect_lists(spark, ratings, plain))

@@ -70,7 +70,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
 def simulated(root: Path, size: int) -> Path:
     """Simulated ratings of a size."""
     users, items = SIZES[size]
-    simulate.write_ratings(root / f"{size}.parquet", users=users, items=items, events=size)
+    simulate.write_ratings(root / f"{size}.parquet", simulate.Simulation(users=users, items=items, events=size))
     return root / f"{size}.parquet"
 
 

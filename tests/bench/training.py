@@ -28,7 +28,7 @@ USERS, ITEMS, MEAN, BATCH = 1280, 2500, 90, 128
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     """An epoch of 10 steps of 128 windows, 90 items long on average and 200 at most, full softmax over 2500 items."""
     ratings, data = root / "train.parquet", root / "train"
-    simulate.write_ratings(ratings, users=USERS, items=ITEMS, events=USERS * MEAN)
+    simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
     build_sequences.run(sequences.settings(ratings, data))
     version = Path(versions.resolve(str(data)))
     windows = [np.array(row) for row in pq.read_table(version / "windows", columns=["items"])["items"].to_pylist()]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from seqrec.command.config import Stores, Strict, describe, load_config, preset_path, public
+from seqrec.command.config import Stores, Strict, describe_keys, load_config, preset_path, public
 from seqrec.errors import UserError
 
 
@@ -142,7 +142,7 @@ def test_a_preset_can_be_a_file(write: Any, tmp_path: Path) -> None:
 
 
 def test_help_shows_every_key_and_no_store() -> None:
-    assert describe(Settings) == [
+    assert describe_keys(Settings) == [
         "  data = required",
         "  preset = null",
         "  lr = 0.1",
@@ -151,4 +151,4 @@ def test_help_shows_every_key_and_no_store() -> None:
         "  k_core.users = 5   least events of a user",
         "  k_core.names = null",
     ]
-    assert describe(Publishing) == ["  output = 'out'"]
+    assert describe_keys(Publishing) == ["  output = 'out'"]

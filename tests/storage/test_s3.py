@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from seqrec.errors import UserError
-from seqrec.simulate import write_ratings
+from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import arrow, files, hadoop
 from tests import s3
 
@@ -175,7 +175,7 @@ def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "spark-submit.sh", tree)
     shutil.copy(ROOT / "tests" / "s3_chain.py", tree / "jobs")
     (tree / "conf" / "s3_chain.yaml").write_text("data: ${SEQREC_ROOT}\n")
-    write_ratings(tmp_path / "ratings.csv", users=40, items=60, events=500, seed=1)
+    write_ratings(tmp_path / "ratings.csv", Simulation(users=40, items=60, events=500, seed=1))
     variables = {"SEQREC_ROOT": f"{BUCKET}/[a] b: #%ü", "MONGODB_URI": "none", "MILVUS_URI": "none", "SPARK_DRIVER_MEMORY": "1g"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK", "SEQREC"))}
     environment = {**kept, **variables, "PYSPARK_PYTHON": sys.executable}
