@@ -61,14 +61,14 @@ KINDS = [  # a pattern in the error's whole text, and the sentence for it, in wh
 def explain(error: BaseException) -> str:
     """One line on an error: what, where and what to do, as far as the error says; secrets of the environment are masked."""
     text = "\n".join(f"{type(link).__name__}: {link}" for link in _chain(error))
-    line = one_line(masked(_sentence(error, text)))
+    line = one_line(hide_secrets(_sentence(error, text)))
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
-def masked(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """The text without the secrets of the environment and the credentials in addresses.
 
-    >>> masked("can't reach mongodb://ann:pass@host:1")
+    >>> hide_secrets("can't reach mongodb://ann:pass@host:1")
     "can't reach mongodb://***@host:1"
     """
     for name in SECRETS:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.error_messages import DISK_FULL, explain, masked
+from seqrec.error_messages import DISK_FULL, explain, hide_secrets
 from seqrec.errors import UserError
 
 JAVA = """An error occurred while calling o64.parquet.
@@ -91,7 +91,7 @@ def test_the_first_cause_counts() -> None:
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILVUS_TOKEN", "root:hidden-token")
     monkeypatch.setenv("MONGODB_URI", "mongodb://u:p%40ss@h/x")
-    text = masked("mongodb://u:p%40ss@h/x said root:hidden-token, s3a://key:secret@bucket/x")
+    text = hide_secrets("mongodb://u:p%40ss@h/x said root:hidden-token, s3a://key:secret@bucket/x")
     assert text == "mongodb://***@h/x said ***, s3a://***@bucket/x"
 
 

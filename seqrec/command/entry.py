@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from seqrec.command.config import Strict, describe_keys, load_config, public
 from seqrec.command.log_file import append
-from seqrec.error_messages import explain, masked, one_line
+from seqrec.error_messages import explain, hide_secrets, one_line
 from seqrec.errors import UserError
 
 SAID = "SEQREC_SAID"
@@ -57,7 +57,7 @@ def command_line() -> Iterator[None]:
         with _closing_at_sigterm():
             yield
     except UserError as error:
-        _end(f"error: {one_line(masked(str(error)))}")
+        _end(f"error: {one_line(hide_secrets(str(error)))}")
     except KeyboardInterrupt:
         log.error("interrupted")
         sys.exit(130)
@@ -91,7 +91,7 @@ def _write_trace(error: Exception) -> str:
     name = Path(sys.argv[0]).stem or "seqrec"
     command = " ".join([name, *sys.argv[1:]])
     trace = "".join(traceback.format_exception(error))
-    path = append(masked(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {command}\n{trace}\n"), name)
+    path = append(hide_secrets(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {command}\n{trace}\n"), name)
     return f" (trace: {path})" if path else ""
 
 

@@ -54,7 +54,7 @@ def open_session(name: str, **settings: str) -> SparkSession:
     session = builder.getOrCreate()
     if active is None:
         atexit.register(_stop, session)
-    if is_local(session) and PARTITIONS not in {**submitted, **settings}:
+    if runs_locally(session) and PARTITIONS not in {**submitted, **settings}:
         session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
     session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))
     return session
@@ -83,7 +83,7 @@ def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
             session.conf.set(key, value)
 
 
-def is_local(session: SparkSession) -> bool:
+def runs_locally(session: SparkSession) -> bool:
     """Whether all executors run on this machine (master local or local-cluster)."""
     return str(session.sparkContext.master).startswith("local")
 

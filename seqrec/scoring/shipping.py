@@ -53,7 +53,7 @@ def ship(spark: SparkSession, export: Export, *, private: bool = False) -> Shipp
     else:
         folder, mounted = str(files.local_path(export.path).absolute()), True
         sealed.verify_files(folder, hashes)
-        if private and not session.is_local(spark):
+        if private and not session.runs_locally(spark):
             folder, mounted = _add_archive(spark, Path(folder), hashes), False
     return Shipped(
         folder=folder, mounted=mounted, hashes=hashes, max_len=export.meta.max_len, item_type=export.meta.id_types.item

@@ -29,7 +29,7 @@ KEYS: dict[str, dict[str, type]] = {  # what readers of each kind of version tak
 
 def write_meta(path: str, meta: dict[str, Any]) -> None:
     """Write PATH/meta.json, last of all: with the tables in PATH, their rows and files, and the packages that made them."""
-    described = {**meta, "tables": parts.describe(path), "versions": _packages()}
+    described = {**meta, "tables": parts.describe_tables(path), "versions": _packages()}
     text = json.dumps(described, indent=2, sort_keys=True, ensure_ascii=False)
     files.write_text(files.join(path, META), text + "\n")
 

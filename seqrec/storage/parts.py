@@ -27,7 +27,7 @@ JOBS = {
 }
 
 
-def describe(version: str) -> dict[str, dict[str, Any]]:
+def describe_tables(version: str) -> dict[str, dict[str, Any]]:
     """The finished tables in a version's folder: {name: {"rows": …, "files": {name: bytes}}}, rows from the footers."""
     tables = {}
     for table, size in files.sizes(version).items():
@@ -35,12 +35,12 @@ def describe(version: str) -> dict[str, dict[str, Any]]:
         if size is None and DONE in (content := files.sizes(path)):
             parts = _data(content)
             with ThreadPoolExecutor(READERS) as threads:
-                rows = threads.map(count_rows, [files.join(path, name) for name in parts])
+                rows = threads.map(rows_of_file, [files.join(path, name) for name in parts])
                 tables[table] = {"rows": sum(rows), "files": parts}
     return tables
 
 
-def count_rows(path: str) -> int:
+def rows_of_file(path: str) -> int:
     """The rows of a Parquet file, by its footer; UserError if it has none."""
     end = files.read_end(path, FOOTER_GUESS)
     if end[-4:] != b"PAR1" or len(end) < 12:

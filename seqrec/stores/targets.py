@@ -84,7 +84,7 @@ def connect(spark: SparkSession, *, mongodb_uri: str, milvus_uri: str, milvus_to
     Folder is where the embedded stores keep their files; empty: `embedded.data_folder`, which is
     SEQREC_ROOT/stores. Raises UserError for an invalid URI, an unreachable store, or `embedded` with a cluster.
     """
-    if EMBEDDED in (mongodb_uri, milvus_uri) and not session.is_local(spark):
+    if EMBEDDED in (mongodb_uri, milvus_uri) and not session.runs_locally(spark):
         master = spark.sparkContext.master
         raise UserError(f"the embedded stores are for one machine, and the master is {master}: set MONGODB_URI and MILVUS_URI")
     where = files.local_path(folder) if folder else embedded.data_folder()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.command.session import REQUIRED, is_local, open_session
+from seqrec.command.session import REQUIRED, open_session, runs_locally
 from seqrec.errors import UserError
 
 SAY = """
@@ -22,7 +22,7 @@ print(*[spark.conf.get(f"spark.sql.{key}") for key in ("session.timeZone", "ansi
 def test_defaults_hold(spark: SparkSession) -> None:
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
-    assert is_local(spark)
+    assert runs_locally(spark)
 
 
 def test_the_running_session_is_taken_as_it_is(spark: SparkSession) -> None:
