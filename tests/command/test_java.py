@@ -24,7 +24,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without Java; its PATH is tmp_path/tools."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "tools"))
-    monkeypatch.setattr(java, "PLACES", (str(tmp_path / "jvm"),))
+    monkeypatch.setattr(java, "FOLDERS", (str(tmp_path / "jvm"),))
     return tmp_path
 
 

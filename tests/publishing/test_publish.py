@@ -378,7 +378,7 @@ def test_a_new_publication_sorts_after_what_stands(tmp_path: Path) -> None:
 
 
 def test_embedded_stores_are_refused_on_a_cluster(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqrec.command.session.is_local", lambda _: False)
+    monkeypatch.setattr("seqrec.command.session.runs_locally", lambda _: False)
     with (
         pytest.raises(UserError, match="the embedded stores are for one machine"),
         connect(spark, mongodb_uri="embedded", milvus_uri="none", milvus_token=""),
