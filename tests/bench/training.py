@@ -14,7 +14,7 @@ from torch import nn
 
 from jobs import build_sequences
 from seqrec import simulate
-from seqrec.models import sasrec as encoder
+from seqrec.models.blocks import Dropout
 from seqrec.models.sasrec import SASRec
 from seqrec.settings.train import Train
 from seqrec.storage import versions
@@ -78,7 +78,7 @@ def plain_epoch(windows: list[NDArray[np.int64]], vocab_size: int, *, seed: int)
 def with_torch_dropout(module: nn.Module) -> None:
     """Put torch's dropout in the place of the encoder's own."""
     for name, child in module.named_children():
-        if isinstance(child, encoder.Dropout):
+        if isinstance(child, Dropout):
             setattr(module, name, nn.Dropout(child.threshold / 256))
         else:
             with_torch_dropout(child)

@@ -1,9 +1,12 @@
 """The encoder's contract: padding changes nothing, the future changes nothing, a query is the last hidden state."""
 
+import re
+
 import pytest
 import torch
 
-from seqrec.models.sasrec import Dropout, SASRec
+from seqrec.models.blocks import Dropout
+from seqrec.models.sasrec import SASRec
 
 
 @pytest.fixture
@@ -50,3 +53,14 @@ def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
     assert dropped.mean().item() == pytest.approx(1.0, abs=0.01)
     torch.testing.assert_close(dropped.unique(), torch.tensor([0.0, 4 / 3]))
     assert torch.equal(dropout.eval()(torch.ones(5)), torch.ones(5))
+
+
+def test_the_weights_of_former_checkpoints_are_loaded(model: SASRec) -> None:
+    """Before blocks had parts, a layer's weights lay in the block itself, and those of positions in the encoder."""
+    former = {re.sub(r"\.(attention|feed_forward)\.", ".", name): weight for name, weight in model.state_dict().items()}
+    former["positions"] = former.pop("positions.weight")
+    assert {"positions", "blocks.1.key_value.bias", "blocks.0.contract.weight"} <= former.keys()
+    other = SASRec(vocab_size=20, max_len=8, dim=8, blocks=2, heads=2, ffn=2, dropout=0.3).eval()
+    other.load_state_dict(former)
+    items = torch.tensor([[0, 5, 6, 7]])
+    assert torch.equal(other.query(items), model.query(items))
