@@ -7,7 +7,14 @@ from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
 from seqrec.settings.train import Train
 from seqrec.storage import files
+from seqrec.training.plan_sasrec import PlanSASRec
+from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.train import train
+
+
+def setup(cfg: Train) -> TrainingSetup:
+    """What is trained."""
+    return training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
 
 
 def run(cfg: Train) -> None:
@@ -16,9 +23,9 @@ def run(cfg: Train) -> None:
     if cfg.distributor == "spark":
         from seqrec.training.distributed import train_on_spark
 
-        train_on_spark(open_session("train"), cfg)
+        train_on_spark(open_session("train"), setup(cfg), processes=cfg.processes)
     else:
-        train(cfg)
+        train(setup(cfg))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -22,14 +22,21 @@ from seqrec.storage.draft import Draft
 from seqrec.stores.targets import connect
 from seqrec.tables.datasets import open_dataset
 from seqrec.training.distributed import train_on_spark
+from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
+from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.train import train
+
+
+def setup(cfg: TrainTwoTower) -> TrainingSetup:
+    """What is trained."""
+    return training_setup(cfg, PlanSimpleX(cfg.encoder, cfg.loss))
 
 
 def run(cfg: TrainTwoTower) -> None:
     """Try Milvus, train, export, and make a version of users' lists, once they are whole, the current one."""
     if not leads():
-        train(cfg)
+        train(setup(cfg))
         return
     cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     files.require_writable(cfg.model, key="model")
@@ -40,7 +47,8 @@ def run(cfg: TrainTwoTower) -> None:
         if targets.milvus is not None:
             place, index = targets.milvus.place(alias=cfg.milvus.alias), index_of(cfg.milvus)
             rehearse_items(spark, place, dataset=cfg.data, dim=cfg.encoder.dim, index=index)
-    metrics = {"valid": train_on_spark(spark, cfg) if cfg.distributor == "spark" else train(cfg)}
+    on_spark = cfg.distributor == "spark"
+    metrics = {"valid": train_on_spark(spark, setup(cfg), processes=cfg.processes) if on_spark else train(setup(cfg))}
     exported, dataset = export(cfg.model, data=cfg.data, keep=cfg.keep), open_dataset(spark, cfg.data)
     lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
     scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])

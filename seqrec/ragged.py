@@ -1,6 +1,8 @@
 """Lists of item indices as one flat array and offsets: a batch of histories without a Python object a user."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,15 @@ class Ragged:
         """
         offsets = np.cumsum([0, *map(len, lists)], dtype=np.int64)
         return cls(np.array([value for row in lists for value in row], dtype=np.int64), offsets)
+
+    @classmethod
+    def of_arrays(cls, lists: Sequence[NDArray[np.integer[Any]]]) -> "Ragged":
+        """
+        >>> Ragged.of_arrays([np.array([5, 7]), np.array([], dtype=np.int64)]).offsets.tolist()
+        [0, 2, 2]
+        """
+        offsets = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        return cls(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), offsets)
 
     @classmethod
     def of_arrow(cls, column: pa.ListArray) -> "Ragged":
@@ -80,5 +91,6 @@ class Ragged:
         if not len(self.values):
             return np.full((len(rows), length), PADDING, dtype=np.int64)
         places = self.offsets[rows + 1][:, None] + np.arange(-length, 0)  # (B, L)
-        inside = places >= self.offsets[rows][:, None]
-        return np.where(inside, self.values[np.maximum(places, 0)], PADDING)
+        padded: NDArray[np.int64] = self.values.take(places, mode="clip")
+        padded[places < self.offsets[rows][:, None]] = PADDING
+        return padded

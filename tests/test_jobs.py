@@ -228,7 +228,7 @@ def test_the_best_checkpoint_says_of_valid_what_evaluate_says(root: Path, tmp_pa
     run("train", *TINY, *folders[:2])
     run("evaluate", "split=valid", *folders)
     (measured,) = json.loads(Path(versions.resolve(str(tmp_path / "output")), "metrics.json").read_text())["metrics"].values()
-    best = checkpoint.load(checkpoint.find(str(tmp_path / "model"), "best"))["metrics"]
+    best = checkpoint.load(checkpoint.find(str(tmp_path / "model"), "best")).metrics
     assert best["misses"] == measured["misses"] == 1
     for name, same in {"ndcg@10": "ndcg@10", "recall@10": "hit_rate@10", "recall@1": "hit_rate@1"}.items():
         assert best[name] == pytest.approx(measured[same], abs=1e-9)

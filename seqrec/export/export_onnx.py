@@ -86,7 +86,7 @@ def _write_files(model: str, trained: TrainedModel, work: Path, *, opset: int) -
     vocabulary = pq.read_table(files.fetch(path, work / "model"))
     require_same_vocabulary(trained, vocabulary, path=path)
     encoder = build_encoder(trained)
-    write_graph(encoder, work / sealed.ENCODER, max_len=int(trained.arguments["max_len"]), opset=opset)
+    write_graph(encoder, work / sealed.ENCODER, max_len=int(trained.checkpoint.arguments["max_len"]), opset=opset)
     if "user_idx" in encoder.inputs:
         _copy_users(model, trained, work)
     return encoder, _write_items(encoder, vocabulary, work)
@@ -122,7 +122,7 @@ def _check_parity(
     conversion: Conversion,
 ) -> dict[str, float]:
     """What meta.json says of the comparison with torch; UserError if they differ too much, or if weights aren't finite."""
-    max_len, cache = int(trained.arguments["max_len"]), work / "sequences"
+    max_len, cache = int(trained.checkpoint.arguments["max_len"]), work / "sequences"
     sample = sample_histories(sequences, users=conversion.parity_users, end=len(matrix), max_len=max_len, cache=cache)
     difference = largest_difference(encoder, work / sealed.ENCODER, sample, max_len=max_len)
     if not np.isfinite(matrix).all():
@@ -140,13 +140,14 @@ def _check_parity(
 
 def _describe(trained: TrainedModel, matrix: NDArray[np.float32], *, inputs: list[str]) -> dict[str, object]:
     """What meta.json says of a model: the training's own words, the encoder's shape, and the checkpoint."""
-    progress = {name: trained.content[name] for name in ("step", "epoch", "metrics")}
+    reached = trained.checkpoint
+    progress = {"step": reached.step, "epoch": reached.epoch, "metrics": reached.metrics}
     return {
-        **trained.content["meta"],
-        "architecture": trained.architecture,
-        "encoder": trained.arguments,
+        **trained.checkpoint.meta,
+        "architecture": trained.checkpoint.architecture,
+        "encoder": trained.checkpoint.arguments,
         "inputs": inputs,
-        "max_len": trained.arguments["max_len"],
+        "max_len": trained.checkpoint.arguments["max_len"],
         "dim": matrix.shape[1],
         "vocab_size": len(matrix) - FIRST_ITEM,
         "checkpoint": {"file": trained.path.rsplit("/", 1)[-1], **progress},

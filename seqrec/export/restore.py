@@ -1,7 +1,6 @@
 """A checkpoint back into its encoder, with the vocabulary and the users it was trained on, and no others."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,20 +11,19 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoders import ENCODERS, Encoder
 from seqrec.storage.metadata import TrainedMeta
 from seqrec.training import checkpoint as checkpoints
-from seqrec.training.inputs import hash_users, hash_vocabulary
+from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.model_folder import hash_users, hash_vocabulary
 
 REMEDY = "take the files of one training, or start it over with resume=false"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """What a checkpoint says: the architecture and its arguments, the training, and in `content` all of the file."""
+    """A checkpoint of a training, and where it was read."""
 
     path: str
-    architecture: str
-    arguments: dict[str, Any]
     meta: TrainedMeta
-    content: dict[str, Any]
+    checkpoint: Checkpoint
 
 
 def read_checkpoint(model: str, which: str) -> TrainedModel:
@@ -41,16 +39,14 @@ def read_checkpoint(model: str, which: str) -> TrainedModel:
 
 def _load(path: str) -> TrainedModel:
     """The checkpoint in a file."""
-    content = checkpoints.load(path)
-    meta = TrainedMeta.of(content["meta"], path=path, remedy=checkpoints.OTHERS)
-    return TrainedModel(
-        path=path, architecture=content["architecture"], arguments=content["arguments"], meta=meta, content=content
-    )
+    checkpoint = checkpoints.load(path)
+    meta = TrainedMeta.of(checkpoint.meta, path=path, remedy=checkpoints.OTHERS)
+    return TrainedModel(path=path, meta=meta, checkpoint=checkpoint)
 
 
 def require_same_vocabulary(model: TrainedModel, vocabulary: pa.Table, *, path: str) -> None:
     """Raise UserError unless the vocabulary, read from `path`, is the one that the model was trained with."""
-    size = int(model.arguments["vocab_size"])
+    size = int(model.checkpoint.arguments["vocab_size"])
     if size != len(vocabulary):
         raise UserError(f"{model.path} has {size} items, {path} has {len(vocabulary)}: {REMEDY}")
     if vocabulary["item_idx"].to_pylist() != list(range(FIRST_ITEM, FIRST_ITEM + size)):
@@ -61,7 +57,7 @@ def require_same_vocabulary(model: TrainedModel, vocabulary: pa.Table, *, path: 
 
 def require_same_users(model: TrainedModel, users: NDArray[np.int64], *, path: str) -> None:
     """Raise UserError unless the users, read from `path`, are those whose embeddings the model has."""
-    count = int(model.arguments["users"])
+    count = int(model.checkpoint.arguments["users"])
     if count != len(users):
         raise UserError(f"{model.path} has embeddings of {count} users, {path} has {len(users)}: {REMEDY}")
     if model.meta.users_sha256 not in (None, hash_users(users)):
@@ -70,13 +66,12 @@ def require_same_users(model: TrainedModel, users: NDArray[np.int64], *, path: s
 
 def build_encoder(model: TrainedModel) -> Encoder:
     """The encoder with its weights, in evaluation mode; UserError if the checkpoint's parts don't fit each other."""
-    if model.architecture not in ENCODERS:
-        raise UserError(
-            f"{model.path} is of the architecture {model.architecture!r}; this version of seqrec knows {', '.join(ENCODERS)}"
-        )
+    name = model.checkpoint.architecture
+    if name not in ENCODERS:
+        raise UserError(f"{model.path} is of the architecture {name!r}; this version of seqrec knows {', '.join(ENCODERS)}")
     try:
-        encoder = ENCODERS[model.architecture](**model.arguments)
-        encoder.load_state_dict(model.content["model"])
+        encoder = ENCODERS[name](**model.checkpoint.arguments)
+        encoder.load_state_dict(model.checkpoint.model)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

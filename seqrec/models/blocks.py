@@ -3,8 +3,8 @@
     x ──┬── norm ── attention ── dropout ──(+)──┬── norm ── feed-forward ── dropout ──(+)──
         └───────────────────────────────────────┘ └─────────────────────────────────────────┘
 
-Each kind of part has a dict of classes by name, which are all built with the same arguments and called alike: a new part is one
-more class and one more entry. A class draws its weights in the order of its layers, so a block's random draws follow from its parts.
+Each kind of part has a dict of classes by name. All classes of a dict are built with the same arguments and called alike, so a
+new part is one more class and one more entry.
 
     NORMS           (dim)                   x (B, L, D) -> (B, L, D)
     ATTENTIONS      (dim, heads)            x (B, L, D), mask (B, 1, Q, L), turn -> (B, Q, D), of the last Q positions

@@ -7,7 +7,7 @@ from pydantic import Field
 Positive = Annotated[int, Field(ge=1)]
 ListLength = Annotated[int, Field(ge=1, le=10_000)]  # of items for a user or an item: lists are held in memory
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # NumPy's old generator, which the loader's has, takes 32 bits, epochs added
-Dropout = Annotated[float, Field(ge=0, le=0.99)]  # rates are rounded to 1/256: one that rounds to 1 would drop all
+DropoutRate = Annotated[float, Field(ge=0, le=0.99)]  # rates are rounded to 1/256: one that rounds to 1 would drop all
 Share = Annotated[float, Field(ge=0, le=1)]
 Path = Annotated[str, Field(min_length=1)]
 History = Literal["full", "valid", "test"]

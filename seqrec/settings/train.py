@@ -5,20 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
-from seqrec.settings import Dropout, Path, Positive, Seed, Share
+from seqrec.settings import DropoutRate, Path, Positive, Seed, Share
 
 
-class Encoder(Strict):
+class SequenceShape(Strict):
     """The shape of the sequence encoder; also the model's metadata."""
 
     dim: Positive = Field(64, description="width of items and queries")
     blocks: Positive = Field(2, description="transformer blocks")
     heads: Positive = Field(2, description="attention heads; dim is a multiple")
     ffn: Positive = Field(4, description="width of the feed-forward layer, as a multiple of dim")
-    dropout: Dropout = Field(0.2, description="share of activations dropped in training")
+    dropout: DropoutRate = Field(0.2, description="share of activations dropped in training")
 
 
-class Loss(Strict):
+class SequenceLoss(Strict):
     """What is minimised."""
 
     name: Literal["bce", "gbce", "ce", "sampled_ce"] = Field("ce", description="bce, gbce, ce (full softmax) or sampled_ce")
@@ -90,8 +90,8 @@ class Train(Training):
     """Windows into checkpoints."""
 
     preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
-    encoder: Encoder = Encoder()
-    loss: Loss = Loss()
+    encoder: SequenceShape = SequenceShape()
+    loss: SequenceLoss = SequenceLoss()
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "Train":

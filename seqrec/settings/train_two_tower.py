@@ -5,23 +5,23 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seqrec.command.config import Stores, Strict
-from seqrec.settings import Dropout, History, ListLength, Path, Positive
+from seqrec.settings import DropoutRate, History, ListLength, Path, Positive
 from seqrec.settings.stores import Milvus
 from seqrec.settings.train import Training
 
 
-class Tower(Strict):
+class TowerShape(Strict):
     """The shape of the towers; also the model's metadata."""
 
     dim: Positive = Field(64, description="width of items and queries")
     max_len: Positive | None = Field(None, description="newest items of a history that are averaged; null: the dataset's max_len")
-    dropout: Dropout = Field(0.0, description="share of the average's values dropped in training")
+    dropout: DropoutRate = Field(0.0, description="share of the average's values dropped in training")
     user_weight: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="g of the paper: weight of the user's own embedding against the history; 0: none, for new users too"
     )
 
 
-class Contrast(Strict):
+class TowerLoss(Strict):
     """The cosine contrastive loss."""
 
     negatives: Positive = Field(256, description="negatives, shared by the positions of a batch")
@@ -42,8 +42,8 @@ class ItemIndex(Milvus):
 class TrainTwoTower(Training):
     """Windows into SimpleX, its items into Milvus, and users' best items by exact search and by Milvus search."""
 
-    encoder: Tower = Tower()
-    loss: Contrast = Contrast()
+    encoder: TowerShape = TowerShape()
+    loss: TowerLoss = TowerLoss()
     output: Path = Field(description="folder of the users' lists; each run adds a version")
     history: History = Field("full", description="of the lists: full, or the input of valid or test")
     filter_seen: bool = Field(True, description="leave out of the lists what the user has had in the whole history")

@@ -1,14 +1,20 @@
-"""Checkpoints of a model folder: `last.pt` to go on from, and the best by metric, whose name says step and metric."""
+"""Checkpoints of a model folder: `last.pt` to go on from, and the best by metric, whose name says step and metric.
+
+A file holds a dict of tensors and plain values, so that nothing else has to be unpickled; its keys are the fields of Checkpoint.
+"""
 
 import io
 import re
 import zipfile
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from seqrec.errors import UserError
 from seqrec.storage import files
+from seqrec.training.progress import Progress, Recorded
 
 BEST = re.compile(r"^best_step(\d+)_([a-z0-9]+)_(-?\d+\.\d+)\.pt$")
 LAST = "last.pt"
@@ -22,6 +28,52 @@ OTHERS = (
     "take another, such as checkpoint=best or the path of one, or put it back from a copy; only to start the training over, and "
     "to remove the folder's checkpoints with it: resume=false"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a checkpoint holds. Rebuild the model with ENCODERS[architecture](**arguments), and load its weights."""
+
+    model: dict[str, torch.Tensor]  # weights by name
+    architecture: str
+    arguments: dict[str, Any]
+    meta: dict[str, Any]  # the meta.json of the model's folder
+    fingerprint: dict[str, Any] = field(default_factory=dict)  # what the weights depend on
+    step: int = 0
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)  # of these weights, if they were validated
+    optimizer: dict[str, Any] | None = None  # of the last one alone, as is the progress
+    progress: Recorded | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpointer:
+    """Writes a training's checkpoints; rank 0 alone does."""
+
+    folder: str
+    writes: bool
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    template: Checkpoint  # what every checkpoint of the training has in common
+
+    def save_best(self, progress: Progress, metrics: dict[str, float], *, metric: str) -> None:
+        """Write the model as the best, in place of the best one before it."""
+        self._save(self._reached(progress, metrics), best_name(progress.step, metric, metrics[metric]))
+
+    def save_last(self, progress: Progress, metrics: dict[str, float], sums: list[list[float]]) -> None:
+        """Write all that a training goes on from; sums has the row of each rank (see Progress.record)."""
+        reached = self._reached(progress, metrics)
+        self._save(replace(reached, optimizer=self.optimizer.state_dict(), progress=progress.record(sums)), LAST)
+
+    def _reached(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
+        """The model as it is, and how far it has come."""
+        weights = self.model.state_dict()
+        return replace(self.template, model=weights, step=progress.step, epoch=progress.epoch, metrics=metrics)
+
+    def _save(self, checkpoint: Checkpoint, name: str) -> None:
+        """Write a checkpoint in the one process that does."""
+        if self.writes:
+            save(checkpoint, self.folder, name)
 
 
 def best_name(step: int, metric: str, value: float) -> str:
@@ -41,36 +93,37 @@ def find(folder: str, which: str) -> str:
         if not files.exists(which):
             raise UserError(f"checkpoint={which}: no such file; use best, last or the path of a checkpoint in {folder}")
         return which
-    place = files.join(folder, "checkpoints")
-    found = files.names(place)
-    best = max((name for name in found if BEST.match(name)), default=LAST)
+    path = files.join(folder, "checkpoints")
+    names = files.names(path)
+    best = max((name for name in names if BEST.match(name)), default=LAST)
     name = LAST if which == "last" else best
-    if name not in found and files.exists(files.join(folder, "encoder.onnx")):
+    if name not in names and files.exists(files.join(folder, "encoder.onnx")):
         raise UserError(
             f"{folder} is an export, which has no checkpoints: evaluate it with onnx=true, or take its model's folder"
         )
-    if name not in found:
-        raise UserError(f"{place} has no {which} checkpoint (it holds: {', '.join(found) or 'nothing'}): run train first")
-    return files.join(place, name)
+    if name not in names:
+        raise UserError(f"{path} has no {which} checkpoint (it holds: {', '.join(names) or 'nothing'}): run train first")
+    return files.join(path, name)
 
 
-def save(content: dict[str, Any], folder: str, name: str) -> None:
+def save(checkpoint: Checkpoint, folder: str, name: str) -> None:
     """Write a checkpoint whole, and remove the best ones that it replaces."""
-    place = files.join(folder, "checkpoints")
+    path = files.join(folder, "checkpoints")
+    content = {part.name: getattr(checkpoint, part.name) for part in fields(checkpoint)}
     sink = io.BytesIO()
-    torch.save(content, sink)
-    files.write_bytes(files.join(place, name), sink.getvalue())
+    torch.save({name: value for name, value in content.items() if value is not None}, sink)
+    files.write_bytes(files.join(path, name), sink.getvalue())
     if BEST.match(name):
-        for older in files.names(place):
+        for older in files.names(path):
             if BEST.match(older) and older != name:
-                files.remove(files.join(place, older))
+                files.remove(files.join(path, older))
 
 
-def load(path: str, *, keys: tuple[str, ...] = KEYS) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU; nothing but tensors and plain values is unpickled.
+def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
+    """A checkpoint, on the CPU; nothing but tensors and plain values is unpickled.
 
-    Keys: those of KEYS and fingerprint; the `last` one has those of STATE too. Raises UserError with the cause if the file can't
-    be read, isn't a checkpoint, or lacks one of the keys asked for.
+    Raises UserError with the cause if the file can't be read, isn't a checkpoint, or lacks one of the keys: every checkpoint has
+    those of KEYS, and the last one those of STATE too.
     """
     try:
         raw = files.read_bytes(path)
@@ -90,11 +143,11 @@ def load(path: str, *, keys: tuple[str, ...] = KEYS) -> dict[str, Any]:
     absent = _absent(content, keys)
     if absent:
         raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {OTHERS}")
-    checkpoint: dict[str, Any] = content
-    return checkpoint
+    return Checkpoint(**{part.name: content[part.name] for part in fields(Checkpoint) if part.name in content})
 
 
 def _cause(error: Exception) -> str:
+    """An error's kind and the first line of what it says."""
     first = (str(error).strip().splitlines() or [""])[0]
     return ": ".join(filter(None, [type(error).__name__, first]))
 

@@ -5,24 +5,22 @@ import traceback
 
 import torch
 from py4j.protocol import Py4JJavaError
-from pydantic import SecretStr
 from pyspark.errors import PySparkException
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
-from seqrec.command.config import Stores
 from seqrec.errors import UserError
-from seqrec.settings.train import Training
 from seqrec.training.processes import require_gpus
+from seqrec.training.setup import TrainingSetup
 from seqrec.training.train import train
 
 
-def train_on_spark(spark: SparkSession, settings: Training) -> dict[str, float]:
-    """Train in `processes` processes: on the driver for a local master, else one a task slot of the cluster.
+def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int) -> dict[str, float]:
+    """Train in so many processes: on the driver for a local master, else one a task slot of the cluster.
 
     GPUs are used where the driver has them, with a local master, or where Spark has them (spark.task.resource.gpu.amount). The
-    stores' secrets stay here. Raises UserError, with the message of the process that failed, and if the cluster has fewer slots
-    than processes, because they have to start together.
+    setup is pickled to a file for the processes; it holds no secret. Raises UserError, with the message of the process that
+    failed, and if the cluster has fewer slots than processes, because they have to start together.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started > 1:
@@ -33,22 +31,22 @@ def train_on_spark(spark: SparkSession, settings: Training) -> dict[str, float]:
     master = str(context.master)
     local = master == "local" or master.startswith("local[")
     if local and torch.cuda.is_available():
-        require_gpus(settings.processes, torch.cuda.device_count())
-    if not local and context.defaultParallelism < settings.processes:
+        require_gpus(processes, torch.cuda.device_count())
+    if not local and context.defaultParallelism < processes:
         raise UserError(
-            f"processes={settings.processes}: the cluster {master} has {context.defaultParallelism} slots; "
+            f"processes={processes}: the cluster {master} has {context.defaultParallelism} slots; "
             "give it more executor cores or lower processes"
         )
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // settings.processes) if local else 1))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes) if local else 1))
     # On a local master each process takes the GPU of its rank by itself; Spark would ask for spark.driver.resource.gpu.amount.
     gpus = not local and context.getConf().contains("spark.task.resource.gpu.amount")
     try:
-        distributor = TorchDistributor(num_processes=settings.processes, local_mode=local, use_gpu=gpus)
-        outcome = distributor.run(_train_or_say, without_secrets(settings))
+        distributor = TorchDistributor(num_processes=processes, local_mode=local, use_gpu=gpus)
+        outcome = distributor.run(_train_or_message, setup)
     except (RuntimeError, ValueError, PySparkException, Py4JJavaError) as error:
-        said = str(error).partition(" The task output is ")[0].partition(" The last ")[0].strip().splitlines()[0]
+        cause = str(error).partition(" The task output is ")[0].partition(" The last ")[0].strip().splitlines()[0]
         raise UserError(
-            f"a process of the training on {master} ended without saying why to the others ({said}): what it said stands above; "
+            f"a process of the training on {master} ended without saying why to the others ({cause}): what it said stands above; "
             f"checkpoints stay, so the same command goes on from the last one"
         ) from error
     if isinstance(outcome, str):
@@ -56,16 +54,10 @@ def train_on_spark(spark: SparkSession, settings: Training) -> dict[str, float]:
     return outcome or {}
 
 
-def without_secrets(settings: Training) -> Training:
-    """The settings without the stores' addresses: what a process gets is written to a file."""
-    nowhere = Stores(mongodb_uri=SecretStr("none"), milvus_uri=SecretStr("none"))
-    return settings.model_copy(update={"stores": nowhere}) if "stores" in type(settings).model_fields else settings
-
-
-def _train_or_say(settings: Training) -> dict[str, float] | str:
+def _train_or_message(setup: TrainingSetup) -> dict[str, float] | str:
     """The metrics, or the message of what ended the training: raised here, it would reach the driver as a hundred lines."""
     try:
-        return train(settings)
+        return train(setup)
     except UserError as error:
         return str(error)
     except Exception as error:

@@ -1,7 +1,12 @@
-"""Training windows through Petastorm, in batches of like length."""
+"""Training windows through Petastorm, in batches of like length.
+
+Windows are gathered in pools, shuffled within their pool, sorted by length, and cut where each batch gets about the same number
+of items: little is padded, and steps take about equally long. The order repeats exactly for a seed, an epoch and a rank, so that
+a training that was stopped goes on as if it never was.
+"""
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,21 +18,23 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from petastorm import make_batch_reader
+from petastorm.reader import Reader
 from petastorm.transform import TransformSpec
 
 from seqrec import user_hashes
 from seqrec.errors import UserError
+from seqrec.ragged import Ragged
 from seqrec.storage import files, versions
 from seqrec.training.processes import Process
 
 Rows = NDArray[np.int32]  # (N, 1 + width): the user's place, then the window, left-padded
 
 
-class Batch(NamedTuple):
-    """A batch of windows: items int64 (B, L), left-padded with 0 to the longest of them, and the places of their users (B,)."""
+class Windows(NamedTuple):
+    """The windows of a batch, int64."""
 
-    items: torch.Tensor
-    users: torch.Tensor
+    items: torch.Tensor  # (B, L), left-padded with 0 to the longest window
+    users: torch.Tensor  # (B,), the places of the users among those with embeddings; 0 for all others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,46 +46,96 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pooling:
+    """How windows become batches."""
+
+    pool_batches: int  # batches in a pool
+    seed: int
+    workers: int  # Petastorm's threads; with one the order of rows repeats exactly
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batches:
     """An epoch's batches: every window once, in `steps` batches, as many on every rank, none of which has fewer windows.
 
-    Windows are gathered in pools of `pool_batches` batches, shuffled, sorted by length, and cut where each batch gets
-    about the same number of items; the order of a pool's batches is shuffled alike on every rank. Users are placed among those
-    known (see `user_hashes.user_rows`).
+    The order of a pool's batches is shuffled alike on every rank, so that the ranks step through windows of like length together.
     """
 
     shard: Shard
-    known: NDArray[np.int64]
-    width: int
+    user_hashes: NDArray[np.int64] | None  # of the users with embeddings, sorted; None for a model without
+    width: int  # items of the longest window
     steps: int
-    pool_batches: int
-    seed: int
     rank: int
-    workers: int
+    pooling: Pooling
 
-    def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Batch, None, None]:
+    def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Windows, None, None]:
         """The batches of an epoch, the first `skip` of them left out.
 
         Raises UserError if Petastorm delivers another number of windows than the footers say.
         """
-        pools = -(-self.steps // self.pool_batches)
+        seed = self.pooling.seed
+        pools = -(-self.steps // self.pooling.pool_batches)
         step_cuts = np.array([self.steps * pool // pools for pool in range(pools + 1)])
         row_cuts = np.array([self.shard.rows * pool // pools for pool in range(pools + 1)])
         row_cuts = step_cuts + np.maximum.accumulate(row_cuts - step_cuts).clip(max=self.shard.rows - self.steps)
-        sizes, seed = np.diff(row_cuts).tolist(), self.seed + 1 + epoch
-        source = _pools(self.shard, self.known, self.width, sizes, seed=seed, workers=self.workers)
-        for pool, rows in enumerate(source):
+        for pool, rows in enumerate(self._pools(np.diff(row_cuts).tolist(), seed=seed + 1 + epoch)):
             count = int(step_cuts[pool + 1] - step_cuts[pool])
             if skip >= count:
                 skip -= count
                 continue
-            own = np.random.default_rng((self.seed, epoch, pool, self.rank))
-            shared = np.random.default_rng((self.seed, epoch, pool))
-            batches = _cut(rows[own.permutation(len(rows))], count)
-            for index in shared.permutation(count)[skip:]:
+            of_rank = np.random.default_rng((seed, epoch, pool, self.rank))
+            of_all_ranks = np.random.default_rng((seed, epoch, pool))
+            batches = cut_by_length(rows[of_rank.permutation(len(rows))], count)
+            for index in of_all_ranks.permutation(count)[skip:]:
                 batch = torch.from_numpy(batches[index].astype(np.int64))
-                yield Batch(batch[:, 1:], batch[:, 0])
+                yield Windows(batch[:, 1:], batch[:, 0])
             skip = 0
+
+    def _pools(self, sizes: list[int], *, seed: int) -> Iterator[Rows]:
+        """Pools of these sizes, from row groups in a seeded order."""
+        waiting: list[Rows] = []
+        delivered = 0
+        with self._reader(seed) as reader:
+            for group in reader:
+                waiting.append(group.items)
+                delivered += len(group.items)
+                while sizes and sum(map(len, waiting)) >= sizes[0]:
+                    rows, size = np.concatenate(waiting), sizes.pop(0)
+                    waiting = [rows[size:]]
+                    yield rows[:size]
+        if sizes or delivered != self.shard.rows:
+            raise UserError(
+                f"Petastorm read {delivered} windows of {self.shard.rows} in {len(self.shard.urls)} files: rebuild the dataset"
+            )
+
+    def _reader(self, seed: int) -> Reader:
+        """Petastorm's reader of the shard; a row group comes as Rows, in the field `items`."""
+        warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # of pyarrow's old dataset API
+        spec = TransformSpec(
+            lambda frame: pd.DataFrame({"items": list(self._rows(frame))}),
+            edit_fields=[("items", np.int32, (1 + self.width,), False)],
+            selected_fields=["items"],
+        )
+        return make_batch_reader(
+            list(self.shard.urls),
+            schema_fields=["items"] if self.user_hashes is None else ["items", "user"],
+            reader_pool_type="thread",
+            workers_count=self.pooling.workers,
+            shuffle_row_groups=True,
+            seed=seed,
+            num_epochs=1,
+            transform_spec=spec,
+        )
+
+    def _rows(self, frame: pd.DataFrame) -> Rows:
+        """The windows of a row group, padded, behind the places of their users."""
+        if self.user_hashes is None:
+            users = np.full(len(frame), user_hashes.UNKNOWN)
+        else:
+            users = user_hashes.user_rows(frame["user"].to_numpy(), self.user_hashes)
+        windows = Ragged.of_arrays(frame["items"].to_list())
+        padded = windows.left_padded(np.arange(len(windows)), self.width)
+        return np.column_stack([users.astype(np.int32), padded.astype(np.int32)])
 
 
 def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
@@ -86,13 +143,13 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
 
     Raises UserError if the table isn't whole (see `versions.table_files`) or has fewer files than there are ranks.
     """
-    parts = versions.table_files(table)
-    if len(parts) < world:
+    names = versions.table_files(table)
+    if len(names) < world:
         raise UserError(
-            f"{table} has {len(parts)} files for {world} processes: run build_sequences with files_multiple={world} "
+            f"{table} has {len(names)} files for {world} processes: run build_sequences with files_multiple={world} "
             "and smaller rows_per_file, or train with fewer processes"
         )
-    local = [files.fetch(files.join(table, name), cache).absolute() for name in parts[rank::world]]
+    local = [files.fetch(files.join(table, name), cache).absolute() for name in names[rank::world]]
     rows = {path: pq.read_metadata(path).num_rows for path in local}
     links = cache / "links"
     urls = tuple(_url(path, links / f"{number:05d}.parquet") for number, (path, count) in enumerate(rows.items()) if count)
@@ -131,64 +188,10 @@ def _url(path: Path, link: Path) -> str:
     return f"file://{path}"
 
 
-def _pools(
-    shard: Shard, known: NDArray[np.int64], width: int, sizes: Sequence[int], *, seed: int, workers: int
-) -> Iterator[Rows]:
-    """Pools of the given sizes, from row groups in a seeded order."""
-    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # of pyarrow's old dataset API
-    read = ["items", "user"] if len(known) else ["items"]
-    spec = TransformSpec(
-        lambda frame: pd.DataFrame({"items": list(_rows(frame, known, width))}),
-        edit_fields=[("items", np.int32, (1 + width,), False)],
-        selected_fields=["items"],
-    )
-    reader = make_batch_reader(
-        list(shard.urls),
-        schema_fields=read,
-        reader_pool_type="thread",
-        workers_count=workers,
-        shuffle_row_groups=True,
-        seed=seed,
-        num_epochs=1,
-        transform_spec=spec,
-    )
-    held: list[Rows] = []
-    wanted = list(sizes)
-    delivered = 0
-    with reader:
-        for group in reader:
-            held.append(group.items)
-            delivered += len(group.items)
-            while wanted and sum(map(len, held)) >= wanted[0]:
-                rows, size = np.concatenate(held), wanted.pop(0)
-                held = [rows[size:]]
-                yield rows[:size]
-    if wanted or delivered != shard.rows:
-        raise UserError(f"Petastorm read {delivered} windows of {shard.rows} in {len(shard.urls)} files: rebuild the dataset")
-
-
-def _rows(frame: pd.DataFrame, known: NDArray[np.int64], width: int) -> Rows:
-    placed = user_hashes.user_rows(frame["user"].to_numpy(), known) if len(known) else np.full(len(frame), user_hashes.UNKNOWN)
-    return np.column_stack([placed.astype(np.int32), _pad(frame["items"], width)])
-
-
-def _pad(items: Iterable[Sequence[int]], width: int) -> NDArray[np.int32]:
-    """Left-pad with 0 to (N, width); longer windows keep their newest items.
-
-    >>> _pad([[7], [5, 6, 7, 8]], 3).tolist()
-    [[0, 0, 7], [6, 7, 8]]
-    """
-    rows = [np.asarray(row[-width:], dtype=np.int32) for row in items]
-    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    padded = np.zeros((len(rows), width), dtype=np.int32)
-    padded[np.arange(width) >= width - lengths[:, None]] = np.concatenate(rows)
-    return padded
-
-
-def _cut(rows: Rows, count: int) -> list[Rows]:
+def cut_by_length(rows: Rows, count: int) -> list[Rows]:
     """Rows by length, in `count` batches of near-equal numbers of items, without the columns that only pad.
 
-    >>> [batch.tolist() for batch in _cut(np.array([[9, 0, 1, 2], [8, 1, 2, 3], [7, 0, 3, 4]], dtype=np.int32), 2)]
+    >>> [batch.tolist() for batch in cut_by_length(np.array([[9, 0, 1, 2], [8, 1, 2, 3], [7, 0, 3, 4]], dtype=np.int32), 2)]
     [[[9, 1, 2], [7, 3, 4]], [[8, 1, 2, 3]]]
     """
     lengths = np.count_nonzero(rows[:, 1:], axis=1)

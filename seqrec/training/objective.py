@@ -1,61 +1,52 @@
 """A model and its loss as one module, so that DDP sees one forward pass."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from seqrec.indices import PADDING
 from seqrec.models.encoders import Encoder
-from seqrec.models.losses import LOSSES, Sampler
-from seqrec.models.negatives import OutsideWindows, Popularity, Uniform
+from seqrec.models.losses import Sampler
+from seqrec.models.negatives import Draw, OutsideWindows
+
+
+class Loss(NamedTuple):
+    """What an objective says of a batch: the sum that is minimised, and sums by name that are reported beside it.
+
+    Extras are detached scalars, over the same targets as the sum, of the same names in every step.
+    """
+
+    sum: Tensor
+    extras: dict[str, Tensor]
 
 
 class Objective(nn.Module):
-    """Windows to the loss summed over their real positions: each item is predicted from those before it.
+    """Batches to the loss, summed over their targets.
 
-    Negatives of bce are outside the window, as its authors draw them; those of the other losses are of the whole vocabulary.
+    The loss is one of models.losses, with its own keywords bound to it. One that takes negatives gets the sampler: of the whole
+    vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window.
     """
 
-    def __init__(self, model: Encoder, *, name: str, options: dict[str, object]) -> None:
+    def __init__(
+        self, model: Encoder, *, loss: Callable[..., Tensor], sampler: Sampler | None, outside_windows: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
-        self.loss = LOSSES[name]
-        self.options = options
-        sampler = options.get("sampler")
-        self.sampler = sampler if isinstance(sampler, nn.Module) else None
-        self.outside = name == "bce"
+        self.loss = loss
+        self.sampler = sampler
+        self.outside_windows = outside_windows
 
-    def forward(self, windows: Tensor, users: Tensor) -> Tensor:
-        """windows (B, L+1), left-padded, users (B,) -> the sum of the losses of targets that have an item before them."""
-        inputs, targets = windows[:, :-1], windows[:, 1:]
-        hidden = self.model(*(inputs, users)[: len(self.model.inputs)])  # (B, L, D)
-        real = inputs != PADDING
-        options = self.options
-        if self.outside and self.sampler is not None:
-            options = {**options, "sampler": OutsideWindows(self.sampler, windows, real.nonzero()[:, 0])}
-        summed: Tensor = self.loss(hidden[real].float(), self.model.item_matrix(), targets[real], **options)
-        return summed
-
-
-def positions(windows: Tensor) -> int:
-    """How many losses a batch of windows has.
-
-    >>> positions(torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5]]))
-    4
-    """
-    return int(torch.count_nonzero(windows[:, :-1]))
-
-
-def loss_options(
-    *, name: str, negatives: int, t: float, sampling: str, power: float, log_q: bool, counts: Tensor, bf16: bool
-) -> dict[str, object]:
-    """The keywords of a loss: its sampler, number of negatives, calibration, correction; counts (V,) are training events."""
-    if name == "ce":
-        return {"bf16": bf16}
-    options: dict[str, object] = {"sampler": build_sampler(sampling, counts=counts, power=power), "negatives": negatives}
-    own: dict[str, dict[str, object]] = {"gbce": {"t": t}, "sampled_ce": {"log_q": log_q}}
-    return options | own.get(name, {})
-
-
-def build_sampler(sampling: str, *, counts: Tensor, power: float) -> Sampler:
-    """The sampler of that name, uniform or popularity, over as many items as there are counts."""
-    return Uniform(vocab_size=len(counts)) if sampling == "uniform" else Popularity(counts=counts, power=power)
+    def forward(self, inputs: Tensor, targets: Tensor, users: Tensor) -> Loss:
+        """inputs (B, L), targets (B, L) with PADDING where nothing is predicted, users (B,): see tasks.Batch."""
+        predicted = targets != PADDING
+        hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
+        matrix, wanted = self.model.item_matrix(), targets[predicted]
+        if self.sampler is None:
+            return Loss(self.loss(hidden, matrix, wanted), {})
+        sampler: Draw = self.sampler
+        if self.outside_windows:
+            windows = torch.cat([inputs, targets], dim=1)  # (B, 2L), each item of a window once or twice
+            sampler = OutsideWindows(sampler, windows, predicted.nonzero()[:, 0])
+        return Loss(self.loss(hidden, matrix, wanted, sampler=sampler), {})

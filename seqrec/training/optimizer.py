@@ -1,48 +1,53 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimisers, and schedules of the learning rate."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from seqrec.settings.train import Optimizer
 
-def build_optimizer(
-    model: nn.Module,
-    *,
-    name: str,
-    lr: float,
-    weight_decay: float,
-    beta1: float,
-    beta2: float,
-    momentum: float,
-    nesterov: bool,
-) -> torch.optim.Optimizer:
+STATES = {"adamw": 2, "adam": 2, "sgd": 1}  # numbers that an optimiser keeps of each weight
+
+
+def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
     """adamw, adam or sgd; weight decay is for matrices alone, not for biases and norms."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
     fused = torch.cuda.is_available()
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    optimizer: torch.optim.Optimizer = kinds[name](groups, lr=lr, betas=(beta1, beta2), fused=fused or None)
+    betas = (settings.beta1, settings.beta2)
+    optimizer: torch.optim.Optimizer = kinds[settings.name](groups, lr=settings.lr, betas=betas, fused=fused or None)
     return optimizer
 
 
-def learning_rate(step: int, *, lr: float, warmup_steps: int, schedule: str, total_steps: int) -> float:
-    """The rate of a step, counted from 0: a linear warm-up, then constant, cosine to 0 at total_steps, or 1/sqrt(step).
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The learning rate of each step: a linear warm-up to lr, then constant, cosine to 0 at total_steps, or 1/sqrt(step)."""
 
-    >>> rates = [learning_rate(s, lr=1.0, warmup_steps=2, schedule="cosine", total_steps=6) for s in (0, 1, 4, 6)]
-    >>> [round(rate, 9) for rate in rates]
-    [0.5, 1.0, 0.5, 0.0]
-    >>> round(learning_rate(400, lr=1.0, warmup_steps=100, schedule="inverse_sqrt", total_steps=1000), 9)
-    0.5
-    """
-    if step < warmup_steps:
-        return lr * (step + 1) / warmup_steps
-    if schedule == "cosine":
-        done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-        return lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    if schedule == "inverse_sqrt":
-        return lr * math.sqrt(max(1, warmup_steps) / max(1, step))
-    return lr
+    shape: str
+    lr: float
+    warmup_steps: int
+    total_steps: int
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0.
+
+        >>> schedule = Schedule(shape="cosine", lr=1.0, warmup_steps=2, total_steps=6)
+        >>> [round(schedule.rate(step), 9) for step in (0, 1, 4, 6)]
+        [0.5, 1.0, 0.5, 0.0]
+        >>> round(Schedule(shape="inverse_sqrt", lr=1.0, warmup_steps=100, total_steps=1000).rate(400), 9)
+        0.5
+        """
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        if self.shape == "cosine":
+            done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+            return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        if self.shape == "inverse_sqrt":
+            return self.lr * math.sqrt(max(1, self.warmup_steps) / max(1, step))
+        return self.lr

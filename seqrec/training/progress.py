@@ -1,14 +1,17 @@
-"""How far a training has come, when it stops, and which model is the best."""
+"""How far a training has come, and which model is the best so far."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from seqrec.errors import UserError
+Recorded = dict[str, Any]  # a progress as plain values, in a checkpoint
 
 
 @dataclass
 class Progress:
-    """What a checkpoint needs besides weights and optimiser. The random state of a step follows from (seed, step, rank)."""
+    """What a checkpoint needs besides weights and optimiser. The random state of a step follows from (seed, step, rank).
+
+    The sums are of this process alone, since the last validation.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -16,10 +19,11 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
-    stale: int = 0
+    stale: int = 0  # validations since the best one
     loss_sum: float = 0.0
-    positions: float = 0.0
+    positions: float = 0.0  # how many losses were summed
     seconds: float = 0.0
+    extras: dict[str, float] = field(default_factory=dict)  # sums of the objective's extras
 
     def advance(self, steps_per_epoch: int) -> None:
         """Count a step, and an epoch with its last one."""
@@ -43,52 +47,37 @@ class Progress:
             self.stale += 1
         return better
 
-    def record(self, sums: list[list[float]]) -> dict[str, Any]:
-        """The plain values, for a checkpoint: `restore` makes them this one again. Sums are loss_sum and positions of each rank.
+    def add(self, loss_sum: float, positions: int, extras: dict[str, float]) -> None:
+        """Add a step's sums."""
+        self.loss_sum, self.positions = self.loss_sum + loss_sum, self.positions + positions
+        self.extras = {name: self.extras.get(name, 0.0) + value for name, value in extras.items()}
+
+    @property
+    def sums(self) -> list[float]:
+        """The sums in a row: of the loss, of the positions, and of the extras."""
+        return [self.loss_sum, self.positions, *self.extras.values()]
+
+    def clear_sums(self) -> None:
+        """Start the sums anew."""
+        self.loss_sum, self.positions, self.extras = 0.0, 0.0, {}
+
+    def record(self, sums: list[list[float]]) -> Recorded:
+        """The plain values, for a checkpoint: `restore` makes them this progress again. `sums` has the row of each rank.
 
         >>> progress = Progress(step=3, loss_sum=5.0, positions=2.0)
         >>> Progress.restore(progress.record([[5.0, 2.0], [6.0, 4.0]]), rank=1)  # doctest: +ELLIPSIS
-        Progress(step=3, ... loss_sum=6.0, positions=4.0, seconds=0.0)
+        Progress(step=3, ... loss_sum=6.0, positions=4.0, seconds=0.0, extras={})
         """
-        return {**asdict(self), "sums": sums}
+        recorded = {**asdict(self), "sums": sums}
+        if not self.extras:
+            del recorded["extras"]
+        return recorded
 
     @classmethod
-    def restore(cls, record: dict[str, Any], *, rank: int) -> "Progress":
+    def restore(cls, recorded: Recorded, *, rank: int) -> "Progress":
         """The progress of a rank, from what `record` made; a record without sums of each rank holds those of the first."""
-        plain = {key: value for key, value in record.items() if key != "sums"}
-        alone = [record["loss_sum"], record["positions"]] if rank == 0 else [0.0, 0.0]
-        loss_sum, positions = record["sums"][rank] if "sums" in record else alone
-        return cls(**{**plain, "loss_sum": loss_sum, "positions": positions})
-
-
-def require_same(before: dict[str, Any], now: dict[str, Any], *, absent: dict[str, Any], folder: str) -> None:
-    """Raise UserError, naming the settings that differ from those of the folder's checkpoint, and what to do.
-
-    What a checkpoint doesn't say, because its seqrec had no such setting, is taken from `absent`.
-
-    >>> require_same({"seed": 1}, {"seed": 1, "loss.power": 0.75}, absent={"loss.power": 0.75}, folder="m")
-    """
-    before = {**absent, **before}
-    differing = [key for key in now if before.get(key) != now.get(key)]
-    if differing == ["data"]:
-        raise UserError(
-            f"{folder} was trained on version {before['data']} of the dataset, which is now {now['data']}: resume=false trains "
-            f"anew on it, model=FOLDER keeps both, data=FOLDER/{before['data']} goes on with the old version"
-        )
-    if differing:
-        listed = "; ".join(f"{key}={before.get(key)} there, {now.get(key)} now" for key in differing)
-        raise UserError(
-            f"{folder} holds a training with other settings ({listed}): "
-            "use the same, another model=FOLDER, or resume=false to start over"
-        )
-
-
-def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """
-    >>> flatten({"seed": 1, "loss": {"name": "ce"}})
-    {'seed': 1, 'loss.name': 'ce'}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        plain = {key: value for key, value in recorded.items() if key not in ("sums", "extras")}
+        first = [recorded["loss_sum"], recorded["positions"]] if rank == 0 else [0.0, 0.0]
+        loss_sum, positions, *sums = recorded["sums"][rank] if "sums" in recorded else first
+        extras = dict(zip(recorded.get("extras", {}), sums, strict=True))
+        return cls(**{**plain, "loss_sum": loss_sum, "positions": positions, "extras": extras})

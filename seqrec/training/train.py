@@ -1,190 +1,178 @@
-"""From a dataset and settings to a trainer that starts, goes on, or only validates."""
+"""From a setup to a trainer that starts, goes on, or only validates."""
 
 import logging
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqrec.command.config import public
 from seqrec.errors import UserError
-from seqrec.models.encoders import ENCODERS
-from seqrec.settings.train import Training
+from seqrec.models.encoders import Encoder
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
-from seqrec.training.inputs import NOBODY, Dataset, hash_users, hash_vocabulary, open_dataset, read_users, start_model
+from seqrec.training.checkpoint import Checkpoint, Checkpointer
+from seqrec.training.fingerprint import Flat, former_values, require_same
 from seqrec.training.loader import Batches, Shard, count_steps, open_shard
 from seqrec.training.loop import Trainer
+from seqrec.training.memory import available_gb, estimate_gb, require_memory
+from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.objective import Objective
-from seqrec.training.optimizer import build_optimizer
-from seqrec.training.plan import Plan, plan, weighs_users
-from seqrec.training.precision import available_gb, require_memory, use_bf16
+from seqrec.training.optimizer import STATES, Schedule, build_optimizer
+from seqrec.training.plan import ModelPlan, PlanInputs
+from seqrec.training.precision import use_bf16
 from seqrec.training.processes import Process, join
-from seqrec.training.progress import Progress, flatten, require_same
-from seqrec.training.report import Report
-from seqrec.training.validation import HeldOut, read_held_out
+from seqrec.training.progress import Progress
+from seqrec.training.setup import TrainingSetup
+from seqrec.training.sinks import open_sinks
+from seqrec.training.steps import Stepper
+from seqrec.training.training_data import TrainingData, open_training_data, read_user_hashes
+from seqrec.training.validation import ValidationUsers, read_validation_users, validate
 
 log = logging.getLogger("seqrec")
-SHAPING = ("seed", "encoder", "loss", "optimizer", "batch_size", "pool_batches", "validate_every", "valid_users", "metric")
-LOCK = ".train.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Inputs:
-    """What a process reads before it meets the others: its files of the dataset, and what they make of the settings."""
+    """What a process reads before it meets the others: its files of the dataset, and the plan that they make."""
 
-    dataset: Dataset
+    data: TrainingData
     shard: Shard
-    users: NDArray[np.int64]
-    held_out: HeldOut | None
-    planned: Plan
+    user_hashes: NDArray[np.int64] | None  # of the users with embeddings
+    validation: ValidationUsers | None
+    plan: ModelPlan
     bf16: bool
 
 
-def train(settings: Training) -> dict[str, float]:
+def train(setup: TrainingSetup) -> dict[str, float]:
     """Train, go on with, or only validate the model in its folder; the metrics of its best checkpoint (see Trainer.run).
 
-    Every process of a training calls this with the same settings, and all of them raise what one of them does. Raises UserError
-    if the folder holds a training with other settings, or one that is running, if the dataset is unfinished, or if the training
+    Every process of a training calls this with the same setup, and all of them raise what one of them does. Raises UserError if
+    the folder holds a training with other settings, or one that is running, if the dataset is unfinished, or if the training
     can't fit in memory; nothing is written then.
     """
-    with join() as process, ExitStack() as held:
-        cache = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="seqrec-train-")))
-        trainer = _prepare(settings, process, cache, held)
+    with join() as process, ExitStack() as stack:
+        cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seqrec-train-")))
+        trainer = _prepare(setup, process, cache, stack)
         try:
             return trainer.run()
         finally:
-            trainer.report.close()
+            for sink in trainer.sinks:
+                sink.close()
 
 
-def _prepare(settings: Training, process: Process, cache: Path, held: ExitStack) -> Trainer:
+def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitStack) -> Trainer:
+    """Read the dataset, take the model's folder, and build the trainer; the stack holds the folder's lock."""
     with process.together():
-        path = versions.resolve(settings.data) if process.rank == 0 else ""
+        path = versions.resolve(setup.data) if process.rank == 0 else ""
     path = process.share(path)
     with process.together():
-        inputs = _read(settings, path, process, cache)
-    steps = count_steps(inputs.shard.rows, batch_size=settings.batch_size, process=process)
-    total_steps = min(steps * settings.max_epochs, settings.max_steps or steps * settings.max_epochs)
-    content = _content(settings, inputs, process, total_steps=total_steps)
-    state = _resume_or_start(settings, inputs, process, content, held)
+        inputs = _read(setup, path, process, cache)
+    steps = count_steps(inputs.shard.rows, batch_size=setup.batch_size, process=process)
+    template = _template(setup, inputs, process, total_steps=setup.limits.total_steps(steps))
+    state = _resume_or_start(setup, inputs, process, template, stack)
     with process.together():
-        torch.manual_seed(settings.seed)
-        model = ENCODERS[inputs.planned.architecture](**inputs.planned.arguments).to(process.device)
-        optimizer = build_optimizer(model, **settings.optimizer.model_dump(exclude={"clip_norm", "warmup_steps", "schedule"}))
-        progress = Progress()
-        if state is not None:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            progress = Progress.restore(state["progress"], rank=process.rank)
-            content["meta"]["run_id"] = state["meta"]["run_id"]
-        report = Report(settings.model, process=process, step=progress.step, tensorboard=settings.tensorboard)
+        learner = _build_learner(setup, inputs.plan, process, state)
+        step = learner.progress.step
+        sinks = open_sinks(setup.folder, step=step, tensorboard=setup.tensorboard) if process.rank == 0 else []
+    if state is not None:
+        template = replace(template, meta={**template.meta, "run_id": state.meta["run_id"]})
     return Trainer(
-        settings=settings,
         process=process,
-        model=model,
-        objective=_parallel(Objective(model, name=inputs.planned.loss, options=inputs.planned.options), process),
-        optimizer=optimizer,
-        batches=_batches(settings, inputs, process, steps=steps),
-        held_out=inputs.held_out,
-        bf16=inputs.bf16,
-        total_steps=total_steps,
-        progress=progress,
-        report=report,
-        content=content,
+        stepper=_build_stepper(setup, inputs, process, learner, total_steps=setup.limits.total_steps(steps)),
+        batches=_batches(setup, inputs, process, steps=steps),
+        limits=setup.limits,
+        milestones=setup.milestones,
+        measure=_measure(setup, inputs, process, learner.model),
+        checkpointer=Checkpointer(
+            folder=setup.folder,
+            writes=process.rank == 0,
+            model=learner.model,
+            optimizer=learner.optimizer,
+            template=template,
+        ),
+        sinks=sinks,
+        progress=learner.progress,
     )
 
 
-def _read(settings: Training, path: str, process: Process, cache: Path) -> _Inputs:
-    dataset = open_dataset(path, cache)
-    shard = open_shard(files.join(dataset.path, "windows"), rank=process.rank, world=process.world, cache=cache / "windows")
-    bf16 = use_bf16(settings.precision, process.device)
-    users = read_users(dataset, cache / "windows") if weighs_users(settings) else NOBODY
-    planned = plan(settings, dataset, users=len(users), bf16=bf16)
-    held_out = _held_out(settings, dataset, users, process, cache / "valid", max_len=int(planned.arguments["max_len"]))
-    limit = settings.memory_gb or available_gb(process.device)
-    require_memory(planned.needed_gb, limit, advice=planned.to_lower)
-    return _Inputs(dataset=dataset, shard=shard, users=users, held_out=held_out, planned=planned, bf16=bf16)
+def _read(setup: TrainingSetup, path: str, process: Process, cache: Path) -> _Inputs:
+    """This process's inputs; UserError if the training can't fit in memory."""
+    data = open_training_data(path, cache)
+    shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows")
+    bf16 = use_bf16(setup.precision, process.device)
+    user_hashes = read_user_hashes(data, cache / "windows") if setup.architecture.embeds_users else None
+    users = 0 if user_hashes is None else len(user_hashes)
+    plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16))
+    validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
+    states = STATES[setup.optimizer.name]
+    needed = estimate_gb(plan.build, windows=setup.batch_size, length=data.meta.max_len, states=states)
+    require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
+    return _Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16)
 
 
-def _parallel(objective: nn.Module, process: Process) -> nn.Module:
-    objective = objective.to(process.device)
-    if process.world == 1:
-        return objective
-    return DistributedDataParallel(objective, device_ids=[process.device] if process.device.type == "cuda" else None)
-
-
-def _batches(settings: Training, inputs: _Inputs, process: Process, *, steps: int) -> Batches:
-    return Batches(
-        shard=inputs.shard,
-        known=inputs.users,
-        width=int(inputs.dataset.meta["max_len"]) + 1,
-        steps=steps,
-        pool_batches=settings.pool_batches,
-        seed=settings.seed,
-        rank=process.rank,
-        workers=settings.reader_workers,
-    )
-
-
-def _held_out(
-    settings: Training, dataset: Dataset, users: NDArray[np.int64], process: Process, cache: Path, *, max_len: int
-) -> HeldOut | None:
-    if dataset.meta["task"] not in ("train_val_test", "train_val"):
+def _read_validation(
+    setup: TrainingSetup,
+    data: TrainingData,
+    user_hashes: NDArray[np.int64] | None,
+    process: Process,
+    cache: Path,
+    *,
+    max_len: int,
+) -> ValidationUsers | None:
+    """The users to validate with; None, said once, if the dataset has none."""
+    if data.meta.task not in ("train_val_test", "train_val"):
         return None
-    held_out = read_held_out(
-        files.join(dataset.path, "valid"),
-        known=users,
-        counts=dataset.counts.numpy(),
-        max_len=max_len,
-        users=settings.valid_users,
-        seed=settings.seed,
-        process=process,
-        cache=cache,
+    users = read_validation_users(
+        data, user_hashes=user_hashes, sample=setup.sample, max_len=max_len, process=process, cache=cache
     )
-    if held_out is None and process.rank == 0:
+    if users is None and process.rank == 0:
         log.warning(
             "%s holds nobody out: training without validation, up to max_epochs=%d (or max_steps, max_minutes); patience has no "
             "say, and the last checkpoint stands for the best",
-            files.join(dataset.path, "valid"),
-            settings.max_epochs,
+            data.table("valid"),
+            setup.limits.epochs,
         )
-    return held_out
+    return users
 
 
-def _fingerprint(
-    settings: Training, dataset: Dataset, process: Process, planned: Plan, *, bf16: bool, total_steps: int
-) -> dict[str, Any]:
-    """The settings that the weights depend on; limits may differ when a training goes on."""
-    shaping = {key: value for key, value in public(settings).items() if key in SHAPING}
-    facts = {"data": dataset.meta["run_id"], "processes": process.world, "bf16": bf16, "architecture": planned.architecture}
-    terms = {"loss.terms": "mean"} if planned.loss in ("bce", "gbce") else {}
-    total = {"steps of the cosine schedule": total_steps} if settings.optimizer.schedule == "cosine" else {}
-    return flatten({**shaping, **facts, **terms, **total})
-
-
-def _unsaid(settings: Training, state: dict[str, Any]) -> dict[str, Any]:
-    """What settings are taken to be where a fingerprint lacks them: today's defaults, or what was done before they existed."""
-    fields = {name: field.get_default() for name, field in type(settings).model_fields.items() if name in SHAPING}
-    defaults = {name: public(value) if isinstance(value, BaseModel) else value for name, value in fields.items()}
-    before = state["fingerprint"]
-    uncorrected = before.get("loss.name") == "sampled_ce" and before.get("loss.sampling") == "uniform"
-    then = {"architecture": state["architecture"], "loss.log_q": not uncorrected, "loss.terms": "sum"}
-    return {**flatten(defaults), **then}
+def _template(setup: TrainingSetup, inputs: _Inputs, process: Process, *, total_steps: int) -> Checkpoint:
+    """What every checkpoint of the training says, still without weights and progress."""
+    data, plan = inputs.data, inputs.plan
+    meta = {
+        "run_id": versions.new_run_id(),
+        "name": setup.name or f"{plan.name}-s{setup.seed}",
+        "dataset": data.meta.run_id,
+        "id_types": data.meta.id_types.model_dump(),
+        "vocabulary": data.meta.vocabulary.model_dump(),
+        "vocabulary_sha256": hash_vocabulary(data.items),
+        "settings": setup.settings,
+    }
+    if inputs.user_hashes is not None:
+        meta["users_sha256"] = hash_users(inputs.user_hashes)
+    facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
+    total = {"steps of the cosine schedule": total_steps} if setup.optimizer.schedule == "cosine" else {}
+    return Checkpoint(
+        model={},
+        architecture=plan.architecture,
+        arguments=plan.arguments,
+        meta=meta,
+        fingerprint={**setup.shaping.values, **facts, **plan.shaping, **total},
+    )
 
 
 def _resume_or_start(
-    settings: Training, inputs: _Inputs, process: Process, content: dict[str, Any], held: ExitStack
-) -> dict[str, Any] | None:
-    """The state to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false.
+    setup: TrainingSetup, inputs: _Inputs, process: Process, template: Checkpoint, stack: ExitStack
+) -> Checkpoint | None:
+    """The checkpoint to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false.
 
     With resume=same, a folder that holds another training is cleared too. From here to the training's end, rank 0 holds the
     folder's lock.
@@ -193,41 +181,89 @@ def _resume_or_start(
     with process.together():
         if process.rank == 0:
             remedy = "wait until it has ended, or train into another model=FOLDER"
-            held.enter_context(hold_in(settings.model, LOCK, what=f"a training in {settings.model}", remedy=remedy))
-        if settings.resume and checkpoint.LAST in files.names(files.join(settings.model, "checkpoints")):
-            state = _read_state(settings, content["fingerprint"])
+            stack.enter_context(hold_in(setup.folder, LOCK, what=f"a training in {setup.folder}", remedy=remedy))
+        if setup.resume and checkpoint.LAST in files.names(files.join(setup.folder, "checkpoints")):
+            state = _read_state(setup, template.fingerprint)
     with process.together():
         if state is None and process.rank == 0:
-            start_model(settings.model, inputs.dataset, inputs.users, content["meta"])
+            start_model_folder(setup.folder, inputs.data, inputs.user_hashes, template.meta)
     return state
 
 
-def _read_state(settings: Training, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
+def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     """The folder's last checkpoint; None for one of another training, with resume=same."""
-    state = checkpoint.load(checkpoint.find(settings.model, "last"), keys=checkpoint.STATE)
+    state = checkpoint.load(checkpoint.find(setup.folder, "last"), keys=checkpoint.STATE)
+    before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
     try:
-        require_same(state["fingerprint"], fingerprint, absent=_unsaid(settings, state), folder=settings.model)
+        require_same(before, fingerprint, folder=setup.folder)
     except UserError as error:
-        if settings.resume != "same":
+        if setup.resume != "same":
             raise
         log.warning("training anew: %s", str(error).rpartition(": ")[0])
         return None
     return state
 
 
-def _content(settings: Training, inputs: _Inputs, process: Process, *, total_steps: int) -> dict[str, Any]:
-    """What every checkpoint says besides weights and progress."""
-    dataset, planned = inputs.dataset, inputs.planned
-    meta = {
-        "run_id": versions.new_run_id(),
-        "name": planned.name,
-        "dataset": dataset.meta["run_id"],
-        "id_types": dataset.meta["id_types"],
-        "vocabulary": dataset.meta["vocabulary"],
-        "vocabulary_sha256": hash_vocabulary(dataset.items),
-        "settings": public(settings),
-    }
-    if len(inputs.users):
-        meta["users_sha256"] = hash_users(inputs.users)
-    fingerprint = _fingerprint(settings, dataset, process, planned, bf16=inputs.bf16, total_steps=total_steps)
-    return {"architecture": planned.architecture, "arguments": planned.arguments, "meta": meta, "fingerprint": fingerprint}
+@dataclass(frozen=True, kw_only=True)
+class _Learner:
+    """What changes with each step."""
+
+    model: Encoder
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+
+
+def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, state: Checkpoint | None) -> _Learner:
+    """With weights drawn by the seed, or with what a state holds."""
+    torch.manual_seed(setup.seed)
+    model = plan.build().to(process.device)
+    optimizer = build_optimizer(model, setup.optimizer)
+    if state is None:
+        return _Learner(model=model, optimizer=optimizer, progress=Progress())
+    assert state.optimizer is not None
+    assert state.progress is not None
+    model.load_state_dict(state.model)
+    optimizer.load_state_dict(state.optimizer)
+    return _Learner(model=model, optimizer=optimizer, progress=Progress.restore(state.progress, rank=process.rank))
+
+
+def _build_stepper(setup: TrainingSetup, inputs: _Inputs, process: Process, learner: _Learner, *, total_steps: int) -> Stepper:
+    """The learner's steps; with several processes, DDP sums their gradients."""
+    plan, options = inputs.plan, setup.optimizer
+    objective: nn.Module = Objective(
+        learner.model, loss=plan.loss, sampler=plan.sampler, outside_windows=plan.outside_windows
+    ).to(process.device)
+    if process.world > 1:
+        devices = [process.device] if process.device.type == "cuda" else None
+        objective = DistributedDataParallel(objective, device_ids=devices)
+    schedule = Schedule(shape=options.schedule, lr=options.lr, warmup_steps=options.warmup_steps, total_steps=total_steps)
+    return Stepper(
+        process=process,
+        task=plan.task,
+        objective=objective,
+        optimizer=learner.optimizer,
+        schedule=schedule.rate,
+        clip_norm=options.clip_norm,
+        bf16=inputs.bf16,
+        seed=setup.seed,
+    )
+
+
+def _batches(setup: TrainingSetup, inputs: _Inputs, process: Process, *, steps: int) -> Batches:
+    """The batches of this process's windows, which have one item more than the model sees: its last target."""
+    return Batches(
+        shard=inputs.shard,
+        user_hashes=inputs.user_hashes,
+        width=inputs.data.meta.max_len + 1,
+        steps=steps,
+        rank=process.rank,
+        pooling=setup.pooling,
+    )
+
+
+def _measure(setup: TrainingSetup, inputs: _Inputs, process: Process, model: Encoder) -> Callable[[], dict[str, float]] | None:
+    """What validates the model, if there are users to validate with."""
+    users = inputs.validation
+    if users is None:
+        return None
+    return partial(validate, model, users, batch_size=4 * setup.batch_size, bf16=inputs.bf16, process=process)

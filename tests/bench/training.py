@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from torch import nn
 
 from jobs import build_sequences
+from jobs import train as job
 from seqrec import simulate
 from seqrec.models.blocks import Dropout
 from seqrec.models.sasrec import SASRec
@@ -45,7 +46,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 def trained(data: Path, model: Path) -> float:
     """Seconds of the steps, reading included, of an epoch of the job with its defaults; no validation."""
     given = {"data": str(data), "model": str(model), "max_epochs": 1, "valid_users": 16, "tensorboard": False, "resume": False}
-    train(Train.model_validate({**given, "batch_size": BATCH}))
+    train(job.setup(Train.model_validate({**given, "batch_size": BATCH})))
     last = (model / "epochs.jsonl").read_text().splitlines()[-1]
     return float(json.loads(last)["seconds"])
 

@@ -19,6 +19,7 @@ from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
 from seqrec.training import checkpoint
+from seqrec.training.checkpoint import Checkpoint
 from tests.metas import dataset_meta, lists_meta
 from tests.scoring.toy import write_model
 
@@ -157,8 +158,8 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, 
     (folder / "vocabulary.parquet").write_bytes((model / "vocabulary.parquet").read_bytes())
     ids, vocabulary = {"user": "bigint", "item": "bigint"}, {**STEP, "lineage": [STEP]}
     meta = {"run_id": VERSION, "name": "small", "dataset": RUN_ID, "id_types": ids, "vocabulary": vocabulary}
-    reached: dict[str, Any] = {"step": 1, "epoch": 1, "metrics": {}}
-    content = {"architecture": "sasrec", "model": encoder.state_dict(), "arguments": arguments, "meta": meta, **reached}
+    weights = encoder.state_dict()
+    content = Checkpoint(architecture="sasrec", model=weights, arguments=arguments, meta=meta, step=1, epoch=1)
     checkpoint.save(content, str(folder), checkpoint.LAST)
 
     conf = template(tmp_path, data=str(data), model=str(folder), output=str(tmp_path / "out"), checkpoint="last")

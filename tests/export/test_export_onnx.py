@@ -2,8 +2,9 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -62,12 +63,12 @@ def test_meta_says_what_the_model_is_and_where_it_comes_from(places: Places) -> 
 
 def test_the_graph_computes_the_checkpoint(places: Places) -> None:
     content = checkpoint.load(checkpoint.find(places.model, "best"))
-    encoder = SASRec(**content["arguments"])
-    encoder.load_state_dict(content["model"])
+    encoder = SASRec(**content.arguments)
+    encoder.load_state_dict(content.model)
     items = torch.tensor([[0, 0, 2], [3, 4, 5], [0, 0, 0]])
     (query,) = open_encoder(f"{places.exported}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
     np.testing.assert_allclose(query, encoder.eval().query(items).detach().numpy(), rtol=1e-4, atol=1e-6)
-    assert np.array_equal(np.load(f"{places.exported}/item_matrix.npy"), content["model"]["items.weight"].numpy())
+    assert np.array_equal(np.load(f"{places.exported}/item_matrix.npy"), content.model["items.weight"].numpy())
 
 
 def test_two_towers_keep_the_contract(tmp_path: Path) -> None:
@@ -231,10 +232,10 @@ def test_users_of_another_training_are_refused(places: Places, tmp_path: Path) -
         ({"meta": None, "step": None}, r"lacks step, meta.run_id, .*checkpoint=best"),
     ],
 )
-def test_an_odd_checkpoint_is_one_message(places: Places, tmp_path: Path, change: dict[str, object], said: str) -> None:
+def test_an_odd_checkpoint_is_one_message(places: Places, tmp_path: Path, change: dict[str, Any], said: str) -> None:
     model = write_training(tmp_path / "model")
     content = checkpoint.load(checkpoint.find(model, "last"))
-    checkpoint.save({**content, **change}, model, "last.pt")
+    checkpoint.save(replace(content, **change), model, "last.pt")
     with pytest.raises(UserError, match=said):
         export(model, data=places.data, checkpoint="last")
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from seqrec.models.encoders import ENCODERS
 from seqrec.storage import files, versions
 from seqrec.training import checkpoint
-from seqrec.training.inputs import hash_users, hash_vocabulary
+from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.model_folder import hash_users, hash_vocabulary
 from tests.metas import dataset_meta
 
 DATASET = "20260101T000000Z-0001"
@@ -69,14 +70,14 @@ def write_training(
     if users is not None:
         arguments["users"], hashes["users_sha256"] = len(users), hash_users(users)
     model = ENCODERS[architecture](**arguments)
-    content = {
-        "architecture": architecture,
-        "model": model.state_dict(),
-        "arguments": arguments,
-        "step": 7,
-        "epoch": 2,
-        "metrics": {"ndcg@10": 0.25},
-        "meta": {
+    content = Checkpoint(
+        architecture=architecture,
+        model=model.state_dict(),
+        arguments=arguments,
+        step=7,
+        epoch=2,
+        metrics={"ndcg@10": 0.25},
+        meta={
             "run_id": "20260102T000000Z-0002",
             "name": "tiny",
             "dataset": DATASET,
@@ -85,7 +86,7 @@ def write_training(
             "settings": {},
             **hashes,
         },
-    }
+    )
     for name in (checkpoint.LAST, checkpoint.best_name(7, "ndcg@10", 0.25)):
         checkpoint.save(content, str(folder), name)
     pq.write_table(pa.table(columns), folder / "vocabulary.parquet")

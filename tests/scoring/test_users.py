@@ -29,8 +29,8 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     assert "users.npy" in exported.meta.files
 
     content = checkpoint.load(checkpoint.find(folder, "best"))
-    model = SimpleX(**content["arguments"]).eval()
-    model.load_state_dict(content["model"])
+    model = SimpleX(**content.arguments).eval()
+    model.load_state_dict(content.model)
     place = {user: int(np.searchsorted(hashes, hash_ids(pa.array([user]))[0])) + 1 for user in KNOWN} | {STRANGER: 0}
     wanted = {user: model.query(torch.tensor([HISTORY]), torch.tensor([at]))[0].detach().numpy() for user, at in place.items()}
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs import train as job
+from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
-from seqrec.training.inputs import NOBODY, open_dataset
 from seqrec.training.processes import Process
-from seqrec.training.validation import HeldOut, read_held_out
+from seqrec.training.train import train as train_in_process
+from seqrec.training.training_data import open_training_data
+from seqrec.training.validation import UserSample, ValidationUsers, read_validation_users
 from seqrec.user_hashes import hash_ids
 from tests.metas import dataset_meta
 
@@ -66,15 +70,23 @@ def write_dataset(folder: Path, *, files: int = 4, run_id: str = RUN_ID, users: 
     return windows
 
 
-def held_out(folder: Path, *, seed: int = 1, users: int | None = None) -> HeldOut:
+def validation_users(folder: Path, *, seed: int = 1, users: int | None = None) -> ValidationUsers:
     """The table valid of the dataset in the folder, or a sample of its users."""
-    dataset = open_dataset(str(folder), folder / "cache")
-    table, counts = f"{dataset.path}/valid", dataset.counts.numpy()
-    chosen = read_held_out(
-        table, known=NOBODY, counts=counts, max_len=MAX_LEN, users=users, seed=seed, process=ALONE, cache=folder / "cache"
-    )
+    data, cache = open_training_data(str(folder), folder / "cache"), folder / "cache"
+    sample = UserSample(users=users, seed=seed)
+    chosen = read_validation_users(data, user_hashes=None, sample=sample, max_len=MAX_LEN, process=ALONE, cache=cache)
     assert chosen is not None
     return chosen
+
+
+def lists(ragged: Ragged) -> list[list[int]]:
+    """The lists themselves."""
+    return [ragged.values[start:stop].tolist() for start, stop in pairwise(ragged.offsets)]
+
+
+def train(settings: Train) -> dict[str, float]:
+    """What the job does in this process."""
+    return train_in_process(job.setup(settings))
 
 
 @pytest.fixture

@@ -20,16 +20,17 @@ import yaml
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
+from jobs import train as job
+from jobs import train_two_tower
 from seqrec.errors import UserError
 from seqrec.models.sasrec import SASRec
 from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
-from seqrec.training.report import read_records
-from seqrec.training.train import train
+from seqrec.training.sinks import read_records
 from seqrec.training.validation import validate
-from tests.training.conftest import ALONE, RUN_ID, held_out, write_dataset
+from tests.training.conftest import ALONE, RUN_ID, train, validation_users, write_dataset
 
 Make = Callable[..., Train]
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,11 @@ def torchrun(settings: Train, tmp_path: Path, *overrides: str, status: int = 0) 
     return done.stderr if status else done.stdout
 
 
+def on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
+    """What the job does with distributor=spark."""
+    return train_on_spark(spark, job.setup(settings), processes=settings.processes)
+
+
 def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -> None:
     cfg = settings(max_epochs=3, batch_size=8)
     torchrun(cfg, tmp_path, "max_steps=5")
@@ -56,15 +62,15 @@ def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -
     assert [record["step"] for record in records] == [4, 8, 12]
     assert shown.count("train_loss") == 1, "rank 0 alone reports"
     state = checkpoint.load(checkpoint.find(cfg.model, "last"))
-    model = SASRec(**state["arguments"])
-    model.load_state_dict(state["model"])
-    alone = validate(model, held_out(tmp_path / "data"), batch_size=8, bf16=False, process=ALONE)
+    model = SASRec(**state.arguments)
+    model.load_state_dict(state.model)
+    alone = validate(model, validation_users(tmp_path / "data"), batch_size=8, bf16=False, process=ALONE)
     assert {name: records[-1][name] for name in alone} == pytest.approx(alone, rel=1e-5)
 
     whole = cfg.model_copy(update={"model": str(tmp_path / "whole")})
     torchrun(whole, tmp_path)
-    uninterrupted = checkpoint.load(checkpoint.find(whole.model, "last"))["model"]
-    assert all(torch.equal(uninterrupted[name], weight) for name, weight in state["model"].items())
+    uninterrupted = checkpoint.load(checkpoint.find(whole.model, "last")).model
+    assert all(torch.equal(uninterrupted[name], weight) for name, weight in state.model.items())
     assert [record["train_loss"] for record in read_records(whole.model)] == [record["train_loss"] for record in records]
 
 
@@ -78,7 +84,7 @@ def test_two_processes_step_as_one_with_both_batches(settings: Make, tmp_path: P
     train(one)
     two = settings(model=str(tmp_path / "two"), batch_size=30, max_steps=1, **plain)
     torchrun(two, tmp_path)
-    alone, both = (checkpoint.load(checkpoint.find(cfg.model, "last"))["model"] for cfg in (one, two))
+    alone, both = (checkpoint.load(checkpoint.find(cfg.model, "last")).model for cfg in (one, two))
     for name, weight in alone.items():
         torch.testing.assert_close(both[name], weight, rtol=1e-4, atol=1e-6)
 
@@ -93,10 +99,10 @@ def test_a_process_with_fewer_windows_than_steps_is_refused(settings: Make, tmp_
 
 def test_spark_starts_the_same_training(settings: Make, tmp_path: Path, spark: SparkSession) -> None:
     cfg = settings(max_epochs=2, batch_size=8, processes=2, distributor="spark")
-    metrics = train_on_spark(spark, cfg)
+    metrics = on_spark(spark, cfg)
     run = cfg.model_copy(update={"model": str(tmp_path / "torchrun"), "distributor": "none"})
     torchrun(run, tmp_path)
-    by_spark, by_torchrun = (checkpoint.load(checkpoint.find(c.model, "last"))["model"] for c in (cfg, run))
+    by_spark, by_torchrun = (checkpoint.load(checkpoint.find(c.model, "last")).model for c in (cfg, run))
     assert all(torch.equal(by_spark[name], weight) for name, weight in by_torchrun.items())
     assert metrics["ndcg@10"] == max(record["ndcg@10"] for record in read_records(cfg.model))
 
@@ -148,9 +154,9 @@ def test_a_killed_process_ends_the_training_that_spark_started(settings: Make, s
     with pytest.raises(
         UserError, match=r"(process 0 of 2 lost the others|a process of the training on local).*the same command goes on"
     ):
-        train_on_spark(spark, cfg)
+        on_spark(spark, cfg)
     killer.join()
-    assert checkpoint.load(checkpoint.find(cfg.model, "last"))["step"] > 0
+    assert checkpoint.load(checkpoint.find(cfg.model, "last")).step > 0
 
 
 def kill_rank_1(after: Path) -> None:
@@ -178,7 +184,7 @@ def test_no_secret_reaches_a_process(tmp_path: Path, spark: SparkSession, monkey
         return {}
 
     monkeypatch.setattr(TorchDistributor, "run", run)
-    assert train_on_spark(spark, cfg) == {}
+    assert train_on_spark(spark, train_two_tower.setup(cfg), processes=cfg.processes) == {}
     assert b"hidden" in pickle.dumps(cfg)
     assert b"hidden" not in pickled[0]
 
@@ -188,17 +194,17 @@ def test_torchrun_and_spark_do_not_both_start_processes(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="distributor=spark in each of 2 processes of torchrun"):
-        train_on_spark(spark, settings(processes=2, distributor="spark"))
+        on_spark(spark, settings(processes=2, distributor="spark"))
 
 
 def test_processes_do_not_share_a_gpu(settings: Make, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match="2 processes on a machine with 1 GPUs: each needs one of its own"):
-        train_on_spark(spark, settings(processes=2, distributor="spark"))
+        on_spark(spark, settings(processes=2, distributor="spark"))
 
 
 def test_an_error_of_a_process_is_one_message(settings: Make, spark: SparkSession) -> None:
     train(settings(max_epochs=1))
     with pytest.raises(UserError, match=r"processes=1 there, 2 now"):
-        train_on_spark(spark, settings(max_epochs=1, processes=2, distributor="spark"))
+        on_spark(spark, settings(max_epochs=1, processes=2, distributor="spark"))

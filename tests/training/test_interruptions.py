@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,22 @@ import torch
 
 from jobs import train as job
 from seqrec.settings.train import Train
-from seqrec.training import checkpoint, loop
-from seqrec.training.loader import Batch
-from seqrec.training.report import read_records
-from seqrec.training.train import train
+from seqrec.training import checkpoint
+from seqrec.training.loader import Windows
+from seqrec.training.sinks import read_records
+from seqrec.training.steps import Stepper, StepResult, Stop
+from tests.training.conftest import train
 
 Make = Callable[..., Train]
-Step = tuple[float, bool, bool]
 
 
 def ended(folder: str) -> dict[str, Any]:
     """All that a model's folder says of its training, but for seconds and run ids."""
     names = sorted(path.name for path in (Path(folder) / "checkpoints").iterdir())
-    contents = {name: checkpoint.load(f"{folder}/checkpoints/{name}") for name in names}
+    contents = {name: asdict(checkpoint.load(f"{folder}/checkpoints/{name}")) for name in names}
     for content in contents.values():
         content["meta"] = {key: value for key, value in content["meta"].items() if key not in ("run_id", "settings")}
-        content.get("progress", {}).pop("seconds", None)
+        (content["progress"] or {}).pop("seconds", None)
     records = [{key: value for key, value in record.items() if key != "seconds"} for record in read_records(folder)]
     return {"checkpoints": contents, "records": records}
 
@@ -49,17 +50,17 @@ def require_equal(one: Any, other: Any, where: str = "") -> None:
 
 
 @contextmanager
-def falling_at(number: int, fall: Callable[[], None]) -> Iterator[None]:
+def falling_at(falls: int, fall: Callable[[], None]) -> Iterator[None]:
     """Within, `fall` is called when the step of that number, from 0, begins."""
-    step = loop.Trainer._step
+    step = Stepper.step
 
-    def broken(self: loop.Trainer, batch: Batch, *, over: bool, asked: bool) -> Step:
-        if self.progress.step == number:
+    def broken(self: Stepper, windows: Windows, *, number: int, stop: Stop) -> StepResult:
+        if number == falls:
             fall()
-        return step(self, batch, over=over, asked=asked)
+        return step(self, windows, number=number, stop=stop)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Trainer, "_step", broken)
+        patch.setattr(Stepper, "step", broken)
         yield
 
 
@@ -75,7 +76,7 @@ def run_until(settings: Train, stop: str | int) -> None:
         train(settings.model_copy(update={"max_minutes": 1e-9}))
     else:
         number = signal.Signals[stop]
-        taken = checkpoint.load(checkpoint.find(settings.model, "last"))["step"]
+        taken = checkpoint.load(checkpoint.find(settings.model, "last")).step
         with falling_at(taken, lambda: os.kill(os.getpid(), number)), pytest.raises((SystemExit, KeyboardInterrupt)) as ending:
             train(settings)
         assert getattr(ending.value, "code", None) == (143 if number == signal.SIGTERM else None)
@@ -99,10 +100,10 @@ def test_a_stopped_training_ends_as_one_that_never_stopped(
     whole, parts = (settings(model=str(tmp_path / name), **keys) for name in ("whole", "parts"))
     train(whole)
     for stop in stops:
-        before = checkpoint.load(checkpoint.find(parts.model, "last"))["step"] if Path(parts.model).exists() else 0
+        before = checkpoint.load(checkpoint.find(parts.model, "last")).step if Path(parts.model).exists() else 0
         run_until(parts, stop)
         state = checkpoint.load(checkpoint.find(parts.model, "last"))
-        assert state["step"] > before
+        assert state.step > before
     train(parts)
     require_equal(ended(parts.model), ended(whole.model))
 
@@ -112,7 +113,7 @@ def test_a_training_killed_between_checkpoints_ends_as_one_that_never_stopped(se
     train(whole)
     with falling_at(7, killed), pytest.raises(RuntimeError, match="killed"):
         train(parts)
-    assert checkpoint.load(checkpoint.find(parts.model, "last"))["step"] == 6
+    assert checkpoint.load(checkpoint.find(parts.model, "last")).step == 6
     train(parts)
     require_equal(ended(parts.model), ended(whole.model))
 
@@ -125,9 +126,9 @@ def test_interruptions_spend_no_patience_and_crown_no_best(settings: Make) -> No
         assert read_records(cfg.model) == []
         assert checkpoint.find(cfg.model, "best") == checkpoint.find(cfg.model, "last")
     train(cfg)
-    assert checkpoint.load(checkpoint.find(cfg.model, "last"))["step"] == 8
+    assert checkpoint.load(checkpoint.find(cfg.model, "last")).step == 8
     assert [record["step"] for record in read_records(cfg.model)] == [4, 8]
-    assert checkpoint.load(checkpoint.find(cfg.model, "best"))["step"] == 4
+    assert checkpoint.load(checkpoint.find(cfg.model, "best")).step == 4
 
 
 def test_a_training_that_ends_between_validations_shows_its_model(settings: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +137,7 @@ def test_a_training_that_ends_between_validations_shows_its_model(settings: Make
     assert f"{metrics['ndcg@10']:.4f}" in capsys.readouterr().out.splitlines()[-1]
     assert train(settings(max_steps=6))["ndcg@10"] == read_records(early.model)[0]["ndcg@10"]
     last = checkpoint.load(checkpoint.find(early.model, "last"))
-    assert (last["step"], last["metrics"]) == (6, {})
+    assert (last.step, last.metrics) == (6, {})
 
 
 def test_a_signal_ends_the_job_with_its_status(settings: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -147,6 +148,6 @@ def test_a_signal_ends_the_job_with_its_status(settings: Make, tmp_path: Path, c
     with falling_at(5, lambda: os.kill(os.getpid(), signal.SIGINT)), pytest.raises(SystemExit) as ending:
         job.main(["--conf", str(conf)])
     assert ending.value.code == 130
-    assert checkpoint.load(checkpoint.find(cfg.model, "last"))["step"] in (6, 7)
+    assert checkpoint.load(checkpoint.find(cfg.model, "last")).step in (6, 7)
     assert "the same command goes on from there" in caplog.text
     assert signal.getsignal(signal.SIGINT) is handler

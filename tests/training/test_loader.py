@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.export.parity import sample_histories
 from seqrec.storage import versions
-from seqrec.training.inputs import NOBODY, open_dataset, read_users
-from seqrec.training.loader import Batch, Batches, Shard, count_steps, open_shard
-from seqrec.training.validation import read_held_out
+from seqrec.training.loader import Batches, Pooling, Shard, Windows, count_steps, open_shard
+from seqrec.training.training_data import open_training_data, read_user_hashes
+from seqrec.training.validation import UserSample, read_validation_users
 from seqrec.user_hashes import hash_ids
 from tests.training.conftest import ALONE, MAX_LEN, RUN_ID, USERS, V, write_dataset
 
 
-def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1, known: NDArray[np.int64] = NOBODY) -> Batches:
-    return Batches(shard=shard, known=known, width=MAX_LEN + 1, steps=steps, pool_batches=2, seed=seed, rank=rank, workers=1)
+def batches(shard: Shard, *, steps: int = 5, rank: int = 0, seed: int = 1, known: NDArray[np.int64] | None = None) -> Batches:
+    pooling = Pooling(pool_batches=2, seed=seed, workers=1)
+    return Batches(shard=shard, user_hashes=known, width=MAX_LEN + 1, steps=steps, rank=rank, pooling=pooling)
 
 
 def shard_of(tmp_path: Path, *, rank: int = 0, world: int = 1, cache: Path | None = None) -> Shard:
@@ -31,11 +32,11 @@ def shard_of(tmp_path: Path, *, rank: int = 0, world: int = 1, cache: Path | Non
     return open_shard(windows, rank=rank, world=world, cache=cache or tmp_path / "cache")
 
 
-def rows(source: list[Batch]) -> list[tuple[int, ...]]:
+def rows(source: list[Windows]) -> list[tuple[int, ...]]:
     return sorted(tuple(row[row > 0].tolist()) for batch in source for row in batch.items)
 
 
-def lists(source: Iterable[Batch]) -> list[list[list[int]]]:
+def lists(source: Iterable[Windows]) -> list[list[list[int]]]:
     return [batch.items.tolist() for batch in source]
 
 
@@ -96,9 +97,9 @@ def test_each_window_comes_with_its_user(tmp_path: Path, windows: list[list[int]
 @pytest.mark.parametrize(("users", "steps"), [(18, 17), (18, 18), (22, 21), (33, 32)])
 def test_every_batch_gets_a_window_where_there_are_hardly_more_than_batches(tmp_path: Path, users: int, steps: int) -> None:
     windows = write_dataset(tmp_path / "data", users=users)
-    shard = shard_of(tmp_path)
+    source = batches(shard_of(tmp_path), steps=steps)
     for pool_batches in (1, 3, 4, 40):
-        epoch = list(replace(batches(shard, steps=steps), pool_batches=pool_batches).epoch(0))
+        epoch = list(replace(source, pooling=replace(source.pooling, pool_batches=pool_batches)).epoch(0))
         assert len(epoch) == steps
         assert min(len(batch.items) for batch in epoch) > 0
         assert rows(epoch) == sorted(map(tuple, windows))
@@ -143,15 +144,15 @@ def test_an_unfinished_table_is_refused(tmp_path: Path, windows: list[list[int]]
 
 
 def test_a_dataset_that_lost_a_part_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
-    version, counts = tmp_path / "data" / RUN_ID, np.ones(V, dtype=np.int64)
+    version = tmp_path / "data" / RUN_ID
     versions.write_meta(str(version), versions.read_meta(str(version)))
-    dataset = open_dataset(str(version), tmp_path)
-    held_out: dict[str, Any] = {"users": None, "seed": 0, "process": ALONE, "cache": tmp_path, "known": NOBODY, "counts": counts}
+    data = open_training_data(str(version), tmp_path)
+    validation: dict[str, Any] = {"sample": UserSample(users=None, seed=0), "process": ALONE, "cache": tmp_path}
     readers: list[tuple[str, Callable[[], object]]] = [
         ("windows", lambda: shard_of(tmp_path)),
-        ("windows", lambda: read_users(dataset, tmp_path)),
-        ("items", lambda: open_dataset(str(version), tmp_path)),
-        ("valid", lambda: read_held_out(f"{version}/valid", max_len=MAX_LEN, **held_out)),
+        ("windows", lambda: read_user_hashes(data, tmp_path)),
+        ("items", lambda: open_training_data(str(version), tmp_path)),
+        ("valid", lambda: read_validation_users(data, user_hashes=None, max_len=MAX_LEN, **validation)),
         ("test", lambda: sample_histories(f"{version}/test", users=2, end=V, max_len=MAX_LEN, cache=tmp_path)),
     ]
     for table, read in readers:

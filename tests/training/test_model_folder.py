@@ -15,8 +15,8 @@ from seqrec.settings.train import Train
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold
 from seqrec.training import checkpoint
-from seqrec.training.train import LOCK, train
-from tests.training.conftest import RUN_ID, V
+from seqrec.training.model_folder import LOCK
+from tests.training.conftest import RUN_ID, V, train
 
 Make = Callable[..., Train]
 
@@ -24,7 +24,7 @@ Make = Callable[..., Train]
 def test_starting_over_keeps_the_exports_in_use(settings: Make, caplog: pytest.LogCaptureFixture) -> None:
     cfg = settings(max_epochs=1)
     train(cfg)
-    meta = checkpoint.load(checkpoint.find(cfg.model, "last"))["meta"]
+    meta = checkpoint.load(checkpoint.find(cfg.model, "last")).meta
     versions.write_meta(f"{cfg.model}/exports/{RUN_ID}", {**meta, "files": {}, "max_len": 8, "vocab_size": V})
     versions.commit(f"{cfg.model}/exports", RUN_ID, keep=1)
     train(cfg.model_copy(update={"max_epochs": 2}))
@@ -33,7 +33,7 @@ def test_starting_over_keeps_the_exports_in_use(settings: Make, caplog: pytest.L
     assert not warnings, "a training that goes on is the same one"
     train(cfg.model_copy(update={"resume": False}))
     assert exports.locate(cfg.model).path.endswith(RUN_ID)
-    now = checkpoint.load(checkpoint.find(cfg.model, "last"))["meta"]["run_id"]
+    now = checkpoint.load(checkpoint.find(cfg.model, "last")).meta["run_id"]
     said = f"is an export of the training {meta['run_id']}, and {cfg.model} holds the training {now} now: run export_onnx"
     assert said in caplog.text
 

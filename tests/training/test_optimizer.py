@@ -13,11 +13,9 @@ from seqrec.models.losses import cross_entropy
 from seqrec.models.sasrec import SASRec
 from seqrec.settings.train import Optimizer, Train
 from seqrec.training import checkpoint
-from seqrec.training.inputs import NOBODY
-from seqrec.training.loader import Batches, open_shard
+from seqrec.training.loader import Batches, Pooling, open_shard
 from seqrec.training.optimizer import build_optimizer
-from seqrec.training.train import train
-from tests.training.conftest import MAX_LEN, RUN_ID, V
+from tests.training.conftest import MAX_LEN, RUN_ID, V, train
 
 Weights = dict[str, Tensor]
 STEPS = 6  # of 4 an epoch
@@ -115,7 +113,8 @@ def distance(one: Weights, other: Weights) -> float:
 def batches(tmp_path: Path, windows: list[list[int]]) -> list[Tensor]:
     """The windows of the first STEPS steps."""
     shard = open_shard(str(tmp_path / "data" / RUN_ID / "windows"), rank=0, world=1, cache=tmp_path / "cache")
-    source = Batches(shard=shard, known=NOBODY, width=MAX_LEN + 1, steps=4, pool_batches=2, seed=42, rank=0, workers=1)
+    pooling = Pooling(pool_batches=2, seed=42, workers=1)
+    source = Batches(shard=shard, user_hashes=None, width=MAX_LEN + 1, steps=4, rank=0, pooling=pooling)
     return [batch.items for epoch in (0, 1) for batch in source.epoch(epoch)][:STEPS]
 
 
@@ -133,7 +132,7 @@ def test_each_setting_moves_the_weights_as_a_loop_by_hand_says(
 ) -> None:
     cfg = make(CASES[case])
     train(cfg)
-    trained = checkpoint.load(checkpoint.find(cfg.model, "last"))["model"]
+    trained = checkpoint.load(checkpoint.find(cfg.model, "last")).model
     assert distance(trained, by_hand(cfg, batches)) < 2e-5
 
 
@@ -155,9 +154,8 @@ def test_each_setting_matters(make: Callable[[dict[str, Any]], Train], batches: 
 )
 def test_matrices_decay_and_vectors_do_not(name: str, kind: type, values: dict[str, Any]) -> None:
     model = nn.Linear(3, 2)
-    optimizer = build_optimizer(
-        model, name=name, lr=0.3, weight_decay=0.1, beta1=0.7, beta2=0.8, momentum=0.5, nesterov=name == "sgd"
-    )
+    shared = {"lr": 0.3, "weight_decay": 0.1, "beta1": 0.7, "beta2": 0.8, "momentum": 0.5}
+    optimizer = build_optimizer(model, Optimizer.model_validate({"name": name, "nesterov": name == "sgd", **shared}))
     assert type(optimizer) is kind
     matrices, vectors = optimizer.param_groups
     assert (matrices["params"], matrices["weight_decay"]) == ([model.weight], 0.1)

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from seqrec.settings.train import Encoder, Loss, Optimizer, Train
-from seqrec.training.train import SHAPING
+from seqrec.settings.train import Optimizer, SequenceLoss, SequenceShape, Train
+from seqrec.training.fingerprint import SHAPING
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "conf" / "presets").glob("*.yaml"))
@@ -18,7 +18,7 @@ LASTING = {"precision", "max_epochs", "patience"}  # what else a recipe says: ho
 def test_a_preset_states_every_key_that_shapes_its_weights(path: Path) -> None:
     recipe = yaml.safe_load(path.read_text())
     assert set(recipe) == set(SHAPING) - {"seed"} | LASTING
-    parts: dict[str, type[BaseModel]] = {"encoder": Encoder, "loss": Loss, "optimizer": Optimizer}
+    parts: dict[str, type[BaseModel]] = {"encoder": SequenceShape, "loss": SequenceLoss, "optimizer": Optimizer}
     for name, part in parts.items():
         assert set(recipe[name]) == set(part.model_fields), name
     Train.model_validate({"data": "d", "model": "m", **recipe})

@@ -17,16 +17,16 @@ from seqrec.models.sasrec import SASRec
 from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint
-from seqrec.training.inputs import open_dataset
-from seqrec.training.report import read_records
-from seqrec.training.train import train
+from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.sinks import read_records
+from seqrec.training.training_data import open_training_data
 from seqrec.training.validation import validate
-from tests.training.conftest import ALONE, INDICES, MAX_LEN, RUN_ID, V, held_out, write, write_dataset
+from tests.training.conftest import ALONE, INDICES, MAX_LEN, RUN_ID, V, lists, train, validation_users, write, write_dataset
 
 Make = Callable[..., Train]
 
 
-def last(settings: Train) -> dict[str, Any]:
+def last(settings: Train) -> Checkpoint:
     return checkpoint.load(checkpoint.find(settings.model, "last"))
 
 
@@ -62,7 +62,7 @@ def test_a_trained_model_is_only_validated(settings: Make, capsys: pytest.Captur
     before, records = last(cfg), read_records(cfg.model)
     capsys.readouterr()
     train(cfg)
-    assert equal(before["model"], last(cfg)["model"])
+    assert equal(before.model, last(cfg).model)
     assert read_records(cfg.model) == records
     shown = capsys.readouterr().out.splitlines()
     assert f"{records[-1]['ndcg@10']:.4f}" in shown[-1]
@@ -75,7 +75,7 @@ def test_a_differing_setting_is_named(settings: Make) -> None:
     with pytest.raises(UserError, match=r"optimizer.lr=0.01 there, 0.02 now.*resume=false"):
         train(changed)
     train(changed.model_copy(update={"resume": False, "max_epochs": 1}))
-    assert last(cfg)["step"] == 4
+    assert last(cfg).step == 4
 
 
 def test_another_version_of_the_data_is_named(settings: Make, tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_resume_same_goes_on_with_the_same_training_and_starts_another_over(
     cfg = settings(resume="same", max_epochs=1)
     train(cfg)
     train(settings(resume="same", max_epochs=2))
-    assert last(cfg)["step"] == 8
+    assert last(cfg).step == 8
     assert "training anew" not in caplog.text
     write_dataset(tmp_path / "data", run_id="20260102T000000Z-0000")
     train(cfg)
-    assert (last(cfg)["step"], last(cfg)["meta"]["dataset"]) == (4, "20260102T000000Z-0000")
+    assert (last(cfg).step, last(cfg).meta["dataset"]) == (4, "20260102T000000Z-0000")
     assert f"was trained on version {RUN_ID} of the dataset" in caplog.text
     train(settings(resume="same", max_epochs=1, seed=7))
     assert caplog.text.count("training anew") == 2
@@ -111,8 +111,8 @@ def test_the_best_checkpoint_is_the_best_of_all_epochs(settings: Make) -> None:
     records = read_records(cfg.model)
     best = max(records, key=lambda record: record["ndcg@10"])
     path = checkpoint.find(cfg.model, "best")
-    assert path.endswith(checkpoint.best_name(best["step"], "ndcg@10", best["ndcg@10"]))
-    assert checkpoint.load(path)["step"] == best["step"]
+    assert path.endswith(checkpoint.best_name(int(best["step"]), "ndcg@10", best["ndcg@10"]))
+    assert checkpoint.load(path).step == best["step"]
     assert metrics["ndcg@10"] == best["ndcg@10"]
     assert len(list((Path(cfg.model) / "checkpoints").glob("best*"))) == 1
 
@@ -120,15 +120,15 @@ def test_the_best_checkpoint_is_the_best_of_all_epochs(settings: Make) -> None:
 def test_patience_ends_a_training_that_no_longer_improves(settings: Make) -> None:
     cfg = settings(max_epochs=50, patience=2, optimizer={"lr": 1e-9, "warmup_steps": 0})
     train(cfg)
-    assert last(cfg)["epoch"] == 3
+    assert last(cfg).epoch == 3
 
 
 def test_time_and_steps_limit_a_run(settings: Make) -> None:
     cfg = settings(max_minutes=1e-9)
     train(cfg)
-    assert last(cfg)["step"] == 1
+    assert last(cfg).step == 1
     train(settings(max_steps=6))
-    assert last(cfg)["step"] == 6
+    assert last(cfg).step == 6
 
 
 def test_validation_every_so_many_steps(settings: Make) -> None:
@@ -140,15 +140,15 @@ def test_validation_every_so_many_steps(settings: Make) -> None:
 def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
-    users = held_out(tmp_path / "data")
+    users = validation_users(tmp_path / "data")
     actual = validate(model, users, batch_size=7, bf16=False, process=ALONE)
     model.eval()
     matrix, ranks, losses = model.item_matrix().detach().numpy(), [], []
-    for items, seen, target in zip(users.items, users.seen, users.targets, strict=True):
-        query = model.query(torch.from_numpy(items)[None])[0].detach().numpy()
+    for items, seen, target in zip(lists(users.items), lists(users.seen), users.targets, strict=True):
+        query = model.query(torch.tensor([items[-MAX_LEN:]]))[0].detach().numpy()
         scores = {item: float(query @ matrix[item]) for item in range(2, V + 2)}
         losses.append(math.log(sum(math.exp(score) for score in scores.values())) - scores[target])
-        others = [item for item in scores if item != target and item not in set(seen.tolist())]
+        others = [item for item in scores if item != target and item not in set(seen)]
         ranks.append(1 + sum(scores[item] >= scores[int(target)] for item in others))
     rank = np.array(ranks)
     assert actual["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
@@ -160,12 +160,12 @@ def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> Non
 def test_ties_count_against_the_target(settings: Make, tmp_path: Path) -> None:
     model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
     torch.nn.init.zeros_(model.items.weight)
-    assert validate(model, held_out(tmp_path / "data"), batch_size=7, bf16=False, process=ALONE)["recall@1"] == 0.0
+    assert validate(model, validation_users(tmp_path / "data"), batch_size=7, bf16=False, process=ALONE)["recall@1"] == 0.0
 
 
 def test_a_sample_of_users_is_seeded(tmp_path: Path, windows: list[list[int]]) -> None:
-    samples = [held_out(tmp_path / "data", users=9, seed=seed) for seed in (1, 1, 2)]
-    rows = [[row.tolist() for row in sample.seen] for sample in samples]
+    samples = [validation_users(tmp_path / "data", users=9, seed=seed) for seed in (1, 1, 2)]
+    rows = [lists(sample.seen) for sample in samples]
     assert rows[0] == rows[1] != rows[2]
     assert len(rows[0]) == 9
 
@@ -204,10 +204,10 @@ def test_vocabulary_and_metadata_lie_beside_the_weights(settings: Make, tmp_path
     cfg = settings(max_epochs=1)
     train(cfg)
     content = checkpoint.load(checkpoint.find(cfg.model, "best"))
-    assert content["meta"]["name"] == "sasrec-ce-d8-b2-h2-l8-s42"
-    assert content["meta"]["dataset"] == RUN_ID
-    SASRec(**content["arguments"]).load_state_dict(content["model"])
-    assert open_dataset(cfg.data, tmp_path).items.num_rows == V
+    assert content.meta["name"] == "sasrec-ce-d8-b2-h2-l8-s42"
+    assert content.meta["dataset"] == RUN_ID
+    SASRec(**content.arguments).load_state_dict(content.model)
+    assert open_training_data(cfg.data, tmp_path).items.num_rows == V
     assert (tmp_path / "model" / "vocabulary.parquet").exists()
 
 
@@ -222,7 +222,7 @@ def without(settings: Train, *keys: str) -> None:
     """Make the last checkpoint one of a trainer that didn't have these settings."""
     state = last(settings)
     for key in keys:
-        del state["fingerprint"][key]
+        del state.fingerprint[key]
     checkpoint.save(state, settings.model, checkpoint.LAST)
 
 
@@ -232,7 +232,7 @@ def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(settings: Ma
     train(early)
     without(early, "architecture", "loss.log_q", "loss.power", "optimizer.beta1", "valid_users")
     train(settings(max_epochs=2))
-    assert last(early)["step"] == 8
+    assert last(early).step == 8
     without(early, "optimizer.beta1")
     with pytest.raises(UserError, match=r"\(optimizer.beta1=0.9 there, 0.5 now\)"):
         train(settings(optimizer={"lr": 0.01, "warmup_steps": 2, "schedule": "constant", "beta1": 0.5}))
@@ -256,7 +256,7 @@ def test_a_checkpoint_of_a_loss_that_was_computed_otherwise_is_refused(
     without(cfg, *keys)
     if said is None:
         train(settings(loss=loss, max_epochs=2))
-        assert last(cfg)["step"] == 8
+        assert last(cfg).step == 8
     else:
         with pytest.raises(UserError, match=said):
             train(settings(loss=loss, max_epochs=2))
@@ -273,7 +273,7 @@ def test_bf16_trains_and_exports(settings: Make, tmp_path: Path) -> None:
     losses = [train(cfg)["loss"] for cfg in (exact, near)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
-    assert all(weight.dtype == torch.float32 for weight in last(near)["model"].values())
+    assert all(weight.dtype == torch.float32 for weight in last(near).model.values())
     with pytest.raises(UserError, match="bf16=True there, False now"):
         train(near.model_copy(update={"precision": "fp32"}))
     lists = pa.array([[2, 3, 4], [5]], INDICES)

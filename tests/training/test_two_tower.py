@@ -10,14 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs import train_two_tower as job
 from seqrec.errors import UserError
 from seqrec.models.simplex import SimpleX
 from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
-from seqrec.training.train import train
+from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.train import train as train_in_process
 from seqrec.user_hashes import hash_ids, user_rows
 from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V
+from tests.training.conftest import train as train_sequences
 
 Make = Callable[..., TrainTwoTower]
 
@@ -47,7 +50,12 @@ def towers(tmp_path: Path, windows: list[list[int]]) -> Make:
     return make
 
 
-def last(settings: TrainTwoTower) -> dict[str, Any]:
+def train(settings: TrainTwoTower) -> dict[str, float]:
+    """What the job does of a training in this process."""
+    return train_in_process(job.setup(settings))
+
+
+def last(settings: TrainTwoTower) -> Checkpoint:
     return checkpoint.load(checkpoint.find(settings.model, "last"))
 
 
@@ -62,7 +70,7 @@ def test_users_are_learned(towers: Make, windows: list[list[int]]) -> None:
     """A user's embedding lies nearer to what the user's window has than another user's does; that of nobody stays zeros."""
     cfg = towers(max_epochs=20, patience=None, encoder={"dim": 16, "max_len": 1, "user_weight": 0.95})
     train(cfg)
-    weights, hashes = last(cfg)["model"], np.load(f"{cfg.model}/users.npy")
+    weights, hashes = last(cfg).model, np.load(f"{cfg.model}/users.npy")
     users = weights["users.weight"]
     assert np.array_equal(hashes, np.sort(hash_ids(pa.array(range(USERS)))))
     assert users.shape == (USERS + 1, 16)
@@ -90,29 +98,29 @@ def test_an_interrupted_training_ends_at_the_same_weights(towers: Make, tmp_path
     train(whole)
     train(parts.model_copy(update={"max_steps": 5}))
     train(parts)
-    assert last(parts)["step"] == last(whole)["step"] == 12
-    assert all(torch.equal(last(parts)["model"][name], weight) for name, weight in last(whole)["model"].items())
+    assert last(parts).step == last(whole).step == 12
+    assert all(torch.equal(last(parts).model[name], weight) for name, weight in last(whole).model.items())
 
 
 def test_a_checkpoint_says_what_it_is_of(towers: Make) -> None:
     cfg = towers(max_epochs=1)
     train(cfg)
     content = last(cfg)
-    assert (content["architecture"], content["meta"]["name"]) == ("simplex", "simplex-d16-l2-s42")
-    assert content["arguments"] == {"vocab_size": V, "max_len": 2, "dim": 16, "dropout": 0.0, "users": 0, "user_weight": 0.0}
-    SimpleX(**content["arguments"]).load_state_dict(content["model"])
+    assert (content.architecture, content.meta["name"]) == ("simplex", "simplex-d16-l2-s42")
+    assert content.arguments == {"vocab_size": V, "max_len": 2, "dim": 16, "dropout": 0.0, "users": 0, "user_weight": 0.0}
+    SimpleX(**content.arguments).load_state_dict(content.model)
 
 
 @pytest.mark.parametrize(("asked", "wanted"), [(None, MAX_LEN), (3, 3), (99, MAX_LEN)])
 def test_histories_are_at_most_the_datasets(towers: Make, asked: int | None, wanted: int) -> None:
     cfg = towers(max_epochs=1, encoder={"dim": 4, "max_len": asked})
     train(cfg)
-    assert last(cfg)["arguments"]["max_len"] == wanted
+    assert last(cfg).arguments["max_len"] == wanted
 
 
 def test_the_folder_of_another_architecture_is_refused(towers: Make, settings: Callable[..., Train]) -> None:
     sequences = settings(max_epochs=1)
-    train(sequences)
+    train_sequences(sequences)
     with pytest.raises(UserError, match=r"architecture=sasrec there, simplex now.*another model=FOLDER"):
         train(towers(model=sequences.model))
 
@@ -130,8 +138,8 @@ def test_validation_is_of_whole_queries(towers: Make, tmp_path: Path, user_weigh
     cfg = towers(encoder={"dim": 16, "max_len": 2, "user_weight": user_weight})
     metrics = train(cfg)
     content = checkpoint.load(checkpoint.find(cfg.model, "best"))
-    model = SimpleX(**content["arguments"]).eval()
-    model.load_state_dict(content["model"])
+    model = SimpleX(**content.arguments).eval()
+    model.load_state_dict(content.model)
     table = pq.read_table(next((tmp_path / "data").glob("*/valid/*.parquet"))).to_pylist()
     place = {int(hashed): number for number, hashed in enumerate(np.sort(hash_ids(pa.array(range(USERS)))), 1)}
     gains = []

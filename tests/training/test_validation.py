@@ -12,12 +12,12 @@ import torch
 
 from seqrec.errors import UserError
 from seqrec.models.sasrec import SASRec
+from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
-from seqrec.training.report import read_records
-from seqrec.training.train import train
+from seqrec.training.sinks import read_records
 from seqrec.training.validation import validate
-from tests.training.conftest import ALONE, MAX_LEN, RUN_ID, V, held_out
+from tests.training.conftest import ALONE, MAX_LEN, RUN_ID, V, train, validation_users
 
 Make = Callable[..., Train]
 
@@ -29,7 +29,7 @@ def model() -> SASRec:
 
 
 def test_targets_without_a_training_event_are_misses(model: SASRec, tmp_path: Path, windows: list[list[int]]) -> None:
-    users = held_out(tmp_path / "data")
+    users = validation_users(tmp_path / "data")
     counts = users.counts.copy()
     counts[[3, 5]] = 0
     missed = np.isin(users.targets - 2, [3, 5])
@@ -37,9 +37,9 @@ def test_targets_without_a_training_event_are_misses(model: SASRec, tmp_path: Pa
     metrics = validate(model, replace(users, counts=counts), batch_size=7, bf16=False, process=ALONE)
     hit = replace(
         users,
-        items=[items for items, miss in zip(users.items, missed, strict=True) if not miss],
+        items=users.items.take(np.flatnonzero(~missed)),
         users=users.users[~missed],
-        seen=[items for items, miss in zip(users.seen, missed, strict=True) if not miss],
+        seen=users.seen.take(np.flatnonzero(~missed)),
         targets=users.targets[~missed],
     )
     others = validate(model, hit, batch_size=7, bf16=False, process=ALONE)
@@ -51,8 +51,8 @@ def test_targets_without_a_training_event_are_misses(model: SASRec, tmp_path: Pa
 
 
 def test_users_without_items_are_ranked_by_popularity(model: SASRec, tmp_path: Path, windows: list[list[int]]) -> None:
-    users = held_out(tmp_path / "data")
-    nothing = [np.zeros(0, dtype=np.int64)] * len(users.targets)
+    users = validation_users(tmp_path / "data")
+    nothing = Ragged.of([[]] * len(users.targets))
     metrics = validate(model, replace(users, items=nothing, seen=nothing), batch_size=7, bf16=False, process=ALONE)
     ranks = np.array([(users.counts >= users.counts[target - 2]).sum() for target in users.targets])
     assert metrics["ndcg@10"] == pytest.approx(np.mean(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0)))
@@ -66,7 +66,7 @@ def test_records_count_misses(settings: Make, tmp_path: Path) -> None:
     pq.write_table(table.set_column(2, "count", [counts]), items)
     cfg = settings(max_epochs=1)
     metrics = train(cfg)
-    expected = (held_out(tmp_path / "data").targets == 6).sum()
+    expected = (validation_users(tmp_path / "data").targets == 6).sum()
     assert metrics["misses"] == read_records(cfg.model)[0]["misses"] == expected > 0
 
 
@@ -80,7 +80,7 @@ def test_a_valid_table_that_holds_nobody_out_means_no_validation(
     assert train(cfg) == {}
     assert "valid holds nobody out: training without validation" in caplog.text
     assert checkpoint.find(cfg.model, "best") == checkpoint.find(cfg.model, "last")
-    assert checkpoint.load(checkpoint.find(cfg.model, "last"))["step"] == 12
+    assert checkpoint.load(checkpoint.find(cfg.model, "last")).step == 12
     assert all("train_loss" in record for record in read_records(cfg.model))
     assert train(cfg) == {}
 

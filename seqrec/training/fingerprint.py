@@ -1,0 +1,74 @@
+"""What the weights of a training depend on, so that a folder's training goes on only with the same.
+
+A fingerprint is flat: {"seed": 42, "loss.name": "ce", "processes": 1, …}. Limits, such as max_epochs, are no part of it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from seqrec.command.config import public
+from seqrec.errors import UserError
+from seqrec.settings.train import Training
+from seqrec.training.checkpoint import Checkpoint
+
+SHAPING = ("seed", "encoder", "loss", "optimizer", "batch_size", "pool_batches", "validate_every", "valid_users", "metric")
+
+Flat = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shaping:
+    """The settings that shape the weights, flat, and their defaults."""
+
+    values: Flat
+    defaults: Flat
+
+    @classmethod
+    def of(cls, settings: Training) -> "Shaping":
+        """Of the settings of a job."""
+        values = {key: value for key, value in public(settings).items() if key in SHAPING}
+        fields = {name: field.get_default() for name, field in type(settings).model_fields.items() if name in SHAPING}
+        defaults = {name: public(value) if isinstance(value, BaseModel) else value for name, value in fields.items()}
+        return cls(values=flatten(values), defaults=flatten(defaults))
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> Flat:
+    """
+    >>> flatten({"seed": 1, "loss": {"name": "ce"}})
+    {'seed': 1, 'loss.name': 'ce'}
+    """
+    flat: Flat = {}
+    for key, value in nested.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def former_values(before: Checkpoint, defaults: Flat) -> Flat:
+    """What a checkpoint's fingerprint is taken to say where it lacks a key, because its seqrec had no such setting.
+
+    That is the setting's default, or else what was done before the setting existed.
+    """
+    loss, sampling = before.fingerprint.get("loss.name"), before.fingerprint.get("loss.sampling")
+    uncorrected = loss == "sampled_ce" and sampling == "uniform"
+    return {**defaults, "architecture": before.architecture, "loss.log_q": not uncorrected, "loss.terms": "sum"}
+
+
+def require_same(before: Flat, now: Flat, *, folder: str) -> None:
+    """Raise UserError, naming the settings that differ from those of the folder's checkpoint, and what to do.
+
+    >>> require_same({"seed": 1, "former": 2}, {"seed": 1}, folder="m")
+    """
+    differing = [key for key in now if before.get(key) != now.get(key)]
+    if differing == ["data"]:
+        raise UserError(
+            f"{folder} was trained on version {before['data']} of the dataset, which is now {now['data']}: resume=false trains "
+            f"anew on it, model=FOLDER keeps both, data=FOLDER/{before['data']} goes on with the old version"
+        )
+    if differing:
+        listed = "; ".join(f"{key}={before.get(key)} there, {now.get(key)} now" for key in differing)
+        raise UserError(
+            f"{folder} holds a training with other settings ({listed}): "
+            "use the same, another model=FOLDER, or resume=false to start over"
+        )

@@ -1,0 +1,66 @@
+"""What a training needs of memory, counted before it starts.
+
+The model is built on torch's meta device, where tensors have shapes and no values, and a full batch is sent through it. What
+autograd keeps for the backward pass is counted as it is kept, whatever the model's parts are. That takes less than 0.1 s.
+"""
+
+from collections.abc import Callable
+
+import psutil
+import torch
+from torch import Tensor
+
+from seqrec.errors import UserError
+from seqrec.models.encoders import Encoder
+from seqrec.models.losses import CHUNK_FLOATS
+
+FLOAT = 4  # bytes
+PASSING = 4  # tensors of the queries' shape that live between two layers: gradients, and the queries of the targets
+
+
+def available_gb(device: torch.device) -> float:
+    """Free memory of the device, in GiB."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return free / 2**30
+
+
+def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int) -> float:
+    """Upper estimate of a step's memory in GiB, of a batch of `windows` that are all of the greatest length.
+
+    That is the weights, their gradients and `states` more numbers a weight of the optimiser, what autograd keeps of the model's
+    forward pass, and of the loss two copies of the item matrix's gradient and three chunks of scores.
+    """
+    with torch.device("meta"):
+        model = build()
+        items = torch.ones((windows, length), dtype=torch.int64)
+        users = torch.ones(windows, dtype=torch.int64)
+        kept, hidden, matrix = _keep(model, items, users)
+    weights = sum(weight.numel() for weight in model.parameters())
+    shared = any(matrix is weight for weight in model.parameters())
+    copies = 2 if shared else 4  # a matrix that is computed, and its gradient
+    floats = weights * (2 + states) + copies * matrix.numel() + PASSING * hidden.numel() + 3 * CHUNK_FLOATS
+    return (FLOAT * floats + kept) / 2**30
+
+
+def _keep(model: Encoder, items: Tensor, users: Tensor) -> tuple[int, Tensor, Tensor]:
+    """The bytes that autograd keeps of a forward pass, but for the weights themselves; the queries, and the item matrix."""
+    storages = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage._cdata] = storage  # held, so that no other tensor gets its number
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        hidden, matrix = model(*(items, users)[: len(model.inputs)]), model.item_matrix()
+    weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
+    return sum(storage.nbytes() for number, storage in storages.items() if number not in weights), hidden, matrix
+
+
+def require_memory(needed_gb: float, limit_gb: float, *, advice: str) -> None:
+    """Raise UserError, with the estimate, if a training can't fit."""
+    if needed_gb > limit_gb:
+        raise UserError(
+            f"this training needs about {needed_gb:.1f} GiB, {limit_gb:.1f} GiB are free: lower {advice}; "
+            "or set memory_gb if you know better"
+        )

@@ -1,0 +1,48 @@
+"""A model's folder when a training starts in it: the vocabulary, the users with embeddings, and meta.json."""
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from seqrec.serving.sealed import USERS, VOCABULARY
+from seqrec.storage import files, versions
+from seqrec.training.training_data import TrainingData
+
+LOCK = ".train.lock"  # held from before the first write to the end of the training
+
+
+def start_model_folder(folder: str, data: TrainingData, user_hashes: NDArray[np.int64] | None, meta: dict[str, Any]) -> None:
+    """Remove what an earlier training left, and write what every model's folder has beside its checkpoints.
+
+    The exports of the earlier training stay: they are in use until the new model is exported. The hashes are of the users with
+    embeddings, None for a model without.
+    """
+    for name in ("meta.json", "checkpoints", "epochs.jsonl", "tensorboard", USERS):
+        files.remove(files.join(folder, name))
+    sink = io.BytesIO()
+    pq.write_table(data.items, sink)
+    files.write_bytes(files.join(folder, VOCABULARY), sink.getvalue())
+    if user_hashes is not None:
+        sink = io.BytesIO()
+        np.save(sink, user_hashes)
+        files.write_bytes(files.join(folder, USERS), sink.getvalue())
+    versions.write_meta(folder, meta)
+
+
+def hash_vocabulary(items: pa.Table) -> str:
+    """The SHA-256 of a vocabulary's values: ids, indices and counts, however they are encoded in a file."""
+    digest = hashlib.sha256()
+    for name in ("item_id", "item_idx", "count"):
+        digest.update(json.dumps([name, items[name].to_pylist()]).encode())
+    return digest.hexdigest()
+
+
+def hash_users(user_hashes: NDArray[np.int64]) -> str:
+    """The SHA-256 of the hashes of a model's users."""
+    return hashlib.sha256(user_hashes.astype("<i8").tobytes()).hexdigest()

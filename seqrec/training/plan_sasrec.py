@@ -1,0 +1,48 @@
+"""SASRec: the next item at every position of a window, by one of four losses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
+from seqrec.settings.train import SequenceLoss, SequenceShape
+from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
+from seqrec.training.tasks import next_item
+
+
+@dataclass(frozen=True)
+class PlanSASRec:
+    """Plans a SASRec of a shape, with a loss."""
+
+    shape: SequenceShape
+    loss: SequenceLoss
+    embeds_users: bool = False
+
+    def plan(self, inputs: PlanInputs) -> ModelPlan:
+        """Negatives of bce are drawn outside the window, as its authors do; those of other losses from the whole vocabulary."""
+        data, shape, loss = inputs.data, self.shape, self.loss
+        max_len = data.meta.max_len
+        return ModelPlan(
+            architecture="sasrec",
+            arguments={"vocab_size": len(data.items), "max_len": max_len, **shape.model_dump()},
+            task=next_item,
+            loss=self._bound_loss(bf16=inputs.bf16),
+            sampler=None if loss.name == "ce" else build_sampler(loss.sampling, data, power=loss.power),
+            outside_windows=loss.name == "bce",
+            name=f"sasrec-{loss.name}-d{shape.dim}-b{shape.blocks}-h{shape.heads}-l{max_len}",
+            to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or the dataset's max_len of {max_len} (build_sequences)",
+            shaping={"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {},
+        )
+
+    def _bound_loss(self, *, bf16: bool) -> Callable[..., Tensor]:
+        """The loss of that name with its keywords, but for the sampler."""
+        loss = self.loss
+        losses: dict[str, Callable[..., Tensor]] = {
+            "ce": partial(cross_entropy, bf16=bf16),
+            "bce": partial(bce, negatives=loss.negatives),
+            "gbce": partial(gbce, negatives=loss.negatives, t=loss.t),
+            "sampled_ce": partial(sampled_cross_entropy, negatives=loss.negatives, log_q=loss.log_q),
+        }
+        return losses[loss.name]

@@ -1,0 +1,72 @@
+"""All that a training is told, in groups that its parts take; the jobs' configurations end here.
+
+setup = training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
+train(setup)                                    # in this process, or in those of torchrun
+train_on_spark(spark, setup, processes=4)       # a setup is pickled to other processes: it holds no secret
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seqrec.command.config import public
+from seqrec.settings.train import Optimizer, Training
+from seqrec.training.fingerprint import Shaping
+from seqrec.training.loader import Pooling
+from seqrec.training.loop import Limits, Milestones
+from seqrec.training.plan import Architecture
+from seqrec.training.validation import UserSample
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetup:
+    """A training of an architecture on a dataset, into a model's folder."""
+
+    data: str  # folder of the dataset, or a version of it
+    folder: str  # of the model
+    name: str | None  # of the model; None: made from the plan
+    architecture: Architecture
+    batch_size: int
+    pooling: Pooling
+    optimizer: Optimizer
+    limits: Limits
+    milestones: Milestones
+    sample: UserSample  # of the users of a validation
+    precision: str
+    memory_gb: float | None  # None: the device's free memory
+    tensorboard: bool
+    resume: bool | Literal["same"]
+    seed: int
+    shaping: Shaping
+    settings: dict[str, Any]  # as they were given, for meta.json; secrets are masked
+
+
+def training_setup(settings: Training, architecture: Architecture) -> TrainingSetup:
+    """The setup that a job's configuration describes."""
+    return TrainingSetup(
+        data=settings.data,
+        folder=settings.model,
+        name=settings.name,
+        architecture=architecture,
+        batch_size=settings.batch_size,
+        pooling=Pooling(pool_batches=settings.pool_batches, seed=settings.seed, workers=settings.reader_workers),
+        optimizer=settings.optimizer,
+        limits=Limits(
+            epochs=settings.max_epochs,
+            steps=settings.max_steps,
+            minutes=settings.max_minutes,
+            patience=settings.patience,
+        ),
+        milestones=Milestones(
+            validate_every=settings.validate_every,
+            checkpoint_every=settings.checkpoint_every,
+            metric=settings.metric,
+        ),
+        sample=UserSample(users=settings.valid_users, seed=settings.seed),
+        precision=settings.precision,
+        memory_gb=settings.memory_gb,
+        tensorboard=settings.tensorboard,
+        resume=settings.resume,
+        seed=settings.seed,
+        shaping=Shaping.of(settings),
+        settings=public(settings),
+    )

@@ -1,0 +1,138 @@
+"""Where the records of a training go: epochs.jsonl, a table on the screen, TensorBoard.
+
+A record is what a validation says: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
+sink is an object with the three methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
+"""
+
+import json
+from typing import Any, NamedTuple, Protocol
+
+from seqrec.storage import files
+
+Record = dict[str, float]  # integers and the boolean `best` too
+
+
+class Sink(Protocol):
+    """One place where records go."""
+
+    def add(self, record: Record) -> None:
+        """Take a record of the training."""
+
+    def show(self, record: Record) -> None:
+        """Take what a validation says of a model between two records, which is shown and not kept."""
+
+    def close(self) -> None:
+        """Finish, at the end of the run."""
+
+
+class EpochsFile:
+    """MODEL/epochs.jsonl, with a record a line.
+
+    Records later than the step that a run goes on from are dropped: that run makes them again.
+    """
+
+    def __init__(self, folder: str, *, step: int) -> None:
+        self.path = files.join(folder, "epochs.jsonl")
+        self.records = [record for record in read_records(folder) if record["step"] <= step]
+        self._write()
+
+    def add(self, record: Record) -> None:
+        """Append a line."""
+        self.records.append(record)
+        self._write()
+
+    def show(self, record: Record) -> None:
+        """Nothing: the file holds what the training has reached at its validations."""
+
+    def close(self) -> None:
+        """Nothing: the file is whole after each record."""
+
+    def _write(self) -> None:
+        """Write the file whole: object stores can't append."""
+        files.write_text(self.path, "".join(json.dumps(record) + "\n" for record in self.records))
+
+
+class Column(NamedTuple):
+    """A column of the table on the screen: its name, its width, and the format of its values."""
+
+    name: str
+    width: int
+    format: str
+
+
+COLUMNS = (
+    Column("epoch", 5, "d"),
+    Column("step", 8, "d"),
+    Column("train_loss", 10, ".4f"),
+    Column("loss", 8, ".4f"),
+    Column("recall@1", 8, ".4f"),
+    Column("recall@10", 9, ".4f"),
+    Column("ndcg@10", 8, ".4f"),
+    Column("recall@20", 9, ".4f"),
+    Column("ndcg@20", 8, ".4f"),
+    Column("misses", 7, ".0f"),
+    Column("lr", 9, ".2e"),
+    Column("seconds", 8, ".1f"),
+)
+
+
+class ScreenTable:
+    """A row a record on the screen, below a header; a star marks the best so far."""
+
+    def __init__(self) -> None:
+        self.header = False
+
+    def add(self, record: Record) -> None:
+        """Print a row, below the header the first time."""
+        if not self.header:
+            print("  ".join(f"{name:>{width}}" for name, width, _ in COLUMNS), flush=True)
+            self.header = True
+        cells = (f"{format(record[name], kind) if name in record else '-':>{width}}" for name, width, kind in COLUMNS)
+        print("  ".join(cells) + ("  *" if record.get("best") else ""), flush=True)
+
+    def show(self, record: Record) -> None:
+        """Print a row."""
+        self.add(record)
+
+    def close(self) -> None:
+        """Nothing is left to print."""
+
+
+class TensorBoard:
+    """A scalar for each real number of a record, in MODEL/tensorboard on this machine."""
+
+    def __init__(self, folder: str, *, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = files.local_path(files.join(folder, "tensorboard"))
+        self.writer: Any = SummaryWriter(str(path), purge_step=step + 1)
+
+    def add(self, record: Record) -> None:
+        """Write the record's scalars."""
+        for name, value in record.items():
+            if isinstance(value, float):
+                self.writer.add_scalar(name, value, record["step"])
+        self.writer.flush()
+
+    def show(self, record: Record) -> None:
+        """Nothing: scalars are of records."""
+
+    def close(self) -> None:
+        """Flush what is held."""
+        self.writer.close()
+
+
+def open_sinks(folder: str, *, step: int, tensorboard: bool) -> list[Sink]:
+    """The sinks of a model's folder, for a run that goes on from a step; TensorBoard's needs a folder on this machine."""
+    sinks: list[Sink] = [EpochsFile(folder, step=step), ScreenTable()]
+    if tensorboard and files.is_local(folder):
+        sinks.append(TensorBoard(folder, step=step))
+    return sinks
+
+
+def read_records(folder: str) -> list[Record]:
+    """The records of MODEL/epochs.jsonl; none if there is no such file."""
+    path = files.join(folder, "epochs.jsonl")
+    if not files.exists(path):
+        return []
+    return [json.loads(line) for line in files.read_text(path).splitlines()]

@@ -1,0 +1,71 @@
+"""One step of a training: windows in, weights a little better. loop.py has the picture."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from seqrec.training.loader import Windows
+from seqrec.training.objective import Loss
+from seqrec.training.processes import Process
+from seqrec.training.tasks import Task
+
+
+class Stop(NamedTuple):
+    """Whether to stop after a step: because the time is up, or because a signal asks for it."""
+
+    late: bool
+    signalled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """The sums of this process's batch, and whether any process has to stop."""
+
+    loss_sum: float
+    losses: int
+    extras: dict[str, float]
+    stop: Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepper:
+    """What each step is made with. All processes step together, each over its own windows."""
+
+    process: Process
+    task: Task
+    objective: nn.Module  # inputs, targets, users -> Loss; in DDP if there are several processes
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[int], float]  # the learning rate of a step, counted from 0
+    clip_norm: float | None  # largest norm of all gradients together
+    bf16: bool
+    seed: int
+
+    def step(self, windows: Windows, *, number: int, stop: Stop) -> StepResult:
+        """One step of all processes, counted from 0; gradients are of the mean over the losses of all of them."""
+        self._seed(number)
+        batch = self.task(windows)
+        losses = batch.losses
+        total, late, signalled = self.process.sum(torch.tensor([losses, *stop])).tolist()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule(number)
+        self.optimizer.zero_grad(set_to_none=True)
+        device = self.process.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            loss: Loss = self.objective(*(part.to(device, non_blocking=True) for part in batch))
+        (loss.sum * (self.process.world / total)).backward()  # DDP averages over processes: world makes it their sum
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
+        self.optimizer.step()
+        extras = {name: float(value) for name, value in loss.extras.items()}
+        return StepResult(
+            loss_sum=float(loss.sum.detach()), losses=losses, extras=extras, stop=Stop(late=late > 0, signalled=signalled > 0)
+        )
+
+    def _seed(self, number: int) -> None:
+        """Seed torch by seed, step and rank, so that a training that goes on draws what it would have drawn."""
+        seeds = np.random.SeedSequence((self.seed, number, self.process.rank)).generate_state(1, np.uint64)
+        torch.manual_seed(int(seeds[0] >> np.uint64(1)))
