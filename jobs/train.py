@@ -12,7 +12,7 @@ from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.train import train
 
 
-def setup(cfg: Train) -> TrainingSetup:
+def sequence_setup(cfg: Train) -> TrainingSetup:
     """What is trained."""
     return training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
 
@@ -23,9 +23,9 @@ def run(cfg: Train) -> None:
     if cfg.distributor == "spark":
         from seqrec.training.distributed import train_on_spark
 
-        train_on_spark(open_session("train"), setup(cfg), processes=cfg.processes)
+        train_on_spark(open_session("train"), sequence_setup(cfg), processes=cfg.processes)
     else:
-        train(setup(cfg))
+        train(sequence_setup(cfg))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -28,7 +28,7 @@ from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.train import train
 
 
-def setup(cfg: TrainTwoTower) -> TrainingSetup:
+def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
     """What is trained."""
     return training_setup(cfg, PlanSimpleX(cfg.encoder, cfg.loss))
 
@@ -36,7 +36,7 @@ def setup(cfg: TrainTwoTower) -> TrainingSetup:
 def run(cfg: TrainTwoTower) -> None:
     """Try Milvus, train, export, and make a version of users' lists, once they are whole, the current one."""
     if not leads():
-        train(setup(cfg))
+        train(tower_setup(cfg))
         return
     cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     files.require_writable(cfg.model, key="model")
@@ -48,7 +48,7 @@ def run(cfg: TrainTwoTower) -> None:
             place, index = targets.milvus.place(alias=cfg.milvus.alias), index_of(cfg.milvus)
             rehearse_items(spark, place, dataset=cfg.data, dim=cfg.encoder.dim, index=index)
     on_spark = cfg.distributor == "spark"
-    metrics = {"valid": train_on_spark(spark, setup(cfg), processes=cfg.processes) if on_spark else train(setup(cfg))}
+    metrics = {"valid": train_on_spark(spark, tower_setup(cfg), processes=cfg.processes) if on_spark else train(tower_setup(cfg))}
     exported, dataset = export(cfg.model, data=cfg.data, keep=cfg.keep), open_dataset(spark, cfg.data)
     lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
     scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])

@@ -1,6 +1,6 @@
 """What the weights of a training depend on, so that a folder's training goes on only with the same.
 
-A fingerprint is flat: {"seed": 42, "loss.name": "ce", "processes": 1, …}. Limits, such as max_epochs, are no part of it.
+A fingerprint is flat: {"seed": 42, "loss.name": "ce", "processes": 1, …}. TrainingLimits, such as max_epochs, are no part of it.
 """
 
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ log = logging.getLogger("seqrec")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class TrainingLimits:
     """When a training ends, and when this run of it does."""
 
     epochs: int
@@ -54,7 +54,7 @@ class Limits:
     def total_steps(self, steps_per_epoch: int) -> int:
         """The step at which the training ends, if patience doesn't end it before.
 
-        >>> [Limits(epochs=3, steps=steps, minutes=None, patience=None).total_steps(4) for steps in (None, 5, 99)]
+        >>> [TrainingLimits(epochs=3, steps=steps, minutes=None, patience=None).total_steps(4) for steps in (None, 5, 99)]
         [12, 5, 12]
         """
         by_epochs = steps_per_epoch * self.epochs
@@ -77,7 +77,7 @@ class Trainer:
     process: Process
     stepper: Stepper
     batches: Batches
-    limits: Limits
+    limits: TrainingLimits
     milestones: Milestones
     measure: Callable[[], dict[str, float]] | None  # validates the model; None: there is nobody to validate with
     checkpointer: Checkpointer

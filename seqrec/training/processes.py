@@ -92,7 +92,7 @@ def leads() -> bool:
 
 
 @contextmanager
-def join(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
+def join_processes(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
     """This process, joined to the others that RANK and WORLD_SIZE name: over gloo, tensors on GPUs over nccl.
 
     Raises UserError, in all of them, if one ends or doesn't answer within the timeout, or if a machine has fewer GPUs than

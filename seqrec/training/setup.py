@@ -12,7 +12,7 @@ from seqrec.command.config import public
 from seqrec.settings.train import Optimizer, Training
 from seqrec.training.fingerprint import Shaping
 from seqrec.training.loader import Pooling
-from seqrec.training.loop import Limits, Milestones
+from seqrec.training.loop import Milestones, TrainingLimits
 from seqrec.training.plan import Architecture
 from seqrec.training.validation import UserSample
 
@@ -28,7 +28,7 @@ class TrainingSetup:
     batch_size: int
     pooling: Pooling
     optimizer: Optimizer
-    limits: Limits
+    limits: TrainingLimits
     milestones: Milestones
     sample: UserSample  # of the users of a validation
     precision: str
@@ -50,7 +50,7 @@ def training_setup(settings: Training, architecture: Architecture) -> TrainingSe
         batch_size=settings.batch_size,
         pooling=Pooling(pool_batches=settings.pool_batches, seed=settings.seed, workers=settings.reader_workers),
         optimizer=settings.optimizer,
-        limits=Limits(
+        limits=TrainingLimits(
             epochs=settings.max_epochs,
             steps=settings.max_steps,
             minutes=settings.max_minutes,

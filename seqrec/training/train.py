@@ -2,15 +2,11 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,35 +17,20 @@ from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
 from seqrec.training.fingerprint import Flat, former_values, require_same
-from seqrec.training.loader import Batches, Shard, count_steps, open_shard
+from seqrec.training.inputs import Inputs, read_inputs
+from seqrec.training.loader import count_steps
 from seqrec.training.loop import Trainer
-from seqrec.training.memory import available_gb, estimate_gb, require_memory
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.objective import Objective
-from seqrec.training.optimizer import STATES, Schedule, build_optimizer
-from seqrec.training.plan import ModelPlan, PlanInputs
-from seqrec.training.precision import use_bf16
-from seqrec.training.processes import Process, join
+from seqrec.training.optimizer import Schedule, build_optimizer
+from seqrec.training.plan import ModelPlan
+from seqrec.training.processes import Process, join_processes
 from seqrec.training.progress import Progress
 from seqrec.training.setup import TrainingSetup
 from seqrec.training.sinks import open_sinks
 from seqrec.training.steps import Stepper
-from seqrec.training.training_data import TrainingData, open_training_data, read_user_hashes
-from seqrec.training.validation import ValidationUsers, read_validation_users, validate
 
 log = logging.getLogger("seqrec")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Inputs:
-    """What a process reads before it meets the others: its files of the dataset, and the plan that they make."""
-
-    data: TrainingData
-    shard: Shard
-    user_hashes: NDArray[np.int64] | None  # of the users with embeddings
-    validation: ValidationUsers | None
-    plan: ModelPlan
-    bf16: bool
 
 
 def train(setup: TrainingSetup) -> dict[str, float]:
@@ -59,7 +40,7 @@ def train(setup: TrainingSetup) -> dict[str, float]:
     the folder holds a training with other settings, or one that is running, if the dataset is unfinished, or if the training
     can't fit in memory; nothing is written then.
     """
-    with join() as process, ExitStack() as stack:
+    with join_processes() as process, ExitStack() as stack:
         cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seqrec-train-")))
         trainer = _prepare(setup, process, cache, stack)
         try:
@@ -75,7 +56,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         path = versions.resolve(setup.data) if process.rank == 0 else ""
     path = process.share(path)
     with process.together():
-        inputs = _read(setup, path, process, cache)
+        inputs = read_inputs(setup, path, process, cache)
     steps = count_steps(inputs.shard.rows, batch_size=setup.batch_size, process=process)
     template = _template(setup, inputs, process, total_steps=setup.limits.total_steps(steps))
     state = _resume_or_start(setup, inputs, process, template, stack)
@@ -88,10 +69,10 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     return Trainer(
         process=process,
         stepper=_build_stepper(setup, inputs, process, learner, total_steps=setup.limits.total_steps(steps)),
-        batches=_batches(setup, inputs, process, steps=steps),
+        batches=inputs.batches(setup, process, steps=steps),
         limits=setup.limits,
         milestones=setup.milestones,
-        measure=_measure(setup, inputs, process, learner.model),
+        measure=inputs.measure(setup, process, learner.model),
         checkpointer=Checkpointer(
             folder=setup.folder,
             writes=process.rank == 0,
@@ -104,47 +85,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     )
 
 
-def _read(setup: TrainingSetup, path: str, process: Process, cache: Path) -> _Inputs:
-    """This process's inputs; UserError if the training can't fit in memory."""
-    data = open_training_data(path, cache)
-    shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows")
-    bf16 = use_bf16(setup.precision, process.device)
-    user_hashes = read_user_hashes(data, cache / "windows") if setup.architecture.embeds_users else None
-    users = 0 if user_hashes is None else len(user_hashes)
-    plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16))
-    validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
-    states = STATES[setup.optimizer.name]
-    needed = estimate_gb(plan.build, windows=setup.batch_size, length=data.meta.max_len, states=states)
-    require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
-    return _Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16)
-
-
-def _read_validation(
-    setup: TrainingSetup,
-    data: TrainingData,
-    user_hashes: NDArray[np.int64] | None,
-    process: Process,
-    cache: Path,
-    *,
-    max_len: int,
-) -> ValidationUsers | None:
-    """The users to validate with; None, said once, if the dataset has none."""
-    if data.meta.task not in ("train_val_test", "train_val"):
-        return None
-    users = read_validation_users(
-        data, user_hashes=user_hashes, sample=setup.sample, max_len=max_len, process=process, cache=cache
-    )
-    if users is None and process.rank == 0:
-        log.warning(
-            "%s holds nobody out: training without validation, up to max_epochs=%d (or max_steps, max_minutes); patience has no "
-            "say, and the last checkpoint stands for the best",
-            data.table("valid"),
-            setup.limits.epochs,
-        )
-    return users
-
-
-def _template(setup: TrainingSetup, inputs: _Inputs, process: Process, *, total_steps: int) -> Checkpoint:
+def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_steps: int) -> Checkpoint:
     """What every checkpoint of the training says, still without weights and progress."""
     data, plan = inputs.data, inputs.plan
     meta = {
@@ -170,7 +111,7 @@ def _template(setup: TrainingSetup, inputs: _Inputs, process: Process, *, total_
 
 
 def _resume_or_start(
-    setup: TrainingSetup, inputs: _Inputs, process: Process, template: Checkpoint, stack: ExitStack
+    setup: TrainingSetup, inputs: Inputs, process: Process, template: Checkpoint, stack: ExitStack
 ) -> Checkpoint | None:
     """The checkpoint to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false.
 
@@ -227,7 +168,7 @@ def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, stat
     return _Learner(model=model, optimizer=optimizer, progress=Progress.restore(state.progress, rank=process.rank))
 
 
-def _build_stepper(setup: TrainingSetup, inputs: _Inputs, process: Process, learner: _Learner, *, total_steps: int) -> Stepper:
+def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: _Learner, *, total_steps: int) -> Stepper:
     """The learner's steps; with several processes, DDP sums their gradients."""
     plan, options = inputs.plan, setup.optimizer
     objective: nn.Module = Objective(
@@ -247,23 +188,3 @@ def _build_stepper(setup: TrainingSetup, inputs: _Inputs, process: Process, lear
         bf16=inputs.bf16,
         seed=setup.seed,
     )
-
-
-def _batches(setup: TrainingSetup, inputs: _Inputs, process: Process, *, steps: int) -> Batches:
-    """The batches of this process's windows, which have one item more than the model sees: its last target."""
-    return Batches(
-        shard=inputs.shard,
-        user_hashes=inputs.user_hashes,
-        width=inputs.data.meta.max_len + 1,
-        steps=steps,
-        rank=process.rank,
-        pooling=setup.pooling,
-    )
-
-
-def _measure(setup: TrainingSetup, inputs: _Inputs, process: Process, model: Encoder) -> Callable[[], dict[str, float]] | None:
-    """What validates the model, if there are users to validate with."""
-    users = inputs.validation
-    if users is None:
-        return None
-    return partial(validate, model, users, batch_size=4 * setup.batch_size, bf16=inputs.bf16, process=process)

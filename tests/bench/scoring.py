@@ -31,7 +31,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
     build_sequences.run(sequences.settings(ratings, data))
     given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
-    train(job.setup(Train.model_validate(given)))
+    train(job.sequence_setup(Train.model_validate(given)))
     export(str(model), data=str(data), checkpoint="last")
     exported = Path(exports.locate(str(model)).path)
     nowhere = {"mongodb_uri": "none", "milvus_uri": "none"}

@@ -46,7 +46,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 def trained(data: Path, model: Path) -> float:
     """Seconds of the steps, reading included, of an epoch of the job with its defaults; no validation."""
     given = {"data": str(data), "model": str(model), "max_epochs": 1, "valid_users": 16, "tensorboard": False, "resume": False}
-    train(job.setup(Train.model_validate({**given, "batch_size": BATCH})))
+    train(job.sequence_setup(Train.model_validate({**given, "batch_size": BATCH})))
     last = (model / "epochs.jsonl").read_text().splitlines()[-1]
     return float(json.loads(last)["seconds"])
 

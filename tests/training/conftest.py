@@ -86,7 +86,7 @@ def lists(ragged: Ragged) -> list[list[int]]:
 
 def train(settings: Train) -> dict[str, float]:
     """What the job does in this process."""
-    return train_in_process(job.setup(settings))
+    return train_in_process(job.sequence_setup(settings))
 
 
 @pytest.fixture

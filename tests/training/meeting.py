@@ -10,7 +10,7 @@ import torch
 
 from seqrec.command.entry import command_line
 from seqrec.errors import UserError
-from seqrec.training.processes import Process, join
+from seqrec.training.processes import Process, join_processes
 
 
 def meet(kind: str, process: Process) -> None:
@@ -31,5 +31,5 @@ def meet(kind: str, process: Process) -> None:
 
 
 if __name__ == "__main__":
-    with command_line(), join(timeout=timedelta(seconds=5)) as process:
+    with command_line(), join_processes(timeout=timedelta(seconds=5)) as process:
         meet(sys.argv[1], process)

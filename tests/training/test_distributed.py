@@ -51,7 +51,7 @@ def torchrun(settings: Train, tmp_path: Path, *overrides: str, status: int = 0) 
 
 def on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
     """What the job does with distributor=spark."""
-    return train_on_spark(spark, job.setup(settings), processes=settings.processes)
+    return train_on_spark(spark, job.sequence_setup(settings), processes=settings.processes)
 
 
 def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_fails_in_one_process_ends_all_with_its_message(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "status"), [("is killed", -signal.SIGKILL), ("hangs", 0)])
 def test_a_process_that_is_gone_ends_the_others(kind: str, status: int) -> None:
-    """The one that hangs is waited for as long as `join` says."""
+    """The one that hangs is waited for as long as `join_processes` says."""
     started = time.monotonic()
     statuses, said = pair(kind)
     assert statuses == [1, status]
@@ -184,7 +184,7 @@ def test_no_secret_reaches_a_process(tmp_path: Path, spark: SparkSession, monkey
         return {}
 
     monkeypatch.setattr(TorchDistributor, "run", run)
-    assert train_on_spark(spark, train_two_tower.setup(cfg), processes=cfg.processes) == {}
+    assert train_on_spark(spark, train_two_tower.tower_setup(cfg), processes=cfg.processes) == {}
     assert b"hidden" in pickle.dumps(cfg)
     assert b"hidden" not in pickled[0]
 

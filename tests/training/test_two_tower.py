@@ -52,7 +52,7 @@ def towers(tmp_path: Path, windows: list[list[int]]) -> Make:
 
 def train(settings: TrainTwoTower) -> dict[str, float]:
     """What the job does of a training in this process."""
-    return train_in_process(job.setup(settings))
+    return train_in_process(job.tower_setup(settings))
 
 
 def last(settings: TrainTwoTower) -> Checkpoint:

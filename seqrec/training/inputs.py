@@ -1,0 +1,93 @@
+"""What a process reads before it meets the others: its files of the dataset, and the plan that they make of a setup."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqrec.models.encoders import Encoder
+from seqrec.training.loader import Batches, Shard, open_shard
+from seqrec.training.memory import available_gb, estimate_gb, require_memory
+from seqrec.training.optimizer import STATES
+from seqrec.training.plan import ModelPlan, PlanInputs
+from seqrec.training.precision import use_bf16
+from seqrec.training.processes import Process
+from seqrec.training.setup import TrainingSetup
+from seqrec.training.training_data import TrainingData, open_training_data, read_user_hashes
+from seqrec.training.validation import ValidationUsers, read_validation_users, validate
+
+log = logging.getLogger("seqrec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a process has read."""
+
+    data: TrainingData
+    shard: Shard
+    user_hashes: NDArray[np.int64] | None  # of the users with embeddings, sorted; None for a model without
+    validation: ValidationUsers | None  # None: there is nobody to validate with
+    plan: ModelPlan
+    bf16: bool
+
+    def batches(self, setup: TrainingSetup, process: Process, *, steps: int) -> Batches:
+        """The batches of this process's windows, which have one item more than the model sees: its last target."""
+        return Batches(
+            shard=self.shard,
+            user_hashes=self.user_hashes,
+            width=self.data.meta.max_len + 1,
+            steps=steps,
+            rank=process.rank,
+            pooling=setup.pooling,
+        )
+
+    def measure(self, setup: TrainingSetup, process: Process, model: Encoder) -> Callable[[], dict[str, float]] | None:
+        """What validates the model, if there are users to validate with."""
+        users = self.validation
+        if users is None:
+            return None
+        return partial(validate, model, users, batch_size=4 * setup.batch_size, bf16=self.bf16, process=process)
+
+
+def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) -> Inputs:
+    """This process's inputs; UserError if the training can't fit in memory."""
+    data = open_training_data(path, cache)
+    shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows")
+    bf16 = use_bf16(setup.precision, process.device)
+    user_hashes = read_user_hashes(data, cache / "windows") if setup.architecture.embeds_users else None
+    users = 0 if user_hashes is None else len(user_hashes)
+    plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16))
+    validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
+    states = STATES[setup.optimizer.name]
+    needed = estimate_gb(plan.build, windows=setup.batch_size, length=data.meta.max_len, states=states)
+    require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
+    return Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16)
+
+
+def _read_validation(
+    setup: TrainingSetup,
+    data: TrainingData,
+    user_hashes: NDArray[np.int64] | None,
+    process: Process,
+    cache: Path,
+    *,
+    max_len: int,
+) -> ValidationUsers | None:
+    """The users to validate with; None, said once, if the dataset has none."""
+    if data.meta.task not in ("train_val_test", "train_val"):
+        return None
+    users = read_validation_users(
+        data, user_hashes=user_hashes, sample=setup.sample, max_len=max_len, process=process, cache=cache
+    )
+    if users is None and process.rank == 0:
+        log.warning(
+            "%s holds nobody out: training without validation, up to max_epochs=%d (or max_steps, max_minutes); patience has no "
+            "say, and the last checkpoint stands for the best",
+            data.table("valid"),
+            setup.limits.epochs,
+        )
+    return users
