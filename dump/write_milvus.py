@@ -5,36 +5,37 @@ MILVUS_URI says which server: http://host:19530 (with MILVUS_TOKEN where one is 
 """
 
 import argparse
-import os
 
-from seqrec.command.config import store_uri
 from seqrec.command.entry import command_line, positive
 from seqrec.command.session import open_session
-from seqrec.publishing.dump import dump_vectors, index_parameter, loss_argument, open_origin, origin_arguments
+from seqrec.publishing.destinations import MilvusDestination
+from seqrec.publishing.dump import dump_vectors, open_origin
+from seqrec.publishing.dump_options import index_parameter, loss_argument, origin_arguments
 from seqrec.settings.stores import Milvus
-from seqrec.stores.address import NONE
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.targets import connect
+from seqrec.stores.open_stores import Addresses, connect
 
 
-def run(given: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Read and check the table, and write it."""
-    uri, token = store_uri("MILVUS_URI"), os.environ.get("MILVUS_TOKEN", "")
+    addresses = Addresses.from_environment("MILVUS_URI")
     spark = open_session("write_milvus", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
-    table, path = open_origin(spark, given.origin, data=given.data)
-    with connect(spark, mongodb_uri=NONE, milvus_uri=uri, milvus_token=token) as targets:
+    origin = open_origin(spark, options.origin, data=options.data)
+    with connect(spark, addresses) as stores:
+        destination = MilvusDestination(
+            server=stores.require_milvus(),
+            alias=options.dest,
+            index=Index(kind=options.index, params=dict(options.index_params)),
+            keep=options.keep,
+            writers=options.writers,
+        )
         dump_vectors(
-            table,
-            targets.require_milvus(),
-            path=path,
-            key=given.queryid,
-            embedding=given.embedding,
-            alias=given.dest,
-            dim=given.dim,
-            index=Index(kind=given.index, params=dict(given.index_params)),
-            keep=given.keep,
-            writers=given.writers,
-            max_loss=given.max_loss,
+            origin,
+            destination,
+            key=options.queryid,
+            embedding=options.embedding,
+            dim=options.dim,
+            max_loss=options.max_loss,
         )
 
 
@@ -53,9 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--keep", type=positive, default=defaults.keep, help="collections that stay (default: %(default)s)")
     add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
     loss_argument(parser)
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     with command_line():
-        run(given)
+        run(options)
 
 
 if __name__ == "__main__":

@@ -6,33 +6,30 @@ which server: mongodb://host:27017, or embedded.
 
 import argparse
 
-from seqrec.command.config import store_uri
 from seqrec.command.entry import command_line, positive
 from seqrec.command.session import open_session
-from seqrec.publishing.dump import dump_documents, loss_argument, open_origin, origin_arguments
+from seqrec.publishing.destinations import MongoDestination
+from seqrec.publishing.dump import dump_documents, open_origin
+from seqrec.publishing.dump_options import loss_argument, origin_arguments
 from seqrec.settings.stores import Mongo
-from seqrec.stores.address import NONE
-from seqrec.stores.targets import connect
+from seqrec.stores.mongo_rows import Batching
+from seqrec.stores.open_stores import Addresses, connect
 
 
-def run(given: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Read and check the table, and write it."""
-    uri = store_uri("MONGODB_URI")
+    addresses = Addresses.from_environment("MONGODB_URI")
     spark = open_session("write_mongo", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
-    table, path = open_origin(spark, given.origin, data=given.data)
-    with connect(spark, mongodb_uri=uri, milvus_uri=NONE, milvus_token="") as targets:
-        dump_documents(
-            table,
-            targets.require_mongodb(),
-            path=path,
-            key=given.queryid,
-            database=given.database,
-            collection=given.dest,
-            mode=given.mode,
-            writers=given.writers,
-            batch_size=given.batch_size,
-            max_loss=given.max_loss,
+    origin = open_origin(spark, options.origin, data=options.data)
+    with connect(spark, addresses) as stores:
+        destination = MongoDestination(
+            server=stores.require_mongodb(),
+            database=options.database,
+            collection=options.dest,
+            mode=options.mode,
+            batching=Batching(writers=options.writers, batch_size=options.batch_size),
         )
+        dump_documents(origin, destination, key=options.queryid, max_loss=options.max_loss)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -48,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
     add("--batch-size", type=positive, default=defaults.batch_size, help="documents in a write (default: %(default)s)")
     loss_argument(parser)
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     with command_line():
-        run(given)
+        run(options)
 
 
 if __name__ == "__main__":

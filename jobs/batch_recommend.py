@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from seqrec.command.config import public
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
+from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
@@ -16,7 +17,7 @@ from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.batch_recommend import BatchRecommend
 from seqrec.storage.draft import Draft
-from seqrec.stores.targets import connect
+from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
 from seqrec.tables.histories import read_subset
 
@@ -30,18 +31,10 @@ def run(cfg: BatchRecommend) -> None:
     draft = Draft.of(cfg.output, settings=public(cfg))
     dataset, export = open_dataset(spark, cfg.data), locate(cfg.model)
     subset = read_subset(dataset, cfg.users)
-    secrets = {name: uri.get_secret_value() for name, uri in cfg.stores}
-    with connect(spark, **secrets) if cfg.publish else nullcontext() as targets:
-        if targets is not None:
-            rehearse(
-                spark,
-                targets,
-                export=export,
-                mongo=cfg.mongo,
-                milvus=cfg.milvus,
-                top_k=cfg.top_k,
-                whole=subset is None,
-            )
+    with connect(spark, Addresses.from_settings(cfg.stores)) if cfg.publish else nullcontext() as stores:
+        destinations = None if stores is None else destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
+        if destinations is not None:
+            rehearse(spark, destinations, export=export, top_k=cfg.top_k, whole=subset is None)
         counts = write_recommendations(
             draft,
             dataset,
@@ -52,17 +45,8 @@ def run(cfg: BatchRecommend) -> None:
         )
         draft.commit(keep=cfg.keep)
         log.info("scored %s into version %s in %.1f s", counts, draft.run_id, time.monotonic() - started)
-        if targets is not None:
-            publish(
-                spark,
-                targets,
-                output=cfg.output,
-                run_id=draft.run_id,
-                mongo=cfg.mongo,
-                milvus=cfg.milvus,
-                guards=cfg.guards,
-                users=subset.users if subset else None,
-            )
+        if destinations is not None:
+            publish(spark, destinations, draft.path, limits=cfg.guards, users=subset.users if subset else None)
             log.info("version %s is done, %.1f s in all", draft.run_id, time.monotonic() - started)
 
 

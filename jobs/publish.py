@@ -2,10 +2,12 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
+from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.settings.publish import Publish
 from seqrec.storage import files, versions
-from seqrec.stores.targets import connect
+from seqrec.storage.metadata import ListsMeta
+from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables import schemas
 from seqrec.tables.id_lists import read_ids
 
@@ -13,28 +15,13 @@ from seqrec.tables.id_lists import read_ids
 def run(cfg: Publish) -> None:
     """Publish the version, or go on with its publication that didn't end."""
     version = versions.resolve(cfg.output, cfg.version)
-    output, run_id = version.rsplit("/", 1)
-    kind = schemas.IDS[versions.read_meta(version, "output")["id_types"]["user"]]
+    kind = schemas.IDS[ListsMeta.read(version).id_types.user]
     spark = open_session("publish")
-    files.require_writable(output, key="output")
-    uris = {
-        "mongodb_uri": cfg.stores.mongodb_uri.get_secret_value(),
-        "milvus_uri": cfg.stores.milvus_uri.get_secret_value(),
-        "milvus_token": cfg.stores.milvus_token.get_secret_value(),
-    }
-    with connect(spark, **uris) as targets:
+    files.require_writable(version.rpartition("/")[0], key="output")
+    with connect(spark, Addresses.from_settings(cfg.stores)) as stores:
         users = None if cfg.users is None else read_ids(spark, cfg.users, column="user_id", kind=kind)
-        publish(
-            spark,
-            targets,
-            output=output,
-            run_id=run_id,
-            mongo=cfg.mongo,
-            milvus=cfg.milvus,
-            guards=cfg.guards,
-            users=users,
-            dry_run=cfg.dry_run,
-        )
+        destinations = destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
+        publish(spark, destinations, version, limits=cfg.guards, users=users, dry_run=cfg.dry_run)
 
 
 def main(argv: list[str] | None = None) -> None:

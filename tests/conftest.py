@@ -8,9 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from seqrec.command.session import open_session
-from tests.servers import alias, milvus_server, mongodb, place
+from tests.servers import alias, collection, milvus_server, mongodb
 
-__all__ = ["alias", "milvus_server", "mongodb", "place", "spark"]
+__all__ = ["alias", "collection", "milvus_server", "mongodb", "spark"]
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

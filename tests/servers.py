@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from seqrec.stores import embedded, milvus_place, mongo_place
+from seqrec.stores import embedded, milvus_alias, mongo_collection
 from seqrec.stores.address import masked
-from seqrec.stores.targets import MilvusTarget, MongoTarget
+from seqrec.stores.milvus_alias import MilvusAlias, MilvusServer
+from seqrec.stores.mongo_collection import MongoCollection, MongoServer
 from tests.stores.aliases import AliasClient
 
 MONGO_SERVERS = ["h2", "memory", *(["server"] if os.environ.get("MONGODB_URI_TEST") else [])]
@@ -16,49 +17,47 @@ MILVUS_SERVERS = ["lite", "aliases", *(["server"] if os.environ.get("MILVUS_URI_
 
 
 @pytest.fixture(scope="session", params=MONGO_SERVERS)
-def mongodb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoTarget]:
+def mongodb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     """MongoDB on H2, in memory (which keeps renamed collections), and the real one where there is one."""
     if request.param == "server":
         uri = os.environ["MONGODB_URI_TEST"]
-        mongod = mongo_place.try_server(uri, name=masked(uri))
-        yield MongoTarget(uri=uri, name=masked(uri), mongod=mongod, renames=mongod)
+        yield mongo_collection.open_server(uri, name=masked(uri))
     else:
         folder = tmp_path_factory.mktemp("h2") if request.param == "h2" else None
         with embedded.mongo_server(folder) as server:
-            yield MongoTarget(uri=server.uri, name=request.param, mongod=False, renames=server.renames, flush=server.flush)
+            yield MongoServer(uri=server.uri, name=request.param, mongod=False, renames=server.renames, flush=server.flush)
 
 
 @pytest.fixture(scope="session", params=MILVUS_SERVERS)
-def milvus_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusTarget]:
+def milvus_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
     """Milvus Lite, Milvus Lite behind aliases of this process, and the real one where there is one."""
     if request.param == "server":
         uri, token = os.environ["MILVUS_URI_TEST"], os.environ.get("MILVUS_TOKEN_TEST", "")
-        aliases = milvus_place.try_server(uri, token=token, name=masked(uri))
-        yield MilvusTarget(uri=uri, token=token, name=masked(uri), aliases=aliases)
+        yield milvus_alias.open_server(uri, token=token, name=masked(uri))
     else:
         with embedded.milvus_lite(tmp_path_factory.mktemp("lite")) as uri, pytest.MonkeyPatch.context() as patched:
             if request.param == "aliases":
-                patched.setattr(milvus_place, "MilvusClient", AliasClient)
-            yield MilvusTarget(uri=uri, token="", name=request.param, aliases=request.param == "aliases")
+                patched.setattr(milvus_alias, "MilvusClient", AliasClient)
+            yield MilvusServer(uri=uri, token="", name=request.param, aliases=request.param == "aliases")
 
 
 @pytest.fixture
-def place(mongodb: MongoTarget) -> Iterator[mongo_place.Place]:
+def collection(mongodb: MongoServer) -> Iterator[MongoCollection]:
     """An empty collection, in a database that is dropped in the end."""
-    found = mongodb.place(database=f"test_{secrets.token_hex(4)}", collection="recommendations")
-    yield found
-    with mongo_place.connected(found, "dropping failed") as live:
-        live.database.client.drop_database(found.database)
+    empty = mongodb.collection(f"test_{secrets.token_hex(4)}", "recommendations")
+    yield empty
+    with mongo_collection.connected(empty, "dropping failed") as live:
+        live.database.client.drop_database(empty.database)
 
 
 @pytest.fixture
-def alias(milvus_server: MilvusTarget) -> Iterator[milvus_place.Place]:
+def alias(milvus_server: MilvusServer) -> Iterator[MilvusAlias]:
     """An alias that isn't there yet; its collections are dropped in the end."""
-    found = milvus_server.place(alias=f"test_{secrets.token_hex(4)}")
-    yield found
-    with milvus_place.connected(found, "dropping failed") as client:
-        if found.aliases and client.has_collection(found.alias):
-            client.drop_alias(found.alias)
+    unused = milvus_server.alias(f"test_{secrets.token_hex(4)}")
+    yield unused
+    with milvus_alias.connected(unused, "dropping failed") as client:
+        if unused.server.aliases and client.has_collection(unused.name):
+            client.drop_alias(unused.name)
         for name in client.list_collections():
-            if name.startswith(found.alias):
+            if name.startswith(unused.name):
                 client.drop_collection(name)

@@ -26,9 +26,9 @@ GROUND = LAYERS[-1]  # single modules, which may import one another
 
 ONLY_IN = {
     "petastorm": {"seqrec.training.loader"},
-    "pymongo": {"seqrec.stores.mongo_place", "seqrec.stores.mongo_rows"},
+    "pymongo": {"seqrec.stores.mongo_collection", "seqrec.stores.mongo_rows"},
     "bson": {"seqrec.stores.mongo_rows"},
-    "pymilvus": {"seqrec.stores.milvus_place", "seqrec.stores.milvus"},
+    "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus"},
     "milvus_lite": {"seqrec.stores.embedded"},
 }
 NEITHER_TORCH_NOR_SPARK = {"serving", "storage", "metrics", "ragged", "user_hashes"}
@@ -124,7 +124,7 @@ def test_every_module_has_a_layer() -> None:
         ("seqrec.scoring.udf", "from seqrec.training import loop", "imports seqrec.training.loop, which stands beside it"),
         ("seqrec.retrieval.swing", "import seqrec.dataset.clean", "imports seqrec.dataset.clean, which stands beside it"),
         ("jobs.publish", "from jobs.train import main", "no job imports a job"),
-        ("jobs.publish", "from pymongo import MongoClient", "only seqrec.stores.mongo_place, seqrec.stores.mongo_rows may"),
+        ("jobs.publish", "from pymongo import MongoClient", "only seqrec.stores.mongo_collection, seqrec.stores.mongo_rows may"),
         ("seqrec.training.loop", "from petastorm.reader import Reader", "only seqrec.training.loader may"),
         ("seqrec.training.loop", "if True:\n    from pyspark.sql import DataFrame", "imports pyspark, which its package may not"),
         ("seqrec.stores.milvus", "import torch.nn as nn", "imports torch, which its package may not"),
@@ -155,7 +155,7 @@ def test_the_trainer_loads_no_spark() -> None:
 @pytest.mark.parametrize("uri", ["embedded", "none", "http://127.0.0.1:1"])
 def test_stores_load_whatever_milvus_uri_says(uri: str) -> None:
     """pymilvus fails at its import on a MILVUS_URI that is no address."""
-    code = "import os, seqrec.stores.targets; print(os.environ['MILVUS_URI'])"
+    code = "import os, seqrec.stores.open_stores; print(os.environ['MILVUS_URI'])"
     environment = {**os.environ, "MILVUS_URI": uri}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"{uri}\n")

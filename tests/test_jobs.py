@@ -29,11 +29,10 @@ from seqrec.serving.recommender import Recommender
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
-from seqrec.stores import milvus_place
-from seqrec.stores.embedded import data_folder
-from seqrec.stores.milvus_neighbours import neighbours
-from seqrec.stores.mongo_reading import read
-from seqrec.stores.targets import Targets, open_targets
+from seqrec.stores import milvus_alias
+from seqrec.stores.milvus_neighbours import find_neighbours
+from seqrec.stores.mongo import find_documents
+from seqrec.stores.open_stores import Addresses, OpenStores, connect
 from seqrec.training import checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -91,18 +90,18 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def stores(root: Path) -> Iterator[Targets]:
-    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
-        yield targets
+def stores(root: Path) -> Iterator[OpenStores]:
+    with connect(None, Addresses(mongodb="embedded", milvus="embedded")) as stores:
+        yield stores
 
 
-def documents(targets: Targets) -> list[dict[str, Any]]:
+def documents(stores: OpenStores) -> list[dict[str, Any]]:
     """All documents that MongoDB holds, by user."""
-    place = targets.require_mongodb().place(database=Mongo().database, collection=Mongo().collection)
-    return read(place, list(range(1, USERS + 1)))
+    collection = stores.require_mongodb().collection(Mongo().database, Mongo().collection)
+    return find_documents(collection, list(range(1, USERS + 1)))
 
 
-def test_every_user_has_a_document_with_what_the_table_has(root: Path, stores: Targets) -> None:
+def test_every_user_has_a_document_with_what_the_table_has(root: Path, stores: OpenStores) -> None:
     rows = {row["user_id"]: row for row in table(root / "output", "recommendations")}
     found = documents(stores)
     assert [one["_id"] for one in found] == sorted(rows) == list(range(1, USERS + 1))
@@ -123,7 +122,7 @@ def test_nothing_that_was_rated_is_recommended(root: Path) -> None:
         assert rated[row["user_id"]].isdisjoint(item["item_id"] for item in row["items"])
 
 
-def test_one_user_from_code_gets_what_the_batch_stored(root: Path, stores: Targets) -> None:
+def test_one_user_from_code_gets_what_the_batch_stored(root: Path, stores: OpenStores) -> None:
     ids = {row["item_idx"]: row["item_id"] for row in table(root / "dataset", "items")}
     histories = {row["user_id"]: [ids[item] for item in row["items"]] for row in table(root / "dataset", "sequences")}
     recommender = Recommender.load(str(root / "model"))
@@ -133,13 +132,13 @@ def test_one_user_from_code_gets_what_the_batch_stored(root: Path, stores: Targe
         assert [score for _, score in found] == pytest.approx([item["score"] for item in one["items"]], rel=1e-4)
 
 
-def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: Targets) -> None:
+def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: OpenStores) -> None:
     embeddings = table(root / "output", "item_embeddings")
     assert sorted(row["item_idx"] for row in embeddings) == list(range(2, len(embeddings) + 2))
-    place = stores.require_milvus().place(alias=Milvus().alias)
+    alias = stores.require_milvus().alias(Milvus().alias)
     item = embeddings[0]["item_id"]
-    found = [one["item_id"] for one in neighbours(place, item, k=5)]
-    assert found == [one for one, _ in Recommender.load(str(root / "model")).neighbours(item, 5)]
+    nearest = [entry["item_id"] for entry in find_neighbours(alias, item, k=5)]
+    assert nearest == [one for one, _ in Recommender.load(str(root / "model")).neighbours(item, 5)]
 
 
 def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
@@ -183,13 +182,13 @@ def test_the_chain_from_features_to_candidates_and_documents(root: Path) -> None
         write_mongo.main(["--origin", origin, "--dest", origin, "--queryid", key, "--data", folder])
     towers = ["--origin", "user_embeddings", "--queryid", "user_id", "--data", f"{root}/two_tower_output"]
     write_milvus.main([*towers, "--dest", "tower_users"])
-    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
+    with connect(None, Addresses(mongodb="embedded", milvus="embedded")) as stores:
         for origin, folder in dumped.items():
             rows = {row["user_id" if origin == "users" else "item_id"]: row for row in table(Path(folder), origin)}
-            place = targets.require_mongodb().place(database=Mongo().database, collection=origin)
-            stored = {one["_id"]: {name: one[name] for name in rows[one["_id"]]} for one in read(place, sorted(rows))}
+            documents = find_documents(stores.require_mongodb().collection(Mongo().database, origin), sorted(rows))
+            stored = {document["_id"]: {name: document[name] for name in rows[document["_id"]]} for document in documents}
             assert stored == rows
-        with milvus_place.connected(targets.require_milvus().place(alias="tower_users"), "reading failed") as client:
+        with milvus_alias.connected(stores.require_milvus().alias("tower_users"), "reading failed") as client:
             client.load_collection("tower_users")
             found = client.get("tower_users", ids=[7], output_fields=["user_id", "embedding"])
         [vector] = [row["embedding"] for row in table(root / "two_tower_output", "user_embeddings") if row["user_id"] == 7]
@@ -215,8 +214,8 @@ def test_a_new_version_is_published_and_an_older_one_put_back(root: Path) -> Non
     assert older < newer
     for version, count in ((newer, 3), (older, TOP)):
         run("publish", f"version={version}")
-        with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
-            assert {(one["run_id"], len(one["items"])) for one in documents(targets)} == {(version, count)}
+        with connect(None, Addresses(mongodb="embedded", milvus="embedded")) as stores:
+            assert {(one["run_id"], len(one["items"])) for one in documents(stores)} == {(version, count)}
 
 
 def test_the_best_checkpoint_says_of_valid_what_evaluate_says(root: Path, tmp_path: Path) -> None:

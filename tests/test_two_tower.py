@@ -14,9 +14,8 @@ from seqrec.serving import exports
 from seqrec.serving.recommender import Recommender
 from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
-from seqrec.stores.embedded import data_folder
-from seqrec.stores.milvus_neighbours import neighbours
-from seqrec.stores.targets import open_targets
+from seqrec.stores.milvus_neighbours import find_neighbours
+from seqrec.stores.open_stores import Addresses, connect
 
 CONF = Path(__file__).parents[1] / "conf"
 JOBS = {
@@ -69,9 +68,11 @@ def test_the_search_in_milvus_finds_the_exact_lists(root: Path) -> None:
 
 def test_milvus_holds_the_items_under_their_alias(root: Path) -> None:
     item = next(iter(table(root / "two_tower_output", "item_embeddings")))
-    with open_targets(mongodb_uri="none", milvus_uri="embedded", milvus_token="", folder=data_folder()) as targets:
-        found = neighbours(targets.require_milvus().place(alias="two_tower_items"), item, k=3)
-    assert [one["item_id"] for one in found] == [one for one, _ in Recommender.load(f"{root}/two_tower").neighbours(item, 3)]
+    with connect(None, Addresses(milvus="embedded")) as stores:
+        nearest = find_neighbours(stores.require_milvus().alias("two_tower_items"), item, k=3)
+    assert [entry["item_id"] for entry in nearest] == [
+        one for one, _ in Recommender.load(f"{root}/two_tower").neighbours(item, 3)
+    ]
 
 
 def test_the_model_and_its_lists_serve_the_other_jobs(root: Path) -> None:

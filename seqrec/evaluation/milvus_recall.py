@@ -12,9 +12,9 @@ from seqrec.scoring.available import untrained_items
 from seqrec.serving.exports import Export
 from seqrec.storage import files
 from seqrec.storage.metadata import ListsMeta
-from seqrec.stores.milvus_place import Place
-from seqrec.stores.milvus_search import search_users
-from seqrec.stores.store_errors import explained
+from seqrec.stores.milvus_alias import MilvusAlias
+from seqrec.stores.milvus_search import search_for_users
+from seqrec.stores.store_errors import as_user_errors
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 from seqrec.tables.histories import select_histories
@@ -33,7 +33,7 @@ class Search:
     seed: int
 
 
-def search_lists(folder: str, place: Place, *, dataset: Dataset, export: Export, search: Search) -> dict[str, float]:
+def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: Export, search: Search) -> dict[str, float]:
     """Act: search for the users of a version of lists, write the table milvus_recommendations beside them; its recall.
 
     The version has recommendations and user_embeddings; its popular lists are not searched for. Items that no list of the
@@ -48,10 +48,10 @@ def search_lists(folder: str, place: Place, *, dataset: Dataset, export: Export,
     seen = F.col("seen") if meta.filter_seen else F.slice("seen", 1, 0)
     histories = select_histories(dataset, history=meta.history).select("user_id", seen.alias("seen"))
     path, without = files.join(folder, TABLE), untrained_items(spark, export)
-    with explained(f"{place}: searching failed", secrets=(place.uri, place.token)):
-        lists = search_users(
+    with as_user_errors(f"{alias}: searching failed", secrets=alias.server.secrets):
+        lists = search_for_users(
             chosen.join(histories, "user_id"),
-            place,
+            alias,
             item=dataset.item,
             top_k=meta.top_k,
             params=search.params,
@@ -59,7 +59,7 @@ def search_lists(folder: str, place: Place, *, dataset: Dataset, export: Export,
         )
         io.write_table(lists.join(exact.drop("items"), "user_id"), path, schema)
     recall = recall_of(io.read_table(spark, path, schema), exact, top_k=meta.top_k)
-    log.info("searched in %s: %s, %.1f s", place, recall, time.monotonic() - started)
+    log.info("searched in %s: %s, %.1f s", alias, recall, time.monotonic() - started)
     return recall
 
 

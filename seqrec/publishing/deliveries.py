@@ -1,199 +1,188 @@
-"""What goes into each store, checked, and the steps by which it gets there.
+"""A checked table on its way into one store, and the order in which several stores take theirs.
 
-Both stores are staged, and only then both are switched, MongoDB first; what is stale goes last. Where a store can't stage, the
-upsert is the switch.
+    for name, step in steps([documents, vectors]):
+        step(publish_id)
+
+All stores are staged before the first is switched, so that a publication that fails in its long part changes nothing. All are
+switched, MongoDB first, before what is stale goes. A store that can't stage is written in its switch.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Protocol
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
-from seqrec.publishing import guards, journal
-from seqrec.settings.publish import Guards
-from seqrec.settings.stores import Milvus, Mongo
-from seqrec.storage import files
-from seqrec.stores import milvus, milvus_place, mongo, mongo_place
-from seqrec.stores.checks import check_vectors
+from seqrec.stores import milvus, mongo
+from seqrec.stores.milvus_alias import MilvusAlias
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.targets import MilvusTarget, MongoTarget
-from seqrec.tables import io, schemas
+from seqrec.stores.mongo_collection import MongoCollection
+from seqrec.stores.mongo_rows import Batching
+from seqrec.stores.vectors import Embeddings
 
 log = logging.getLogger("seqrec")
 
-Steps = dict[str, Callable[[str], Any]]
+
+class Delivery(Protocol):
+    """What each store's delivery can do; a verb with a publish_id does nothing where its effect stands already.
+
+    Its str says what goes where, for the log.
+    """
+
+    @property
+    def store(self) -> str:
+        """The store's name in the names of steps."""
+
+    @property
+    def address(self) -> str:
+        """The server and the collection, as the journal names them."""
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the store can hold the new rows beside the old ones; else `stage` isn't called."""
+
+    def try_to_write(self) -> None:
+        """Raise UserError if the store would refuse it."""
+
+    def newest_publication(self) -> str | None:
+        """The publish_id of what stands in the store."""
+
+    def stage(self, publish_id: str) -> None:
+        """Write the rows where readers don't see them."""
+
+    def switch(self, publish_id: str) -> None:
+        """Let readers see the rows."""
+
+    def clear(self, publish_id: str) -> None:
+        """Remove what is older."""
+
+
+def steps(deliveries: Sequence[Delivery]) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """The names of the steps and the verbs, in their order: stage all, then switch all, then clear all."""
+    for delivery in deliveries:
+        if delivery.is_staged:
+            yield f"{delivery.store} staged", delivery.stage
+    for delivery in deliveries:
+        yield f"{delivery.store} switched", delivery.switch
+    for delivery in deliveries:
+        yield f"{delivery.store} cleared", delivery.clear
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
-    """A version that batch_recommend wrote; whole, if it is of all users and meant for all of a store."""
+class DocumentDelivery:
+    """A table with the key _id on its way into a MongoDB collection; `whole`, if it takes the place of all that is there.
 
-    path: str
-    meta: dict[str, Any]
-    whole: bool
-
-    def table(self, name: str) -> str:
-        """The path of a table."""
-        return files.join(self.path, name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Documents:
-    """The recommendations on their way into a collection."""
+    `is_dead` says of a publish_id whether what was staged under it will never be used.
+    """
 
     table: DataFrame
-    place: mongo_place.Place
+    rows: int
+    collection: MongoCollection
     mode: mongo.Mode
-    users: int
+    batching: Batching
     whole: bool
-    writers: int
-    batch_size: int
-    flush: Callable[[], None]
+    is_dead: Callable[[str], bool]
+
+    store = "MongoDB"
 
     def __str__(self) -> str:
-        return f"{self.users} users to {self.place} by {self.mode}"
+        return f"{self.rows} users to {self.collection} by {self.mode}"
+
+    @property
+    def address(self) -> str:
+        """As the collection shows itself."""
+        return str(self.collection)
+
+    @property
+    def is_staged(self) -> bool:
+        """A swap is, an upsert isn't."""
+        return self.mode == "swap"
+
+    def try_to_write(self) -> None:
+        """Try the rights that the mode needs."""
+        mongo.try_to_write(self.collection, self.mode)
+
+    def newest_publication(self) -> str | None:
+        """The publish_id of the newest document."""
+        return mongo.newest_publication(self.collection)
+
+    def stage(self, publish_id: str) -> None:
+        """Fill a staging collection."""
+        mongo.stage(self.collection, self.table, publish_id=publish_id, rows=self.rows, batching=self.batching)
+
+    def switch(self, publish_id: str) -> None:
+        """Rename the staging collection, or upsert."""
+        if self.mode == "swap":
+            mongo.switch(self.collection, publish_id=publish_id)
+            return
+        upserted = mongo.upsert(self.collection, self.table, publish_id=publish_id, rows=self.rows, batching=self.batching)
+        self.collection.server.flush()
+        if upserted.newer:
+            log.info("%d users keep the document of a newer publication", upserted.newer)
+
+    def clear(self, publish_id: str) -> None:
+        """Remove the documents that a whole upsert left behind, and dead staging collections."""
+        if self.mode == "upsert" and self.whole:
+            mongo.remove_older(self.collection, publish_id=publish_id)
+        mongo.remove_stagings(self.collection, is_dead=self.is_dead)
+        self.collection.server.flush()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vectors:
-    """The item embeddings on their way into a collection."""
+class VectorDelivery:
+    """A table of embeddings on its way behind a Milvus alias; on Milvus Lite, which has none, into the collection of that name.
 
-    table: DataFrame
-    place: milvus_place.Place
+    `is_dead` says of a publish_id whether what was staged under it will never be used.
+    """
+
+    embeddings: Embeddings
+    alias: MilvusAlias
     run_id: str
-    items: int
-    dim: int
     index: Index
+    keep: int
     writers: int
+    is_dead: Callable[[str], bool]
+
+    store = "Milvus"
 
     def __str__(self) -> str:
-        return f"{self.items} items of {self.run_id} to {self.place}"
+        return f"{self.embeddings.rows} items of {self.run_id} to {self.alias}"
 
+    @property
+    def address(self) -> str:
+        """As the alias shows itself."""
+        return str(self.alias)
 
-def documents_of(
-    spark: SparkSession,
-    version: Version,
-    target: MongoTarget,
-    given: Mongo,
-    limits: Guards,
-    users: DataFrame | None,
-) -> Documents:
-    """Act: a version's recommendations, of the given users alone if any; UserError if a guard says no."""
-    place = target.place(database=given.database, collection=given.collection)
-    mode = mongo.choose_mode(place, given.mode) if version.whole else "upsert"
-    kinds, where = version.meta["id_types"], version.table("recommendations")
-    table = io.read_table(spark, where, schemas.recommendations(schemas.IDS[kinds["user"]], schemas.IDS[kinds["item"]]))
-    guards.check_rows(table, version.meta, "recommendations", path=where)
-    if users is not None:
-        table = table.join(users, "user_id", "left_semi")
-    previous = journal.previous_users(version.path.rsplit("/", 1)[0], str(place)) if version.whole else None
-    found = guards.check_recommendations(
-        table,
-        path=where,
-        previous=mongo.largest(place) if previous is None and version.whole else previous,
-        wanted=guards.full_length(version.meta),
-        limits=limits,
-        partial=not version.whole,
-    )
-    return Documents(
-        table=table.withColumnRenamed("user_id", "_id"),
-        place=place,
-        mode=mode,
-        users=found,
-        whole=version.whole,
-        writers=given.writers,
-        batch_size=given.batch_size,
-        flush=target.flush,
-    )
+    @property
+    def is_staged(self) -> bool:
+        """Where there are aliases."""
+        return self.alias.server.aliases
 
+    def try_to_write(self) -> None:
+        """Try a collection with this index."""
+        milvus.try_to_write(self.alias, dim=self.embeddings.dim, index=self.index)
 
-def vectors_of(spark: SparkSession, version: Version, target: MilvusTarget, given: Milvus) -> Vectors:
-    """Act: a version's item embeddings; UserError if Milvus can't take them."""
-    place = target.place(alias=given.alias)
-    where = version.table("item_embeddings")
-    table = io.read_table(spark, where, schemas.item_embeddings(schemas.IDS[version.meta["id_types"]["item"]]))
-    guards.check_rows(table, version.meta, "item_embeddings", path=where)
-    items, dim = check_vectors(table, place, path=where)
-    return Vectors(
-        table=table,
-        place=place,
-        run_id=version.meta["run_id"],
-        items=items,
-        dim=dim,
-        index=index_of(given),
-        writers=given.writers,
-    )
+    def newest_publication(self) -> str | None:
+        """The publish_id of the alias's collection."""
+        return milvus.newest_publication(self.alias)
 
+    def stage(self, publish_id: str) -> None:
+        """Fill, index and load a collection of its own."""
+        milvus.stage(
+            self.alias, self.embeddings, publish_id=publish_id, run_id=self.run_id, index=self.index, writers=self.writers
+        )
 
-def index_of(given: Milvus) -> Index:
-    """The index that the settings say."""
-    return Index(kind=given.index, params=given.index_params, metric=given.metric)
+    def switch(self, publish_id: str) -> None:
+        """Put the alias on that collection, or upsert."""
+        if self.is_staged:
+            milvus.switch(self.alias, publish_id=publish_id)
+        else:
+            milvus.upsert(self.alias, self.embeddings, run_id=self.run_id, index=self.index)
 
-
-def steps(documents: Documents | None, vectors: Vectors | None, dead: Callable[[str], bool], keep: int) -> Steps:
-    """The steps in their order; each takes the publish_id, and does nothing where its effect stands."""
-    made: Steps = {}
-    if documents and documents.mode == "swap":
-        made["MongoDB staged"] = partial(_stage_documents, documents)
-    if vectors and vectors.place.aliases:
-        made["Milvus staged"] = partial(_stage_vectors, vectors)
-    if documents:
-        made["MongoDB switched"] = partial(_switch_documents, documents)
-    if vectors:
-        made["Milvus switched"] = partial(_switch_vectors, vectors)
-    if documents:
-        made["MongoDB cleared"] = partial(_clear_documents, documents, dead)
-    if vectors:
-        made["Milvus cleared"] = partial(_clear_vectors, vectors, dead, keep)
-    return made
-
-
-def _stage_documents(to: Documents, publish_id: str) -> None:
-    mongo.stage(to.table, to.place, publish_id=publish_id, rows=to.users, writers=to.writers, batch_size=to.batch_size)
-
-
-def _switch_documents(to: Documents, publish_id: str) -> None:
-    if to.mode == "swap":
-        mongo.switch(to.place, publish_id=publish_id)
-        return
-    written = mongo.upsert(to.table, to.place, publish_id=publish_id, rows=to.users, writers=to.writers, batch_size=to.batch_size)
-    to.flush()
-    if written.newer:
-        log.info("%d users keep the document of a newer publication", written.newer)
-
-
-def _clear_documents(to: Documents, dead: Callable[[str], bool], publish_id: str) -> None:
-    if to.mode == "upsert" and to.whole:
-        mongo.remove_older(to.place, publish_id=publish_id)
-    mongo.remove_stagings(to.place, dead=dead)
-    to.flush()
-
-
-def _stage_vectors(to: Vectors, publish_id: str) -> None:
-    milvus.stage(
-        to.table,
-        to.place,
-        run_id=to.run_id,
-        publish_id=publish_id,
-        items=to.items,
-        dim=to.dim,
-        index=to.index,
-        writers=to.writers,
-    )
-
-
-def _switch_vectors(to: Vectors, publish_id: str) -> None:
-    if to.place.aliases:
-        milvus.switch(to.place, publish_id=publish_id)
-    else:
-        milvus.upsert(to.table, to.place, run_id=to.run_id, dim=to.dim, index=to.index)
-
-
-def _clear_vectors(to: Vectors, dead: Callable[[str], bool], keep: int, publish_id: str) -> None:
-    if to.place.aliases:
-        milvus.remove_collections(to.place, publish_id=publish_id, keep=keep, dead=dead)
-    else:
-        milvus.remove_stale(to.place, run_id=to.run_id, items=to.items)
+    def clear(self, publish_id: str) -> None:
+        """Drop older collections, or remove the rows that the upsert left behind."""
+        if self.is_staged:
+            milvus.remove_collections(self.alias, publish_id=publish_id, keep=self.keep, is_dead=self.is_dead)
+        else:
+            milvus.remove_other_runs(self.alias, run_id=self.run_id, rows=self.embeddings.rows)

@@ -1,25 +1,29 @@
-"""What stops a publication before anything is staged."""
+"""What stops a publication before anything is staged.
 
-from typing import Any
+A guard is a function that returns nothing or a number that it counted, and raises a UserError that names the table, the share and
+the setting that would let it pass. A limit of a new guard is a field of `settings.publish.Guards`.
+"""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
 from seqrec.settings.publish import Guards
-from seqrec.stores.checks import finite_value
+from seqrec.storage.metadata import ListsMeta
+from seqrec.stores.checks import is_finite
 from seqrec.tables import io
 
-COUNTED_AS = {"recommendations": "users"}  # tables whose rows meta["counts"] has under another name
+COUNTED_AS = {"recommendations": "users"}  # tables whose rows the counts of a meta.json have under another name
 
 
-def check_rows(table: DataFrame, meta: dict[str, Any], name: str, *, path: str) -> None:
+def check_rows(table: DataFrame, meta: ListsMeta, name: str, *, path: str) -> None:
     """Act: raise UserError if a table of a version has other rows than the version's meta.json says.
 
     That is what a part that is gone, empty or another run's looks like.
     """
-    said = (meta.get("tables", {}).get(name, {}).get("rows"), meta.get("counts", {}).get(COUNTED_AS.get(name, name)))
-    wanted = [int(rows) for rows in said if rows is not None]
+    recorded = meta.tables[name].rows if name in meta.tables else None
+    counted = meta.counts.get(COUNTED_AS.get(name, name))
+    wanted = [number for number in (recorded, counted) if number is not None]
     rows = table.count() if wanted else 0
     if any(rows != number for number in wanted):
         raise UserError(
@@ -28,45 +32,43 @@ def check_rows(table: DataFrame, meta: dict[str, Any], name: str, *, path: str) 
         )
 
 
-def full_length(meta: dict[str, Any]) -> int | None:
-    """How long a version's lists are where nothing is left out: top_k, or the items there are; None if meta.json doesn't say.
+def full_length(top_k: int, *, available: int | None, items: int | None) -> int:
+    """How long a list is where nothing is left out: top_k, or the items that may be recommended, or those there are, if known.
 
-    >>> full_length({"top_k": 100, "available": 7, "counts": {"item_embeddings": 50}})
-    7
+    >>> full_length(100, available=7, items=50), full_length(100, available=None, items=50)
+    (7, 50)
     """
-    if "top_k" not in meta:
-        return None
-    most = meta.get("available", meta.get("counts", {}).get("item_embeddings"))
-    return int(meta["top_k"]) if most is None else min(int(meta["top_k"]), int(most))
+    most = items if available is None else available
+    return top_k if most is None else min(top_k, most)
 
 
 def check_recommendations(
-    table: DataFrame, *, path: str, previous: int | None, wanted: int | None, limits: Guards, partial: bool
+    table: DataFrame, *, path: str, previous: int | None, wanted: int, limits: Guards, partial: bool
 ) -> int:
     """Act: the number of users, if the table may be published.
 
-    Previous is the number of users of the last publication, wanted the length of a full list, None where they aren't known.
+    `previous` is the number of users of the last publication, None if it isn't known; `wanted` is the length of a full list.
     Raises UserError for no users, repeated users, a score that isn't finite, and, unless partial, for the loss of more than
     the share max_user_loss of the previous users, and for shares of empty, short (less than half of a full one) and popular
     lists above their limits.
     """
     io.assert_unique(table, key="user_id", path=path)
-    scores_fit = F.forall("items", lambda item: finite_value(item["score"]))
+    scores_fit = F.forall("items", lambda entry: is_finite(entry["score"]))
     length = F.coalesce(F.size("items"), F.lit(0))
-    found = table.agg(
+    counts = table.agg(
         F.count("*").alias("users"),
         F.count_if(F.col("source") == "popular").alias("popular"),
         F.count_if(length < 1).alias("empty"),
-        F.count_if(2 * length < (wanted or 0)).alias("short"),
+        F.count_if(2 * length < wanted).alias("short"),
         F.count_if(~scores_fit).alias("not_finite"),
         F.min(F.when(~scores_fit, F.col("user_id"))).alias("example"),
     ).first()
-    assert found is not None
-    users = int(found["users"])
+    assert counts is not None
+    users = int(counts["users"])
     if not users:
         raise UserError(f"{path} holds no users to publish")
-    if found["not_finite"]:
-        raise UserError(f"{path}: {found['not_finite']} users have scores that aren't finite, e.g. user {found['example']!r}")
+    if counts["not_finite"]:
+        raise UserError(f"{path}: {counts['not_finite']} users have scores that aren't finite, e.g. user {counts['example']!r}")
     if partial:
         return users
     if previous is not None and users < (1 - limits.max_user_loss) * previous:
@@ -74,11 +76,12 @@ def check_recommendations(
             f"{path} has {users} users, the last publication {previous}: more than guards.max_user_loss={limits.max_user_loss} "
             f"of them are gone; raise it if that is meant"
         )
-    _check_shares(found.asDict(), users, path, wanted, limits)
+    _check_shares(counts.asDict(), users, path, wanted, limits)
     return users
 
 
-def _check_shares(counts: dict[str, int], users: int, path: str, wanted: int | None, limits: Guards) -> None:
+def _check_shares(counts: dict[str, int], users: int, path: str, wanted: int, limits: Guards) -> None:
+    """Raise UserError if too many of the users get a list of one of these kinds."""
     lists = {
         "max_empty_share": (counts["empty"], "an empty list"),
         "max_short_share": (counts["short"], f"less than half of the {wanted} items that a full list has"),
@@ -87,5 +90,5 @@ def _check_shares(counts: dict[str, int], users: int, path: str, wanted: int | N
     for key, (number, what) in lists.items():
         limit = getattr(limits, key)
         if number > limit * users:
-            said = f"{number} of {users} users get {what}, more than guards.{key}={limit}"
-            raise UserError(f"{path}: {said}; raise it if that is meant")
+            excess = f"{number} of {users} users get {what}, more than guards.{key}={limit}"
+            raise UserError(f"{path}: {excess}; raise it if that is meant")

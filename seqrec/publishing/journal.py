@@ -4,11 +4,12 @@ A publication that didn't end is gone on with under its own publish_id, unless a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seqrec.errors import UserError
 from seqrec.publishing import publish_ids
@@ -17,18 +18,43 @@ from seqrec.storage.lock import hold
 
 FILE = "PUBLISHED.json"
 LOCK = ".publish.lock"
-ENTRY = ("publish_id", "run_id", "stores", "whole", "steps", "finished")
 KEPT = 100  # ended publications that stay in the journal
+EXPECTED = {"model_type": "an object", "list_type": "a list", "string_type": "a string", "bool_type": "true or false"}
+
+
+class Entry(BaseModel):
+    """A publication in the journal: into which stores, its finished steps, when it began and ended, and of how many users."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    publish_id: str
+    run_id: str
+    stores: list[str]
+    whole: bool
+    steps: list[str]
+    finished: str | None
+    started: str | None = None
+    users: int | None = None
+
+
+class Journal(BaseModel):
+    """What the file holds: the last publication, the ids of those that were given up, and those that ended, oldest first."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    last: Entry | None
+    abandoned: list[str]
+    ended: list[Entry]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """A publication that is under way; done names its finished steps."""
+    """A publication that is under way; `steps` are those that it had finished before this run."""
 
     output: str
     publish_id: str
     resumed: bool
-    done: tuple[str, ...]
+    steps: tuple[str, ...]
 
 
 @contextmanager
@@ -42,86 +68,97 @@ def locked(output: str) -> Iterator[None]:
         yield
 
 
-def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing: list[str]) -> Publication:
+def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing: Sequence[str]) -> Publication:
     """Go on with the last publication if it was of this whole run into these stores and didn't end; else begin one.
 
     Standing are the newest publish_ids in the stores: a new one comes after them, whatever the clocks say.
     """
     journal = _read(output)
-    last, newest = journal["last"], max(standing, default="")
-    unfinished = last is not None and last["finished"] is None
-    same = whole and last is not None and (last["whole"], last["run_id"], last["stores"]) == (whole, run_id, stores)
-    if unfinished and same and newest <= last["publish_id"]:
-        return Publication(output=output, publish_id=last["publish_id"], resumed=True, done=tuple(last["steps"]))
-    abandoned = [*journal["abandoned"], last["publish_id"]] if unfinished else journal["abandoned"]
-    publish_id = publish_ids.fresh(after=max(newest, last["publish_id"] if last else ""))
-    entry = {"publish_id": publish_id, "run_id": run_id, "stores": stores, "whole": whole, "steps": [], "finished": None}
-    _write(output, {**journal, "last": {**entry, "started": _now()}, "abandoned": abandoned[-KEPT:]})
-    return Publication(output=output, publish_id=publish_id, resumed=False, done=())
+    last, newest = journal.last, max(standing, default="")
+    unfinished = [last] if last is not None and last.finished is None else []
+    for entry in unfinished:
+        same = whole and entry.whole and (entry.run_id, entry.stores) == (run_id, stores)
+        if same and newest <= entry.publish_id:
+            return Publication(output=output, publish_id=entry.publish_id, resumed=True, steps=tuple(entry.steps))
+    abandoned = [*journal.abandoned, *(entry.publish_id for entry in unfinished)]
+    entry = Entry(
+        publish_id=publish_ids.fresh(after=max(newest, "" if last is None else last.publish_id)),
+        run_id=run_id,
+        stores=stores,
+        whole=whole,
+        steps=[],
+        finished=None,
+        started=_now(),
+    )
+    _write(output, journal.model_copy(update={"last": entry, "abandoned": abandoned[-KEPT:]}))
+    return Publication(output=output, publish_id=entry.publish_id, resumed=False, steps=())
 
 
 def record(publication: Publication, step: str) -> None:
     """Note that a step of the publication is finished."""
     journal = _read(publication.output)
-    if journal["last"] and journal["last"]["publish_id"] == publication.publish_id and step not in journal["last"]["steps"]:
-        journal["last"]["steps"].append(step)
-        _write(publication.output, journal)
+    if (last := _entry_of(publication, journal)) is not None and step not in last.steps:
+        entry = last.model_copy(update={"steps": [*last.steps, step]})
+        _write(publication.output, journal.model_copy(update={"last": entry}))
 
 
 def finish(publication: Publication, *, users: int | None) -> None:
     """Note that the publication is finished; of so many users, or None where it had none to do with."""
     journal = _read(publication.output)
-    if journal["last"] and journal["last"]["publish_id"] == publication.publish_id:
-        journal["last"] = {**journal["last"], "finished": _now(), "users": users}
-        journal["ended"] = [*journal["ended"], journal["last"]][-KEPT:]
-        _write(publication.output, journal)
+    if (last := _entry_of(publication, journal)) is not None:
+        entry = last.model_copy(update={"finished": _now(), "users": users})
+        ended = [*journal.ended, entry][-KEPT:]
+        _write(publication.output, journal.model_copy(update={"last": entry, "ended": ended}))
 
 
 def previous_users(output: str, store: str) -> int | None:
     """Users of the last whole publication into a store that ended; None if the journal knows of none."""
-    ended = [one for one in _read(output)["ended"] if one["whole"] and store in one["stores"]]
-    users = ended[-1].get("users") if ended else None
-    return None if users is None else int(users)
+    ended = [entry for entry in _read(output).ended if entry.whole and store in entry.stores]
+    return ended[-1].users if ended else None
 
 
 def is_dead(output: str, publish_id: str) -> bool:
     """Whether what a publication staged will never be used: this folder's journal gave it up, or it is a day old."""
-    return (files.is_local(output) and publish_id in _read(output)["abandoned"]) or publish_ids.is_abandoned(publish_id)
+    return (files.is_local(output) and publish_id in _read(output).abandoned) or publish_ids.is_abandoned(publish_id)
 
 
 def _now() -> str:
+    """The time as the journal has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _read(output: str) -> dict[str, Any]:
+def _entry_of(publication: Publication, journal: Journal) -> Entry | None:
+    """The publication's entry, None if another one is the last by now."""
+    last = journal.last
+    return last if last is not None and last.publish_id == publication.publish_id else None
+
+
+def _read(output: str) -> Journal:
+    """The journal, an empty one if there is no file; UserError if the file holds something else."""
     path = files.join(output, FILE)
     remedy = "move it away and publish again; the loss of users is then measured against what the store holds"
     try:
-        journal = json.loads(files.read_text(path))
+        return Journal.model_validate(json.loads(files.read_text(path)))
     except FileNotFoundError:
-        return {"last": None, "abandoned": [], "ended": []}
+        return Journal(last=None, abandoned=[], ended=[])
+    except ValidationError as error:
+        raise UserError(f"{path} is no journal of publications ({_problem(error)}): {remedy}") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}): {remedy}") from None
-    if (wrong := _wrong(journal)) is not None:
-        raise UserError(f"{path} is no journal of publications ({wrong}): {remedy}")
-    return dict(journal)
 
 
-def _wrong(journal: Any) -> str | None:
-    """What a journal's content lacks or has of another type; None for one that is as it should be."""
-    if not isinstance(journal, dict):
-        return f"it holds {type(journal).__name__}, expected an object"
-    if lacking := [key for key in ("last", "abandoned", "ended") if key not in journal]:
-        return f"it lacks {', '.join(lacking)}"
-    for key in ("abandoned", "ended"):
-        if not isinstance(journal[key], list):
-            return f"{key} is {type(journal[key]).__name__}, expected a list"
-    for entry in [*journal["ended"], *([] if journal["last"] is None else [journal["last"]])]:
-        lacking = [key for key in ENTRY if key not in entry] if isinstance(entry, dict) else list(ENTRY)
-        if lacking:
-            return f"a publication in it lacks {', '.join(lacking)}"
-    return None
+def _problem(error: ValidationError) -> str:
+    """What a journal's content lacks, or what in it has another type."""
+    problems = error.errors(include_url=False)
+    first, location = problems[0], problems[0]["loc"]
+    if first["type"] == "missing":
+        lacking = [str(problem["loc"][-1]) for problem in problems if problem["loc"][:-1] == location[:-1]]
+        return f"{'it' if len(location) == 1 else 'a publication in it'} lacks {', '.join(lacking)}"
+    types = f"{type(first['input']).__name__}, expected {EXPECTED.get(first['type'], first['msg'])}"
+    return f"{'.'.join(map(str, location))} is {types}" if location else f"it holds {types}"
 
 
-def _write(output: str, journal: dict[str, Any]) -> None:
-    files.write_text(files.join(output, FILE), json.dumps(journal, indent=2, ensure_ascii=False) + "\n")
+def _write(output: str, journal: Journal) -> None:
+    """Replace the file; a key that was never set isn't written."""
+    content = journal.model_dump(mode="json", exclude_unset=True)
+    files.write_text(files.join(output, FILE), json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,99 +1,133 @@
 """A version of recommendations and item embeddings into MongoDB and Milvus.
 
-Guards come first, then the steps of `deliveries`. Every step can be run again at any point, so a publication that was killed is
-simply published again: the journal in the output folder keeps its publish_id.
+The guards come first, then the steps of `deliveries`. Every step can be run again at any point, so a publication that was killed
+is simply published again: the journal in the output folder keeps its publish_id.
 """
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
-from seqrec.publishing import deliveries, journal
-from seqrec.publishing.deliveries import Documents, Vectors, Version
+from seqrec.publishing import guards, journal
+from seqrec.publishing.deliveries import Delivery, DocumentDelivery, VectorDelivery, steps
+from seqrec.publishing.destinations import Destinations, MilvusDestination, MongoDestination
+from seqrec.publishing.lists_version import ListsVersion, open_lists
 from seqrec.settings.publish import Guards
-from seqrec.settings.stores import Milvus, Mongo
-from seqrec.storage import files, versions
-from seqrec.stores import milvus as milvus_store
-from seqrec.stores import mongo as mongo_store
+from seqrec.stores import mongo
 from seqrec.stores.address import NONE
-from seqrec.stores.targets import Targets
+from seqrec.stores.checks import check_embeddings
 
 log = logging.getLogger("seqrec")
 
 
 def publish(
     spark: SparkSession,
-    targets: Targets,
+    destinations: Destinations,
+    version: str,
     *,
-    output: str,
-    run_id: str,
-    mongo: Mongo,
-    milvus: Milvus,
-    guards: Guards,
+    limits: Guards,
     users: DataFrame | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Publish OUTPUT/RUN_ID, or go on with its publication that didn't end; the log says what was published, or why nothing was.
+    """Publish a version (its folder), or go on with its publication that didn't end; the log says what was published, or why not.
 
     Users (a column user_id), or a version that was made for a subset of the users, are upserted: nothing is removed, counts
     aren't guarded, and Milvus is left as it is. With dry_run the guards are checked and nothing is written. Raises UserError,
     with the stores as they were, if a guard says no.
     """
-    path = files.join(output, run_id)
-    meta = versions.read_meta(path, "output")
-    version = Version(path=path, meta=meta, whole=users is None and meta.get("users") is None)
+    lists = open_lists(spark, version, users=users)
     documents, vectors = None, None
-    with journal.locked(output):
-        if targets.mongodb is not None:
-            documents = deliveries.documents_of(spark, version, targets.mongodb, mongo, guards, users)
-        if targets.milvus is not None and version.whole:
-            vectors = deliveries.vectors_of(spark, version, targets.milvus, milvus)
-        for delivery in filter(None, (documents, vectors)):
+    with journal.locked(lists.output):
+        is_dead = partial(journal.is_dead, lists.output)
+        if destinations.mongodb is not None:
+            documents = deliver_documents(lists, destinations.mongodb, limits=limits, is_dead=is_dead)
+        if destinations.milvus is not None and lists.whole:
+            vectors = deliver_vectors(lists, destinations.milvus, is_dead=is_dead)
+        deliveries: list[Delivery] = [delivery for delivery in (documents, vectors) if delivery is not None]
+        for delivery in deliveries:
             log.info("%s %s", "would publish" if dry_run else "publishing", delivery)
-        if documents is None and vectors is None:
-            left = "" if targets.milvus is None else ", and a subset of users goes to MongoDB alone"
-            log.info("nothing is published: MONGODB_URI%s %s%s", " and MILVUS_URI are" if not left else " is", NONE, left)
+        if not deliveries:
+            subset = "" if destinations.milvus is None else ", and a subset of users goes to MongoDB alone"
+            log.info("nothing is published: MONGODB_URI%s %s%s", " and MILVUS_URI are" if not subset else " is", NONE, subset)
         elif not dry_run:
-            _try_to_write(documents, vectors)
-            _carry_out(output, run_id, documents, vectors, milvus.keep)
+            for delivery in deliveries:
+                delivery.try_to_write()
+            _carry_out(lists, deliveries, users=documents.rows if documents else None)
 
 
-def _try_to_write(documents: Documents | None, vectors: Vectors | None) -> None:
-    if documents:
-        mongo_store.try_to_write(documents.place, documents.mode)
-    if vectors:
-        milvus_store.try_to_write(vectors.place, dim=vectors.dim, index=vectors.index)
+def deliver_documents(
+    lists: ListsVersion, destination: MongoDestination, *, limits: Guards, is_dead: Callable[[str], bool]
+) -> DocumentDelivery:
+    """Act: a version's recommendations, ready for MongoDB; UserError if a guard says no."""
+    collection = destination.open()
+    mode = mongo.choose_mode(collection, destination.mode) if lists.whole else "upsert"
+    table, previous = lists.recommendations(), None
+    if lists.whole:
+        published = journal.previous_users(lists.output, str(collection))
+        previous = mongo.largest_publication(collection) if published is None else published
+    rows = guards.check_recommendations(
+        table,
+        path=lists.table("recommendations"),
+        previous=previous,
+        wanted=guards.full_length(
+            lists.meta.top_k, available=lists.meta.available, items=lists.meta.counts.get("item_embeddings")
+        ),
+        limits=limits,
+        partial=not lists.whole,
+    )
+    return DocumentDelivery(
+        table=table.withColumnRenamed("user_id", "_id"),
+        rows=rows,
+        collection=collection,
+        mode=mode,
+        batching=destination.batching,
+        whole=lists.whole,
+        is_dead=is_dead,
+    )
 
 
-def _carry_out(output: str, run_id: str, documents: Documents | None, vectors: Vectors | None, keep: int) -> None:
-    stores = [str(delivery.place) for delivery in (documents, vectors) if delivery]
-    standing = [
-        mongo_store.newest(documents.place) if documents else None,
-        milvus_store.newest(vectors.place) if vectors else None,
-    ]
-    whole = documents is None or documents.whole
-    publication = journal.begin(output, run_id=run_id, stores=stores, whole=whole, standing=[one for one in standing if one])
+def deliver_vectors(lists: ListsVersion, destination: MilvusDestination, *, is_dead: Callable[[str], bool]) -> VectorDelivery:
+    """Act: a version's item embeddings, ready for Milvus; UserError if Milvus can't take them."""
+    alias = destination.open()
+    return VectorDelivery(
+        embeddings=check_embeddings(lists.item_embeddings(), alias, path=lists.table("item_embeddings")),
+        alias=alias,
+        run_id=lists.meta.run_id,
+        index=destination.index,
+        keep=destination.keep,
+        writers=destination.writers,
+        is_dead=is_dead,
+    )
+
+
+def _carry_out(lists: ListsVersion, deliveries: Sequence[Delivery], *, users: int | None) -> None:
+    """Take the steps under one publish_id, each noted in the journal once it is finished."""
+    addresses = [delivery.address for delivery in deliveries]
+    standing = [publish_id for delivery in deliveries if (publish_id := delivery.newest_publication())]
+    run_id = lists.path.rpartition("/")[2]
+    publication = journal.begin(lists.output, run_id=run_id, stores=addresses, whole=lists.whole, standing=standing)
     publish_id = publication.publish_id
     if publication.resumed:
-        log.info("going on with publication %s after: %s", publish_id, ", ".join(publication.done) or "nothing yet")
+        log.info("going on with publication %s after: %s", publish_id, ", ".join(publication.steps) or "nothing yet")
     finished: list[str] = []
-    for step, act in deliveries.steps(documents, vectors, partial(journal.is_dead, output), keep).items():
+    for name, step in steps(deliveries):
         start = time.monotonic()
         try:
-            act(publish_id)
+            step(publish_id)
         except UserError as error:
-            raise UserError(f"{error}{_before(finished)}") from error
-        journal.record(publication, step)
-        finished.append(step)
-        log.info("%s in %.2f s", step, time.monotonic() - start)
-    journal.finish(publication, users=documents.users if documents else None)
-    log.info("run %s is published as %s in %s", run_id, publish_id, " and ".join(stores))
+            raise UserError(f"{error}{_after(finished)}") from error
+        journal.record(publication, name)
+        finished.append(name)
+        log.info("%s in %.2f s", name, time.monotonic() - start)
+    journal.finish(publication, users=users)
+    log.info("run %s is published as %s in %s", run_id, publish_id, " and ".join(addresses))
 
 
-def _before(finished: list[str]) -> str:
+def _after(finished: list[str]) -> str:
     """What an error adds about the stores that readers see changed already."""
     switched = [step for step in finished if step.endswith(("switched", "cleared"))]
     return f" (before that: {', '.join(switched)})" if switched else ""

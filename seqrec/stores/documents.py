@@ -1,4 +1,8 @@
-"""Rows of a table as MongoDB documents, straight from Arrow."""
+"""Rows of a table as MongoDB documents, straight from Arrow.
+
+A column becomes a list of Python values at once, which is faster than going through rows. Nested columns are taken apart to
+their plain ones, and those are put together again as lists and dicts.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -29,15 +33,15 @@ PLAIN = (
 )
 
 
-class Types(NamedTuple):
-    """How the store makes what Python has no type for: an int64, a date (from epoch milliseconds, UTC), a decimal."""
+class BsonTypes(NamedTuple):
+    """How values are made that Python has no type of its own for: an int64, a date (from epoch milliseconds, UTC), a decimal."""
 
     integer: Callable[[int], Any]
     date: Callable[[int], Any]
     decimal: Callable[[Decimal], Any]
 
 
-def documents(batch: pa.RecordBatch, *, publish_id: str, types: Types) -> list[dict[str, Any]]:
+def to_documents(batch: pa.RecordBatch, *, publish_id: str, types: BsonTypes) -> list[dict[str, Any]]:
     """One document a row: all its columns, and publish_id.
 
     Arrays are lists, structs and maps are documents, dates are midnights in UTC, timestamps are cut to milliseconds, and nulls
@@ -46,8 +50,8 @@ def documents(batch: pa.RecordBatch, *, publish_id: str, types: Types) -> list[d
     >>> items = pa.array([[{"item_id": 7, "score": 0.5}], None])
     >>> when = pa.array([1000, None], pa.timestamp("ms", tz="UTC"))
     >>> batch = pa.RecordBatch.from_arrays([pa.array(["$where", ""]), items, when], ["_id", "items", "at"])
-    >>> for made in documents(batch, publish_id="p", types=Types(integer=int, date=int, decimal=str)):
-    ...     print(made)
+    >>> for document in to_documents(batch, publish_id="p", types=BsonTypes(integer=int, date=int, decimal=str)):
+    ...     print(document)
     {'_id': '$where', 'items': [{'item_id': 7, 'score': 0.5}], 'at': 1000, 'publish_id': 'p'}
     {'_id': '', 'items': None, 'at': None, 'publish_id': 'p'}
     """
@@ -55,20 +59,23 @@ def documents(batch: pa.RecordBatch, *, publish_id: str, types: Types) -> list[d
     return _named((*batch.schema.names, "publish_id"), [*columns, [publish_id] * batch.num_rows])
 
 
-def unfit(schema: StructType) -> list[str]:
-    """The columns that BSON can't hold, with their types: decimals of more than 34 digits, maps with other keys than strings
-    and integers, intervals and the like."""
+def columns_not_for_bson(schema: StructType) -> list[str]:
+    """The columns that BSON can't hold, with their types.
+
+    These are decimals of more than 34 digits, maps with other keys than strings and integers, intervals and the like.
+    """
     return [f"{field.name} ({field.dataType.simpleString()})" for field in schema if not _fits(field.dataType)]
 
 
-def slices(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The batches in pieces of at most so many rows: what is held as Python objects at a time."""
+def cut_batches(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches in pieces of at most so many rows, which are held as Python objects at a time."""
     for batch in batches:
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)
 
 
 def _fits(kind: DataType) -> bool:
+    """Whether BSON can hold values of a type."""
     if isinstance(kind, ArrayType):
         return _fits(kind.elementType)
     if isinstance(kind, StructType):
@@ -80,8 +87,8 @@ def _fits(kind: DataType) -> bool:
     return isinstance(kind, PLAIN)
 
 
-def _values(column: pa.Array, types: Types) -> list[Any]:
-    """A value an element, None where it is null."""
+def _values(column: pa.Array, types: BsonTypes) -> list[Any]:
+    """The column's elements as Python values; None where one is null."""
     kind = column.type
     if not len(column):
         return []
@@ -93,10 +100,10 @@ def _values(column: pa.Array, types: Types) -> list[Any]:
         fields = [_values(field, types) for field in column.flatten()]
         return _with_nulls(column, _named(tuple(field.name for field in kind), fields))
     if pa.types.is_int64(kind):
-        return _made(column, types.integer)
+        return _converted(column, types.integer)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         milliseconds = column.cast(pa.timestamp("ms", tz=getattr(kind, "tz", None)), safe=False)
-        return _made(milliseconds.cast(pa.int64()), types.date)
+        return _converted(milliseconds.cast(pa.int64()), types.date)
     if pa.types.is_decimal(kind):
         return [None if value is None else types.decimal(value) for value in column.to_pylist()]
     if pa.types.is_floating(kind) and not column.null_count:
@@ -104,13 +111,15 @@ def _values(column: pa.Array, types: Types) -> list[Any]:
     return list(column.to_pylist())
 
 
-def _lists(column: pa.ListArray, types: Types) -> list[Any]:
+def _lists(column: pa.ListArray, types: BsonTypes) -> list[Any]:
+    """Arrays as lists: all their elements at once, then cut where each array ends."""
     first, size, ends = _extent(column)
     values = _values(column.values.slice(first, size), types)
     return _with_nulls(column, [values[start:end] for start, end in ends])
 
 
-def _maps(column: pa.MapArray, types: Types) -> list[Any]:
+def _maps(column: pa.MapArray, types: BsonTypes) -> list[Any]:
+    """Maps as dicts, their keys as strings."""
     first, size, ends = _extent(column)
     keys = column.keys.slice(first, size).cast(pa.string()).to_pylist()
     values = _values(column.items.slice(first, size), types)
@@ -118,25 +127,26 @@ def _maps(column: pa.MapArray, types: Types) -> list[Any]:
 
 
 def _extent(column: pa.ListArray) -> tuple[int, int, list[tuple[int, int]]]:
-    """Where the elements of all lists begin, how many there are, and the ends of each list among them."""
+    """Where the elements of all lists begin, how many there are, and where each list begins and ends among them."""
     offsets = column.offsets.to_pylist()
     first = offsets[0]
     return first, offsets[-1] - first, [(start - first, end - first) for start, end in pairwise(offsets)]
 
 
-def _made(column: pa.Array, make: Callable[[int], Any]) -> list[Any]:
-    """Integers made into the store's values, each distinct one once."""
+def _converted(column: pa.Array, make: Callable[[int], Any]) -> list[Any]:
+    """Integers as the store's values, each distinct one made once."""
     encoded = column.dictionary_encode()
-    made = [make(value) for value in encoded.dictionary.to_pylist()]
-    return [None if index is None else made[index] for index in encoded.indices.to_pylist()]
+    values = [make(value) for value in encoded.dictionary.to_pylist()]
+    return [None if index is None else values[index] for index in encoded.indices.to_pylist()]
 
 
 def _named(names: tuple[str, ...], columns: list[list[Any]]) -> list[dict[str, Any]]:
+    """A dict a row, from the columns and their names."""
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _with_nulls(column: pa.Array, made: list[Any]) -> list[Any]:
-    """None in the place of what was made of nulls."""
+def _with_nulls(column: pa.Array, values: list[Any]) -> list[Any]:
+    """The column's values, with None for those that are null in the column."""
     if not column.null_count:
-        return made
-    return [None if null else value for value, null in zip(made, column.is_null().to_pylist(), strict=True)]
+        return values
+    return [None if null else value for value, null in zip(values, column.is_null().to_pylist(), strict=True)]

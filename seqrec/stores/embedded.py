@@ -38,7 +38,7 @@ JAVA_ANSWER_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class MongoServer:
+class EmbeddedMongo:
     """A running server; renames says whether it keeps renamed collections, `flush` puts all it was given on disk."""
 
     uri: str
@@ -67,7 +67,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[MongoServer]:
+def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[EmbeddedMongo]:
     """Serve MongoDB on loopback, from a file in the folder, or from memory for None; port 0 takes a free one."""
     _require_free(port)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
@@ -96,7 +96,7 @@ def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[MongoServer]
         server = mongo.MongoServer(backend)
         server.bind(LOOPBACK, port)
         stack.enter_context(h2.closing(server.shutdownNow, backend.close))
-        yield MongoServer(uri=server.getConnectionString(), renames=folder is None, flush=flush)
+        yield EmbeddedMongo(uri=server.getConnectionString(), renames=folder is None, flush=flush)
 
 
 @contextmanager

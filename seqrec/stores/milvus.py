@@ -12,17 +12,15 @@ import secrets
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 
 from seqrec.errors import UserError
 from seqrec.stores.address import hidden
+from seqrec.stores.milvus_alias import Client, MilvusAlias, connected, open_client, wait_until
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.milvus_place import Client, Place, connected, open_client, wait_until
 from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED
-from seqrec.stores.vectors import fields, local_batches, rows, send
+from seqrec.stores.vectors import Embeddings, field_types, local_batches, send_batches, to_entities
 
 with hidden("MILVUS_URI"):
     from pymilvus import DataType
@@ -33,187 +31,186 @@ PUBLISH_ID = re.compile(r"publish_id=(\S+)")
 SUFFIX = r"__\d{8}T\d{6}(\d{6})?Z_[0-9a-f]{4}"  # of a publish_id, or of a run id
 
 
-def collection_name(place: Place, publish_id: str) -> str:
+def collection_name(alias: MilvusAlias, publish_id: str) -> str:
     """The collection of a publication, e.g. items__20261101T020000123456Z_3f2a; on Milvus Lite the alias itself."""
-    return f"{place.alias}__{publish_id.replace('-', '_')}" if place.aliases else place.alias
+    return f"{alias.name}__{publish_id.replace('-', '_')}" if alias.server.aliases else alias.name
 
 
-def newest(place: Place) -> str | None:
-    """The publish_id that the alias's collection was made for, None if there is none."""
-    with connected(place, "reading failed") as client:
-        used = _target(client, place) if place.aliases else None
-        found = PUBLISH_ID.search(client.describe_collection(used)["description"]) if used else None
-        return found[1] if found else None
-
-
-def largest(place: Place) -> int:
-    """The most rows that one run has among those that searches reach: an upsert that was killed leaves those of two."""
-    with connected(place, "counting failed") as client:
-        if not client.has_collection(place.alias):
-            return 0
-        client.load_collection(place.alias)
-        if "run_id" not in {one["name"] for one in client.describe_collection(place.alias)["fields"]}:
-            return _count(client, place.alias)
-        runs: dict[str, int] = {}
-        while True:
-            others = f"run_id not in {json.dumps(list(runs))}" if runs else 'run_id != ""'
-            found = client.query(place.alias, filter=others, output_fields=["run_id"], limit=1, consistency_level="Strong")
-            if not found:
-                break
-            run_id = str(found[0]["run_id"])
-            runs[run_id] = _count(client, place.alias, f"run_id == {json.dumps(run_id)}")
-        return max(runs.values(), default=0)
-
-
-def try_to_write(place: Place, *, dim: int, index: Index) -> None:
+def try_to_write(alias: MilvusAlias, *, dim: int, index: Index) -> None:
     """Make a collection, index it and drop it: UserError if the server doesn't let us, or hasn't such an index."""
-    with connected(place, "a trial of what is to be written failed") as client:
-        name = f"{place.alias}__trial_{secrets.token_hex(4)}"
+    with connected(alias, "a trial of what is to be written failed") as client:
+        name = f"{alias.name}__trial_{secrets.token_hex(4)}"
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description="seqrec trial")
         schema.add_field("id", DataType.INT64, is_primary=True)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
         client.create_collection(name, schema=schema)
         try:
-            index.make(client, place, name)
+            index.make(client, alias, name)
         finally:
             client.drop_collection(name)
 
 
-def stage(
-    table: DataFrame,
-    place: Place,
-    *,
-    run_id: str,
-    publish_id: str,
-    items: int,
-    dim: int,
-    index: Index,
-    writers: int,
-) -> None:
-    """Fill, index, load and count the publication's collection; nothing happens if it is whole. UserError if a row is missing."""
-    name = collection_name(place, publish_id)
-    with connected(place, "staging failed") as client:
-        if _is_loaded(client, name) and _count(client, name) == items and index.is_that_of(client, name):
+def newest_publication(alias: MilvusAlias) -> str | None:
+    """The publish_id that the alias's collection was made for, None if there is none."""
+    with connected(alias, "reading failed") as client:
+        collection = _collection_in_use(client, alias) if alias.server.aliases else None
+        match = PUBLISH_ID.search(client.describe_collection(collection)["description"]) if collection else None
+        return match[1] if match else None
+
+
+def largest_publication(alias: MilvusAlias) -> int:
+    """The most rows that one run has among those that searches reach: an upsert that was killed leaves those of two."""
+    with connected(alias, "counting failed") as client:
+        if not client.has_collection(alias.name):
+            return 0
+        client.load_collection(alias.name)
+        if "run_id" not in {field["name"] for field in client.describe_collection(alias.name)["fields"]}:
+            return _count(client, alias.name)
+        counts: dict[str, int] = {}
+        while True:  # Milvus can't list distinct values: each round asks for a row of a run that isn't counted yet
+            uncounted = f"run_id not in {json.dumps(list(counts))}" if counts else 'run_id != ""'
+            rows = client.query(alias.name, filter=uncounted, output_fields=["run_id"], limit=1, consistency_level="Strong")
+            if not rows:
+                break
+            run_id = str(rows[0]["run_id"])
+            counts[run_id] = _count(client, alias.name, f"run_id == {json.dumps(run_id)}")
+        return max(counts.values(), default=0)
+
+
+def stage(alias: MilvusAlias, embeddings: Embeddings, *, publish_id: str, run_id: str, index: Index, writers: int) -> None:
+    """Act: fill, index, load and count the publication's collection; nothing happens if it is whole.
+
+    UserError if a row is missing in the end, and if the alias stands on a collection of this publication that is another.
+    """
+    name, rows = collection_name(alias, publish_id), embeddings.rows
+    with connected(alias, "staging failed") as client:
+        if _is_loaded(client, name) and _count(client, name) == rows and index.is_that_of(client, name):
             return
-        if _target(client, place) == name:
-            wanted = f"{items} rows by {index.kind} and {index.metric}"
-            raise UserError(f"{place}: {name} is in use, and isn't {wanted}: publish as it was begun, then again")
+        if _collection_in_use(client, alias) == name:
+            wanted = f"{rows} rows by {index.kind} and {index.metric}"
+            raise UserError(f"{alias}: {name} is in use, and isn't {wanted}: publish as it was begun, then again")
         if client.has_collection(name):
             client.drop_collection(name)
-        _create(client, name, table, dim=dim, description=f"seqrec run_id={run_id} publish_id={publish_id}")
-        _write(table, place, name, run_id=run_id, writers=writers)
-        client.flush(name, timeout=place.limits.bulk_s)
-        index.make(client, place, name)
-        _load(client, place, name)
-        _assert_count(client, place, name, items)
+        _create(client, name, embeddings, description=f"seqrec run_id={run_id} publish_id={publish_id}")
+        _write(alias, embeddings, name, run_id=run_id, writers=writers)
+        client.flush(name, timeout=alias.server.timeouts.bulk_s)
+        index.make(client, alias, name)
+        _load(client, alias, name)
+        _assert_count(client, alias, name, rows)
 
 
-def switch(place: Place, *, publish_id: str) -> None:
+def switch(alias: MilvusAlias, *, publish_id: str) -> None:
     """Put the alias on the publication's collection; nothing happens if it is there. UserError if a newer publication has it."""
-    name, standing = collection_name(place, publish_id), newest(place)
-    with connected(place, "the switch failed", state=EITHER) as client:
-        used = _target(client, place)
-        if used is None:
-            client.create_alias(name, place.alias)
-        elif used != name:
-            if standing is not None and standing > publish_id:
-                raise UserError(f"{place}: the newer publication {standing} stands, so {publish_id} wasn't put in its place")
-            client.alter_alias(name, place.alias)
+    name, newest = collection_name(alias, publish_id), newest_publication(alias)
+    with connected(alias, "the switch failed", state=EITHER) as client:
+        in_use = _collection_in_use(client, alias)
+        if in_use is None:
+            client.create_alias(name, alias.name)
+        elif in_use != name:
+            if newest is not None and newest > publish_id:
+                raise UserError(f"{alias}: the newer publication {newest} stands, so {publish_id} wasn't put in its place")
+            client.alter_alias(name, alias.name)
 
 
-def upsert(table: DataFrame, place: Place, *, run_id: str, dim: int, index: Index) -> None:
-    """Put the rows into the collection itself; one of another shape (dim, fields) or index is made anew first."""
-    with connected(place, "writing failed", state=MIXED) as client:
-        name = place.alias
-        if client.has_collection(name) and not (_fits(client, name, table, dim) and index.is_that_of(client, name)):
+def upsert(alias: MilvusAlias, embeddings: Embeddings, *, run_id: str, index: Index) -> None:
+    """Act: put the rows into the collection itself; one of another shape (dim, fields) or index is made anew first."""
+    with connected(alias, "writing failed", state=MIXED) as client:
+        name = alias.name
+        if client.has_collection(name) and not (_has_shape(client, name, embeddings) and index.is_that_of(client, name)):
             client.drop_collection(name)
         if not client.has_collection(name):
-            _create(client, name, table, dim=dim, description="seqrec")
-            index.make(client, place, name)
-        _load(client, place, name)
-        _write(table, place, name, run_id=run_id, writers=1)
+            _create(client, name, embeddings, description="seqrec")
+            index.make(client, alias, name)
+        _load(client, alias, name)
+        _write(alias, embeddings, name, run_id=run_id, writers=1)
 
 
-def remove_stale(place: Place, *, run_id: str, items: int) -> None:
-    """Delete the rows of other runs from the collection; UserError if other than the run's items remain."""
-    with connected(place, "removing stale rows failed", state=NOT_CLEARED) as client:
-        client.delete(place.alias, filter=f"run_id != {json.dumps(run_id)}", timeout=place.limits.bulk_s)
-        _assert_count(client, place, place.alias, items)
+def remove_other_runs(alias: MilvusAlias, *, run_id: str, rows: int) -> None:
+    """Delete the rows of other runs from the collection; UserError if other than the run's rows remain."""
+    with connected(alias, "removing stale rows failed", state=NOT_CLEARED) as client:
+        client.delete(alias.name, filter=f"run_id != {json.dumps(run_id)}", timeout=alias.server.timeouts.bulk_s)
+        _assert_count(client, alias, alias.name, rows)
 
 
-def remove_collections(place: Place, *, publish_id: str, keep: int, dead: Callable[[str], bool]) -> None:
-    """Drop the alias's older collections but the newest keep - 1 whole ones, and unfinished ones that are known to be dead.
+def remove_collections(alias: MilvusAlias, *, publish_id: str, keep: int, is_dead: Callable[[str], bool]) -> None:
+    """Drop the alias's older collections: of the whole ones all but the newest keep - 1, of the unfinished the dead ones.
 
     What another alias points to stays, and so does what isn't named ALIAS__PUBLISH_ID: `items` doesn't own `items__de`'s.
     """
-    ours = re.compile(re.escape(place.alias) + SUFFIX)
-    with connected(place, "removing older collections failed", state=NOT_CLEARED) as client:
+    names_of_ours = re.compile(re.escape(alias.name) + SUFFIX)
+    with connected(alias, "removing older collections failed", state=NOT_CLEARED) as client:
         whole: list[tuple[str, str]] = []
         unfinished: list[tuple[str, str]] = []
-        for name in filter(ours.fullmatch, client.list_collections()):
+        for name in filter(names_of_ours.fullmatch, client.list_collections()):
             about = client.describe_collection(name)
-            found = PUBLISH_ID.search(about["description"])
-            in_use = about.get("aliases") or name == _target(client, place)
-            if found is not None and found[1] < publish_id and not in_use:
-                (whole if _is_loaded(client, name) else unfinished).append((found[1], name))
-        stale = sorted(whole, reverse=True)[keep - 1 :] + [one for one in unfinished if dead(one[0])]
-        for _, name in stale:
+            match = PUBLISH_ID.search(about["description"])
+            in_use = about.get("aliases") or name == _collection_in_use(client, alias)
+            if match is not None and match[1] < publish_id and not in_use:
+                (whole if _is_loaded(client, name) else unfinished).append((match[1], name))
+        dead = [(made_for, name) for made_for, name in unfinished if is_dead(made_for)]
+        for _, name in [*sorted(whole, reverse=True)[keep - 1 :], *dead]:
             client.drop_collection(name)
 
 
-def _target(client: Client, place: Place) -> str | None:
+def _collection_in_use(client: Client, alias: MilvusAlias) -> str | None:
     """The collection that searches reach, None if there is none yet."""
-    return str(client.describe_collection(place.alias)["collection_name"]) if client.has_collection(place.alias) else None
+    return str(client.describe_collection(alias.name)["collection_name"]) if client.has_collection(alias.name) else None
 
 
-def _create(client: Client, name: str, table: DataFrame, *, dim: int, description: str) -> None:
+def _create(client: Client, name: str, embeddings: Embeddings, *, description: str) -> None:
+    """Make an empty collection that has the table's fields and run_id."""
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
-    for column, kind in fields(table.schema).items():
-        size: dict[str, Any] = {"VARCHAR": {"max_length": LONGEST_ID}, "FLOAT_VECTOR": {"dim": dim}}.get(kind, {})
-        schema.add_field(column, DataType[kind], is_primary=column == table.columns[0], **size)
+    for column, kind in field_types(embeddings.table.schema).items():
+        sizes: dict[str, dict[str, int]] = {"VARCHAR": {"max_length": LONGEST_ID}, "FLOAT_VECTOR": {"dim": embeddings.dim}}
+        schema.add_field(column, DataType[kind], is_primary=column == embeddings.key, **sizes.get(kind, {}))
     schema.add_field("run_id", DataType.VARCHAR, max_length=64)
     client.create_collection(name, schema=schema)
 
 
-def _fits(client: Client, name: str, table: DataFrame, dim: int) -> bool:
+def _has_shape(client: Client, name: str, embeddings: Embeddings) -> bool:
     """Whether rows of this width, with these columns, can go into the collection."""
-    found = {one["name"]: one for one in client.describe_collection(name)["fields"]}
-    kinds = {name: one["type"].name for name, one in found.items()}
-    if kinds != {**fields(table.schema), "run_id": "VARCHAR"} or not found[table.columns[0]].get("is_primary"):
+    fields = {field["name"]: field for field in client.describe_collection(name)["fields"]}
+    types = {name: field["type"].name for name, field in fields.items()}
+    if types != {**field_types(embeddings.table.schema), "run_id": "VARCHAR"} or not fields[embeddings.key].get("is_primary"):
         return False
-    return int(found["embedding"]["params"]["dim"]) == dim
+    return int(fields["embedding"]["params"]["dim"]) == embeddings.dim
 
 
-def _load(client: Client, place: Place, name: str) -> None:
+def _load(client: Client, alias: MilvusAlias, name: str) -> None:
+    """Load a collection, so that it can be searched, and wait until that is done."""
     client.load_collection(name, _async=True)
-    wait_until(lambda: _is_loaded(client, name), place, f"loading {name}")
+    wait_until(lambda: _is_loaded(client, name), alias, f"loading {name}")
 
 
 def _is_loaded(client: Client, name: str) -> bool:
+    """Whether a collection is there and can be searched: the last step of its staging."""
     return bool(client.has_collection(name) and client.get_load_state(name)["state"] == LoadState.Loaded)
 
 
 def _count(client: Client, name: str, condition: str = "") -> int:
+    """The rows of a collection, of those only that fulfil the condition."""
     return int(client.query(name, filter=condition, output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"])
 
 
-def _assert_count(client: Client, place: Place, name: str, items: int) -> None:
-    found = _count(client, name)
-    if found != items:
-        raise UserError(f"{place}: {name} has {found} rows for {items} items: run publish again")
+def _assert_count(client: Client, alias: MilvusAlias, name: str, rows: int) -> None:
+    """Raise UserError if a collection has other than so many rows."""
+    count = _count(client, name)
+    if count != rows:
+        raise UserError(f"{alias}: {name} has {count} rows for {rows} items: run publish again")
 
 
-def _write(table: DataFrame, place: Place, name: str, *, run_id: str, writers: int) -> None:
+def _write(alias: MilvusAlias, embeddings: Embeddings, name: str, *, run_id: str, writers: int) -> None:
     """Upsert all rows: from tasks, at most so many at a time, or for Milvus Lite, which is one process's, from here."""
-    uri, token, limits = place.uri, place.token, place.limits
+    server, table = alias.server, embeddings.table
 
-    def partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        with closing(open_client(uri, token, limits, return_s=limits.return_s)) as client:
-            send(rows(batches, run_id=run_id), partial(client.upsert, name))
+    def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        """Yields nothing; a generator, as Spark wants it."""
+        with closing(open_client(server)) as client:
+            send_batches(to_entities(batches, run_id=run_id), partial(client.upsert, name))
         yield from ()
 
-    if place.aliases:
-        table.coalesce(writers).mapInArrow(partition, "written long").count()
+    if server.aliases:
+        table.coalesce(writers).mapInArrow(write_partition, "written long").count()
     else:
-        for _ in partition(local_batches(table)):
+        for _ in write_partition(local_batches(table)):
             continue

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from seqrec.errors import UserError
-from seqrec.stores.milvus_place import Client, Place, wait_until
+from seqrec.stores.milvus_alias import Client, MilvusAlias, wait_until
 
 METRIC = "IP"
 
@@ -18,24 +18,25 @@ class Index:
 
     def is_that_of(self, client: Client, name: str) -> bool:
         """Whether a collection has this index, with these parameters among its own."""
-        found = client.describe_index(name, "embedding") if client.list_indexes(name) else {}
-        found = {**found, **dict(found.get("params") or {})}
+        described = client.describe_index(name, "embedding") if client.list_indexes(name) else {}
+        described = {**described, **dict(described.get("params") or {})}
         wanted = {"index_type": self.kind, "metric_type": self.metric, **self.params}
-        return all(str(found.get(key)) == str(value) for key, value in wanted.items())
+        return all(str(described.get(key)) == str(value) for key, value in wanted.items())
 
-    def make(self, client: Client, place: Place, name: str) -> None:
+    def make(self, client: Client, alias: MilvusAlias, name: str) -> None:
         """Index a collection that has no index yet, and wait until that is done; UserError if it fails."""
         prepared = client.prepare_index_params()
         prepared.add_index("embedding", index_type=self.kind, metric_type=self.metric, params=self.params)
         client.create_index(name, prepared, sync=False)
 
         def is_made() -> bool:
-            found = client.describe_index(name, "embedding")
-            if found["state"] == "Failed":
-                raise UserError(f"{place}: the index of {name} failed: {found.get('index_state_fail_reason')}")
-            return bool(found["state"] == "Finished")
+            """Whether it is finished; UserError if it failed."""
+            described = client.describe_index(name, "embedding")
+            if described["state"] == "Failed":
+                raise UserError(f"{alias}: the index of {name} failed: {described.get('index_state_fail_reason')}")
+            return bool(described["state"] == "Finished")
 
-        wait_until(is_made, place, f"the index of {name}")
+        wait_until(is_made, alias, f"the index of {name}")
 
 
 def metric_of(client: Client, name: str) -> str:

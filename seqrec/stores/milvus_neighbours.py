@@ -1,83 +1,84 @@
 """Neighbours of an item, from the embeddings in Milvus: those of a publication, or of a dump under any key."""
 
 import json
-from typing import Any
 
 import numpy as np
 
 from seqrec.errors import UserError
+from seqrec.stores.milvus_alias import Client, MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
-from seqrec.stores.milvus_place import Client, Place, connected
-from seqrec.stores.vectors import Rows, by_cosine
+from seqrec.stores.vectors import Entities, nearest_by_cosine
 
 
-def neighbours(place: Place, item_id: int | str, *, k: int, bias: bool = False) -> list[dict[str, Any]]:
+def find_neighbours(alias: MilvusAlias, item_id: int | str, *, k: int, bias: bool = False) -> Entities:
     """The k items most like an item: {item_id, item_idx, score}, by cosine, best first, ties by item_idx.
 
     The index may order by inner product, so ten times as many are searched and ordered anew. With bias the last dimension is an
     item's output bias, which says nothing about likeness and is left out. UserError if the item isn't there. In a collection
-    that a dump made, item_id is its key, whatever that is called, and item_idx its place in the order of the keys found.
+    that a dump made, item_id is its key, whatever that is called, and item_idx the rank of the key among those that the search
+    returned.
     """
-    with connected(place, "searching failed") as client:
-        key, others = _fields(client, place)
-        fields = [key, "embedding", *(["item_idx"] if "item_idx" in others else [])]
-        client.load_collection(place.alias)
-        wanted = f"{key} == {json.dumps(item_id, ensure_ascii=False)}"
-        matches = client.query(place.alias, filter=wanted, output_fields=fields, consistency_level="Strong")
+    with connected(alias, "searching failed") as client:
+        key, types = _fields(client, alias)
+        fields = [key, "embedding", *(["item_idx"] if "item_idx" in types else [])]
+        client.load_collection(alias.name)
+        is_item = f"{key} == {json.dumps(item_id, ensure_ascii=False)}"
+        matches = client.query(alias.name, filter=is_item, output_fields=fields, consistency_level="Strong")
         if not matches:
-            raise UserError(f"{place}: no item has the id {item_id!r}")
+            raise UserError(f"{alias}: no item has the id {item_id!r}")
         query = np.asarray(matches[0]["embedding"], np.float32)  # (D,)
         if bias:
             query[-1] = 0.0
         limit = min(max(10 * k, 100), 10_000)
-        found = client.search(
-            place.alias,
+        hits = client.search(
+            alias.name,
             data=[query],
             limit=limit,
             output_fields=fields,
-            search_params={"metric_type": metric_of(client, place.alias), "params": {"ef": limit}},
+            search_params={"metric_type": metric_of(client, alias.name), "params": {"ef": limit}},
             consistency_level="Strong",
         )[0]
-    return by_cosine(query, _named([hit["entity"] for hit in found if hit["entity"][key] != item_id], key), k=k, bias=bias)
+    others = [hit["entity"] for hit in hits if hit["entity"][key] != item_id]
+    return nearest_by_cosine(query, _with_item_names(others, key), k=k, bias=bias)
 
 
-def some_item(place: Place) -> int | str:
-    """The id of the item with the smallest index, the most popular one; of a dump without indices, any."""
-    with connected(place, "reading failed") as client:
-        key, others = _fields(client, place)
-        client.load_collection(place.alias)
-        wanted = "item_idx >= 0 and item_idx <= 2" if "item_idx" in others else ""
-        found = client.query(place.alias, filter=wanted, output_fields=[key], limit=1)
-    if not found:
-        raise UserError(f"{place}: it has no items")
-    return found[0][key]  # type: ignore[no-any-return]
+def first_item(alias: MilvusAlias) -> int | str:
+    """The id of the item with the smallest index, which is the most popular one; of a dump without indices, any."""
+    with connected(alias, "reading failed") as client:
+        key, types = _fields(client, alias)
+        client.load_collection(alias.name)
+        among_first = "item_idx >= 0 and item_idx <= 2" if "item_idx" in types else ""
+        rows = client.query(alias.name, filter=among_first, output_fields=[key], limit=1)
+    if not rows:
+        raise UserError(f"{alias}: it has no items")
+    return rows[0][key]  # type: ignore[no-any-return]
 
 
-def typed_id(place: Place, text: str) -> int | str:
+def parse_item_id(alias: MilvusAlias, text: str) -> int | str:
     """An item's id as the collection has it, integer or string, from its text; UserError if it can't be one."""
-    with connected(place, "reading failed") as client:
-        key, others = _fields(client, place)
-    if others[key] == "VARCHAR":
+    with connected(alias, "reading failed") as client:
+        key, types = _fields(client, alias)
+    if types[key] == "VARCHAR":
         return text
     try:
         return int(text)
     except ValueError:
-        raise UserError(f"{place}: item ids are integers there, {text!r} is none") from None
+        raise UserError(f"{alias}: item ids are integers there, {text!r} is none") from None
 
 
-def _fields(client: Client, place: Place) -> tuple[str, dict[str, str]]:
+def _fields(client: Client, alias: MilvusAlias) -> tuple[str, dict[str, str]]:
     """The name of the key, and the types of all fields by name; UserError if there is no collection of embeddings."""
-    if not client.has_collection(place.alias):
-        raise UserError(f"{place}: nothing was published there yet")
-    described = client.describe_collection(place.alias)["fields"]
-    kinds = {field["name"]: str(field["type"].name) for field in described}
+    if not client.has_collection(alias.name):
+        raise UserError(f"{alias}: nothing was published there yet")
+    described = client.describe_collection(alias.name)["fields"]
+    types = {field["name"]: str(field["type"].name) for field in described}
     keys = [field["name"] for field in described if field.get("is_primary")]
-    if not keys or "embedding" not in kinds:
-        raise UserError(f"{place}: its fields are {', '.join(kinds)}, and seqrec's have a key and embedding: name another alias")
-    return keys[0], kinds
+    if not keys or "embedding" not in types:
+        raise UserError(f"{alias}: its fields are {', '.join(types)}, and seqrec's have a key and embedding: name another alias")
+    return keys[0], types
 
 
-def _named(entities: Rows, key: str) -> Rows:
-    """The entities with their key as item_id, and with an item_idx."""
-    order = sorted(entities, key=lambda entity: entity[key])
-    return [{"item_idx": place, **entity, "item_id": entity[key]} for place, entity in enumerate(order)]
+def _with_item_names(entities: Entities, key: str) -> Entities:
+    """The entities in the order of their key, which becomes item_id; one without an item_idx gets its rank."""
+    ordered = sorted(entities, key=lambda entity: entity[key])
+    return [{"item_idx": rank, **entity, "item_id": entity[key]} for rank, entity in enumerate(ordered)]

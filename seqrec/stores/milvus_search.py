@@ -10,57 +10,59 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, StringType, StructType
 
+from seqrec.stores.milvus_alias import MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
-from seqrec.stores.milvus_place import Place, connected
-from seqrec.stores.vectors import local_batches
+from seqrec.stores.vectors import Entities, local_batches
 from seqrec.tables import schemas
 
 QUERIES = 64  # in a search
-MOST_FOUND = 16384  # Milvus gives no more items for a query
+MOST_HITS = 16384  # Milvus gives no more items for a query
 
 
-def search_users(
-    users: DataFrame, place: Place, *, item: DataType, top_k: int, params: dict[str, int], without: Sequence[int] = ()
+def search_for_users(
+    users: DataFrame, alias: MilvusAlias, *, item: DataType, top_k: int, params: dict[str, int], without: Sequence[int] = ()
 ) -> DataFrame:
     """The best items of each row of users (user_id, embedding, seen) in a collection: user_id, items.
 
-    Items are structs of item_id (of the type `item`) and score, best first, ties by item_idx; those in seen are left out, and for
-    all users those in `without` (both item indices). As many more are fetched as a user has seen; `params` are of the search,
-    and its ef is at least what is fetched. A server is searched from tasks, Milvus Lite from here, at once.
+    Items are structs of item_id (of the type `item`) and score, best first, ties by item_idx. Left out are a user's items in
+    seen, and for all users those in `without` (both are item indices). As many more are fetched as a user has seen. `params` are
+    those of the search, and its ef is at least the number that is fetched. A server is searched from tasks, Milvus Lite from
+    here, at once.
     """
     row = schemas.recommendations(users.schema["user_id"].dataType, item)
     scored = pa.list_(pa.struct([("item_id", _arrow(item)), ("score", pa.float32())]))
     schema = pa.schema([("user_id", _arrow(row["user_id"].dataType)), ("items", scored)])
-    search = partial(_search, place=place, schema=schema, top_k=top_k, params=params, without=without)
-    asked = users.select("user_id", "embedding", "seen")
-    with connected(place, "searching failed") as client:
-        client.load_collection(place.alias)
-    if place.aliases:
-        return asked.mapInArrow(search, StructType([row["user_id"], row["items"]]))
-    return users.sparkSession.createDataFrame(pa.Table.from_batches(search(local_batches(asked)), schema))
+    search = partial(_search, alias=alias, schema=schema, top_k=top_k, params=params, without=without)
+    queries = users.select("user_id", "embedding", "seen")
+    with connected(alias, "searching failed") as client:
+        client.load_collection(alias.name)
+    if alias.server.aliases:
+        return queries.mapInArrow(search, StructType([row["user_id"], row["items"]]))
+    return users.sparkSession.createDataFrame(pa.Table.from_batches(search(local_batches(queries)), schema))
 
 
 def _search(
     batches: Iterable[pa.RecordBatch],
     *,
-    place: Place,
+    alias: MilvusAlias,
     schema: pa.Schema,
     top_k: int,
     params: dict[str, int],
     without: Sequence[int],
 ) -> Iterator[pa.RecordBatch]:
+    """Lists for batches of users; within a batch, users who have seen about as many items share a search."""
     condition = f"item_idx not in {json.dumps(list(without))}" if without else ""
-    with connected(place, "searching failed") as client:
-        metric = metric_of(client, place.alias)
-        for batch in (one for one in batches if one.num_rows):
-            seen = [set(row) for row in batch.column("seen").to_pylist()]
-            order = np.argsort([len(row) for row in seen], kind="stable")
+    with connected(alias, "searching failed") as client:
+        metric = metric_of(client, alias.name)
+        for batch in (batch for batch in batches if batch.num_rows):
+            seen = [set(items) for items in batch.column("seen").to_pylist()]
+            order = np.argsort([len(items) for items in seen], kind="stable")
             queries = batch.column("embedding").flatten().to_numpy().reshape(batch.num_rows, -1)  # (N, D)
             for first in range(0, batch.num_rows, QUERIES):
                 rows = order[first : first + QUERIES]
-                limit = min(top_k + len(seen[rows[-1]]), MOST_FOUND)
-                found = client.search(
-                    place.alias,
+                limit = min(top_k + len(seen[rows[-1]]), MOST_HITS)
+                hits_of_rows = client.search(
+                    alias.name,
                     data=list(queries[rows]),
                     filter=condition,
                     limit=limit,
@@ -68,7 +70,7 @@ def _search(
                     search_params={"metric_type": metric, "params": {**params, "ef": max(limit, params.get("ef", 0))}},
                     consistency_level="Strong",
                 )
-                lists = [_best(hits, seen[row], top_k) for hits, row in zip(found, rows, strict=True)]
+                lists = [_best(hits, seen[row], top_k) for hits, row in zip(hits_of_rows, rows, strict=True)]
                 users = batch.column("user_id").take(pa.array(rows))
                 yield pa.RecordBatch.from_arrays([users, pa.array(lists, schema.field("items").type)], schema=schema)
 
@@ -78,12 +80,13 @@ def _arrow(kind: DataType) -> pa.DataType:
     return pa.string() if isinstance(kind, StringType) else pa.int64()
 
 
-def _best(hits: Iterable[dict[str, Any]], seen: set[int], top_k: int) -> list[dict[str, Any]]:
-    """
-    >>> found = [{"item_id": "a", "item_idx": 4}, {"item_id": "b", "item_idx": 2}, {"item_id": "c", "item_idx": 3}]
-    >>> _best([{"distance": 0.5, "entity": one} for one in found], {3}, 1)
+def _best(hits: Iterable[Any], seen: set[int], top_k: int) -> Entities:
+    """The best hits that aren't seen, as entries of a list; ties by item_idx.
+
+    >>> entities = [{"item_id": "a", "item_idx": 4}, {"item_id": "b", "item_idx": 2}, {"item_id": "c", "item_idx": 3}]
+    >>> _best([{"distance": 0.5, "entity": entity} for entity in entities], {3}, 1)
     [{'item_id': 'b', 'score': 0.5}]
     """
-    kept = [(-hit["distance"], hit["entity"]["item_idx"], hit["entity"]["item_id"]) for hit in hits]
-    left = sorted(entry for entry in kept if entry[1] not in seen)
-    return [{"item_id": item_id, "score": -less} for less, _, item_id in left[:top_k]]
+    entries = [(-hit["distance"], hit["entity"]["item_idx"], hit["entity"]["item_id"]) for hit in hits]
+    unseen = sorted(entry for entry in entries if entry[1] not in seen)
+    return [{"item_id": item_id, "score": -negated} for negated, _, item_id in unseen[:top_k]]

@@ -1,6 +1,7 @@
 """Rows of a table into a MongoDB collection, from Spark's tasks, each with a client of its own."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,55 +12,73 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.stores.documents import Types, documents, slices
-from seqrec.stores.limits import patiently
-from seqrec.stores.mongo_place import UNCONFIRMED, Documents, Place, collection_of, open_client, returns, unconfirmed
+from seqrec.stores.documents import BsonTypes, cut_batches, to_documents
+from seqrec.stores.mongo_collection import (
+    UNCONFIRMED,
+    DriverCollection,
+    MongoCollection,
+    driver_collection,
+    may_return,
+    open_client,
+    unconfirmed,
+)
+from seqrec.stores.timeouts import patiently
 
-DUPLICATE = 11000
-BSON = Types(integer=Int64, date=DatetimeMS, decimal=Decimal128)
+DUPLICATE = 11000  # the code of MongoDB's error
+BSON = BsonTypes(integer=Int64, date=DatetimeMS, decimal=Decimal128)
 
-Batch = list[dict[str, Any]]
-Write = Callable[[Documents, Batch], int]
+Documents = list[dict[str, Any]]
+Write = Callable[[DriverCollection, Documents], int]
 
 
-def write_rows(table: DataFrame, place: Place, write: Write, name: str, *, publish_id: str, writers: int, batch_size: int) -> int:
-    """Act: write all rows into the collection `name` with `write`, in at most so many tasks at a time; return the sum of it.
+@dataclass(frozen=True, kw_only=True)
+class Batching:
+    """How rows are written: in how many tasks at a time, and how many documents in one call of the server."""
+
+    writers: int
+    batch_size: int
+
+
+def write_rows(collection: MongoCollection, table: DataFrame, write: Write, *, publish_id: str, batching: Batching) -> int:
+    """Act: write all rows with `write`, a batch a call; return the sum of what the calls return.
 
     A batch is written again while the server is gone for a moment: `write` may be called twice for the same documents.
     """
-    uri, database, limits = place.uri, place.database, place.limits
+    uri, timeouts, database, name = collection.server.uri, collection.server.timeouts, collection.database, collection.name
 
-    def partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        with open_client(uri, limits) as client:
-            collection, total = collection_of(client, database, name, limits), 0
-            for batch in slices(batches, batch_size):
-                made = documents(batch, publish_id=publish_id, types=BSON)
-                total += patiently(partial(write, collection, made), passes=returns, return_s=limits.return_s)
+    def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        """In a task: a row with the sum of its calls."""
+        with open_client(uri, timeouts) as client:
+            written, total = driver_collection(client, database, name, timeouts), 0
+            for batch in cut_batches(batches, batching.batch_size):
+                documents = to_documents(batch, publish_id=publish_id, types=BSON)
+                total += patiently(partial(write, written, documents), passes=may_return, return_s=timeouts.return_s)
         yield pa.RecordBatch.from_pydict({"total": [total]})
 
-    counted = table.coalesce(writers).mapInArrow(partition, "total long").agg(F.sum("total")).first()
-    return 0 if counted is None or counted[0] is None else int(counted[0])
+    totals = table.coalesce(batching.writers).mapInArrow(write_partition, "total long").agg(F.sum("total")).first()
+    return 0 if totals is None or totals[0] is None else int(totals[0])
 
 
-def insert(staged: Documents, batch: Batch) -> int:
-    """Insert; a document that stands was inserted by an earlier attempt of the task."""
+def insert(staged: DriverCollection, documents: Documents) -> int:
+    """Insert; a document that is there already was inserted by an earlier attempt of the task."""
     try:
-        staged.insert_many(batch, ordered=False)
+        staged.insert_many(documents, ordered=False)
     except BulkWriteError as error:
         _duplicates(error, staged)
     return 0
 
 
-def replace(live: Documents, batch: Batch) -> int:
-    """Upsert unless newer; return how many newer documents stand.
+def replace_older(live: DriverCollection, documents: Documents) -> int:
+    """Upsert documents, but leave newer ones; return how many newer documents stand.
 
-    Two upserts of a new id can meet, and one gets E11000 though it isn't the older: hence a second try of those.
+    Where two upserts of a new id meet, one of them gets the error E11000 though its document isn't the older: those are
+    tried a second time.
     """
-    refused = batch
+    refused = documents
     for _ in range(2):
         requests = [
-            ReplaceOne({"_id": one["_id"], "publish_id": {"$not": {"$gt": one["publish_id"]}}}, one, upsert=True)
-            for one in refused
+            ReplaceOne({"_id": document["_id"], "publish_id": {"$not": {"$gt": document["publish_id"]}}}, document, upsert=True)
+            for document in refused
         ]
         try:
             live.bulk_write(requests, ordered=False)
@@ -69,22 +88,24 @@ def replace(live: Documents, batch: Batch) -> int:
     return len(refused)
 
 
-def read_and_replace(live: Documents, batch: Batch) -> int:
-    """The same in two steps, for the embedded server."""
-    found = live.find({"_id": {"$in": [one["_id"] for one in batch]}}, {"publish_id": 1})
-    newer = {one["_id"] for one in found if str(one.get("publish_id", "")) > batch[0]["publish_id"]}
-    requests = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in batch if one["_id"] not in newer]
+def read_and_replace_older(live: DriverCollection, documents: Documents) -> int:
+    """The same in two steps, for the embedded server, which is slow at conditions beside an _id."""
+    standing = live.find({"_id": {"$in": [document["_id"] for document in documents]}}, {"publish_id": 1})
+    newer = {other["_id"] for other in standing if str(other.get("publish_id", "")) > documents[0]["publish_id"]}
+    requests = [
+        ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents if document["_id"] not in newer
+    ]
     if requests:
         live.bulk_write(requests, ordered=False)
     return len(newer)
 
 
-def _duplicates(error: BulkWriteError, written: Documents) -> list[int]:
-    """Indices of the operations refused as duplicates; any other failure is raised."""
-    failed = error.details["writeErrors"]
-    other = [one for one in failed if one["code"] != DUPLICATE] or error.details["writeConcernErrors"]
-    if other:
+def _duplicates(error: BulkWriteError, written: DriverCollection) -> list[int]:
+    """The indices of the operations that were refused as duplicates; any other failure is raised."""
+    failures = error.details["writeErrors"]
+    others = [failure for failure in failures if failure["code"] != DUPLICATE] or error.details["writeConcernErrors"]
+    if others:
         limit_s = written.write_concern.document["wtimeout"] / 1000
-        said, code = str(other[0].get("errmsg")), other[0].get("code")
-        raise OperationFailure(unconfirmed(limit_s) if code == UNCONFIRMED else said, code) from None
-    return [one["index"] for one in failed]
+        message, code = str(others[0].get("errmsg")), others[0].get("code")
+        raise OperationFailure(unconfirmed(limit_s) if code == UNCONFIRMED else message, code) from None
+    return [failure["index"] for failure in failures]

@@ -3,12 +3,13 @@
     MONGODB_URI=… MILVUS_URI=… python -m seqrec.stores.show --users 3 --titles movies.csv --data $SEQREC_ROOT/dataset
 
 MONGODB_URI and MILVUS_URI are those that were published to. Titles are a CSV or Parquet file with the columns item_id and title;
-with the dataset's folder, each user's latest items are printed too.
+with the dataset's folder, each user's latest items are printed too. No Spark session is opened, which would take longer than all
+the rest: the dataset is read by Arrow.
 """
 
 import argparse
-import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,17 +17,18 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
-from seqrec.command.config import STORE_CHOICES, store_uri
+from seqrec.command.config import STORE_CHOICES
 from seqrec.command.entry import command_line
 from seqrec.errors import UserError
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.storage import files, versions
-from seqrec.stores import embedded
-from seqrec.stores.milvus_neighbours import neighbours, some_item, typed_id
-from seqrec.stores.mongo_reading import first, read
-from seqrec.stores.targets import Targets, open_targets
+from seqrec.stores.milvus_neighbours import find_neighbours, first_item, parse_item_id
+from seqrec.stores.mongo import find_documents, first_documents
+from seqrec.stores.mongo_collection import MongoCollection
+from seqrec.stores.open_stores import Addresses, OpenStores, connect
 
 Titles = dict[str, str]
+Document = dict[str, Any]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,67 +44,78 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--database", default=Mongo().database, help="database of MongoDB")
     parser.add_argument("--collection", default=Mongo().collection, help="collection of MongoDB")
     parser.add_argument("--alias", default=Milvus().alias, help="alias of Milvus")
-    arguments = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     with command_line():
-        titles = read_titles(arguments.titles) if arguments.titles else {}
-        uris = {name.lower(): store_uri(name) for name in STORE_CHOICES}
-        token = os.environ.get("MILVUS_TOKEN", "")
-        with open_targets(**uris, milvus_token=token, folder=embedded.data_folder()) as targets:
-            for line in [*_users(targets, arguments, titles), *_neighbours(targets, arguments, titles)]:
+        titles = read_titles(options.titles) if options.titles else {}
+        with connect(None, Addresses.from_environment(*STORE_CHOICES)) as stores:
+            for line in [*_describe_mongodb(stores, options, titles), *_describe_milvus(stores, options, titles)]:
                 sys.stdout.write(line + "\n")
 
 
 def read_titles(path: str) -> Titles:
     """Titles by the item's id as text, from a CSV or Parquet file with the columns item_id and title."""
-    where = files.local_path(path)
-    if not where.exists():
+    file = files.local_path(path)
+    if not file.exists():
         raise UserError(f"{path}: no such file; titles are a local CSV or Parquet file with the columns item_id and title")
-    table = pa.parquet.read_table(where) if path.endswith(".parquet") else pa.csv.read_csv(where)
+    table = pa.parquet.read_table(file) if path.endswith(".parquet") else pa.csv.read_csv(file)
     missing = {"item_id", "title"} - set(table.column_names)
     if missing:
         raise UserError(f"{path} has the columns {', '.join(table.column_names)}, and lacks {', '.join(sorted(missing))}")
     return dict(zip(map(str, table["item_id"].to_pylist()), map(str, table["title"].to_pylist()), strict=True))
 
 
-def read_histories(folder: str, users: list[Any], *, last: int) -> dict[Any, list[Any]]:
+def find_documents_of(collection: MongoCollection, texts: list[str]) -> list[Document]:
+    """The documents of ids that are given as texts: each may be meant as a string or as an integer."""
+    ids = [key for text in texts for key in (text, _integer(text)) if key is not None]
+    documents = find_documents(collection, ids)
+    if not documents:
+        raise UserError(f"{collection}: no such users")
+    return documents
+
+
+def some_documents(collection: MongoCollection, number: int) -> list[Document]:
+    """The first documents, of users with a list of their own where there are some."""
+    documents = first_documents(collection, number, source="model") or first_documents(collection, number)
+    if not documents:
+        raise UserError(f"{collection}: nothing was published there yet")
+    return documents
+
+
+def latest_items(folder: str, users: list[Any], *, number: int) -> dict[Any, list[Any]]:
     """The latest item ids of users, oldest first, from a dataset on this machine: one pass over its sequences."""
-    path = files.local_path(versions.resolve(folder))
-    wanted = pyarrow.dataset.field("user_id").isin(users)
-    for table in ("sequences", "items"):
-        versions.table_files(str(path / table))
-    rows = pyarrow.dataset.dataset(path / "sequences").to_table(columns=["user_id", "items"], filter=wanted).to_pylist()
-    latest = {row["user_id"]: row["items"][-last:] for row in rows}
-    known = pyarrow.dataset.field("item_idx").isin(sorted({item for items in latest.values() for item in items}))
-    items = pyarrow.dataset.dataset(path / "items").to_table(columns=["item_id", "item_idx"], filter=known).to_pylist()
-    ids = {row["item_idx"]: row["item_id"] for row in items}
-    return {user: [ids[item] for item in items] for user, items in latest.items()}
+    version = files.local_path(versions.resolve(folder))
+    sequences = _read(version / "sequences", ["user_id", "items"], pyarrow.dataset.field("user_id").isin(users))
+    latest = {row["user_id"]: row["items"][-number:] for row in sequences}
+    indices = sorted({index for items in latest.values() for index in items})
+    vocabulary = _read(version / "items", ["item_id", "item_idx"], pyarrow.dataset.field("item_idx").isin(indices))
+    ids = {row["item_idx"]: row["item_id"] for row in vocabulary}
+    return {user: [ids[index] for index in items] for user, items in latest.items()}
 
 
-def _users(targets: Targets, arguments: argparse.Namespace, titles: Titles) -> list[str]:
-    if targets.mongodb is None:
+def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: Titles) -> list[str]:
+    """The lines about MongoDB."""
+    if stores.mongodb is None:
         return ["MongoDB: skipped"]
-    place = targets.mongodb.place(database=arguments.database, collection=arguments.collection)
-    asked = [kind(user) for user in arguments.user for kind in (str, _integer) if kind(user) is not None]
-    number = arguments.users
-    found = read(place, asked) if arguments.user else first(place, number, source="model") or first(place, number)
-    if not found:
-        raise UserError(f"{place}: {'no such users' if asked else 'nothing was published there yet'}")
-    if not all({"items", "run_id", "model"} <= document.keys() for document in found):
-        return [f"{place}: {len(found)} documents of a dump", *_documents(found, arguments.top)]
-    histories = read_histories(arguments.data, [one["_id"] for one in found], last=arguments.top) if arguments.data else {}
-    lines = [f"{place}: {len(found)} users, run {found[0]['run_id']} of {found[0]['model']}"]
-    for one in found:
-        lines.append(f"user {one['_id']}")
-        if one["_id"] in histories:
-            lines.append("  latest       " + " | ".join(_title(item, titles) for item in histories[one["_id"]]))
-        lines.append("  recommended  " + " | ".join(_scored(item, titles) for item in one["items"][: arguments.top]))
+    collection = stores.mongodb.collection(options.database, options.collection)
+    documents = find_documents_of(collection, options.user) if options.user else some_documents(collection, options.users)
+    if not all({"items", "run_id", "model"} <= document.keys() for document in documents):
+        return [f"{collection}: {len(documents)} documents of a dump", *_dumped_lines(documents, options.top)]
+    users = [document["_id"] for document in documents]
+    histories = latest_items(options.data, users, number=options.top) if options.data else {}
+    lines = [f"{collection}: {len(documents)} users, run {documents[0]['run_id']} of {documents[0]['model']}"]
+    for document in documents:
+        lines.append(f"user {document['_id']}")
+        if document["_id"] in histories:
+            lines.append("  latest       " + " | ".join(_title(item, titles) for item in histories[document["_id"]]))
+        entries = document["items"][: options.top]
+        lines.append("  recommended  " + " | ".join(_scored(entry, titles) for entry in entries))
     return lines
 
 
-def _documents(found: list[dict[str, Any]], top: int) -> list[str]:
+def _dumped_lines(documents: list[Document], top: int) -> list[str]:
     """Documents of any fields: a line each, and one for each field, of a list its first elements."""
     lines = []
-    for document in found:
+    for document in documents:
         lines.append(f"document {document['_id']}")
         for name, value in document.items():
             if name not in ("_id", "publish_id"):
@@ -111,16 +124,25 @@ def _documents(found: list[dict[str, Any]], top: int) -> list[str]:
     return lines
 
 
-def _neighbours(targets: Targets, arguments: argparse.Namespace, titles: Titles) -> list[str]:
-    if targets.milvus is None:
+def _describe_milvus(stores: OpenStores, options: argparse.Namespace, titles: Titles) -> list[str]:
+    """The lines about Milvus."""
+    if stores.milvus is None:
         return ["Milvus: skipped"]
-    place = targets.milvus.place(alias=arguments.alias)
-    item = some_item(place) if arguments.item is None else typed_id(place, arguments.item)
-    near = neighbours(place, item, k=arguments.top, bias=arguments.bias)
-    return [f"{place}: nearest to {_title(item, titles)}", *(f"  {_scored(one, titles)}" for one in near)]
+    alias = stores.milvus.alias(options.alias)
+    item = first_item(alias) if options.item is None else parse_item_id(alias, options.item)
+    neighbours = find_neighbours(alias, item, k=options.top, bias=options.bias)
+    return [f"{alias}: nearest to {_title(item, titles)}", *(f"  {_scored(entry, titles)}" for entry in neighbours)]
+
+
+def _read(table: Path, columns: list[str], condition: pyarrow.dataset.Expression) -> list[dict[str, Any]]:
+    """The rows of a finished table that fulfil a condition."""
+    parts = [table / name for name in versions.table_files(str(table))]
+    rows: list[dict[str, Any]] = pyarrow.dataset.dataset(parts).to_table(columns=columns, filter=condition).to_pylist()
+    return rows
 
 
 def _integer(text: str) -> int | None:
+    """The text as an integer of 64 bits, if it is one."""
     try:
         number = int(text)
     except ValueError:
@@ -129,11 +151,13 @@ def _integer(text: str) -> int | None:
 
 
 def _title(item: Any, titles: Titles) -> str:
+    """An item's title, or its id if it has none."""
     return titles.get(str(item), f"item {item}")
 
 
-def _scored(one: dict[str, Any], titles: Titles) -> str:
-    return f"{_title(one['item_id'], titles)} ({one['score']:.3f})"
+def _scored(entry: Document, titles: Titles) -> str:
+    """An entry of a list, with its score."""
+    return f"{_title(entry['item_id'], titles)} ({entry['score']:.3f})"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from pyspark.sql.types import (
     StructType,
 )
 
-Rows = list[dict[str, Any]]
+Entities = list[dict[str, Any]]  # what Milvus calls its rows
 
-FIELDS: dict[type[DataType], str] = {
+FIELD_TYPES: dict[type[DataType], str] = {
     **dict.fromkeys((ByteType, ShortType, IntegerType, LongType), "INT64"),
     StringType: "VARCHAR",
     FloatType: "FLOAT",
@@ -37,65 +38,82 @@ SENDERS = 2  # threads of a task: the server works on one batch while the next i
 ROW_BYTES = 128  # numbers, run_id and the framing of a row
 
 
-def fields(schema: StructType) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class Embeddings:
+    """A table of embeddings that `checks` let pass: its key is the first column, its vectors are the column `embedding`."""
+
+    table: DataFrame
+    rows: int
+    dim: int
+
+    @property
+    def key(self) -> str:
+        """The name of the key."""
+        return self.table.columns[0]
+
+
+def field_types(schema: StructType) -> dict[str, str]:
     """What a table's columns are in Milvus, by name; columns of types that it hasn't are left out."""
-    kinds = {one.name: "FLOAT_VECTOR" if one.name == "embedding" else FIELDS.get(type(one.dataType)) for one in schema}
-    return {name: kind for name, kind in kinds.items() if kind is not None}
+    types = {
+        field.name: "FLOAT_VECTOR" if field.name == "embedding" else FIELD_TYPES.get(type(field.dataType)) for field in schema
+    }
+    return {name: kind for name, kind in types.items() if kind is not None}
 
 
-def rows(batches: Iterable[pa.RecordBatch], *, run_id: str) -> Iterator[Rows]:
+def to_entities(batches: Iterable[pa.RecordBatch], *, run_id: str) -> Iterator[Entities]:
     """Batches of all columns (embedding is the vector, the others are strings and numbers) and run_id, each below MOST_BYTES.
 
     >>> table = {"item_id": ["a", "b"], "item_idx": [2, 3], "embedding": [[1.0, 2.0], [3.0, 4.0]]}
-    >>> [made] = rows([pa.RecordBatch.from_pydict(table)], run_id="r")
-    >>> made[1]["item_id"], made[1]["item_idx"], made[1]["embedding"].tolist(), made[1]["run_id"]
+    >>> [entities] = to_entities([pa.RecordBatch.from_pydict(table)], run_id="r")
+    >>> entities[1]["item_id"], entities[1]["item_idx"], entities[1]["embedding"].tolist(), entities[1]["run_id"]
     ('b', 3, [3.0, 4.0], 'r')
     """
     for batch in batches:
         size = _rows_in_a_batch(batch)
         for start in range(0, batch.num_rows, size):
-            yield _rows(batch.slice(start, size), run_id)
+            yield _entities(batch.slice(start, size), run_id)
 
 
-def send(batches: Iterable[Rows], upsert: Callable[[Rows], object]) -> None:
-    """Upsert batches, SENDERS of them at a time, in no order; the first error is raised, and no batch begun after it."""
+def send_batches(batches: Iterable[Entities], upsert: Callable[[Entities], object]) -> None:
+    """Upsert batches, SENDERS of them at a time, in no order. The first error is raised, and no batch is begun after it."""
     under_way: deque[Future[object]] = deque()
     with ThreadPoolExecutor(SENDERS) as threads:
         for batch in batches:
             if len(under_way) == SENDERS:
                 under_way.popleft().result()
             under_way.append(threads.submit(upsert, batch))
-        for one in under_way:
-            one.result()
+        for sending in under_way:
+            sending.result()
 
 
 def local_batches(table: DataFrame) -> Iterator[pa.RecordBatch]:
     """Act: a table's batches on the driver, a partition at a time."""
-    for row in table.mapInArrow(_packed, "batch binary").toLocalIterator():
+    for row in table.mapInArrow(_as_binary, "batch binary").toLocalIterator():
         yield from pa.ipc.open_stream(row[0])
 
 
-def by_cosine(query: np.ndarray[Any, Any], others: Rows, *, k: int, bias: bool) -> Rows:
-    """The k of the others nearest to the query by cosine, without the last dimension if that is a bias; ties by item_idx.
+def nearest_by_cosine(query: np.ndarray[Any, Any], entities: Entities, *, k: int, bias: bool) -> Entities:
+    """The k entities nearest to the query by cosine; ties by item_idx. With `bias`, the last dimension is left out.
 
     >>> others = [{"item_id": "far", "item_idx": 2, "embedding": [9, 9]}, {"item_id": "near", "item_idx": 3, "embedding": [1, 0]}]
-    >>> by_cosine(np.array([2.0, 0.0]), others, k=1, bias=False)
+    >>> nearest_by_cosine(np.array([2.0, 0.0]), others, k=1, bias=False)
     [{'item_id': 'near', 'item_idx': 3, 'score': 1.0}]
     """
-    if not others:
+    if not entities:
         return []
     width = len(query) - bias
-    matrix = np.asarray([other["embedding"] for other in others], np.float64)[:, :width]  # (N, width)
-    asked = np.asarray(query[:width], np.float64)
-    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
-    scores = np.divide(matrix @ asked, lengths, out=np.zeros(len(others)), where=lengths > 0)  # (N,)
-    best = np.lexsort(([other["item_idx"] for other in others], -scores))[:k]
+    matrix = np.asarray([entity["embedding"] for entity in entities], np.float64)[:, :width]  # (N, width)
+    vector = np.asarray(query[:width], np.float64)  # (width,)
+    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
+    scores = np.divide(matrix @ vector, lengths, out=np.zeros(len(entities)), where=lengths > 0)  # (N,)
+    best = np.lexsort(([entity["item_idx"] for entity in entities], -scores))[:k].tolist()
     return [
-        {"item_id": others[at]["item_id"], "item_idx": others[at]["item_idx"], "score": float(scores[at])} for at in best.tolist()
+        {"item_id": entities[row]["item_id"], "item_idx": entities[row]["item_idx"], "score": float(scores[row])} for row in best
     ]
 
 
-def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _as_binary(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """In a task: each batch as the only value of a row, so that the driver gets batches and not Python rows."""
     for batch in batches:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as stream:
@@ -103,7 +121,8 @@ def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict({"batch": [sink.getvalue().to_pybytes()]})
 
 
-def _rows(batch: pa.RecordBatch, run_id: str) -> Rows:
+def _entities(batch: pa.RecordBatch, run_id: str) -> Entities:
+    """The rows of one batch."""
     embedding = batch.column("embedding").flatten().to_numpy().astype(np.float32)  # (rows · D,)
     columns = {name: batch.column(name).to_pylist() for name in batch.schema.names if name != "embedding"}
     columns |= {"embedding": embedding.reshape(batch.num_rows, -1), "run_id": [run_id] * batch.num_rows}  # (rows, D)
@@ -111,6 +130,7 @@ def _rows(batch: pa.RecordBatch, run_id: str) -> Rows:
 
 
 def _rows_in_a_batch(batch: pa.RecordBatch) -> int:
+    """How many rows stay below MOST_BYTES, by the longest strings of the batch."""
     if not batch.num_rows:
         return 1
     dim = len(batch.column("embedding")[0])

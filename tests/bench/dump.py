@@ -5,9 +5,11 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.publishing.dump import dump_documents
+from seqrec.publishing.destinations import MongoDestination
+from seqrec.publishing.dump import Origin, dump_documents
 from seqrec.stores import embedded
-from seqrec.stores.targets import MongoTarget
+from seqrec.stores.mongo_collection import MongoServer
+from seqrec.stores.mongo_rows import Batching
 from tests.bench import mongo
 from tests.bench.timing import Comparison, compare
 
@@ -20,7 +22,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     items(spark).write.parquet(path)
     table = spark.read.parquet(path)
     with embedded.mongo_server(None) as server:
-        target = MongoTarget(uri=server.uri, name="bench", mongod=False, renames=True)
+        target = MongoServer(uri=server.uri, name="bench", mongod=False, renames=True)
         return compare(
             f"write_mongo against insert_many, {ROWS} rows",
             ours=lambda number: mongo.cleared(server.uri, lambda: dump(table, target, f"ours_{number}", path=path)),
@@ -30,19 +32,11 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
         )
 
 
-def dump(table: DataFrame, target: MongoTarget, collection: str, *, path: str) -> None:
+def dump(table: DataFrame, target: MongoServer, collection: str, *, path: str) -> None:
     """Into a new collection."""
-    dump_documents(
-        table,
-        target,
-        path=path,
-        key="user_id",
-        database="bench",
-        collection=collection,
-        mode="swap",
-        writers=WRITERS,
-        batch_size=BATCH,
-    )
+    batching = Batching(writers=WRITERS, batch_size=BATCH)
+    destination = MongoDestination(server=target, database="bench", collection=collection, mode="swap", batching=batching)
+    dump_documents(Origin(table, path), destination, key="user_id")
 
 
 def items(spark: SparkSession) -> DataFrame:

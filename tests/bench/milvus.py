@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 from pymilvus import DataType, MilvusClient
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.stores import embedded, milvus, milvus_place
+from seqrec.stores import embedded, milvus, milvus_alias
 from seqrec.stores.milvus_index import Index
+from seqrec.stores.vectors import Embeddings
 from tests.bench.timing import Comparison, compare, seconds
 
 ITEMS, DIM, BATCH = 20_000, 64, 1000
@@ -32,11 +33,12 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
         )
 
 
-def upsert(table: DataFrame, uri: str, alias: str) -> None:
+def upsert(table: DataFrame, uri: str, name: str) -> None:
     """Written, what is stale removed, counted."""
-    place = milvus_place.open_place(uri, token="", name="bench", alias=alias, aliases=False)
-    milvus.upsert(table, place, run_id="r", dim=DIM, index=Index(kind="AUTOINDEX", params={}))
-    milvus.remove_stale(place, run_id="r", items=ITEMS)
+    alias = milvus_alias.open_server(uri, token="", name="bench").alias(name)
+    embeddings = Embeddings(table=table, rows=ITEMS, dim=DIM)
+    milvus.upsert(alias, embeddings, run_id="r", index=Index(kind="AUTOINDEX", params={}))
+    milvus.remove_other_runs(alias, run_id="r", rows=ITEMS)
 
 
 def insert(table: DataFrame, uri: str, name: str) -> None:

@@ -8,10 +8,13 @@ from pymongo import MongoClient, ReplaceOne
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.stores import embedded, mongo, mongo_place
+from seqrec.stores import embedded, mongo
+from seqrec.stores.mongo_collection import MongoCollection, MongoServer
+from seqrec.stores.mongo_rows import Batching
 from tests.bench.timing import Comparison, compare, seconds
 
 USERS, K, BATCH, WRITERS = 2000, 100, 1000, 2
+BATCHING = Batching(writers=WRITERS, batch_size=BATCH)
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
@@ -61,19 +64,19 @@ def recommendations(spark: SparkSession) -> DataFrame:
     )
 
 
-def upsert(table: DataFrame, server: embedded.MongoServer, number: int) -> None:
+def upsert(table: DataFrame, server: embedded.EmbeddedMongo, number: int) -> None:
     """Into a new collection, what is older removed."""
     publish_id = f"20260101T00000{number}Z-0000"
-    place = _place(server, f"ours_{number}")
-    mongo.upsert(_keyed(table), place, publish_id=publish_id, rows=USERS, writers=WRITERS, batch_size=BATCH)
-    mongo.remove_older(place, publish_id=publish_id)
+    collection = _collection(server, f"ours_{number}")
+    mongo.upsert(collection, _keyed(table), publish_id=publish_id, rows=USERS, batching=BATCHING)
+    mongo.remove_older(collection, publish_id=publish_id)
 
 
-def swap(table: DataFrame, server: embedded.MongoServer, number: int) -> None:
+def swap(table: DataFrame, server: embedded.EmbeddedMongo, number: int) -> None:
     """Staged, indexed, counted and renamed."""
-    place, publish_id = _place(server, f"ours_{number}"), f"20260101T00000{number}Z-0000"
-    mongo.stage(_keyed(table), place, publish_id=publish_id, rows=USERS, writers=WRITERS, batch_size=BATCH)
-    mongo.switch(place, publish_id=publish_id)
+    collection, publish_id = _collection(server, f"ours_{number}"), f"20260101T00000{number}Z-0000"
+    mongo.stage(collection, _keyed(table), publish_id=publish_id, rows=USERS, batching=BATCHING)
+    mongo.switch(collection, publish_id=publish_id)
 
 
 def raw(table: DataFrame, uri: str, collection: str, *, replace: bool) -> None:
@@ -93,7 +96,7 @@ def raw(table: DataFrame, uri: str, collection: str, *, replace: bool) -> None:
 
     def send(target: Any, batch: list[dict[str, Any]]) -> None:
         if replace:
-            target.bulk_write([ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in batch], ordered=False)
+            target.bulk_write([ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in batch], ordered=False)
         else:
             target.insert_many(batch, ordered=False)
 
@@ -104,7 +107,5 @@ def _keyed(table: DataFrame) -> DataFrame:
     return table.withColumnRenamed("user_id", "_id")
 
 
-def _place(server: embedded.MongoServer, collection: str) -> mongo_place.Place:
-    return mongo_place.Place(
-        uri=server.uri, name="bench", database="bench", collection=collection, mongod=False, renames=server.renames
-    )
+def _collection(server: embedded.EmbeddedMongo, name: str) -> MongoCollection:
+    return MongoServer(uri=server.uri, name="bench", mongod=False, renames=server.renames).collection("bench", name)

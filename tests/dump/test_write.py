@@ -9,9 +9,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dump import write_milvus, write_mongo
-from seqrec.stores import embedded, milvus_place, mongo_place
-from seqrec.stores.mongo_reading import first
-from seqrec.stores.targets import MongoTarget
+from seqrec.stores import embedded, milvus_alias
+from seqrec.stores.mongo import first_documents
+from seqrec.stores.mongo_collection import MongoCollection, MongoServer
 
 MAINS = {"write_mongo": write_mongo.main, "write_milvus": write_milvus.main}
 
@@ -26,13 +26,13 @@ def origin(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
 def test_write_mongo(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place, origin: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, mongodb: MongoServer, collection: MongoCollection, origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONGODB_URI", mongodb.uri)
-    arguments = ["--origin", origin, "--dest", place.collection, "--queryid", "item_id", "--database", place.database]
+    arguments = ["--origin", origin, "--dest", collection.name, "--queryid", "item_id", "--database", collection.database]
     write_mongo.main([*arguments, "--writers", "1"])
-    found = [{name: value for name, value in one.items() if name != "publish_id"} for one in first(place, 9)]
-    assert found == [
+    documents = first_documents(collection, 9)
+    assert [{name: value for name, value in document.items() if name != "publish_id"} for document in documents] == [
         {"_id": "a", "item_id": "a", "item_idx": 2, "embedding": [1.0, 0.5]},
         {"_id": "b", "item_id": "b", "item_idx": 3, "embedding": [0.0, 2.0]},
     ]
@@ -43,8 +43,8 @@ def test_write_milvus(spark: SparkSession, origin: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
     write_milvus.main(["--origin", origin, "--dest", "films", "--index", "FLAT", "--dim", "2"])
     with embedded.milvus_lite(tmp_path / "stores") as uri:
-        place = milvus_place.open_place(uri, token="", name="lite", alias="films", aliases=False)
-        with milvus_place.connected(place, "reading failed") as client:
+        alias = milvus_alias.open_server(uri, token="", name="lite").alias("films")
+        with milvus_alias.connected(alias, "reading failed") as client:
             client.load_collection("films")
             [found] = client.search(
                 "films", data=[[1.0, 0.0]], limit=1, output_fields=["item_id", "item_idx"], consistency_level="Strong"

@@ -13,11 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
-from seqrec.publishing.dump import MAX_LOSS, dump_documents, dump_vectors, open_origin
+from seqrec.publishing.destinations import MilvusDestination, MongoDestination
+from seqrec.publishing.dump import Origin, dump_documents, dump_vectors, open_origin
+from seqrec.publishing.dump_options import MAX_LOSS
 from seqrec.storage import versions
-from seqrec.stores import milvus_place, mongo, mongo_place
+from seqrec.stores import milvus_alias, mongo, mongo_collection
+from seqrec.stores.milvus_alias import MilvusAlias
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.targets import MilvusTarget, MongoTarget
+from seqrec.stores.mongo_collection import MongoCollection
+from seqrec.stores.mongo_rows import Batching
 from seqrec.tables import io
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_000)
@@ -27,36 +31,26 @@ VERSION = "20260101T000000Z-0000"
 
 
 def dump(
-    table: DataFrame,
-    target: MongoTarget,
-    place: mongo_place.Place,
-    *,
-    key: str = "movie_id",
-    mode: Any = None,
-    max_loss: float = MAX_LOSS,
+    table: DataFrame, collection: MongoCollection, *, key: str = "movie_id", mode: Any = None, max_loss: float = MAX_LOSS
 ) -> int:
     """By swap where the server keeps renamed collections, else by upsert."""
-    return dump_documents(
-        table,
-        target,
-        path="t",
-        key=key,
-        database=place.database,
-        collection=place.collection,
-        mode=mode or ("swap" if place.renames else "auto"),
-        writers=2,
-        batch_size=2,
-        max_loss=max_loss,
+    destination = MongoDestination(
+        server=collection.server,
+        database=collection.database,
+        collection=collection.name,
+        mode=mode or ("swap" if collection.server.renames else "auto"),
+        batching=Batching(writers=2, batch_size=2),
     )
+    return dump_documents(Origin(table, "t"), destination, key=key, max_loss=max_loss)
 
 
-def standing(place: mongo_place.Place) -> list[dict[str, Any]]:
-    with mongo_place.connected(place, "reading failed") as live:
-        assert live.database.list_collection_names() in ([place.collection], [])
+def standing(collection: MongoCollection) -> list[dict[str, Any]]:
+    with mongo_collection.connected(collection, "reading failed") as live:
+        assert live.database.list_collection_names() in ([collection.name], [])
         return list(live.find(sort=[("_id", 1)]))
 
 
-def test_every_type_arrives_as_its_own(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
+def test_every_type_arrives_as_its_own(spark: SparkSession, collection: MongoCollection) -> None:
     table = spark.createDataFrame([(7,)], "movie_id bigint").selectExpr(
         "movie_id",
         "array(named_struct('item_id', 3L, 'score', float(0.5))) AS neighbours",
@@ -70,9 +64,9 @@ def test_every_type_arrives_as_its_own(spark: SparkSession, mongodb: MongoTarget
         "true AS flag",
         "cast(null AS array<int>) AS nothing",
     )
-    assert dump(table, mongodb, place) == 1
-    [found] = standing(place)
-    assert found.pop("publish_id") == mongo.newest(place)
+    assert dump(table, collection) == 1
+    [found] = standing(collection)
+    assert found.pop("publish_id") == mongo.newest_publication(collection)
     assert found.pop("price").to_decimal() == Decimal("1.50")
     assert {name: type(found[name]).__name__ for name in ("_id", "movie_id")} == {"_id": "Int64", "movie_id": "Int64"}
     assert found == {
@@ -90,17 +84,17 @@ def test_every_type_arrives_as_its_own(spark: SparkSession, mongodb: MongoTarget
     }
 
 
-def test_a_dump_takes_the_place_of_what_was_there(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
-    dump(spark.createDataFrame([(1, "a", 1990), (2, "b", 1991), (3, "c", 1992)], FILMS), mongodb, place)
-    with mongo_place.connected(place, "writing failed") as live:
+def test_a_dump_takes_the_place_of_what_was_there(spark: SparkSession, collection: MongoCollection) -> None:
+    dump(spark.createDataFrame([(1, "a", 1990), (2, "b", 1991), (3, "c", 1992)], FILMS), collection)
+    with mongo_collection.connected(collection, "writing failed") as live:
         live.insert_one({"_id": "by hand"})
         live.create_index("title", name="mine")
     titles = spark.createDataFrame([("b", 2000), ("d", None)], "title string, year int")
-    assert dump(titles, mongodb, place, key="title", max_loss=0.5) == 2
-    found = standing(place)
-    assert [(one["_id"], one["title"], one["year"]) for one in found] == [("b", "b", 2000), ("d", "d", None)]
-    assert {one["publish_id"] for one in found} == {mongo.newest(place)}
-    with mongo_place.connected(place, "reading failed") as live:
+    assert dump(titles, collection, key="title", max_loss=0.5) == 2
+    found = standing(collection)
+    assert [(document["_id"], document["title"], document["year"]) for document in found] == [("b", "b", 2000), ("d", "d", None)]
+    assert {document["publish_id"] for document in found} == {mongo.newest_publication(collection)}
+    with mongo_collection.connected(collection, "reading failed") as live:
         assert {"mine", "publish_id_1"} <= set(live.index_information())
 
 
@@ -123,73 +117,53 @@ def bad(spark: SparkSession, case: str) -> tuple[DataFrame, str]:
 
 @pytest.mark.parametrize("case", ["null", "repeated", "absent", "type", "reserved", "unfit", "empty"])
 @pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
-def test_what_cannot_be_dumped_leaves_the_collection(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place, case: str
-) -> None:
-    with mongo_place.connected(place, "writing failed") as live:
+def test_what_cannot_be_dumped_leaves_the_collection(spark: SparkSession, collection: MongoCollection, case: str) -> None:
+    with mongo_collection.connected(collection, "writing failed") as live:
         live.insert_one({"_id": 9})
     table, said = bad(spark, case)
     with pytest.raises(UserError, match=f"^t.*{said}"):
-        dump(table, mongodb, place)
-    assert standing(place) == [{"_id": 9}]
+        dump(table, collection)
+    assert standing(collection) == [{"_id": 9}]
 
 
-def test_what_fails_underway_is_one_line_and_leaves_no_staging(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place
-) -> None:
-    dump(spark.createDataFrame([(1, "a", 1990)], FILMS), mongodb, place)
+def test_what_fails_underway_is_one_line_and_leaves_no_staging(spark: SparkSession, collection: MongoCollection) -> None:
+    dump(spark.createDataFrame([(1, "a", 1990)], FILMS), collection)
     broken = spark.createDataFrame([(1, {"fine": 1}), (2, {"not\0fine": 2})], "movie_id int, counts map<string, int>")
     with pytest.raises(UserError, match=r"NULL|null") as caught:
-        dump(broken, mongodb, place)
+        dump(broken, collection)
     assert "\n" not in str(caught.value)
-    assert standing(place)[0]["_id"] == 1
+    assert standing(collection)[0]["_id"] == 1
 
 
-def test_the_swap_is_refused_where_it_does_not_last(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
-    if place.renames:
+def test_the_swap_is_refused_where_it_does_not_last(spark: SparkSession, collection: MongoCollection) -> None:
+    if collection.server.renames:
         pytest.skip("it lasts there")
     with pytest.raises(UserError, match=r"mode=swap: .* set the mode to auto or upsert"):
-        dump(spark.createDataFrame([(1, "a", 1990)], FILMS), mongodb, place, mode="swap")
+        dump(spark.createDataFrame([(1, "a", 1990)], FILMS), collection, mode="swap")
 
 
 def dump_rows(
-    table: DataFrame,
-    target: MilvusTarget,
-    place: milvus_place.Place,
-    *,
-    key: str = "movie_id",
-    dim: int | None = None,
-    max_loss: float = MAX_LOSS,
+    table: DataFrame, alias: MilvusAlias, *, key: str = "movie_id", dim: int | None = None, max_loss: float = MAX_LOSS
 ) -> int:
-    return dump_vectors(
-        table,
-        target,
-        path="t",
-        key=key,
-        embedding="embedding",
-        alias=place.alias,
-        dim=dim,
-        index=Index(kind="AUTOINDEX", params={}),
-        keep=1,
-        writers=2,
-        max_loss=max_loss,
-    )
+    index = Index(kind="AUTOINDEX", params={})
+    destination = MilvusDestination(server=alias.server, alias=alias.name, index=index, keep=1, writers=2)
+    return dump_vectors(Origin(table, "t"), destination, key=key, embedding="embedding", dim=dim, max_loss=max_loss)
 
 
-def vectors_of(place: milvus_place.Place, key: str = "movie_id") -> dict[Any, dict[str, Any]]:
+def vectors_of(alias: MilvusAlias, key: str = "movie_id") -> dict[Any, dict[str, Any]]:
     """What a search reaches, by key, with run_id counted."""
-    with milvus_place.connected(place, "reading failed") as client:
-        found = client.query(place.alias, filter="", output_fields=["*"], limit=99, consistency_level="Strong")
-    assert len({one.pop("run_id") for one in found}) == 1
-    return {one.pop(key): {**one, "embedding": list(map(float, one["embedding"]))} for one in found}
+    with milvus_alias.connected(alias, "reading failed") as client:
+        entities = client.query(alias.name, filter="", output_fields=["*"], limit=99, consistency_level="Strong")
+    assert len({entity.pop("run_id") for entity in entities}) == 1
+    return {entity.pop(key): {**entity, "embedding": list(map(float, entity["embedding"]))} for entity in entities}
 
 
 def test_embeddings_arrive_with_their_plain_columns(
-    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, alias: MilvusAlias, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [(2**62, "it's", [1.0, 0.5], 0.25, ["x"]), (-7, "b", [0.0, 2.0], 0.5, None)]
     with caplog.at_level(logging.WARNING):
-        assert dump_rows(spark.createDataFrame(rows, VECTORS), milvus_server, alias, dim=2) == 2
+        assert dump_rows(spark.createDataFrame(rows, VECTORS), alias, dim=2) == 2
     assert vectors_of(alias) == {
         2**62: {"title": "it's", "embedding": [1.0, 0.5], "share": 0.25},
         -7: {"title": "b", "embedding": [0.0, 2.0], "share": 0.5},
@@ -197,22 +171,16 @@ def test_embeddings_arrive_with_their_plain_columns(
     assert "left out, as Milvus has no such fields: tags" in caplog.text
 
 
-def test_a_dump_of_embeddings_takes_the_place_of_another(
-    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place
-) -> None:
+def test_a_dump_of_embeddings_takes_the_place_of_another(spark: SparkSession, alias: MilvusAlias) -> None:
     schema = "user_id string, embedding array<float>, model string"
-    dump_rows(
-        spark.createDataFrame([("a", [1.0, 0.0], "m"), ("gone", [1.0, 1.0], "m")], schema), milvus_server, alias, key="user_id"
-    )
-    dump_rows(
-        spark.createDataFrame([("a", [2.0, 0.0], "n"), ("new", [0.0, 1.0], "n")], schema), milvus_server, alias, key="user_id"
-    )
+    dump_rows(spark.createDataFrame([("a", [1.0, 0.0], "m"), ("gone", [1.0, 1.0], "m")], schema), alias, key="user_id")
+    dump_rows(spark.createDataFrame([("a", [2.0, 0.0], "n"), ("new", [0.0, 1.0], "n")], schema), alias, key="user_id")
     assert vectors_of(alias, "user_id") == {
         "a": {"embedding": [2.0, 0.0], "model": "n"},
         "new": {"embedding": [0.0, 1.0], "model": "n"},
     }
     wider = spark.createDataFrame([(5, [1.0, 0.0, 3.0])], "movie_id int, embedding array<float>")
-    dump_rows(wider, milvus_server, alias, max_loss=0.5)
+    dump_rows(wider, alias, max_loss=0.5)
     assert vectors_of(alias) == {5: {"embedding": [1.0, 0.0, 3.0]}}
 
 
@@ -233,21 +201,21 @@ def test_a_dump_of_embeddings_takes_the_place_of_another(
     ],
 )
 def test_embeddings_that_cannot_be_dumped(
-    spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place, rows: list[Any], dim: int | None, said: str
+    spark: SparkSession, alias: MilvusAlias, rows: list[Any], dim: int | None, said: str
 ) -> None:
     table = spark.createDataFrame(rows, "movie_id int, title string, embedding array<float>")
     with pytest.raises(UserError, match=f"^t.*{said}"):
-        dump_rows(table, milvus_server, alias, dim=dim)
-    with milvus_place.connected(alias, "listing failed") as client:
-        assert not [name for name in client.list_collections() if name.startswith(alias.alias)]
+        dump_rows(table, alias, dim=dim)
+    with milvus_alias.connected(alias, "listing failed") as client:
+        assert not [name for name in client.list_collections() if name.startswith(alias.name)]
 
 
-def test_columns_of_embeddings_are_named(spark: SparkSession, milvus_server: MilvusTarget, alias: milvus_place.Place) -> None:
+def test_columns_of_embeddings_are_named(spark: SparkSession, alias: MilvusAlias) -> None:
     films = spark.createDataFrame([(1, "a", 1990)], FILMS)
     with pytest.raises(UserError, match="no column 'embedding' for --embedding; it has movie_id, title, year"):
-        dump_rows(films, milvus_server, alias)
+        dump_rows(films, alias)
     with pytest.raises(UserError, match="column embedding is string, expected an array of numbers"):
-        dump_rows(films.withColumnRenamed("title", "embedding"), milvus_server, alias)
+        dump_rows(films.withColumnRenamed("title", "embedding"), alias)
 
 
 def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,41 +257,41 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
         open_origin(spark, "films", data=None)
 
 
-def test_a_dump_of_far_fewer_rows_needs_a_word(
-    spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place, milvus_server: MilvusTarget, alias: milvus_place.Place
-) -> None:
+def test_a_dump_of_far_fewer_rows_needs_a_word(spark: SparkSession, collection: MongoCollection, alias: MilvusAlias) -> None:
     films = spark.range(20).selectExpr("cast(id AS int) AS movie_id", "'a' AS title", "1990 AS year")
     vectors = films.selectExpr("movie_id", "array(float(1), float(2)) AS embedding")
-    dump(films, mongodb, place)
-    dump_rows(vectors, milvus_server, alias)
+    dump(films, collection)
+    dump_rows(vectors, alias)
     with pytest.raises(UserError, match=r"t has 17 rows, and MongoDB .* holds 20: more than --max-loss=0.1 of them would go"):
-        dump(films.limit(17), mongodb, place)
+        dump(films.limit(17), collection)
     with pytest.raises(UserError, match=r"t has 17 rows, and Milvus .* holds 20: more than --max-loss=0.1 of them would go"):
-        dump_rows(vectors.limit(17), milvus_server, alias)
-    assert (len(standing(place)), len(vectors_of(alias))) == (20, 20)
-    dump(films.limit(18), mongodb, place)
-    dump_rows(vectors.limit(18), milvus_server, alias)
-    dump(films.limit(1), mongodb, place, max_loss=1.0)
-    dump_rows(vectors.limit(1), milvus_server, alias, max_loss=1.0)
-    assert (len(standing(place)), len(vectors_of(alias))) == (1, 1)
+        dump_rows(vectors.limit(17), alias)
+    assert (len(standing(collection)), len(vectors_of(alias))) == (20, 20)
+    dump(films.limit(18), collection)
+    dump_rows(vectors.limit(18), alias)
+    dump(films.limit(1), collection, max_loss=1.0)
+    dump_rows(vectors.limit(1), alias, max_loss=1.0)
+    assert (len(standing(collection)), len(vectors_of(alias))) == (1, 1)
 
 
-def test_a_killed_upsert_does_not_raise_the_bound(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
+def test_a_killed_upsert_does_not_raise_the_bound(spark: SparkSession, collection: MongoCollection) -> None:
     """Ten documents, and nine others of a dump that was killed before it removed the ten."""
     films = spark.range(19).selectExpr("cast(id AS int) AS movie_id", "'a' AS title", "1990 AS year")
-    dump(films.where("movie_id < 10"), mongodb, place, mode="upsert")
+    dump(films.where("movie_id < 10"), collection, mode="upsert")
     late = films.where("movie_id >= 10").withColumn("_id", F.col("movie_id"))
-    mongo.upsert(late, place, publish_id="29990101T000000000000Z-0000", rows=9, writers=1, batch_size=9)
-    assert dump(films.where("movie_id >= 10"), mongodb, place, mode="upsert") == 9
-    assert len(standing(place)) == 9
+    batching = Batching(writers=1, batch_size=9)
+    mongo.upsert(collection, late, publish_id="29990101T000000000000Z-0000", rows=9, batching=batching)
+    assert dump(films.where("movie_id >= 10"), collection, mode="upsert") == 9
+    assert len(standing(collection)) == 9
 
 
-def test_days_before_1970_are_days(spark: SparkSession, mongodb: MongoTarget, place: mongo_place.Place) -> None:
+def test_days_before_1970_are_days(spark: SparkSession, collection: MongoCollection) -> None:
     dump(
         spark.createDataFrame(
             [(1, date(1931, 3, 14), datetime(1931, 3, 14, 1, tzinfo=UTC))], "movie_id int, day date, at timestamp"
         ),
-        mongodb,
-        place,
+        collection,
     )
-    assert [(one["day"], one["at"]) for one in standing(place)] == [(datetime(1931, 3, 14), datetime(1931, 3, 14, 1))]
+    assert [(document["day"], document["at"]) for document in standing(collection)] == [
+        (datetime(1931, 3, 14), datetime(1931, 3, 14, 1))
+    ]

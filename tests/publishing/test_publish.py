@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -19,13 +19,16 @@ from jobs import publish as job
 from seqrec.errors import UserError
 from seqrec.publishing import guards, journal
 from seqrec.publishing import publish as publication
+from seqrec.publishing.destinations import Destinations, to_milvus, to_mongodb
 from seqrec.settings.publish import Guards
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.storage import versions
-from seqrec.stores import milvus, milvus_place, mongo_place
-from seqrec.stores.checks import check_vectors
-from seqrec.stores.mongo_reading import first
-from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets, connect
+from seqrec.stores import milvus, mongo_collection
+from seqrec.stores.checks import check_embeddings
+from seqrec.stores.milvus_alias import MilvusAlias, MilvusServer
+from seqrec.stores.mongo import first_documents
+from seqrec.stores.mongo_collection import MongoCollection
+from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables import io, schemas
 from tests.metas import lists_meta
 from tests.servers import MILVUS_SERVERS, MONGO_SERVERS
@@ -64,28 +67,22 @@ def write_version(
 class Stores:
     """The stores of a test, published to with the settings' defaults."""
 
-    def __init__(
-        self, spark: SparkSession, targets: Targets, place: mongo_place.Place, alias: milvus_place.Place, output: str
-    ) -> None:
-        self.spark, self.targets, self.place, self.alias, self.output = spark, targets, place, alias, output
+    def __init__(self, spark: SparkSession, collection: MongoCollection, alias: MilvusAlias, output: str) -> None:
+        self.spark, self.collection, self.alias, self.output = spark, collection, alias, output
 
     def publish(self, run_id: str, *, users: list[int] | None = None, dry_run: bool = False, **limits: float) -> None:
-        table = None if users is None else self.spark.createDataFrame([(one,) for one in users], "user_id bigint")
-        publication.publish(
-            self.spark,
-            self.targets,
-            output=self.output,
-            run_id=run_id,
-            mongo=Mongo(database=self.place.database, mode="swap" if self.place.renames else "auto"),
-            milvus=Milvus(alias=self.alias.alias, index="FLAT"),
-            guards=Guards(**limits),
-            users=table,
-            dry_run=dry_run,
+        table = None if users is None else self.spark.createDataFrame([(user,) for user in users], "user_id bigint")
+        mode: Literal["swap", "auto"] = "swap" if self.collection.server.renames else "auto"
+        destinations = Destinations(
+            mongodb=to_mongodb(self.collection.server, Mongo(database=self.collection.database, mode=mode)),
+            milvus=to_milvus(self.alias.server, Milvus(alias=self.alias.name, index="FLAT")),
         )
+        version, guarded = f"{self.output}/{run_id}", Guards(**limits)
+        publication.publish(self.spark, destinations, version, limits=guarded, users=table, dry_run=dry_run)
 
     def standing(self) -> tuple[dict[int, str], dict[str, str]]:
         """Run ids by user in MongoDB, and by item in Milvus."""
-        documents = {one["_id"]: one["run_id"] for one in first(self.place, 99)}
+        documents = {document["_id"]: document["run_id"] for document in first_documents(self.collection, 99)}
         return documents, {item: row[2] for item, row in rows(self.alias).items()}
 
 
@@ -99,24 +96,16 @@ def written(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def stores(
-    spark: SparkSession,
-    mongodb: MongoTarget,
-    milvus_server: MilvusTarget,
-    place: mongo_place.Place,
-    alias: milvus_place.Place,
-    written: Path,
-    tmp_path: Path,
-) -> Stores:
+def stores(spark: SparkSession, collection: MongoCollection, alias: MilvusAlias, written: Path, tmp_path: Path) -> Stores:
     """Stores that hold the version OLD; NEW is ready to be published."""
     output = shutil.copytree(written, tmp_path / "output")
-    found = Stores(spark, Targets(mongodb=mongodb, milvus=milvus_server), place, alias, str(output))
-    found.publish(OLD)
-    return found
+    stores = Stores(spark, collection, alias, str(output))
+    stores.publish(OLD)
+    return stores
 
 
-PAIRS = [("h2", "lite"), ("memory", "aliases"), *((one, "lite") for one in MONGO_SERVERS if one == "server")]
-PAIRS += [("memory", one) for one in MILVUS_SERVERS if one == "server"]
+PAIRS = [("h2", "lite"), ("memory", "aliases"), *((name, "lite") for name in MONGO_SERVERS if name == "server")]
+PAIRS += [("memory", name) for name in MILVUS_SERVERS if name == "server"]
 EVERY_WAY = pytest.mark.parametrize(("mongodb", "milvus_server"), PAIRS, indirect=True)
 ONE_PAIR = pytest.mark.parametrize(("mongodb", "milvus_server"), [("memory", "lite")], indirect=True)
 
@@ -133,8 +122,8 @@ def test_publish_and_back(stores: Stores) -> None:
     stores.publish(OLD)
     assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
     ended = json.loads(Path(stores.output, journal.FILE).read_text())["ended"]
-    assert [(one["run_id"], one["users"]) for one in ended] == [(OLD, 3), (NEW, 3), (OLD, 3)]
-    assert sorted(one["publish_id"] for one in ended) == [one["publish_id"] for one in ended]
+    assert [(entry["run_id"], entry["users"]) for entry in ended] == [(OLD, 3), (NEW, 3), (OLD, 3)]
+    assert sorted(entry["publish_id"] for entry in ended) == [entry["publish_id"] for entry in ended]
 
 
 @EVERY_WAY
@@ -144,7 +133,7 @@ def test_killed_after_any_step_it_is_simply_run_again(stores: Stores, monkeypatc
         for run_id in run_ids:
             _kill_at_each_step(stores, run_id, monkeypatch, before=before)
     assert stores.standing() == whole([2, 3, 4], ["b", "c"], NEW)
-    with mongo_place.connected(stores.place, "listing failed") as live:
+    with mongo_collection.connected(stores.collection, "listing failed") as live:
         assert live.database.list_collection_names() == ["recommendations"]
 
 
@@ -188,7 +177,7 @@ def test_another_version_takes_over_from_a_killed_one(stores: Stores, monkeypatc
             stores.publish(NEW)
     stores.publish(OLD)
     assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
-    with mongo_place.connected(stores.place, "listing failed") as live:
+    with mongo_collection.connected(stores.collection, "listing failed") as live:
         assert live.database.list_collection_names() == ["recommendations"]
 
 
@@ -263,9 +252,9 @@ def test_guards_let_pass(spark: SparkSession) -> None:
     ],
 )
 def test_guards_of_items(spark: SparkSession, items: dict[str, list[float]], said: str) -> None:
-    lite = milvus_place.Place(uri="", token="", name="lite", alias="a", aliases=False)
+    lite = MilvusAlias(server=MilvusServer(uri="", token="", name="lite", aliases=False), name="a")
     with pytest.raises(UserError) as caught:
-        check_vectors(embeddings(spark, items), lite, path="t")
+        check_embeddings(embeddings(spark, items), lite, path="t")
     assert said in str(caught.value)
 
 
@@ -336,17 +325,8 @@ def test_an_odd_journal_is_said_on_one_line(tmp_path: Path, content: str, said: 
 
 
 def test_nothing_to_publish_to_is_said(spark: SparkSession, written: Path, caplog: pytest.LogCaptureFixture) -> None:
-    nowhere = Targets(mongodb=None, milvus=None)
     with caplog.at_level("INFO"):
-        publication.publish(
-            spark,
-            nowhere,
-            output=str(written),
-            run_id=NEW,
-            mongo=Mongo(),
-            milvus=Milvus(),
-            guards=Guards(),
-        )
+        publication.publish(spark, Destinations(), f"{written}/{NEW}", limits=Guards())
     said = [record.getMessage() for record in caplog.records if record.name == "seqrec"]
     assert said == ["nothing is published: MONGODB_URI and MILVUS_URI are none"]
 
@@ -381,7 +361,7 @@ def test_embedded_stores_are_refused_on_a_cluster(spark: SparkSession, monkeypat
     monkeypatch.setattr("seqrec.command.session.runs_locally", lambda _: False)
     with (
         pytest.raises(UserError, match="the embedded stores are for one machine"),
-        connect(spark, mongodb_uri="embedded", milvus_uri="none", milvus_token=""),
+        connect(spark, Addresses(mongodb="embedded")),
     ):
         pass
 
@@ -397,8 +377,8 @@ def environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 KILLED_BETWEEN_THE_SWITCHES = """
 import os, signal, sys
 from jobs import publish
-from seqrec.scoring import deliveries
-deliveries._switch_vectors = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from seqrec.publishing.deliveries import VectorDelivery
+VectorDelivery.switch = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 publish.main(sys.argv[1:])
 """
 
@@ -413,12 +393,12 @@ def test_the_job_goes_on_after_kill_9_between_the_switches(
         assert killed.returncode == -9, killed.stderr.decode()[-2000:]
         assert json.loads(Path(output, journal.FILE).read_text())["last"]["steps"] == ["MongoDB switched"]
         job.main(conf)
-        with connect(spark, mongodb_uri="embedded", milvus_uri="embedded", milvus_token="") as targets:
-            place = targets.require_mongodb().place(database="seqrec", collection="recommendations")
-            assert {one["_id"]: one["run_id"] for one in first(place, 9)} == dict.fromkeys([2, 3, 4], NEW)
-            assert {row[2] for row in rows(targets.require_milvus().place(alias="item_embeddings")).values()} == {NEW}
+        with connect(spark, Addresses(mongodb="embedded", milvus="embedded")) as opened:
+            documents = first_documents(opened.require_mongodb().collection("seqrec", "recommendations"), 9)
+            assert {document["_id"]: document["run_id"] for document in documents} == dict.fromkeys([2, 3, 4], NEW)
+            assert {row[2] for row in rows(opened.require_milvus().alias("item_embeddings")).values()} == {NEW}
     ended = json.loads(Path(output, journal.FILE).read_text())["ended"]
-    assert [one["run_id"] for one in ended] == [OLD, NEW]
+    assert [entry["run_id"] for entry in ended] == [OLD, NEW]
 
 
 def test_the_job_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

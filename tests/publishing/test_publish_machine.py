@@ -16,9 +16,10 @@ from pyspark.sql import SparkSession
 from seqrec.errors import UserError
 from seqrec.publishing import journal
 from seqrec.storage import files
-from seqrec.stores import milvus_place, mongo_place
-from seqrec.stores.mongo_reading import first
-from seqrec.stores.targets import MilvusTarget, MongoTarget, Targets
+from seqrec.stores import milvus_alias, mongo_collection
+from seqrec.stores.milvus_alias import MilvusAlias
+from seqrec.stores.mongo import first_documents
+from seqrec.stores.mongo_collection import MongoCollection
 from tests.publishing.test_publish import Killed, Stores, _killer, write_version
 from tests.stores.test_milvus import rows
 
@@ -41,17 +42,9 @@ def written(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def stores(
-    spark: SparkSession,
-    mongodb: MongoTarget,
-    milvus_server: MilvusTarget,
-    place: mongo_place.Place,
-    alias: milvus_place.Place,
-    written: Path,
-    tmp_path: Path,
-) -> Stores:
+def stores(spark: SparkSession, collection: MongoCollection, alias: MilvusAlias, written: Path, tmp_path: Path) -> Stores:
     output = shutil.copytree(written, tmp_path / "output")
-    return Stores(spark, Targets(mongodb=mongodb, milvus=milvus_server), place, alias, str(output))
+    return Stores(spark, collection, alias, str(output))
 
 
 def run_of(found: dict[Any, str], part: int) -> str | None:
@@ -84,10 +77,10 @@ def machine(stores: Stores, written: Path) -> type[RuleBasedStateMachine]:
         def begin(self) -> None:
             shutil.rmtree(stores.output)
             shutil.copytree(written, stores.output)
-            with mongo_place.connected(stores.place, "dropping failed") as live:
-                live.database.client.drop_database(stores.place.database)
-            with milvus_place.connected(stores.alias, "dropping failed") as client:
-                client.drop_alias(stores.alias.alias)
+            with mongo_collection.connected(stores.collection, "dropping failed") as live:
+                live.database.client.drop_database(stores.collection.database)
+            with milvus_alias.connected(stores.alias, "dropping failed") as client:
+                client.drop_alias(stores.alias.name)
                 for name in client.list_collections():
                     client.drop_collection(name)
             self.model = {"mongodb": {None}, "milvus": {None}}
@@ -114,18 +107,18 @@ def machine(stores: Stores, written: Path) -> type[RuleBasedStateMachine]:
             files.remove(f"{stores.output}/{run_id}")
 
         def nothing_is_left_over(self) -> None:
-            with mongo_place.connected(stores.place, "listing failed") as live:
+            with mongo_collection.connected(stores.collection, "listing failed") as live:
                 assert live.database.list_collection_names() == ["recommendations"]
                 assert "publish_id_1" in live.index_information()
-            with milvus_place.connected(stores.alias, "listing failed") as client:
+            with milvus_alias.connected(stores.alias, "listing failed") as client:
                 assert len(client.list_collections()) <= 2
             assert json.loads(Path(stores.output, journal.FILE).read_text())["last"]["finished"]
 
         @invariant()
         def each_store_holds_one_version_wholly(self) -> None:
-            documents = {one["_id"]: one["run_id"] for one in first(stores.place, 99)}
-            with milvus_place.connected(stores.alias, "asking failed") as client:
-                published = client.has_collection(stores.alias.alias)
+            documents = {document["_id"]: document["run_id"] for document in first_documents(stores.collection, 99)}
+            with milvus_alias.connected(stores.alias, "asking failed") as client:
+                published = client.has_collection(stores.alias.name)
             items = {item: row[2] for item, row in rows(stores.alias).items()} if published else {}
             for name, found in (("mongodb", run_of(documents, 0)), ("milvus", run_of(items, 1))):
                 assert found in self.model[name]
@@ -161,7 +154,7 @@ def test_every_read_is_wholly_old_or_wholly_new(stores: Stores) -> None:
         try:
             while not ended.is_set():
                 if part == 0:
-                    found = {one["_id"]: one["run_id"] for one in first(stores.place, 99)}
+                    found = {document["_id"]: document["run_id"] for document in first_documents(stores.collection, 99)}
                 else:
                     found = {item: row[2] for item, row in rows(stores.alias).items()}
                 assert found

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.types import DataType, StructType
 
-from seqrec.stores.documents import Types, documents, slices, unfit
+from seqrec.stores.documents import BsonTypes, columns_not_for_bson, cut_batches, to_documents
 
-TYPES = Types(integer=int, date=lambda value: datetime(1970, 1, 1) + timedelta(milliseconds=value), decimal=str)
+TYPES = BsonTypes(integer=int, date=lambda value: datetime(1970, 1, 1) + timedelta(milliseconds=value), decimal=str)
 WHEN = datetime(1969, 12, 31, 23, 59, 59, 500_000)
 ENTRY = pa.struct([("item_id", pa.int64()), ("tags", pa.list_(pa.string()))])
 COLUMNS: dict[str, pa.Array] = {
@@ -43,7 +43,7 @@ def naive(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("rows", [1, 3, 10])
 def test_documents_are_what_arrow_has_whatever_the_slices(rows: int) -> None:
     batch = pa.RecordBatch.from_arrays(list(COLUMNS.values()), list(COLUMNS))
-    made = [one for part in slices([batch], rows) for one in documents(part, publish_id="p", types=TYPES)]
+    made = [document for part in cut_batches([batch], rows) for document in to_documents(part, publish_id="p", types=TYPES)]
     assert made == naive(batch)
 
 
@@ -55,7 +55,7 @@ def test_times_decimals_and_keys_are_made_by_the_store() -> None:
         "price": pa.array([Decimal("1.50"), None]),
         "by_year": pa.array([[(2026, 1.5)], None], pa.map_(pa.int32(), pa.float64())),
     }
-    first, second = documents(pa.RecordBatch.from_pydict(columns), publish_id="p", types=TYPES)
+    first, second = to_documents(pa.RecordBatch.from_pydict(columns), publish_id="p", types=TYPES)
     assert first["utc"] == first["naive"] == WHEN
     assert (first["day"], first["price"], first["by_year"]) == (datetime(2026, 2, 28), "1.50", {"2026": 1.5})
     assert set(second.values()) == {None, "p"}
@@ -73,4 +73,4 @@ def test_times_decimals_and_keys_are_made_by_the_store() -> None:
 )
 def test_what_bson_cannot_hold_is_named(spark: Any, kind: str, fits: bool) -> None:
     schema = StructType().add("id", "long").add("column", DataType.fromDDL(kind))
-    assert unfit(schema) == ([] if fits else [f"column ({schema['column'].dataType.simpleString()})"])
+    assert columns_not_for_bson(schema) == ([] if fits else [f"column ({schema['column'].dataType.simpleString()})"])

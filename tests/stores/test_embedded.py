@@ -67,7 +67,7 @@ def test_servers_listen_on_loopback_only(tmp_path: Path) -> None:
 def test_the_end_of_a_server_hides_no_error(tmp_path: Path) -> None:
     """The JVM is gone when the store is closed, and what went wrong before is told."""
 
-    def break_off(server: embedded.MongoServer) -> None:
+    def break_off(server: embedded.EmbeddedMongo) -> None:
         _kill_java(server)
         raise ZeroDivisionError
 
@@ -82,9 +82,9 @@ def test_a_full_disk_is_said_as_h2_says_it(tmp_path: Path) -> None:
     """A file of the JVM may not grow beyond 3 MB, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill(server: embedded.MongoServer) -> None:
+    def fill(server: embedded.EmbeddedMongo) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        noise: list[dict[str, Any]] = [{"_id": one, "noise": os.urandom(1000)} for one in range(9000)]
+        noise: list[dict[str, Any]] = [{"_id": number, "noise": os.urandom(1000)} for number in range(9000)]
         with suppress(PyMongoError), MongoClient[dict[str, Any]](server.uri) as client:
             client.db.kept.insert_many(noise)
         server.flush()
@@ -95,12 +95,12 @@ def test_a_full_disk_is_said_as_h2_says_it(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def _use(folder: Path, use: Callable[[embedded.MongoServer], None]) -> None:
+def _use(folder: Path, use: Callable[[embedded.EmbeddedMongo], None]) -> None:
     with embedded.mongo_server(folder) as server:
         use(server)
 
 
-def _kill_java(server: embedded.MongoServer) -> None:
+def _kill_java(server: embedded.EmbeddedMongo) -> None:
     port = int(server.uri.rpartition(":")[2])
     listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.status == "LISTEN"]
     assert listening[0].pid is not None

@@ -14,41 +14,44 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
-from seqrec.stores import embedded, milvus, milvus_place, mongo, mongo_place
-from seqrec.stores.limits import Limits
+from seqrec.stores import embedded, milvus, mongo, mongo_collection
+from seqrec.stores.milvus_alias import MilvusAlias, MilvusServer
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.mongo_reading import first
+from seqrec.stores.mongo import first_documents
+from seqrec.stores.mongo_collection import MongoCollection, MongoServer
+from seqrec.stores.mongo_rows import Batching
+from seqrec.stores.timeouts import Timeouts
+from seqrec.stores.vectors import Embeddings
 from seqrec.tables import schemas
 from tests.stores.proxy import Door, door
 from tests.stores.test_milvus import RUNS
 from tests.stores.test_mongo import A, B, recommendations, stage, upsert
 
-HASTY = Limits(reach_s=2.0, answer_s=2.0, bulk_s=3.0, return_s=1.0)
-PATIENT = Limits(reach_s=5.0, answer_s=20.0, bulk_s=30.0, return_s=30.0)
+HASTY = Timeouts(reach_s=2.0, answer_s=2.0, bulk_s=3.0, return_s=1.0)
+PATIENT = Timeouts(reach_s=5.0, answer_s=20.0, bulk_s=30.0, return_s=30.0)
 ITEMS, DIM = 3000, 32
 
 
 @pytest.fixture(scope="module")
-def memory() -> Iterator[embedded.MongoServer]:
+def memory() -> Iterator[embedded.EmbeddedMongo]:
     with embedded.mongo_server(None) as server:
         yield server
 
 
 @pytest.fixture
-def gate(memory: embedded.MongoServer) -> Iterator[Door]:
+def gate(memory: embedded.EmbeddedMongo) -> Iterator[Door]:
     """The way to MongoDB."""
     with door(int(memory.uri.rpartition(":")[2])) as made:
         yield made
 
 
 @pytest.fixture
-def collection(gate: Door, memory: embedded.MongoServer, request: pytest.FixtureRequest) -> mongo_place.Place:
+def collection(gate: Door, memory: embedded.EmbeddedMongo, request: pytest.FixtureRequest) -> MongoCollection:
     """A collection behind the door, the test's own."""
     database = re.sub(r"\W", "_", request.node.name)[:60]
     uri = f"mongodb://127.0.0.1:{gate.port}"
-    return mongo_place.Place(
-        uri=uri, name="door", database=database, collection="lists", mongod=False, renames=True, limits=HASTY
-    )
+    server = MongoServer(uri=uri, name="door", mongod=False, renames=True, timeouts=HASTY)
+    return server.collection(database, "lists")
 
 
 @pytest.fixture(scope="module")
@@ -69,33 +72,34 @@ def vectors(spark: SparkSession) -> DataFrame:
     return spark.range(ITEMS).selectExpr(*columns).to(schemas.item_embeddings(schemas.IDS["bigint"]))
 
 
-def put(spark: SparkSession, place: milvus_place.Place, run_id: str = RUNS[A]) -> None:
-    milvus.upsert(vectors(spark), place, run_id=run_id, dim=DIM, index=Index(kind="FLAT", params={}))
+def put(spark: SparkSession, alias: MilvusAlias, run_id: str = RUNS[A]) -> None:
+    checked = Embeddings(table=vectors(spark), rows=ITEMS, dim=DIM)
+    milvus.upsert(alias, checked, run_id=run_id, index=Index(kind="FLAT", params={}))
 
 
 def test_milvus_that_falls_silent_in_the_upload_is_given_up(spark: SparkSession, lite: int) -> None:
     with door(lite) as gate:
-        place = alias_behind(gate, "silent", HASTY)
+        alias = alias_behind(gate, "silent", HASTY)
         gate.after(200_000, gate.stall)
         with pytest.raises(
             UserError, match=r"alias silent: writing failed: .*DEADLINE_EXCEEDED.*some of it may be new"
         ) as caught:
-            put(spark, place)
+            put(spark, alias)
         assert time.monotonic() - gate.acted_at < 15
         assert "\n" not in str(caught.value)
 
 
 def test_milvus_that_is_gone_for_three_seconds_is_waited_for(spark: SparkSession, lite: int) -> None:
     with door(lite) as gate:
-        place = alias_behind(gate, "gone", PATIENT)
+        alias = alias_behind(gate, "gone", PATIENT)
         gate.after(200_000, lambda: gate.shut(3))
-        put(spark, place)
-        milvus.remove_stale(place, run_id=RUNS[A], items=ITEMS)
+        put(spark, alias)
+        milvus.remove_other_runs(alias, run_id=RUNS[A], rows=ITEMS)
 
 
-def alias_behind(gate: Door, alias: str, limits: Limits) -> milvus_place.Place:
-    uri = f"http://127.0.0.1:{gate.port}"
-    return milvus_place.Place(uri=uri, token="", name="door", alias=alias, aliases=False, limits=limits)
+def alias_behind(gate: Door, name: str, timeouts: Timeouts) -> MilvusAlias:
+    server = MilvusServer(uri=f"http://127.0.0.1:{gate.port}", token="", name="door", aliases=False, timeouts=timeouts)
+    return MilvusAlias(server=server, name=name)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,7 @@ def alias_behind(gate: Door, alias: str, limits: Limits) -> milvus_place.Place:
     [(upsert, "writing failed: .*some of it may be new"), (stage, "staging failed: .*what stood before still stands")],
 )
 def test_mongodb_that_falls_silent_is_given_up(
-    spark: SparkSession, gate: Door, collection: mongo_place.Place, write: Any, said: str
+    spark: SparkSession, gate: Door, collection: MongoCollection, write: Any, said: str
 ) -> None:
     users = list(range(4000))
     gate.after(200_000, gate.stall)
@@ -114,39 +118,39 @@ def test_mongodb_that_falls_silent_is_given_up(
 
 
 def test_mongodb_that_is_gone_for_three_seconds_is_waited_for(
-    spark: SparkSession, gate: Door, collection: mongo_place.Place
+    spark: SparkSession, gate: Door, collection: MongoCollection
 ) -> None:
-    patient = replace(collection, limits=PATIENT)
+    patient = replace(collection, server=replace(collection.server, timeouts=PATIENT))
     gate.after(200_000, lambda: gate.shut(3))
     table = recommendations(spark, list(range(4000)), score=0.5)
-    mongo.stage(table, patient, publish_id=A, rows=4000, writers=2, batch_size=500)
+    mongo.stage(patient, table, publish_id=A, rows=4000, batching=Batching(writers=2, batch_size=500))
     mongo.switch(patient, publish_id=A)
     gate.shut(1)
-    assert mongo.newest(patient) == A
-    assert len(first(patient, 9999)) == 4000
+    assert mongo.newest_publication(patient) == A
+    assert len(first_documents(patient, 9999)) == 4000
 
 
 REFUSED = {"ok": 0.0, "code": 13, "codeName": "Unauthorized", "errmsg": "not authorized on seqrec to execute command"}
 
 
 @pytest.mark.parametrize(("mode", "command"), [("swap", "insert"), ("upsert", "update"), ("upsert", "delete")])
-def test_a_right_that_lacks_is_found_by_a_trial(gate: Door, collection: mongo_place.Place, mode: Any, command: str) -> None:
+def test_a_right_that_lacks_is_found_by_a_trial(gate: Door, collection: MongoCollection, mode: Any, command: str) -> None:
     mongo.try_to_write(collection, mode)
     gate.answers[command] = REFUSED
     with pytest.raises(UserError, match=f"a trial of the rights to write by {mode} failed: not authorized .*nothing was changed"):
         mongo.try_to_write(collection, mode)
 
 
-def test_a_majority_that_does_not_confirm_is_said(spark: SparkSession, gate: Door, collection: mongo_place.Place) -> None:
+def test_a_majority_that_does_not_confirm_is_said(spark: SparkSession, gate: Door, collection: MongoCollection) -> None:
     late = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}
     gate.answers["insert"] = {"ok": 1.0, "n": 2, "writeConcernError": late}
     with pytest.raises(UserError, match="a majority of the replica set's members didn't confirm them within 1 s"):
         stage(spark, [1, 2], collection, A)
-    with mongo_place.connected(collection, "reading failed") as live:
+    with mongo_collection.connected(collection, "reading failed") as live:
         assert live.write_concern.document == {"w": "majority", "wtimeout": 1000}
 
 
-def test_a_worker_that_dies_while_it_writes_is_said(spark: SparkSession, collection: mongo_place.Place) -> None:
+def test_a_worker_that_dies_while_it_writes_is_said(spark: SparkSession, collection: MongoCollection) -> None:
     def die(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         os.kill(os.getpid(), signal.SIGKILL)
         return batches
@@ -154,11 +158,11 @@ def test_a_worker_that_dies_while_it_writes_is_said(spark: SparkSession, collect
     table = recommendations(spark, [1, 2], score=0.5)
     dying = table.mapInArrow(die, table.schema)
     with pytest.raises(UserError, match=r"writing failed: a Python worker of Spark died, .*some of it may be new") as caught:
-        mongo.upsert(dying, collection, publish_id=A, rows=2, writers=1, batch_size=2)
+        mongo.upsert(collection, dying, publish_id=A, rows=2, batching=Batching(writers=1, batch_size=2))
     assert "\n" not in str(caught.value)
 
 
-def test_the_steps_of_an_error_are_those_of_its_phase(spark: SparkSession, gate: Door, collection: mongo_place.Place) -> None:
+def test_the_steps_of_an_error_are_those_of_its_phase(spark: SparkSession, gate: Door, collection: MongoCollection) -> None:
     """What fails in a switch or a removal says what stands then."""
     upsert(spark, [1], collection, A)
     upsert(spark, [2], collection, B)

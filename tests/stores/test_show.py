@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.publishing.dump import dump_documents, dump_vectors
-from seqrec.stores import embedded, milvus, mongo, show
+from seqrec.publishing.destinations import MilvusDestination, MongoDestination
+from seqrec.publishing.dump import Origin, dump_documents, dump_vectors
+from seqrec.stores import milvus, mongo, show
 from seqrec.stores.milvus_index import Index
-from seqrec.stores.targets import open_targets
+from seqrec.stores.mongo_rows import Batching
+from seqrec.stores.open_stores import Addresses, connect
+from seqrec.stores.vectors import Embeddings
 from seqrec.tables import schemas
 from tests.stores.test_milvus import RUNS, A, embeddings
 from tests.stores.test_mongo import recommendations
@@ -20,13 +23,13 @@ def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
     monkeypatch.setenv("MONGODB_URI", "embedded")
     monkeypatch.setenv("MILVUS_URI", "embedded")
-    folder = embedded.data_folder()
-    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=folder) as targets:
-        place = targets.require_mongodb().place(database="seqrec", collection="recommendations")
-        mongo.upsert(recommendations(spark, [1, 2], score=0.5), place, publish_id=A, rows=2, writers=1, batch_size=10)
+    with connect(None, Addresses(mongodb="embedded", milvus="embedded")) as stores:
+        collection = stores.require_mongodb().collection("seqrec", "recommendations")
+        lists = recommendations(spark, [1, 2], score=0.5)
+        mongo.upsert(collection, lists, publish_id=A, rows=2, batching=Batching(writers=1, batch_size=10))
         table = embeddings(spark, {7: [1.0, 0.0], 9: [1.0, 1.0], 8: [0.0, 1.0]})
-        alias = targets.require_milvus().place(alias="item_embeddings")
-        milvus.upsert(table, alias, run_id=RUNS[A], dim=2, index=Index(kind="AUTOINDEX", params={}))
+        alias, checked = stores.require_milvus().alias("item_embeddings"), Embeddings(table=table, rows=3, dim=2)
+        milvus.upsert(alias, checked, run_id=RUNS[A], index=Index(kind="AUTOINDEX", params={}))
     version = tmp_path / "data" / RUNS[A]
     bigint = schemas.IDS["bigint"]
     items = spark.createDataFrame([(7, 2, 3), (9, 3, 2), (8, 4, 1)], schemas.items(bigint))
@@ -59,33 +62,20 @@ def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_show_of_dumps(root: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
-    with open_targets(mongodb_uri="embedded", milvus_uri="embedded", milvus_token="", folder=embedded.data_folder()) as targets:
+    with connect(None, Addresses(mongodb="embedded", milvus="embedded")) as stores:
         films = spark.createDataFrame([("a", 1990, [1, 2, 3])], "film string, year int, tags array<int>")
-        dump_documents(
-            films,
-            targets.require_mongodb(),
-            path="t",
-            key="film",
+        to_films = MongoDestination(
+            server=stores.require_mongodb(),
             database="seqrec",
             collection="films",
             mode="auto",
-            writers=1,
-            batch_size=9,
+            batching=Batching(writers=1, batch_size=9),
         )
+        dump_documents(Origin(films, "t"), to_films, key="film")
         vectors = spark.createDataFrame([("a", [1.0, 0.0]), ("b", [1.0, 1.0]), ("c", [0.0, 1.0])], "film string, v array<float>")
         index = Index(kind="FLAT", params={})
-        dump_vectors(
-            vectors,
-            targets.require_milvus(),
-            path="t",
-            key="film",
-            embedding="v",
-            alias="films",
-            dim=None,
-            index=index,
-            keep=1,
-            writers=1,
-        )
+        to_alias = MilvusDestination(server=stores.require_milvus(), alias="films", index=index, keep=1, writers=1)
+        dump_vectors(Origin(vectors, "t"), to_alias, key="film", embedding="v", dim=None)
     show.main(["--collection", "films", "--alias", "films", "--item", "a", "--top", "2"])
     assert capsys.readouterr().out.splitlines() == [
         f"MongoDB embedded in {root}/stores, collection seqrec.films: 1 documents of a dump",

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Timeouts:
     """Seconds to reach a server, to answer, to work in bulk (an index, a removal), and to come back for a server that is gone."""
 
     reach_s: float = 10.0
@@ -24,17 +24,17 @@ class Limits:
 
     @property
     def confirm_s(self) -> float:
-        """How long a majority of a replica set may take to confirm a write: less than the answer, so that it says so."""
+        """How long a majority of a replica set may take to confirm a write: half an answer's time, so that an answer says so."""
         return self.answer_s / 2
 
 
-LIMITS = Limits()
+TIMEOUTS = Timeouts()
 
 
 def patiently(call: Callable[[], T], *, passes: Callable[[Exception], bool], return_s: float) -> T:
-    """What the call returns; while it raises errors that pass, it is called again, with longer and longer pauses.
+    """What the call returns. While it raises errors that may pass by themselves, it is repeated, with longer and longer pauses.
 
-    Only for calls that may be made twice. The error is raised that comes when return_s seconds have gone by.
+    Only for calls that may be made twice. After return_s seconds the last error is raised.
 
     >>> answers = [TimeoutError("gone"), "here"]
     >>> def ask():
