@@ -7,31 +7,40 @@ from seqrec.command.config import public
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session, working
 from seqrec.dataset.clean import partition_count
-from seqrec.retrieval.item_similarity import guard_method, write_version
+from seqrec.retrieval.activity import Limits
+from seqrec.retrieval.item_similarity import guard_method, methods, write_similar_items
+from seqrec.retrieval.swing import Smoothing
 from seqrec.settings.item_similarity import ItemSimilarity
-from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
+from seqrec.tables.datasets import open_dataset
 
 log = logging.getLogger("seqrec")
 
 
 def run(cfg: ItemSimilarity) -> None:
     """Compute the lists into a new version, and make it current."""
-    started, run_id = time.monotonic(), versions.new_run_id()
+    started = time.monotonic()
     spark = open_session("item_similarity")
-    files.require_writable(cfg.output, key="output")
-    dataset = versions.resolve(cfg.data)
+    draft = Draft.of(cfg.output, settings=public(cfg))
+    dataset = open_dataset(spark, cfg.data)
     guard_method(cfg.output, cfg.method)
-    events = versions.read_meta(dataset, "dataset with counts")["counts"]["events"]["all"]
+    method = methods(Smoothing(alpha1=cfg.alpha1, alpha2=cfg.alpha2, beta=cfg.beta))[cfg.method]
+    events = dataset.meta.counts.events["all"]
     with working(spark, partitions=partition_count(events, at_least=spark.sparkContext.defaultParallelism)):
-        counts = write_version(
-            spark,
-            files.join(cfg.output, run_id),
-            dataset=dataset,
-            facts={"run_id": run_id, "settings": public(cfg)},
-            **cfg.model_dump(exclude={"data", "output", "keep"}),
-        )
-    versions.commit(cfg.output, run_id, keep=cfg.keep)
-    log.info("wrote %s into version %s in %.1f s", counts, run_id, time.monotonic() - started)
+        counts = write_similar_items(draft, dataset, history=cfg.history, method=method, limits=_limits(cfg), top_n=cfg.top_n)
+    draft.commit(keep=cfg.keep)
+    log.info("wrote %s into version %s in %.1f s", counts, draft.run_id, time.monotonic() - started)
+
+
+def _limits(cfg: ItemSimilarity) -> Limits:
+    """What the settings say of the events that count."""
+    return Limits(
+        min_user_items=cfg.min_user_items,
+        max_user_items=cfg.max_user_items,
+        max_users_per_item=cfg.max_users_per_item,
+        max_pairs=cfg.max_pairs,
+        seed=cfg.seed,
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,10 +4,34 @@ I_u are a user's distinct items, U_i an item's users. The limits come first: I_u
 within. The sample S_i of U_i bounds the work, not the sets: a sum over S_i is scaled to stand for the sum over U_i.
 """
 
+from dataclasses import dataclass
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-EXACT = "decimal(20,18)"  # the sum of such numbers doesn't depend on their order
+from seqrec.tables.exact_sums import sum_fractions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Whose items count, how many users of an item are sampled, and how many pairs are counted at most; None is no limit."""
+
+    min_user_items: int
+    max_user_items: int | None
+    max_users_per_item: int | None
+    max_pairs: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What a method scores pairs of items by, and how many neighbours of each item are wanted."""
+
+    users: DataFrame  # see `sample_users`; partitioned by item_idx
+    items: DataFrame  # see `item_users`
+    max_users_per_item: int | None
+    most_users: int  # of an item's sample
+    top_n: int
 
 
 def user_items(events: DataFrame, *, min_user_items: int, max_user_items: int | None) -> DataFrame:
@@ -24,30 +48,30 @@ def user_items(events: DataFrame, *, min_user_items: int, max_user_items: int | 
 
 
 def item_users(users: DataFrame) -> DataFrame:
-    """A row an item: item_idx, users (|U_i|), listed and weight (sums over U_i of |I_u| and of 1 / |I_u|)."""
+    """A row for each item: item_idx, users (|U_i|), listed and weight (sums over U_i of |I_u| and of 1 / |I_u|)."""
     pairs = users.select("size", F.explode("items").alias("item_idx"))
     return pairs.groupBy("item_idx").agg(
         F.count(F.lit(1)).alias("users"),
         F.sum("size").alias("listed"),
-        F.sum((1 / F.col("size")).cast(EXACT)).cast("double").alias("weight"),
+        sum_fractions(1 / F.col("size")).alias("weight"),
     )
 
 
 def sample_users(users: DataFrame, *, max_users_per_item: int | None, seed: int) -> DataFrame:
-    """item_idx, place (from 1, unique in the item), items and size of each user in the item's sample S_i.
+    """item_idx, number (from 1, unique in the item), items and size of each user in the item's sample S_i.
 
-    The sample are the users whose ids hash lowest with the item's; None takes all of them. A user's items come whole. Ranks are
-    cut before the shuffle too, so that a task gets max_users_per_item rows of an item from each task before it, not U_i.
+    The sample are the users whose ids hash lowest with the item's; None takes all of them. A user's items come whole. Spark cuts
+    the ranks before the shuffle too, so that a task gets max_users_per_item rows of an item from each task before it, not U_i.
     """
     pairs = users.select("user_id", F.explode("items").alias("item_idx"))
     order = F.xxhash64(F.lit(seed), "item_idx", "user_id")
-    place = F.row_number().over(Window.partitionBy("item_idx").orderBy(order, "user_id"))
-    placed = pairs.withColumn("place", place)
+    number = F.row_number().over(Window.partitionBy("item_idx").orderBy(order, "user_id"))
+    numbered = pairs.withColumn("number", number)
     if max_users_per_item is not None:
-        placed = placed.where(F.col("place") <= max_users_per_item)
-    return placed.join(users, "user_id").select("item_idx", "place", "items", "size")
+        numbered = numbered.where(F.col("number") <= max_users_per_item)
+    return numbered.join(users, "user_id").select("item_idx", "number", "items", "size")
 
 
-def sampled(max_users_per_item: int | None) -> Column:
+def sample_size(max_users_per_item: int | None) -> Column:
     """|S_i| of an item, see `item_users`."""
     return F.col("users") if max_users_per_item is None else F.least("users", F.lit(max_users_per_item))

@@ -1,100 +1,120 @@
-"""The sources of candidates, checked, and a version of the candidates that are made of them."""
+"""A version of candidates: its sources, checked and opened, each source's lists, and the lists that are merged of them."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
-from seqrec.retrieval.fusion import entries, expand, fuse, neighbours, rank
+from seqrec.retrieval.fusion import expand_seeds, fuse, list_entries, rank_scored, similar_by_index
 from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
+from seqrec.storage.metadata import CandidateCounts, CandidatesMeta, MergedSource, SourceMeta
 from seqrec.tables import io, schemas
+from seqrec.tables.datasets import Dataset
+from seqrec.tables.histories import select_histories
 
 LISTS, MERGED = "candidate_lists", "candidates"  # tables of a version
 TABLES = {"similar_items": "similar_items", "user_lists": "recommendations"}  # of a source, by its kind
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """A finished table of a kind: items like an item, or a list a user; meta is its version's."""
+class SourceFolder:
+    """Where candidates come from: the folder of similar_items (lists of items) or of user_lists, and the weight of its ranks."""
 
     name: str
     kind: str
+    path: str
     weight: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """The current version of a source's folder: its run id and its table."""
+
+    folder: SourceFolder
+    run_id: str
     table: DataFrame
-    meta: dict[str, Any]
 
 
-def open_source(
-    spark: SparkSession, name: str, *, kind: str, path: str, weight: float, dataset: dict[str, Any], history: str
-) -> Source:
-    """A source's current version; UserError if it isn't of the dataset (its meta) and of the history (full, valid or test)."""
-    version = versions.resolve(path)
-    meta = versions.read_meta(version, "source")
-    if meta.get("dataset") != dataset["run_id"]:
-        remedy = f"make it again, pass data=FOLDER/{meta.get('dataset')}, or leave it out by sources.{name}=null"
-        raise UserError(f"{version} was made from dataset {meta.get('dataset')}, not {dataset['run_id']}: {remedy}")
-    fit = {"user_lists": [history], "similar_items": ["train", "full"] if history == "full" else ["train"]}[kind]
-    if meta.get("history") not in fit:
-        remedy = f"make it again with history={fit[0]}, or leave it out by sources.{name}=null"
-        raise UserError(f"{version} has history={meta.get('history')}, which doesn't fit history={history}: {remedy}")
-    user, item = (schemas.IDS[dataset["id_types"][one]] for one in ("user", "item"))
-    schema = schemas.recommendations(user, item) if kind == "user_lists" else schemas.similar_items(item)
-    table = io.read_table(spark, files.join(version, TABLES[kind]), schema)
-    return Source(name=name, kind=kind, weight=weight, table=table, meta=meta)
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """A user's newest items whose similar items are summed, most items of a list, and the constant of the fusion."""
+
+    max_seeds: int
+    top_n: int
+    k: float
+
+
+def open_source(folder: SourceFolder, dataset: Dataset, *, history: str) -> Source:
+    """A source's current version; UserError if it isn't of the dataset and of the history (full, valid or test)."""
+    name, path = folder.name, versions.resolve(folder.path)
+    meta = SourceMeta.read(path)
+    if meta.dataset != dataset.meta.run_id:
+        remedy = f"make it again, pass data=FOLDER/{meta.dataset}, or leave it out by sources.{name}=null"
+        raise UserError(f"{path} was made from dataset {meta.dataset}, not {dataset.meta.run_id}: {remedy}")
+    of_events = ["train", "full"] if history == "full" else ["train"]
+    fitting = {"user_lists": [history], "similar_items": of_events}[folder.kind]
+    if meta.history not in fitting:
+        remedy = f"make it again with history={fitting[0]}, or leave it out by sources.{name}=null"
+        raise UserError(f"{path} has history={meta.history}, which doesn't fit history={history}: {remedy}")
+    lists = schemas.recommendations(dataset.user, dataset.item)
+    schema = lists if folder.kind == "user_lists" else schemas.similar_items(dataset.item)
+    table = io.read_table(dataset.spark, files.join(path, TABLES[folder.kind]), schema)
+    return Source(folder, meta.run_id, table)
 
 
 def propose(source: Source, histories: DataFrame, items: DataFrame, *, max_seeds: int, top_n: int) -> DataFrame:
     """What a source alone proposes to the users of histories (user_id, items, seen): schemas.candidate_lists."""
-    if source.kind == "similar_items":
-        scored = expand(histories, neighbours(source.table, items), max_seeds=max_seeds)
+    if source.folder.kind == "similar_items":
+        scored = expand_seeds(histories, similar_by_index(source.table, items), max_seeds=max_seeds)
     else:
-        scored = entries(source.table, items)
-    listed = rank(scored, histories, items, top_n=top_n)
-    return listed.select("user_id", F.lit(source.name).alias("source"), "items")
+        scored = list_entries(source.table, items)
+    listed = rank_scored(scored, histories, items, top_n=top_n)
+    return listed.select("user_id", F.lit(source.folder.name).alias("source"), "items")
 
 
-def write_version(
-    spark: SparkSession,
-    folder: str,
-    *,
-    dataset: str,
-    histories: DataFrame,
-    sources: Mapping[str, Mapping[str, Any]],
-    history: str,
-    max_seeds: int,
-    top_n: int,
-    k: float,
-    facts: dict[str, Any],
-) -> dict[str, Any]:
-    """Act: write each source's lists and the merged ones of a dataset's version into a version folder; returns the counts.
+def write_candidates(
+    draft: Draft, dataset: Dataset, *, sources: Sequence[SourceFolder], history: str, fusion: Fusion
+) -> CandidateCounts:
+    """Act: write each source's lists and the merged ones of a dataset's users into a version; returns the counts.
 
-    `sources` are the kind, path and weight of each, by name; `facts` (run_id at least) go into the meta.json. Raises UserError,
-    before anything is written, for a source that doesn't fit.
+    Raises UserError, before anything is written, for a source that doesn't fit.
     """
-    meta = versions.read_meta(dataset, "dataset")
-    opened = [open_source(spark, name, **one, dataset=meta, history=history) for name, one in sources.items()]
-    user, item = (schemas.IDS[meta["id_types"][one]] for one in ("user", "item"))
-    items = io.read_table(spark, files.join(dataset, "items"), schemas.items(item))
-    proposed = [propose(one, histories, items, max_seeds=max_seeds, top_n=top_n) for one in opened]
-    path, schema = files.join(folder, LISTS), schemas.candidate_lists(user, item)
+    histories, top_n = select_histories(dataset, history=history), fusion.top_n
+    opened = [open_source(source, dataset, history=history) for source in sources]
+    proposed = [propose(source, histories, dataset.items, max_seeds=fusion.max_seeds, top_n=top_n) for source in opened]
+    path, schema = files.join(draft.path, LISTS), schemas.candidate_lists(dataset.user, dataset.item)
     io.write_table(reduce(DataFrame.unionByName, proposed), path, schema)
-    lists = io.read_table(spark, path, schema)
-    merged = fuse(lists, histories, weights={one.name: one.weight for one in opened}, k=k, top_n=top_n)
-    io.write_table(merged, files.join(folder, MERGED), schemas.candidates(user, item))
-    counts = _count(spark, folder, [one.name for one in opened])
-    asked = {"dataset": meta["run_id"], "id_types": meta["id_types"], "history": history, "top_n": top_n, "filter_seen": True}
-    made_of = {one.name: {"run_id": one.meta["run_id"], "kind": one.kind, "weight": one.weight} for one in opened}
-    versions.write_meta(folder, {**asked, "sources": made_of, **facts, "counts": counts})
+    lists = io.read_table(dataset.spark, path, schema)
+    weights = {source.name: source.weight for source in sources}
+    merged = fuse(lists, histories, weights=weights, k=fusion.k, top_n=top_n)
+    io.write_table(merged, files.join(draft.path, MERGED), schemas.candidates(dataset.user, dataset.item))
+    counts = _count(dataset.spark, draft.path, list(weights))
+    CandidatesMeta(
+        run_id=draft.run_id,
+        id_types=dataset.meta.id_types,
+        dataset=dataset.meta.run_id,
+        history=history,
+        filter_seen=True,
+        top_n=top_n,
+        sources={source.folder.name: _describe(source) for source in opened},
+        counts=counts,
+        settings=draft.settings,
+    ).write(draft.path)
     return counts
 
 
-def _count(spark: SparkSession, folder: str, names: list[str]) -> dict[str, Any]:
+def _describe(source: Source) -> MergedSource:
+    """What meta.json says of a source."""
+    return MergedSource(run_id=source.run_id, kind=source.folder.kind, weight=source.folder.weight)
+
+
+def _count(spark: SparkSession, folder: str, names: list[str]) -> CandidateCounts:
     """Act: users with a list, of each source and merged, and users without any."""
-    found = io.open_table(spark, files.join(folder, LISTS)).groupBy("source").count().collect()
-    of_source = {row["source"]: int(row["count"]) for row in found}
+    rows = io.open_table(spark, files.join(folder, LISTS)).groupBy("source").count().collect()
+    of_source = {row["source"]: int(row["count"]) for row in rows}
     merged = io.open_table(spark, files.join(folder, MERGED)).agg(F.count("*"), F.count_if(F.size("items") == 0)).collect()[0]
-    return {"users": merged[0], "empty": merged[1], "sources": {name: of_source.get(name, 0) for name in names}}
+    return CandidateCounts(users=merged[0], empty=merged[1], sources={name: of_source.get(name, 0) for name in names})

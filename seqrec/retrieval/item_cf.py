@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.retrieval.activity import sampled
+from seqrec.retrieval.activity import Sample, sample_size
 from seqrec.tables.exact_sums import from_units, to_units, units
 
 PAIRS_PER_TASK = 2_000_000
@@ -11,25 +11,25 @@ PAIRS_PER_TASK = 2_000_000
 
 def item_pairs(max_users_per_item: int | None) -> Column:
     """The number of pairs (user of the sample, other item of that user) of an item, see `item_users`, as expected of a sample."""
-    return sampled(max_users_per_item) / F.col("users") * (F.col("listed") - F.col("users"))
+    return sample_size(max_users_per_item) / F.col("users") * (F.col("listed") - F.col("users"))
 
 
-def item_cf(samples: DataFrame, *, items: DataFrame, max_users_per_item: int | None, most_users: int) -> DataFrame:
+def item_cf(sample: Sample) -> DataFrame:
     """item_idx, neighbour, score: the sum of w_u^2 over the u of U_i that have j, over sqrt(W_i * W_j), W_i that over all U_i.
 
-    Of samples (see `sample_users`), and items (see `item_users`); most_users is the size of the largest sample. Where S_i is
-    less than U_i the sum is that over S_i times |U_i| / |S_i|, whose expectation over samples is the sum over U_i: scores of
-    items with and without a sample compare, and the score of i and j in j's own list, counted on S_j, differs by chance alone.
+    Where S_i is less than U_i the sum is that over S_i times |U_i| / |S_i|, whose expectation over samples is the sum over U_i:
+    scores of items with and without a sample compare, and the score of i and j in j's own list, counted on S_j, differs by chance
+    alone.
 
-    Cost: the users' items go once to each item they are sampled for, and a pair is counted where its item is: where the
-    samples are partitioned by item_idx nothing but them is shuffled, at most max_user_items indices for an interaction.
+    Cost: the users' items go once to each item they are sampled for, and a pair is counted where its item is: as the sample is
+    partitioned by item_idx, nothing but it is shuffled, at most max_user_items indices for an interaction.
     """
-    scale = units(largest=1.0, terms=most_users)
+    scale = units(largest=1.0, terms=sample.most_users)
     weight = to_units(1 / F.col("size"), scale).alias("weight")
-    pairs = samples.select("item_idx", weight, F.explode("items").alias("neighbour")).where("item_idx != neighbour")
+    pairs = sample.users.select("item_idx", weight, F.explode("items").alias("neighbour")).where("item_idx != neighbour")
     sums = pairs.groupBy("item_idx", "neighbour").agg(F.sum("weight").alias("common"))
-    share = F.col("users") / sampled(max_users_per_item)
-    left = items.select("item_idx", F.col("weight").alias("own"), share.alias("stands_for"))
-    right = items.select(F.col("item_idx").alias("neighbour"), F.col("weight").alias("other"))
-    score = from_units(F.col("common"), scale) * F.col("stands_for") / F.sqrt(F.col("own") * F.col("other"))
+    share = F.col("users") / sample_size(sample.max_users_per_item)
+    left = sample.items.select("item_idx", "weight", share.alias("stands_for"))
+    right = sample.items.select(F.col("item_idx").alias("neighbour"), F.col("weight").alias("neighbour_weight"))
+    score = from_units(F.col("common"), scale) * F.col("stands_for") / F.sqrt(F.col("weight") * F.col("neighbour_weight"))
     return sums.join(left, "item_idx").join(right, "neighbour").select("item_idx", "neighbour", score.alias("score"))

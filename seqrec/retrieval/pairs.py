@@ -1,6 +1,5 @@
-"""How many pairs a method will count, known before it counts them."""
+"""How many pairs a method will count, estimated before it counts them, so that a job that would never end doesn't start."""
 
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,8 +7,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
-
-log = logging.getLogger("seqrec")
 
 CAPS = (1000, 500, 200, 100, 50, 20, 10)  # of users per item, tried for the advice
 
@@ -38,18 +35,18 @@ def estimate(items: DataFrame, *, pairs: Callable[[int | None], Column], max_use
     return Workload(row["items"], row["interactions"], most, round(row[f"pairs_{max_users_per_item}"]), smaller)
 
 
-def guard_pairs(found: Workload, *, method: str, max_users_per_item: int | None, max_pairs: int) -> None:
+def guard_pairs(workload: Workload, *, method: str, max_users_per_item: int | None, max_pairs: int) -> None:
     """Raise UserError if there is no pair, or if there are more than allowed: it says which cap brings them below."""
-    if not found.pairs:
-        raise UserError(f"{method} has no pair to count ({found.interactions} interactions): widen the limits of activity")
-    if found.pairs <= max_pairs:
+    if not workload.pairs:
+        raise UserError(f"{method} has no pair to count ({workload.interactions} interactions): widen the limits of activity")
+    if workload.pairs <= max_pairs:
         return
     fitting = next(
-        (f"max_users_per_item={cap} ({count:,} pairs)" for cap, count in found.smaller.items() if count <= max_pairs), None
+        (f"max_users_per_item={cap} ({count:,} pairs)" for cap, count in workload.smaller.items() if count <= max_pairs), None
     )
     remedy = f"lower it to {fitting}" if fitting else "lower it, and max_user_items"
     cap = "null" if max_users_per_item is None else max_users_per_item
     raise UserError(
-        f"{method} would count about {found.pairs:,} pairs with max_users_per_item={cap}, more than max_pairs={max_pairs:,}: "
+        f"{method} would count about {workload.pairs:,} pairs with max_users_per_item={cap}, more than max_pairs={max_pairs:,}: "
         f"{remedy}, or raise max_pairs"
     )

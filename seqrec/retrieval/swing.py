@@ -1,9 +1,11 @@
 """Swing (Yang et al., 2020, "Large Scale Product Graph Construction for Recommendation in E-commerce").
 
-Two users who have both items speak for them, the more the fewer other items the two have in common.
+Two users who both have items i and j make these two similar, the more the fewer other items the two users have in common. The
+sums run over pairs of users, in NumPy: SQL could say them only by a row for each pair of users and item they share.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 
 from seqrec.ragged import Ragged
-from seqrec.retrieval.activity import sampled
+from seqrec.retrieval.activity import Sample, sample_size
 
 PAIRS_PER_TASK = 10_000_000
 BLOCK = 2**20  # pairs of users at a time, for an item
@@ -24,27 +26,34 @@ Indices = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Smoothing:
+    """A user weighs 1 / (alpha1 + items)^beta, and a pair of users counts 1 / (alpha2 + items in common)."""
+
+    alpha1: float
+    alpha2: float
+    beta: float
+
+
 def user_pairs(max_users_per_item: int | None) -> Column:
     """The number of pairs of users in the sample of an item, see `item_users`."""
-    kept = sampled(max_users_per_item)
-    return kept * (kept - 1) / 2
+    users = sample_size(max_users_per_item)
+    return users * (users - 1) / 2
 
 
-def swing(samples: DataFrame, *, items: DataFrame, alpha1: float, alpha2: float, beta: float, top_n: int) -> DataFrame:
+def swing(sample: Sample, *, smoothing: Smoothing) -> DataFrame:
     """item_idx, neighbour, score: the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over the pairs of U_i of whom both have j.
 
-    w_u = 1 / (alpha1 + |I_u|)^beta; samples are those of `sample_users`, and must be partitioned by item_idx; items are those
-    of `item_users`. Where S_i is less than U_i the sum is that over the pairs of S_i times the pairs of U_i over those of S_i,
-    |U_i| (|U_i| - 1) / (|S_i| (|S_i| - 1)), whose expectation over samples is the sum over the pairs of U_i. Of an item the
-    top_n best are left, and what ties with the last of them.
+    w_u = 1 / (alpha1 + |I_u|)^beta. Where S_i is less than U_i the sum is that over the pairs of S_i times the pairs of U_i over
+    those of S_i, |U_i| (|U_i| - 1) / (|S_i| (|S_i| - 1)), whose expectation over samples is the sum over the pairs of U_i. Of an
+    item the top_n best are left, and what ties with the last of them.
 
-    No samples are shuffled. Each partition is sorted and goes through Python, many items a batch, because SQL could say the sums
-    only by a row for every pair of users and item they share. Users come in the order of their places, so the sums are the same
-    for any partitioning.
+    Nothing of the sample is shuffled. Each partition is sorted and goes through Python, many items a batch. Users come in the
+    order of their numbers, so the sums are the same for any partitioning.
     """
-    score = partial(_score_items, alpha1=alpha1, alpha2=alpha2, beta=beta, top_n=top_n)
-    sized = samples.join(items.select("item_idx", "users"), "item_idx")
-    return sized.sortWithinPartitions("item_idx", "place").mapInArrow(score, "item_idx int, neighbour int, score double")
+    score = partial(_score_items, smoothing=smoothing, top_n=sample.top_n)
+    sized = sample.users.join(sample.items.select("item_idx", "users"), "item_idx")
+    return sized.sortWithinPartitions("item_idx", "number").mapInArrow(score, "item_idx int, neighbour int, score double")
 
 
 def pair_sums(users: Ragged, weights: Scores, *, alpha2: float, block: int = BLOCK) -> tuple[Indices, Scores]:
@@ -113,10 +122,10 @@ def stands_for(*, users: int, sampled: int) -> float:
 
 
 def _best(item: int, users: Ragged, weights: Scores, *, factor: float, alpha2: float, top_n: int) -> tuple[Indices, Scores]:
-    """Its neighbours and their scores, as `swing` says; factor is what a pair stands for."""
-    neighbours, sums = pair_sums(users, weights, alpha2=alpha2)
-    others = neighbours != item
-    neighbours, scores = neighbours[others], sums[others] * factor
+    """An item's neighbours and their scores, as `swing` says; a pair of the sample stands for `factor` pairs."""
+    items, sums = pair_sums(users, weights, alpha2=alpha2)
+    others = items != item
+    neighbours, scores = items[others], sums[others] * factor
     if len(scores) <= top_n:
         return neighbours, scores
     rounded = scores.astype(np.float32)  # what lists go by
@@ -124,21 +133,20 @@ def _best(item: int, users: Ragged, weights: Scores, *, factor: float, alpha2: f
     return neighbours[best], scores[best]
 
 
-def _score_items(
-    batches: Iterator[pa.RecordBatch], *, alpha1: float, alpha2: float, beta: float, top_n: int
-) -> Iterator[pa.RecordBatch]:
+def _score_items(batches: Iterator[pa.RecordBatch], *, smoothing: Smoothing, top_n: int) -> Iterator[pa.RecordBatch]:
     """The scores of a partition's items."""
-    found: list[tuple[int, Indices, Scores]] = []
+    scored: list[tuple[int, Indices, Scores]] = []
     rows = 0
     for item, total, users, sizes in _items(batches):
-        factor = stands_for(users=total, sampled=len(users))
-        found.append((item, *_best(item, users, (alpha1 + sizes) ** -beta, factor=factor, alpha2=alpha2, top_n=top_n)))
-        rows += len(found[-1][1])
+        factor, weights = stands_for(users=total, sampled=len(users)), (smoothing.alpha1 + sizes) ** -smoothing.beta
+        neighbours, scores = _best(item, users, weights, factor=factor, alpha2=smoothing.alpha2, top_n=top_n)
+        scored.append((item, neighbours, scores))
+        rows += len(scores)
         if rows >= ROWS:
-            yield _batch(found)
-            found, rows = [], 0
-    if found:
-        yield _batch(found)
+            yield _batch(scored)
+            scored, rows = [], 0
+    if scored:
+        yield _batch(scored)
 
 
 def _items(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, Ragged, Indices]]:
@@ -166,9 +174,9 @@ def _joined(parts: list[pa.RecordBatch]) -> tuple[int, int, Ragged, Indices]:
     return parts[0]["item_idx"][0].as_py(), parts[0]["users"][0].as_py(), Ragged.of_arrow(lists), sizes
 
 
-def _batch(found: list[tuple[int, Indices, Scores]]) -> pa.RecordBatch:
+def _batch(scored: list[tuple[int, Indices, Scores]]) -> pa.RecordBatch:
     """Rows of items, each with its neighbours and scores."""
-    items = np.repeat([item for item, _, _ in found], [len(scores) for _, _, scores in found])
-    neighbours, scores = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
+    items = np.repeat([item for item, _, _ in scored], [len(scores) for _, _, scores in scored])
+    neighbours, scores = (np.concatenate(parts) for parts in list(zip(*scored, strict=True))[1:])
     columns = {"item_idx": items.astype(np.int32), "neighbour": neighbours.astype(np.int32), "score": scores}
     return pa.RecordBatch.from_pydict(columns)

@@ -8,7 +8,7 @@ from seqrec.command.config import Strict
 from seqrec.settings import History, ListLength, Path, Positive
 
 
-class Source(Strict):
+class CandidateSource(Strict):
     """Where candidates come from."""
 
     kind: Literal["similar_items", "user_lists"] = Field(
@@ -24,7 +24,7 @@ class BuildCandidates(Strict):
     data: Path = Field(description="folder of the dataset")
     output: Path = Field(description="folder of the candidates; each run adds a version")
     history: History = Field("full", description="full, or the input of valid or test")
-    sources: dict[str, Source | None] = Field(
+    sources: dict[str, CandidateSource | None] = Field(
         description="by name: sources.NAME.kind (similar_items or user_lists), .path, .weight; sources.NAME=null leaves one out"
     )
     max_seeds: Positive = Field(50, description="a user's newest items whose similar items are summed")

@@ -1,4 +1,12 @@
-"""Sums that don't depend on their order: of whole multiples of a unit, so that scores are the same for any partitioning."""
+"""Sums that are the same in whatever order their terms come, so that scores don't depend on the partitioning.
+
+Sums of doubles round differently in every order. Three kinds don't:
+
+- Whole units (`to_units`, `from_units`): any numbers whose largest value and number of terms are known beforehand. The unit is as
+  small as 62 bits allow, and each term is rounded down to whole units.
+- Fractions (`sum_fractions`): numbers from 0 to 1, rounded to 18 decimals. Slower than units, but nothing has to be known.
+- Floats (`sum_floats`): a float has 24 bits and a double 53, so the doubles' rounding is far below the float that is returned.
+"""
 
 import math
 
@@ -27,3 +35,13 @@ def to_units(number: Column, scale: float) -> Column:
 def from_units(total: Column, scale: float) -> Column:
     """A sum of units as a double."""
     return total.cast("double") / F.lit(scale)
+
+
+def sum_fractions(number: Column) -> Column:
+    """The sum, a double, of numbers from 0 to 1."""
+    return F.sum(number.cast("decimal(20,18)")).cast("double")
+
+
+def sum_floats(number: Column) -> Column:
+    """The sum, a float, of floats."""
+    return F.sum(number.cast("float").cast("double")).cast("float")

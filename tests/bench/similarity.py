@@ -17,7 +17,9 @@ from pyspark.sql import functions as F
 from seqrec import simulate
 from seqrec.command.session import working
 from seqrec.dataset.clean import partition_count
-from seqrec.retrieval.item_similarity import similar_items
+from seqrec.retrieval.activity import Limits
+from seqrec.retrieval.item_similarity import methods, similar_items
+from seqrec.retrieval.swing import Smoothing
 from seqrec.settings.item_similarity import ItemSimilarity
 from tests.bench.timing import Comparison, seconds
 
@@ -89,9 +91,18 @@ def lists(spark: SparkSession, ratings: Path, output: Path, *, method: str, **se
     interactions = spark.read.parquet(str(ratings)).select("user_id", F.col("item_id").cast("int").alias("item_idx"))
     items = spark.range(1, 1 + max(items for _, items in SIZES.values())).select("id").withColumnRenamed("id", "item_id")
     named = items.withColumn("item_idx", F.col("item_id").cast("int"))
-    with working(spark, partitions=partition_count(interactions.count(), at_least=spark.sparkContext.defaultParallelism)):
-        known = cfg.model_dump(exclude={"data", "output", "keep", "history"})
-        table, _ = similar_items(interactions, named, **known)
+    limits = Limits(
+        min_user_items=cfg.min_user_items,
+        max_user_items=cfg.max_user_items,
+        max_users_per_item=cfg.max_users_per_item,
+        max_pairs=cfg.max_pairs,
+        seed=cfg.seed,
+    )
+    by = methods(Smoothing(alpha1=cfg.alpha1, alpha2=cfg.alpha2, beta=cfg.beta))[method]
+    with (
+        working(spark, partitions=partition_count(interactions.count(), at_least=spark.sparkContext.defaultParallelism)),
+        similar_items(interactions, named, method=by, limits=limits, top_n=cfg.top_n) as (table, _),
+    ):
         table.write.mode("overwrite").parquet(str(output))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.retrieval.fusion import entries, expand, fuse, neighbours, rank
+from seqrec.retrieval.fusion import expand_seeds, fuse, list_entries, rank_scored, similar_by_index
 from seqrec.tables import schemas
 from seqrec.tables.schemas import IDS
 
@@ -35,21 +35,21 @@ def test_newest_seeds_are_expanded_and_summed_and_seen_items_left_out(spark: Spa
     similar = similar_items(spark, {"a": [("b", 1.0), ("c", 0.5)], "b": [("d", 0.25), ("c", 0.25)], "c": [("a", 9.0)]})
     histories = [(1, [4, 2, 3, 2], [2, 3, 4]), (2, [2, 3], [3]), (3, [21], [21]), (4, [], [])]
     table = spark.createDataFrame(histories, HISTORIES)
-    scored = expand(table, neighbours(similar, items), max_seeds=2)
+    scored = expand_seeds(table, similar_by_index(similar, items), max_seeds=2)
     assert sorted(tuple(row) for row in scored.where("user_id = 1").collect()) == [
         (1, 3, 1.0),
         (1, 4, 0.25),
         (1, 4, 0.5),
         (1, 5, 0.25),
     ]
-    found = listed(rank(scored, table, items, top_n=2))
+    found = listed(rank_scored(scored, table, items, top_n=2))
     assert found == {1: [("d", 5, 0.25)], 2: [("c", 4, 0.75), ("d", 5, 0.25)]}
 
 
 def test_equal_scores_are_ordered_by_index_and_unknown_items_left_out(spark: SparkSession, items: DataFrame) -> None:
     lists = spark.createDataFrame([(1, [("d", 2.0), ("b", 1.0), ("?", 1.0), ("c", 1.0), ("a", 0.5)])], RECOMMENDATIONS)
     histories = spark.createDataFrame([(1, [2], [2])], HISTORIES)
-    found = listed(rank(entries(lists, items), histories, items, top_n=2))
+    found = listed(rank_scored(list_entries(lists, items), histories, items, top_n=2))
     assert found == {1: [("d", 5, 2.0), ("b", 3, 1.0)]}
 
 
@@ -113,12 +113,12 @@ def test_as_plain_python_whatever_the_partitions(spark: SparkSession, items: Dat
     settings = {"max_seeds": 3, "top_n": 5}
 
     table = spark.createDataFrame(histories, HISTORIES).repartition(partitions)
-    alike = neighbours(similar_items(spark, similar).repartition(partitions), items)
-    scored = expand(table, alike, max_seeds=settings["max_seeds"])
-    finished = entries(spark.createDataFrame(list(lists.items()), RECOMMENDATIONS).repartition(partitions), items)
+    alike = similar_by_index(similar_items(spark, similar).repartition(partitions), items)
+    scored = expand_seeds(table, alike, max_seeds=settings["max_seeds"])
+    finished = list_entries(spark.createDataFrame(list(lists.items()), RECOMMENDATIONS).repartition(partitions), items)
     ranked = {"cf": scored, "model": finished}
     both = [
-        rank(rows, table, items, top_n=settings["top_n"]).selectExpr("user_id", f"'{name}' AS source", "items")
+        rank_scored(rows, table, items, top_n=settings["top_n"]).selectExpr("user_id", f"'{name}' AS source", "items")
         for name, rows in ranked.items()
     ]
     found = fuse(both[0].unionByName(both[1]), table, weights={"cf": 1.0, "model": 0.5}, k=60, top_n=settings["top_n"])
@@ -128,7 +128,7 @@ def test_as_plain_python_whatever_the_partitions(spark: SparkSession, items: Dat
 def test_scored_rows_are_shuffled_once_and_by_user(spark: SparkSession, items: DataFrame) -> None:
     histories = spark.createDataFrame([(1, [2], [2])], HISTORIES)
     scored = spark.createDataFrame([(1, 3, 0.5)], "user_id bigint, item_idx int, score float")
-    plan = rank(scored, histories, items.hint("broadcast"), top_n=2)._jdf.queryExecution().executedPlan().toString()
+    plan = rank_scored(scored, histories, items.hint("broadcast"), top_n=2)._jdf.queryExecution().executedPlan().toString()
     shuffles = [line.split("Exchange ")[1] for line in plan.splitlines() if "Exchange hashpartitioning" in line]
     assert len(shuffles) == 1
     assert shuffles[0].startswith("hashpartitioning(user_id")

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ from pyspark.sql import functions as F
 
 from seqrec.command.session import working
 from seqrec.errors import UserError
-from seqrec.retrieval.activity import item_users, sample_users, user_items
+from seqrec.retrieval.activity import Limits, item_users, sample_users, user_items
 from seqrec.retrieval.item_cf import item_pairs
-from seqrec.retrieval.item_similarity import similar_items
+from seqrec.retrieval.item_similarity import methods, similar_items
 from seqrec.retrieval.pairs import estimate, guard_pairs
-from seqrec.retrieval.swing import user_pairs
+from seqrec.retrieval.swing import Smoothing, user_pairs
 from seqrec.tables import schemas
 from tests.retrieval import reference
 
@@ -48,8 +49,15 @@ def events_of(spark: SparkSession, pairs: Pairs, partitions: int = 3) -> DataFra
 def found(spark: SparkSession, pairs: Pairs, *, partitions: int = 3, **settings: Any) -> dict[int, list[tuple[int, float]]]:
     """The lists of each item; an item's id is a thousand less its index, so that ids and indices are ordered differently."""
     items = spark.createDataFrame([(1000 - idx, idx, 1) for idx in range(2, 60)], schemas.items(schemas.IDS["bigint"]))
-    with working(spark, partitions=partitions):
-        table, _ = similar_items(events_of(spark, pairs, partitions), items, **{**DEFAULTS, **settings})
+    known = {**DEFAULTS, **settings}
+    limits = Limits(**{field.name: known[field.name] for field in fields(Limits)})
+    smoothing = Smoothing(**{field.name: known[field.name] for field in fields(Smoothing)})
+    method = methods(smoothing)[known["method"]]
+    events = events_of(spark, pairs, partitions)
+    with (
+        working(spark, partitions=partitions),
+        similar_items(events, items, method=method, limits=limits, top_n=known["top_n"]) as (table, _),
+    ):
         assert table.columns == schemas.similar_items(schemas.IDS["bigint"]).fieldNames()
         rows = table.collect()
     assert len({row["item_id"] for row in rows}) == len(rows)

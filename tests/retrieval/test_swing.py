@@ -7,8 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from seqrec.ragged import Ragged
-from seqrec.retrieval.activity import item_users, sample_users, user_items
-from seqrec.retrieval.swing import pair_sums, swing
+from seqrec.retrieval.activity import Sample, item_users, sample_users, user_items
+from seqrec.retrieval.swing import Smoothing, pair_sums, swing
 from tests.retrieval import reference
 
 
@@ -38,13 +38,14 @@ def test_batches_change_nothing(spark: SparkSession) -> None:
     """Spark cuts partitions into batches anywhere, also within an item."""
     pairs = [(user, item) for user, one in enumerate(lists(30)) for item in one]
     users = user_items(spark.createDataFrame(pairs, "user_id bigint, item_idx int"), min_user_items=1, max_user_items=None)
-    samples = sample_users(users, max_users_per_item=None, seed=1).repartition(2, "item_idx")
+    sampled = sample_users(users, max_users_per_item=None, seed=1).repartition(2, "item_idx")
+    sample = Sample(users=sampled, items=item_users(users), max_users_per_item=None, most_users=30, top_n=5)
     rows = {}
     before = str(spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch"))
     for size in ("1", "7", "10000"):
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", size)
         try:
-            scores = swing(samples, items=item_users(users), alpha1=15, alpha2=0, beta=0.3, top_n=5).collect()
+            scores = swing(sample, smoothing=Smoothing(alpha1=15, alpha2=0, beta=0.3)).collect()
         finally:
             spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", before)
         rows[size] = {(row["item_idx"], row["neighbour"]): row["score"] for row in scores}
