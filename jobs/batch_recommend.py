@@ -36,12 +36,7 @@ def run(cfg: BatchRecommend) -> None:
         if destinations is not None:
             rehearse(spark, destinations, export=export, top_k=cfg.top_k, whole=subset is None)
         counts = write_recommendations(
-            draft,
-            dataset,
-            export,
-            scoring=_scoring(cfg),
-            generated_at=datetime.now(UTC),
-            subset=subset,
+            draft, dataset, export, scoring=_scoring(cfg), generated_at=datetime.now(UTC), subset=subset
         )
         draft.commit(keep=cfg.keep)
         log.info("scored %s into version %s in %.1f s", counts, draft.run_id, time.monotonic() - started)

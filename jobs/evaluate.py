@@ -62,8 +62,8 @@ def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]
         else:
             exported = export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=scratch)
             yield rank_by_model(held_out, exported, sizes=sizes, private_of=cfg.model)
-    asked = {"popularity": cfg.popularity, "markov": cfg.markov}
-    yield from (rank(held_out) for name, rank in BASELINES.items() if asked[name])
+    switches = {"popularity": cfg.popularity, "markov": cfg.markov}
+    yield from (rank(held_out) for name, rank in BASELINES.items() if switches[name])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Ranking metrics for one held-out target a user, as sums that add up over processes and partitions.
+"""Ranking metrics where each user has one held-out target, as sums that add up over processes and partitions.
 
 A rank counts from 1, over the whole catalogue without what the user has had; an item that scores the same as the target counts
-against it (`rank_of`). Rank 0 is a miss whatever the cutoff: a target that had no training event.
+against it. Rank 0 is a miss whatever the cutoff: a target that had no training event.
 """
 
 import math
@@ -31,7 +31,7 @@ def metric_sums(
 ) -> dict[str, float]:
     """Sums over users, in an order that depends on the cutoffs alone; add those of two groups, and they are those of both.
 
-    `ranks` (N,) are of one user each, or of `counts` (N,) users each. A user whose target has rank r <= K adds
+    Each rank (N,) is that of one user, or of as many users as `counts` (N,) says. A user whose target has rank r <= K adds
     1 / log2(1 + r) to ndcg@K (the ideal list has it first, so the normaliser is 1), 1 to hit_rate@K (with one target also the
     recall), 1 / r to mrr@K; rank100 counts the ranks up to 100. Raises ValueError for a negative rank.
 
@@ -42,11 +42,11 @@ def metric_sums(
     if ranks.size and int(ranks.min()) < MISS:
         raise ValueError(f"rank {ranks.min()} is negative: ranks count from 1, and {MISS} is a miss")
     users = np.ones_like(ranks) if counts is None else counts
-    found = ranks > MISS
-    safe = np.where(found, ranks, 1)
-    sums = {"users": users.sum(), "misses": users[~found].sum(), "rank100": users[found & (ranks <= 100)].sum()}
+    ranked = ranks > MISS
+    safe = np.where(ranked, ranks, 1)
+    sums = {"users": users.sum(), "misses": users[~ranked].sum(), "rank100": users[ranked & (ranks <= 100)].sum()}
     for cutoff in cutoffs:
-        hits = users * (found & (ranks <= cutoff))
+        hits = users * (ranked & (ranks <= cutoff))
         sums[f"ndcg@{cutoff}"] = (hits / np.log2(1 + safe)).sum()
         sums[f"hit_rate@{cutoff}"] = hits.sum()
         sums[f"mrr@{cutoff}"] = (hits / safe).sum()

@@ -1,4 +1,4 @@
-"""Lists of item indices as one flat array and offsets: a batch of histories without a Python object a user."""
+"""Lists of item indices as one flat array and offsets: a batch of histories without a Python object for each user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class Ragged:
 
     @classmethod
     def of(cls, lists: list[list[int]]) -> "Ragged":
-        """
+        """Of Python lists.
+
         >>> Ragged.of([[5, 7], [], [3]]).offsets.tolist()
         [0, 2, 2, 3]
         """
@@ -48,12 +49,12 @@ class Ragged:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(N,)"""
+        """(N,): how many values each list has."""
         return np.diff(self.offsets)
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """The list that each value is in.
+        """The number of the list that each value is in, counted from 0.
 
         >>> Ragged.of([[5, 7], [], [3]]).rows.tolist()
         [0, 0, 2]
@@ -61,7 +62,7 @@ class Ragged:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def where(self, keep: NDArray[np.bool_]) -> "Ragged":
-        """Only the values marked in `keep`, a flag a value.
+        """The lists with only those values that are marked in `keep`, which has a flag for each value.
 
         >>> kept = Ragged.of([[5, 7], [9], [3]]).where(np.array([True, False, False, True]))
         >>> kept.values.tolist(), kept.offsets.tolist()
@@ -79,8 +80,8 @@ class Ragged:
         """
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return Ragged(self.values[places], offsets)
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Ragged(self.values[positions], offsets)
 
     def left_padded(self, rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last `length` values of the given rows, padded on the left with 0: (len(rows), length).
@@ -90,7 +91,7 @@ class Ragged:
         """
         if not len(self.values):
             return np.full((len(rows), length), PADDING, dtype=np.int64)
-        places = self.offsets[rows + 1][:, None] + np.arange(-length, 0)  # (B, L)
-        padded: NDArray[np.int64] = self.values.take(places, mode="clip")
-        padded[places < self.offsets[rows][:, None]] = PADDING
+        positions = self.offsets[rows + 1][:, None] + np.arange(-length, 0)  # (B, L)
+        padded: NDArray[np.int64] = self.values.take(positions, mode="clip")
+        padded[positions < self.offsets[rows][:, None]] = PADDING
         return padded

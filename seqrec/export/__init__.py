@@ -1,1 +1,1 @@
-"""From torch to ONNX: a checkpoint into the files that serving and scoring open."""
+"""From torch to ONNX: a checkpoint into the files that `serving` opens. Only this package imports both it and `training`."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqrec.models.encoders import Encoder
 
-EXTERNAL_BYTES = 1 << 30  # weights above go to a file beside the graph; a protobuf ends at 2 GB
+EXTERNAL_BYTES = 1 << 30  # more weights go to a file beside the graph, as a protobuf holds at most 2 GB
 
 
 class Query(nn.Module):
@@ -31,7 +31,7 @@ class Query(nn.Module):
 def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
     """Write the encoder, in evaluation mode, to an ONNX file; above `external_bytes` its weights go to PATH.data.
 
-    The file names no place of this machine: the exporter's stack traces are left out.
+    The exporter's stack traces are left out, so the file names no folder of this machine.
     """
     length = torch.export.Dim("length", max=max_len) if max_len > 2 else torch.export.Dim.AUTO
     batch = torch.export.Dim("batch")
@@ -62,7 +62,7 @@ def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, exter
 
 
 def _strip(model: Any) -> None:
-    """Clear what the exporter notes beside the graph; all names of nodes, inputs and weights stay."""
+    """Remove what the exporter notes beside the graph; all names of nodes, inputs and weights stay."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     for node in model.graph.all_nodes():

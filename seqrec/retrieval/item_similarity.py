@@ -86,7 +86,7 @@ def similar_items(
             most_users=workload.most_users,
             top_n=top_n,
         )
-        yield best_lists(method.score(sample), items=items, top_n=top_n), workload
+        yield list_neighbours(method.score(sample), items=items, top_n=top_n), workload
     finally:
         activity.unpersist()
         users.unpersist()
@@ -101,7 +101,7 @@ def _workload(activity: DataFrame, method: Method, limits: Limits) -> Workload:
     return workload
 
 
-def best_lists(scores: DataFrame, *, items: DataFrame, top_n: int) -> DataFrame:
+def list_neighbours(scores: DataFrame, *, items: DataFrame, top_n: int) -> DataFrame:
     """item_id, items: the top_n neighbours of each item that has any, by score (a float) descending, then item_id.
 
     Scores have item_idx, neighbour and score; partitioned by item_idx they aren't shuffled. Items map item_idx to item_id.

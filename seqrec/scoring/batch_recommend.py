@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from seqrec.scoring.available import count_available, mark_available
-from seqrec.scoring.shipping import ship
+from seqrec.scoring.shipping import Shipped, ship
 from seqrec.scoring.udf import POPULAR, ListSettings, embed_users, recommend_users
 from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage
@@ -56,25 +58,13 @@ def write_recommendations(
     Raises UserError, before anything is written, if the model isn't whole or has another vocabulary, if there is no user to
     score, or if the lists of items leave none.
     """
-    spark = dataset.spark
-    if newer := check_lineage(export.meta, dataset.meta):
-        log.warning("%d items of the dataset are newer than the model: they are ignored as input", newer)
-    model = ship(spark, export)
-    sealed.verify_embeddings(export.path, export.meta.files)
+    spark, model = dataset.spark, _ship_checked(dataset, export)
     available = mark_available(spark, export, allow=scoring.allow, deny=scoring.deny)
     histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None)
-    if "recommendations" in scoring.write:
-        embeddings, sizes = "user_embeddings" in scoring.write, scoring.sizes
-        scored = recommend_users(
-            histories, model=model, lists=scoring.lists, available=available, embeddings=embeddings, sizes=sizes
-        )
-    else:
-        scored = embed_users(histories, model=model, sizes=scoring.sizes)
-    copied = copy_item_embeddings(spark, export, draft.path)
     stamps = {"model": export.meta.name, "run_id": draft.run_id, "generated_at": generated_at}
-    stamped = scored.withColumns({name: F.lit(value) for name, value in stamps.items()})
-    item = schemas.IDS[export.meta.id_types.item]
-    counts = write_scored(stamped, draft.path, item=item, write=scoring.write) | {"item_embeddings": copied}
+    scored = _score(histories, model, scoring, available).withColumns({name: F.lit(value) for name, value in stamps.items()})
+    copied = copy_item_embeddings(spark, export, draft.path)
+    counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
     ListsMeta(
         run_id=draft.run_id,
         id_types=dataset.meta.id_types,
@@ -92,6 +82,29 @@ def write_recommendations(
         settings=draft.settings,
     ).write(draft.path)
     return counts
+
+
+def _ship_checked(dataset: Dataset, export: Export) -> Shipped:
+    """The model, on every executor; UserError unless all its files are whole and its vocabulary is the dataset's."""
+    if newer := check_lineage(export.meta, dataset.meta):
+        log.warning("%d items of the dataset are newer than the model: they are ignored as input", newer)
+    model = ship(dataset.spark, export)
+    sealed.verify_embeddings(export.path, export.meta.files)
+    return model
+
+
+def _score(histories: DataFrame, model: Shipped, scoring: Scoring, available: NDArray[np.bool_] | None) -> DataFrame:
+    """Users' lists, with their embeddings if both are written, or the embeddings alone; not yet computed."""
+    if "recommendations" not in scoring.write:
+        return embed_users(histories, model=model, sizes=scoring.sizes)
+    return recommend_users(
+        histories,
+        model=model,
+        lists=scoring.lists,
+        available=available,
+        embeddings="user_embeddings" in scoring.write,
+        sizes=scoring.sizes,
+    )
 
 
 def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Sequence[str]) -> dict[str, int]:

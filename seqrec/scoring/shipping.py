@@ -37,13 +37,11 @@ class Shipped:
 
 
 def ship(spark: SparkSession, export: Export, *, private: bool = False) -> Shipped:
-    """Make an export available to the executors.
+    """Make an export available to the executors; UserError if its files aren't those of its meta.json.
 
-    Raises UserError if its files aren't those of its meta.json.
-
-    A local folder is one that all hosts mount; `private=True` says that only the driver has it, and packs it into an archive
-    unless the executors run on the driver's host: the folder must stay until the session ends. A remote folder's files go by
-    their names, so a session takes one remote model.
+    All hosts are taken to mount a local folder. `private=True` says that only the driver has it: then it is packed into an
+    archive, unless the executors run on the driver's host, and must stay until the session ends. A remote folder's files go by
+    their names, so a session takes a single remote model.
     """
     hashes = export.scoring_files()
     if not files.is_local(export.path):

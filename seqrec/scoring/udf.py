@@ -159,7 +159,7 @@ def _no_lists(users: int, k: int) -> tuple[Items, Scores]:
 
 
 def _popular(seen: Ragged, choose: Callable[..., tuple[Items, Scores]]) -> tuple[Items, Scores]:
-    """Lists of popular items; users who have seen nothing share one that is computed once."""
+    """Lists of popular items; users who have seen nothing share a list, which is computed once."""
     with_seen = np.flatnonzero(seen.lengths)
     distinct = seen.take(np.append(with_seen, np.flatnonzero(seen.lengths == 0)[:1]))
     items, scores = choose(np.ones((len(distinct), 1)), seen=distinct)

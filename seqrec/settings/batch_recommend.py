@@ -1,4 +1,4 @@
-"""What batch_recommend can be told."""
+"""The settings of batch_recommend."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What build_candidates can be told."""
+"""The settings of build_candidates."""
 
 from typing import Annotated, Literal
 

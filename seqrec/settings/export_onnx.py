@@ -1,4 +1,4 @@
-"""What export_onnx can be told."""
+"""The settings of export_onnx."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What item_similarity can be told."""
+"""The settings of item_similarity."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ class ItemSimilarity(Strict):
     """Events into similar items."""
 
     data: Path = Field(description="folder of the dataset")
-    output: Path = Field(description="folder of the output, one a method; each run adds a version")
+    output: Path = Field(description="folder of the output, one for each method; each run adds a version")
     method: Literal["item_cf", "swing"] = Field("item_cf", description="item_cf or swing")
     history: Literal["train", "full"] = Field("train", description="train: training events alone; full: the held-out ones too")
     top_n: ListLength = Field(100, description="most neighbours of an item")

@@ -1,4 +1,4 @@
-"""What train_two_tower can be told."""
+"""The settings of train_two_tower."""
 
 from typing import Annotated, Literal
 

@@ -51,13 +51,13 @@ class Case:
         """Rank and best list of each user, from the scores of every item."""
         found = {}
         for user, path in self.paths.items():
-            target, own = path[-1], score[user]
+            target, scores = path[-1], score[user]
             left = [item for item in range(2, V + 2) if item == target or item not in path[:-1]]
             rank = 1
             for item in left:
-                if item != target and own[item] >= own[target]:
+                if item != target and scores[item] >= scores[target]:
                     rank += 1
-            best = sorted(left, key=lambda item: (tuple(-part for part in own[item]), item))
+            best = sorted(left, key=lambda item: (tuple(-part for part in scores[item]), item))
             found[user] = rank, best[:LISTED]
         return found
 

@@ -207,7 +207,7 @@ def table(spark: SparkSession, output: Path, lists: list[tuple[int, list[tuple[i
 
 
 @pytest.mark.parametrize(
-    ("lists", "meta", "said"),
+    ("lists", "meta", "message"),
     [
         ([(0, [(102, 1.0)])], {"history": "full"}, "history=full, not test"),
         ([(0, [(102, float("nan"))])], {}, "the lists of 1 users have scores that aren't finite"),
@@ -215,10 +215,10 @@ def table(spark: SparkSession, output: Path, lists: list[tuple[int, list[tuple[i
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(
-    spark: SparkSession, data: Path, tmp_path: Path, lists: list[Any], meta: dict[str, Any], said: str
+    spark: SparkSession, data: Path, tmp_path: Path, lists: list[Any], meta: dict[str, Any], message: str
 ) -> None:
     table(spark, tmp_path / "lists", lists, **meta)
-    refused(tmp_path, said, data=str(data), table=f"{tmp_path}/lists/{VERSION}")
+    refused(tmp_path, message, data=str(data), table=f"{tmp_path}/lists/{VERSION}")
 
 
 def test_scores_that_are_not_finite_are_an_error(
@@ -231,7 +231,7 @@ def test_scores_that_are_not_finite_are_an_error(
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ({}, "nothing to evaluate"),
         ({"popularity": True, "save_predictions": True}, "save_predictions needs"),
@@ -241,12 +241,12 @@ def test_scores_that_are_not_finite_are_an_error(
         ({"model": "nowhere"}, "has no best checkpoint"),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(spark: SparkSession, data: Path, tmp_path: Path, keys: Any, said: str) -> None:
-    refused(tmp_path, said, data=str(data), **keys)
+def test_what_cannot_be_evaluated_is_refused(spark: SparkSession, data: Path, tmp_path: Path, keys: Any, message: str) -> None:
+    refused(tmp_path, message, data=str(data), **keys)
 
 
-def refused(tmp_path: Path, said: str, **keys: Any) -> None:
+def refused(tmp_path: Path, message: str, **keys: Any) -> None:
     """The job ends with the message and without an output."""
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=message):
         evaluate.main(["--conf", template(tmp_path, output=str(tmp_path / "out"), **keys)])
     assert not (tmp_path / "out").exists()

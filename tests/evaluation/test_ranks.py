@@ -103,15 +103,15 @@ def test_predictions_have_the_original_ids_and_ten_items(spark: SparkSession, it
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"history": "full"}, "made with history=full, not test: run batch_recommend history=test"),
         ({"dataset": "other"}, "made from dataset other, not mine: pass data=FOLDER/other"),
         ({"filter_seen": False}, "filter_seen=false"),
     ],
 )
-def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, Any], message: str) -> None:
     lists = ListsOrigin(path="out", history="test", dataset="mine", filter_seen=True, job="batch_recommend")
     require_fitting(lists, split="test", dataset="mine")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         require_fitting(replace(lists, **changed), split="test", dataset="mine")

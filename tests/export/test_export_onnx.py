@@ -190,9 +190,9 @@ def test_a_failed_export_leaves_the_one_before(places: Places, tmp_path: Path, m
 def test_one_export_at_a_time(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = write_training(tmp_path / "model")
     monkeypatch.setattr(exporting, "WAIT_S", 0.0)
-    said = rf"an export of {model}: held by process {os.getpid()} .*; run it again"
+    message = rf"an export of {model}: held by process {os.getpid()} .*; run it again"
     lock = tmp_path / "model" / "exports" / exporting.LOCK
-    with hold(lock, what="", remedy=""), pytest.raises(UserError, match=said):
+    with hold(lock, what="", remedy=""), pytest.raises(UserError, match=message):
         export(model, data=places.data)
     assert export(model, data=places.data) == exports.locate(model)
 
@@ -212,9 +212,9 @@ def test_users_of_another_training_are_refused(places: Places, tmp_path: Path) -
     users = np.array([3, 5, 9])
     model = write_training(tmp_path / "model", architecture="simplex", users=users, user_weight=0.5)
     place = tmp_path / "model" / "users.npy"
-    for other, said in {(3, 5, 8): "embeddings of other users", (3, 5): "embeddings of 3 users, .* has 2"}.items():
+    for other, message in {(3, 5, 8): "embeddings of other users", (3, 5): "embeddings of 3 users, .* has 2"}.items():
         np.save(place, np.array(other))
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             export(model, data=places.data)
     place.unlink()
     with pytest.raises(UserError, match=r"users.npy is missing"):
@@ -224,7 +224,7 @@ def test_users_of_another_training_are_refused(places: Places, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"architecture": "transformer9"}, "is of the architecture 'transformer9'"),
         ({"arguments": {"vocab_size": 6, "max_len": 5, "width": 8}}, r"weights don't fit its arguments \("),
@@ -232,11 +232,11 @@ def test_users_of_another_training_are_refused(places: Places, tmp_path: Path) -
         ({"meta": None, "step": None}, r"lacks step, meta.run_id, .*checkpoint=best"),
     ],
 )
-def test_an_odd_checkpoint_is_one_message(places: Places, tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_an_odd_checkpoint_is_one_message(places: Places, tmp_path: Path, change: dict[str, Any], message: str) -> None:
     model = write_training(tmp_path / "model")
     content = checkpoint.load(checkpoint.find(model, "last"))
     checkpoint.save(replace(content, **change), model, "last.pt")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         export(model, data=places.data, checkpoint="last")
 
 

@@ -22,8 +22,8 @@ def within(pairs: list[tuple[int, int]], least: int, most: int) -> Sets:
 def turned(users: Sets) -> Sets:
     """The users of each item."""
     items: Sets = {}
-    for user, own in users.items():
-        for item in own:
+    for user, of_user in users.items():
+        for item in of_user:
             items.setdefault(item, set()).add(user)
     return items
 
@@ -31,7 +31,7 @@ def turned(users: Sets) -> Sets:
 def item_cf(users: Sets, samples: Mapping[int, set[int]] | None = None) -> Scores:
     """Samples, where given, are the users of an item that the sum runs over, each standing for as many of the item's users."""
     items = turned(users)
-    norms = {item: sum(Fraction(1, len(users[user])) for user in own) for item, own in items.items()}
+    norms = {item: sum(Fraction(1, len(users[user])) for user in of_item) for item, of_item in items.items()}
     scores: Scores = {}
     for i in items:
         for j in items:
@@ -48,7 +48,7 @@ def swing(
 ) -> Scores:
     """As `item_cf`, a pair of the sample standing for as many pairs of the item's users."""
     items = turned(users)
-    weight = {user: 1 / (alpha1 + len(own)) ** beta for user, own in users.items()}
+    weight = {user: 1 / (alpha1 + len(of_user)) ** beta for user, of_user in users.items()}
     scores: Scores = {}
     for i in items:
         for j in items:
@@ -63,4 +63,4 @@ def swing(
 def lists(scores: Scores, top_n: int) -> dict[int, list[tuple[int, float]]]:
     """The best of each item, by the score as a float, then the item."""
     rounded = {i: [(j, float(np.float32(score))) for j, score in row.items()] for i, row in scores.items()}
-    return {i: sorted(row, key=lambda one: (-one[1], one[0]))[:top_n] for i, row in rounded.items()}
+    return {i: sorted(row, key=lambda entry: (-entry[1], entry[0]))[:top_n] for i, row in rounded.items()}

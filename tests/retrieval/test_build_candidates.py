@@ -76,7 +76,7 @@ def test_candidates_are_merged_and_measured_as_each_source_is(
     scores = {user: {entry["item_id"]: entry["score"] for entry in items} for user, items in merged.items()}
     assert {user: list(items) for user, items in scores.items()} == {1: ["c", "e", "d"], 2: ["a", "e", "b"], 3: []}
     assert scores[1] == pytest.approx({"c": 1 / 10 + 2 / 11, "e": 2 / 10, "d": 1 / 11})
-    assert [tuple(one) for one in merged[1][0]["sources"]] == [("cf", 1, 1.0), ("m", 2, 4.0)]
+    assert [tuple(source) for source in merged[1][0]["sources"]] == [("cf", 1, 1.0), ("m", 2, 4.0)]
     meta = versions.read_meta(version)
     assert meta["counts"] == {"users": 3, "empty": 1, "sources": {"cf": 2, "m": 2}}
     assert meta["sources"]["m"] == {"run_id": VERSION, "kind": "user_lists", "weight": 2.0}
@@ -103,7 +103,7 @@ def test_sources_that_are_called_as_a_baseline_keep_their_results(spark: SparkSe
     (tmp_path / "conf.yaml").write_text(json.dumps({**meta, "output": f"{tmp_path}/out"}))
     build(tmp_path)
     held_out = open_held_out(spark, f"{root}/data", split="test", sample_users=None, seed=1)
-    ranked = {one.name: one.source.get("kind") for one in rank_by_candidates(held_out, f"{tmp_path}/out")}
+    ranked = {method.name: method.source.get("kind") for method in rank_by_candidates(held_out, f"{tmp_path}/out")}
     assert ranked == {
         "merged": None,
         "popularity (source) (source)": "user_lists",
@@ -126,8 +126,8 @@ def test_a_source_is_left_out_and_one_that_does_not_fit_refused(spark: SparkSess
         "sources.merged.kind=user_lists": "sources.merged.path is missing",
         "history=valid": "doesn't exist",
     }
-    for override, said in wrong.items():
-        with pytest.raises(SystemExit, match=said):
+    for override, message in wrong.items():
+        with pytest.raises(SystemExit, match=message):
             build(root, override, f"output={tmp_path}/nothing")
     with pytest.raises(SystemExit, match="no source is left"):
         build(root, "sources.cf=null", "sources.m=null")

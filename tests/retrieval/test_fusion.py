@@ -61,7 +61,7 @@ def test_ranks_are_fused_with_weights_and_sources_kept(spark: SparkSession) -> N
     ]
     users = spark.createDataFrame([(1,), (2,), (3,)], "user_id bigint")
     found = fuse(spark.createDataFrame(rows, LISTS), users, weights={"model": 2.0, "cf": 1.0}, k=1, top_n=2)
-    assert [one for _, one in sorted(listed(found).items())] == [
+    assert [items for _, items in sorted(listed(found).items())] == [
         [
             ("a", 2, pytest.approx(2 / 3 + 1 / 2), [("model", 2, -2.0), ("cf", 1, 9.0)]),  # rank 2 of model, rank 1 of cf
             ("c", 4, 1.0, [("model", 1, -1.0)]),

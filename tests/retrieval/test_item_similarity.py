@@ -67,18 +67,18 @@ def error_of(*overrides: str) -> str:
 def lists(folder: Path) -> dict[str, list[tuple[str, float]]]:
     """The table of the folder's current version."""
     rows = pyarrow.dataset.dataset(f"{versions.resolve(str(folder))}/similar_items").to_table().to_pylist()
-    return {row["item_id"]: [(one["item_id"], one["score"]) for one in row["items"]] for row in rows}
+    return {row["item_id"]: [(entry["item_id"], entry["score"]) for entry in row["items"]] for row in rows}
 
 
 def expected(pairs: list[tuple[int, int]], method: str = "item_cf") -> dict[str, list[str]]:
     """The neighbours of each item; 'a' to 'f' stand for 1 to 6, so that ties are ordered by id."""
     sets = reference.within([(user, ord(IDS[idx])) for user, idx in pairs], 1, 1000)
     scores = {"item_cf": reference.item_cf, "swing": reference.swing}[method](sets)
-    return {chr(item): [chr(one) for one, _ in row] for item, row in reference.lists(scores, 100).items()}
+    return {chr(item): [chr(other) for other, _ in row] for item, row in reference.lists(scores, 100).items()}
 
 
 def ids(found: dict[str, list[tuple[str, float]]]) -> dict[str, list[str]]:
-    return {item: [one for one, _ in row] for item, row in found.items()}
+    return {item: [other for other, _ in row] for item, row in found.items()}
 
 
 def test_it_learns_from_training_events_unless_told_otherwise(root: Path) -> None:
@@ -107,13 +107,13 @@ def test_swing_has_a_folder_of_its_own(root: Path) -> None:
     write_dataset(root)
     run("method=swing", f"output={root}/swing", "top_n=1")
     assert ids(lists(root / "swing")) == {item: row[:1] for item, row in expected(TRAIN, "swing").items()}
-    said = error_of(f"output={root}/swing")
-    assert "swing holds swing, not item_cf: pass output=FOLDER" in said
+    message = error_of(f"output={root}/swing")
+    assert "swing holds swing, not item_cf: pass output=FOLDER" in message
     assert len(versions.run_ids(str(root / "swing"))) == 1
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["min_user_items=9", "max_user_items=8"], "max_user_items=8 is below min_user_items=9"),
         (["min_user_items=4"], "no pair to count (0 interactions)"),
@@ -123,9 +123,9 @@ def test_swing_has_a_folder_of_its_own(root: Path) -> None:
         (["method=cosine"], "method='cosine'"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_written(root: Path, overrides: list[str], said: str) -> None:
+def test_what_is_wrong_is_said_before_anything_is_written(root: Path, overrides: list[str], message: str) -> None:
     write_dataset(root)
-    assert said in error_of(*overrides)
+    assert message in error_of(*overrides)
     assert not (root / "item_cf").exists()
 
 

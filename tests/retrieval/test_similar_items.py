@@ -61,7 +61,7 @@ def found(spark: SparkSession, pairs: Pairs, *, partitions: int = 3, **settings:
         assert table.columns == schemas.similar_items(schemas.IDS["bigint"]).fieldNames()
         rows = table.collect()
     assert len({row["item_id"] for row in rows}) == len(rows)
-    return {row["item_id"]: [(one["item_id"], one["score"]) for one in row["items"]] for row in rows}
+    return {row["item_id"]: [(entry["item_id"], entry["score"]) for entry in row["items"]] for row in rows}
 
 
 def named(pairs: Pairs) -> Pairs:
@@ -70,8 +70,8 @@ def named(pairs: Pairs) -> Pairs:
 
 
 def assert_lists(ours: dict[int, list[tuple[int, float]]], expected: dict[int, list[tuple[int, float]]]) -> None:
-    assert {item: [one for one, _ in row] for item, row in ours.items()} == {
-        item: [one for one, _ in row] for item, row in expected.items()
+    assert {item: [other for other, _ in row] for item, row in ours.items()} == {
+        item: [other for other, _ in row] for item, row in expected.items()
     }
     for item, row in expected.items():
         assert [score for _, score in ours[item]] == pytest.approx([score for _, score in row], rel=1e-6)
@@ -115,11 +115,11 @@ def test_a_sample_stands_for_all_users(spark: SparkSession, method: str) -> None
     pairs, cap = drawn(), 5
     users = user_items(events_of(spark, pairs), min_user_items=2, max_user_items=20)
     samples = sample_users(users, max_users_per_item=cap, seed=42)
-    own = {tuple(row["items"]): row["user_id"] for row in users.collect()}
-    assert len(own) == users.count()  # so that a list of items tells the user
+    user_of = {tuple(row["items"]): row["user_id"] for row in users.collect()}
+    assert len(user_of) == users.count()  # so that a list of items tells the user
     chosen: dict[int, set[int]] = {}
     for row in samples.collect():
-        chosen.setdefault(1000 - row["item_idx"], set()).add(own[tuple(row["items"])])
+        chosen.setdefault(1000 - row["item_idx"], set()).add(user_of[tuple(row["items"])])
     sets = reference.within(named(pairs), 2, 20)
     sizes = {item: len(of) for item, of in reference.turned(sets).items()}
     assert {item: len(of) for item, of in chosen.items()} == {item: min(cap, size) for item, size in sizes.items()}
@@ -131,9 +131,9 @@ def test_a_sample_stands_for_all_users(spark: SparkSession, method: str) -> None
 @pytest.mark.parametrize("method", METHODS)
 def test_partitions_change_nothing_and_seeds_the_sample(spark: SparkSession, method: str) -> None:
     settings: dict[str, Any] = {"method": method, "max_users_per_item": 6}
-    one, seven = (found(spark, drawn(), partitions=partitions, **settings) for partitions in (1, 7))
-    assert one == seven
-    assert found(spark, drawn(), seed=7, **settings) != one
+    single, seven = (found(spark, drawn(), partitions=partitions, **settings) for partitions in (1, 7))
+    assert single == seven
+    assert found(spark, drawn(), seed=7, **settings) != single
 
 
 @pytest.mark.parametrize("pairs_of", [item_pairs, user_pairs])

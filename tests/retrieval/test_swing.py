@@ -21,22 +21,22 @@ def lists(users: int) -> list[list[int]]:
 @pytest.mark.parametrize("block", [1, 150, 2**20])
 @pytest.mark.parametrize("alpha2", [0.0, 1.5])
 def test_sums_are_what_loops_find_whatever_the_block(block: int, alpha2: float) -> None:
-    own = lists(60)
-    weights = 1 / (15.0 + np.array([len(one) for one in own])) ** 0.3
-    items, sums = pair_sums(Ragged.of(own), weights, alpha2=alpha2, block=block)
-    expected = reference.swing({user: {1, *one} for user, one in enumerate(own)}, alpha1=14, alpha2=alpha2 - 1)[1]
+    of_users = lists(60)
+    weights = 1 / (15.0 + np.array([len(items) for items in of_users])) ** 0.3
+    items, sums = pair_sums(Ragged.of(of_users), weights, alpha2=alpha2, block=block)
+    expected = reference.swing({user: {1, *listed} for user, listed in enumerate(of_users)}, alpha1=14, alpha2=alpha2 - 1)[1]
     assert dict(zip(items.tolist(), sums, strict=True)) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("own", [[[2, 3]], [[2, 3], [4]]], ids=["one user", "nothing in common"])
-def test_users_with_nothing_in_common_say_nothing(own: list[list[int]]) -> None:
-    items, sums = pair_sums(Ragged.of(own), np.ones(len(own)), alpha2=0.0)
+@pytest.mark.parametrize("of_users", [[[2, 3]], [[2, 3], [4]]], ids=["one user", "nothing in common"])
+def test_users_with_nothing_in_common_say_nothing(of_users: list[list[int]]) -> None:
+    items, sums = pair_sums(Ragged.of(of_users), np.ones(len(of_users)), alpha2=0.0)
     assert (items.tolist(), sums.tolist()) == ([], [])
 
 
 def test_batches_change_nothing(spark: SparkSession) -> None:
     """Spark cuts partitions into batches anywhere, also within an item."""
-    pairs = [(user, item) for user, one in enumerate(lists(30)) for item in one]
+    pairs = [(user, item) for user, listed in enumerate(lists(30)) for item in listed]
     users = user_items(spark.createDataFrame(pairs, "user_id bigint, item_idx int"), min_user_items=1, max_user_items=None)
     sampled = sample_users(users, max_users_per_item=None, seed=1).repartition(2, "item_idx")
     sample = Sample(users=sampled, items=item_users(users), max_users_per_item=None, most_users=30, top_n=5)

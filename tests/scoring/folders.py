@@ -26,7 +26,7 @@ SHAPES = {"sasrec": SHAPE, "simplex": {"max_len": 5, "dim": 8, "dropout": 0.5}}
 
 def lineage(*hashes: str, size: int = 6) -> dict[str, Any]:
     """A vocabulary's entry in meta.json, of the last hash."""
-    steps = [{"size": size, "hash": one} for one in hashes]
+    steps = [{"size": size, "hash": digest} for digest in hashes]
     return {**steps[-1], "lineage": steps}
 
 

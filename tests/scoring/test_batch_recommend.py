@@ -48,12 +48,12 @@ def table(spark: SparkSession, root: Path, name: str, output: str = "output") ->
 def test_a_version_is_what_the_model_says(spark: SparkSession, root: Path) -> None:
     recommend(root, "top_k=4", "write=[recommendations, user_embeddings]")
     found = table(spark, root, "recommendations")
-    one = Recommender.load(f"{root}/model")
+    recommender = Recommender.load(f"{root}/model")
     names = dict(enumerate(IDS, start=2))
     for user, items in SEQUENCES.items():
-        wanted = one.recommend([names[item] for item in items], k=4)
-        assert [item["item_id"] for item in found[user]["items"]] == [item for item, _ in wanted]
-        assert [item["score"] for item in found[user]["items"]] == pytest.approx([score for _, score in wanted], rel=1e-4)
+        expected = recommender.recommend([names[item] for item in items], k=4)
+        assert [item["item_id"] for item in found[user]["items"]] == [item for item, _ in expected]
+        assert [item["score"] for item in found[user]["items"]] == pytest.approx([score for _, score in expected], rel=1e-4)
         assert found[user]["source"] == ("model" if items else "popular")
         assert found[user]["model"] == "tiny"
     assert [item["item_id"] for item in found[3]["items"]] == ["a", "c", "d", "b"]
@@ -138,17 +138,17 @@ def test_an_export_meanwhile_changes_nothing_for_a_reader(spark: SparkSession, r
     """The executors open the model's files when the query runs, after another model was exported."""
     model = write_training(tmp_path / "model")
     exported = export(model, data=f"{root}/data", keep=2)
-    one = Recommender.load(model)
+    recommender = Recommender.load(model)
     histories = spark.createDataFrame([(1, [2], [2])], "user_id bigint, items array<int>, seen array<int>")
     scored = recommend_users(histories, model=ship(spark, exported), lists=ListSettings(top_k=3))
     write_training(tmp_path / "model", seed=2)
     export(model, data=f"{root}/data", keep=2)
     (row,) = scored.collect()
-    assert [item["item_id"] for item in row["items"]] == [item for item, _ in one.recommend(["a"], k=3)]
+    assert [item["item_id"] for item in row["items"]] == [item for item, _ in recommender.recommend(["a"], k=3)]
 
     recommend(root, f"model={model}/exports/{exported.meta.export}", "top_k=3", output="older")
     found = table(spark, root, "recommendations", "older")
-    assert [item["item_id"] for item in found[1]["items"]] == [item for item, _ in one.recommend(["a", "b", "c"], k=3)]
+    assert [item["item_id"] for item in found[1]["items"]] == [item for item, _ in recommender.recommend(["a", "b", "c"], k=3)]
     assert versions.read_meta(versions.resolve(f"{root}/older"))["export"] == exported.meta.export
 
 

@@ -72,10 +72,10 @@ def test_only_available_items_are_recommended(spark: SparkSession, model: Shippe
 
 def test_embeddings_are_the_queries_and_null_without_known_items(spark: SparkSession, model: Shipped) -> None:
     rows = spark.createDataFrame([(1, [], []), (2, [2, 6], []), (3, [77], []), (4, [4], [])], HISTORY)
-    wanted = {1: None, 2: [2.0, 1.0], 3: None, 4: [0.0, 1.0]}
+    expected = {1: None, 2: [2.0, 1.0], 3: None, 4: [0.0, 1.0]}
     scored = recommend_users(rows, model=model, lists=ListSettings(top_k=1), embeddings=True)
-    assert {row["user_id"]: row["embedding"] for row in scored.collect()} == wanted
-    assert {row["user_id"]: row["embedding"] for row in embed_users(rows, model=model).collect()} == wanted
+    assert {row["user_id"]: row["embedding"] for row in scored.collect()} == expected
+    assert {row["user_id"]: row["embedding"] for row in embed_users(rows, model=model).collect()} == expected
 
 
 def test_ranks_are_those_computed_by_hand(spark: SparkSession, model: Shipped) -> None:

@@ -32,19 +32,19 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     model = SimpleX(**content.arguments).eval()
     model.load_state_dict(content.model)
     place = {user: int(np.searchsorted(hashes, hash_ids(pa.array([user]))[0])) + 1 for user in KNOWN} | {STRANGER: 0}
-    wanted = {user: model.query(torch.tensor([HISTORY]), torch.tensor([at]))[0].detach().numpy() for user, at in place.items()}
+    expected = {user: model.query(torch.tensor([HISTORY]), torch.tensor([at]))[0].detach().numpy() for user, at in place.items()}
 
-    rows = [(user, HISTORY, HISTORY, 5) for user in wanted]
+    rows = [(user, HISTORY, HISTORY, 5) for user in expected]
     table = spark.createDataFrame(rows, "user_id bigint, items array<int>, seen array<int>, target int")
     shipped = ship(spark, exported)
     found = {row["user_id"]: row["embedding"] for row in embed_users(table, model=shipped).collect()}
-    for user, query in wanted.items():
+    for user, query in expected.items():
         np.testing.assert_allclose(found[user], query, atol=1e-6)
     lists = {row["user_id"]: row["items"] for row in recommend_users(table, model=shipped, lists=ListSettings(top_k=3)).collect()}
     ranks = {row["user_id"]: row["rank"] for row in rank_users(table, model=shipped).collect()}
     matrix = model.item_matrix().detach().numpy()
     recommender = Recommender.load(folder)
-    for user, query in wanted.items():
+    for user, query in expected.items():
         scores = matrix @ query
         assert ranks[user] == 1 + sum(scores[item] >= scores[5] for item in (4, 6, 7))
         alone = recommender.recommend([recommender.model.ids[item - 2].as_py() for item in HISTORY], k=3, user=user)

@@ -61,7 +61,7 @@ def test_a_model_that_is_not_exported_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("[]", r"meta.json holds \[\], expected an object"),
         ("null", r"meta.json holds null, expected an object"),
@@ -70,9 +70,9 @@ def test_a_model_that_is_not_exported_is_refused(tmp_path: Path) -> None:
         ('{"run_id": "r1"}', "holds no exported model: run export_onnx"),
     ],
 )
-def test_an_odd_meta_is_one_message(folder: Path, content: str, said: str) -> None:
+def test_an_odd_meta_is_one_message(folder: Path, content: str, message: str) -> None:
     (folder / "meta.json").write_text(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         exports.locate(str(folder))
 
 

@@ -90,5 +90,5 @@ def test_neither_torch_nor_spark_is_loaded(tmp_path: Path) -> None:
         f"print(Recommender.load({str(tmp_path / 'toy')!r}).recommend([1], k=1)); "
         "print({'torch', 'pyspark', 'onnx'} & set(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == ["[(6, 8.0)]", "set()"]
+    message = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert message.splitlines() == ["[(6, 8.0)]", "set()"]

@@ -48,9 +48,9 @@ def test_top_k_is_the_naive_one(problem: Problem, k: int, batch_users: int, bloc
         sizes=BlockSizes(users=batch_users, items=block_items),
     )
     for row, query in enumerate(queries):
-        wanted = naive_top_k(matrix @ query, k, set(seen[row]), allowed)
-        assert items[row].tolist() == wanted + [-1] * (k - len(wanted))
-        assert scores[row].tolist() == [*(matrix @ query)[wanted], *[-np.inf] * (k - len(wanted))]
+        expected = naive_top_k(matrix @ query, k, set(seen[row]), allowed)
+        assert items[row].tolist() == expected + [-1] * (k - len(expected))
+        assert scores[row].tolist() == [*(matrix @ query)[expected], *[-np.inf] * (k - len(expected))]
 
 
 @pytest.mark.parametrize("block_items", [1, 7, 100])
@@ -92,7 +92,7 @@ def test_scores_do_not_depend_on_the_company() -> None:
     alone = [top_k(queries[row : row + 1], catalogue, k=20, seen=Ragged.of([[]])) for row in range(0, 300, 37)]
     assert np.array_equal(shuffled_items, items[order])
     assert np.array_equal(shuffled_scores, scores[order])
-    assert np.array_equal(np.concatenate([one[1] for one in alone]), scores[::37])
+    assert np.array_equal(np.concatenate([scored for _, scored in alone]), scores[::37])
 
 
 def test_no_queries_no_rows() -> None:
