@@ -1,17 +1,23 @@
 """Ratings, users and items into users, item_catalogue, item_features, ranking_samples and matching_samples."""
 
-from typing import Any
-
 from seqrec.command.config import public
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session, working
-from seqrec.dataset.build_sequences import ingest
+from seqrec.dataset.build_sequences import InputLimits, ingest
 from seqrec.dataset.clean import partition_count
-from seqrec.ranking.build_features import describe_ratings, guard_ratings, open_dataset, place_ratings, read_tables
-from seqrec.ranking.feature_tables import write_catalogues, write_samples, write_schema
-from seqrec.settings.build_features import BuildFeatures
+from seqrec.dataset.profile import WantedTypes
+from seqrec.ranking.build_features import describe_ratings, guard_labels, guard_missing, place_ratings, read_tables
+from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_samples
+from seqrec.ranking.features_as_of import FeatureOptions
+from seqrec.ranking.genres import GenreSource
+from seqrec.ranking.matching_samples import NegativeDrawing
+from seqrec.ranking.ranking_samples import Labelling
+from seqrec.ranking.side_tables import FeatureColumns, SideTable, SideTables
+from seqrec.settings.build_features import BuildFeatures, SideTableSettings
 from seqrec.settings.build_sequences import Input
 from seqrec.storage import files, versions
+from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
+from seqrec.tables.datasets import open_dataset
 
 
 def run(cfg: BuildFeatures) -> None:
@@ -20,35 +26,61 @@ def run(cfg: BuildFeatures) -> None:
     path = files.join(cfg.output, run_id)
     files.require_writable(cfg.output, key="output")
     dataset = open_dataset(spark, cfg.data)
-    source = cfg.input or Input.model_validate(dataset.meta["settings"]["input"])
-    types = {"id_type": dataset.meta["id_types"]["user"], "item_type": dataset.meta["id_types"]["item"]}
-    reading = {**source.model_dump(), **types}
-    given = ingest(spark, **reading, max_bad_share=cfg.max_bad_share, max_user_events=cfg.max_user_events)
-    partitions = cfg.partitions or partition_count(given.profile.usable, at_least=spark.sparkContext.defaultParallelism)
-    sides = {key: table.model_dump() for key, table in cfg.side_tables.items()}
-    paths = {"users": cfg.users.path, "items": cfg.items.path}
-    settings: dict[str, Any] = {"last": cfg.recent_items, "threshold": cfg.label.threshold}
-    ranking = cfg.label.model_dump() if "ranking" in cfg.samples else None
-    matching = {**cfg.negatives.model_dump(), "seed": cfg.seed} if "matching" in cfg.samples else None
+    types = dataset.meta.id_types
+    source = cfg.input or Input.model_validate(dataset.meta.settings.input)
+    wanted = WantedTypes(user=types.user, item=types.item, time=source.time_unit)
+    limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
+    ratings = ingest(spark, source.table, source.rating_columns, wanted=wanted, limits=limits)
+    partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
+    sides = side_tables(cfg)
+    genres = GenreSource(
+        column=cfg.genres.column, columns=cfg.genres.columns, delimiter=cfg.genres.delimiter, most=cfg.genres.most
+    )
+    options = FeatureOptions(recent_items=cfg.recent_items, threshold=cfg.label.threshold)
+    labelling = Labelling(threshold=cfg.label.threshold, equal=cfg.label.equal) if "ranking" in cfg.samples else None
+    negatives = cfg.negatives
+    drawing = None
+    if "matching" in cfg.samples:
+        drawing = NegativeDrawing(count=negatives.count, redraws=negatives.redraws, power=negatives.power, seed=cfg.seed)
     with working(spark, partitions=partitions):
-        tables = read_tables(spark, dataset, sides, genres=cfg.genres.model_dump(), max_bad_share=cfg.max_bad_share)
-        placed = place_ratings(given, dataset, partitions=partitions)
-        missing = guard_ratings(placed.ratings, tables, paths=paths, max_share=cfg.max_missing_share, ranking=ranking)
-        features = describe_ratings(placed, tables, **settings)
-        counts = write_catalogues(features, tables, dataset, path, past=cfg.history, **settings)
-        counts |= write_samples(features, tables, dataset, path, ranking=ranking, matching=matching)
-    write_schema(tables, path, last=cfg.recent_items)
-    facts = {
-        "run_id": run_id,
-        "dataset": dataset.meta["run_id"],
-        "id_types": dataset.meta["id_types"],
-        "history": cfg.history,
-        "settings": public(cfg),
-        "inputs": {"ratings": source.path, **paths},
-        "counts": {**counts, "ratings": placed.rows, "missing": missing},
-    }
-    versions.write_meta(path, facts)
+        tables = read_tables(spark, dataset, sides, genres=genres, max_bad_share=cfg.max_bad_share)
+        split = place_ratings(ratings, dataset, partitions=partitions)
+        missing = guard_missing(split.ratings, tables, sides, max_share=cfg.max_missing_share)
+        if labelling is not None:
+            guard_labels(split.ratings, labelling)
+        features = describe_ratings(split, tables, options)
+        counts = write_catalogues(features, tables, dataset, path, past=cfg.history, options=options)
+        counts |= write_samples(features, tables, dataset, path, labelling=labelling, drawing=drawing)
+    write_feature_schema(tables, path, recent_items=cfg.recent_items)
+    FeaturesMeta(
+        run_id=run_id,
+        dataset=dataset.meta.run_id,
+        id_types=types,
+        history=cfg.history,
+        settings=public(cfg),
+        inputs=FeatureInputs(ratings=source.path, users=cfg.users.path, items=cfg.items.path),
+        counts={**counts, "ratings": split.rows, "missing": missing},
+    ).write(path)
     versions.commit(cfg.output, run_id, keep=cfg.keep)
+
+
+def side_tables(cfg: BuildFeatures) -> SideTables:
+    """The tables that the configuration names, each with the key that names it."""
+    joined = [_side_table(f"joined.{name}", table) for name, table in cfg.joined.items()]
+    return SideTables(
+        users=_side_table("users", cfg.users),
+        items=_side_table("items", cfg.items),
+        joined=tuple(side for side in joined if side is not None),
+    )
+
+
+def _side_table(key: str, settings: SideTableSettings) -> SideTable | None:
+    """A table beside the ratings; None if the configuration names no path."""
+    table = settings.table(key)
+    if table is None:
+        return None
+    columns = FeatureColumns(tuple(settings.text), tuple(settings.discrete), tuple(settings.continuous))
+    return SideTable(table=table, id=settings.id, columns=columns)
 
 
 def main(argv: list[str] | None = None) -> None:

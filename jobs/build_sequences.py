@@ -1,59 +1,61 @@
 """Ratings into a dataset: items, events, sequences, windows, valid, test and stats.json."""
 
-from typing import Any
-
 from seqrec.command.config import public
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session, working
-from seqrec.dataset.build_sequences import encode, ingest, settle, write_tables
+from seqrec.dataset.build_sequences import InputLimits, index_histories, ingest, settle, write_dataset
 from seqrec.dataset.clean import partition_count
+from seqrec.dataset.k_core import CoreMinimum
+from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
-from seqrec.dataset.stats import count_events, guard_windows, summarise, warn_held_out, write_stats
+from seqrec.dataset.stats import count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
 from seqrec.dataset.vocabulary import read_parent
+from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
+from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
 
 
 def run(cfg: BuildSequences) -> None:
     """Read and check the ratings, write a version of the dataset, and make it current."""
     cuts = parse_cuts(cfg.split_times) if cfg.split_times else None
     split = splitter(task=cfg.task, cuts=cuts, share=cfg.split_users, seed=cfg.seed)
-    first_cut, collapse = cuts[0] if cuts else None, cfg.drop_consecutive_duplicates
-    windows: dict[str, Any] = {"max_len": cfg.max_len, "stride": cfg.window_stride}
+    collapse = cfg.drop_consecutive_duplicates
+    windowing = Windowing(max_len=cfg.max_len, stride=cfg.window_stride, seed=cfg.seed)
+    filing = Filing(rows_per_file=cfg.rows_per_file, multiple=cfg.files_multiple)
+    minimum = CoreMinimum(users=cfg.k_core.users, items=cfg.k_core.items)
     spark, run_id = open_session("build_sequences"), versions.new_run_id()
     path = files.join(cfg.data, run_id)
     files.require_writable(cfg.data, key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
-    source = {**cfg.input.model_dump(), "item_type": parent and parent.id_type}
-    ratings = ingest(spark, **source, max_bad_share=cfg.max_bad_share, max_user_events=cfg.max_user_events)
-    found = ratings.profile
-    partitions = cfg.partitions or partition_count(found.usable, at_least=spark.sparkContext.defaultParallelism)
+    wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
+    limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
+    ratings = ingest(spark, cfg.input.table, cfg.input.rating_columns, wanted=wanted, limits=limits)
+    types = ratings.profile.types
+    partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):
-        histories, rated = settle(
+        histories, rating_counts = settle(
             ratings, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
         if cuts:
-            guard_cuts(cuts, first=rated["first"], last=rated["last"])
-        least = {"min_users": cfg.k_core.users, "min_items": cfg.k_core.items}
-        encoded = encode(histories, parent=parent, **least, split=split, first_cut=first_cut, collapse=collapse)
-        counted = count_events(encoded.arranged, **windows)
-        guard_windows(counted, task=cfg.task)
-        warn_held_out(counted, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
-        filing = {"rows_per_file": cfg.rows_per_file, "multiple": cfg.files_multiple, "seed": cfg.seed}
-        write_tables(encoded, path, types=found.types, max_history=cfg.max_history, **windows, **filing)
-    stats = summarise(found, rated, counted, items=encoded.vocabulary["size"], trained=encoded.trained)
+            guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
+        indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse)
+        event_counts = count_events(indexed.arranged, windowing)
+        guard_windows(event_counts, task=cfg.task)
+        warn_held_out(event_counts, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
+        write_dataset(indexed, path, types=types, max_history=cfg.max_history, windowing=windowing, filing=filing)
+    stats = summarise_dataset(ratings.profile, rating_counts, event_counts, indexed.vocabulary)
     write_stats(stats, path)
-    facts = {
-        "run_id": run_id,
-        "id_types": {"user": found.types.user, "item": found.types.item},
-        "vocabulary": encoded.vocabulary,
-        "task": cfg.task,
-        "max_len": cfg.max_len,
-        "settings": public(cfg),
-        "inputs": {"ratings": cfg.input.path, "vocabulary": parent and parent.run_id},
-        "counts": {"windows": stats["windows"], **{name: stats[name] for name in ("events", "users", "items")}},
-    }
-    versions.write_meta(path, facts)
+    DatasetMeta(
+        run_id=run_id,
+        id_types=IdTypes.model_validate({"user": types.user, "item": types.item}),
+        vocabulary=indexed.vocabulary.vocabulary,
+        task=cfg.task,
+        max_len=cfg.max_len,
+        settings=DatasetSettings.model_validate(public(cfg)),
+        inputs=DatasetInputs(ratings=cfg.input.path, vocabulary=parent.run_id if parent else None),
+        counts=stats.counts(),
+    ).write(path)
     versions.commit(cfg.data, run_id, keep=cfg.keep)
 
 

@@ -1,11 +1,10 @@
-"""The stages of a dataset: ingest and settle the ratings, encode them, write the tables. All of them act."""
+"""The stages of a dataset: ingest and settle the ratings, index them, write the tables. All of them act."""
 
 import logging
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,139 +12,127 @@ from pyspark.sql.types import StructType
 
 from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_user_events
 from seqrec.dataset.events import arrange, learnable_items
-from seqrec.dataset.k_core import k_core
-from seqrec.dataset.parse import Profile, Types, parse, profile
+from seqrec.dataset.k_core import CoreMinimum, k_core
+from seqrec.dataset.parse import ColumnTypes, parse_ratings
+from seqrec.dataset.profile import Profile, WantedTypes, profile
 from seqrec.dataset.read import first_line, read_interactions
 from seqrec.dataset.sequences import events, held_out, sequences
-from seqrec.dataset.snapshot import Snapshot, refuse_changed, take_snapshot, unchanged
+from seqrec.dataset.snapshot import Snapshot, changed_error, take_snapshot, unchanged
 from seqrec.dataset.splits import Split
-from seqrec.dataset.stats import count_ratings
+from seqrec.dataset.stats import RatingCounts, count_ratings
 from seqrec.dataset.unreadable import reading
-from seqrec.dataset.vocabulary import Parent, catalogue, count_training, describe, number_items
-from seqrec.dataset.windows import count_buckets, shuffle_into_files, windows
+from seqrec.dataset.vocabulary import (
+    Parent,
+    TrainedVocabulary,
+    catalogue,
+    count_training,
+    describe_vocabulary,
+    number_items,
+)
+from seqrec.dataset.windows import Filing, Windowing, count_buckets, shuffle_into_files, windows
 from seqrec.storage import files
 from seqrec.tables import io, schemas
+from seqrec.tables.input_table import InputTable, RatingColumns
 
 log = logging.getLogger("seqrec")
 
-SIDE_BY_SIDE = 3  # tables that are written at a time: one's planning and commit leave the cores to another
+SIDE_BY_SIDE = 3  # tables that are written at a time: while one is planned or committed, another uses the cores
+
+
+class InputLimits(NamedTuple):
+    """What an input may have at most: the share of rows that can't be used, and the ratings of a user."""
+
+    bad_share: float
+    user_events: int
 
 
 class Ratings(NamedTuple):
-    """The input's interactions, not parsed yet; what one pass found them to be; their path and its files before that pass."""
+    """The interactions of an input, not parsed yet; their profile; the input, and a snapshot of it from before the first pass."""
 
-    rows: DataFrame
+    interactions: DataFrame
     profile: Profile
-    path: str
-    files: Snapshot
+    table: InputTable
+    snapshot: Snapshot
 
 
-class Encoded(NamedTuple):
-    """Items (with `core`) and arranged users, both to be cached; facts of the vocabulary; its items with training events."""
+class Indexed(NamedTuple):
+    """Items (with `core`) and arranged users, both cached at their first use; and the vocabulary."""
 
     items: DataFrame
     arranged: DataFrame
-    vocabulary: dict[str, Any]
-    trained: int
+    vocabulary: TrainedVocabulary
 
 
 def ingest(
-    spark: SparkSession,
-    *,
-    path: str,
-    format: str,
-    columns: Mapping[str, str | None],
-    id_type: str,
-    item_type: str | None,
-    time_unit: str,
-    max_bad_share: float,
-    max_user_events: int,
-    **text: Any,
+    spark: SparkSession, table: InputTable, columns: RatingColumns, *, wanted: WantedTypes, limits: InputLimits
 ) -> Ratings:
-    """Act, in one pass: the input's interactions, and what they are. `text` is what `read_interactions` takes for text formats.
+    """Act, in one pass: the input's interactions and their profile.
 
-    Item type is that of the vocabulary that is extended, if there is one. Where the input has no timestamp a row's place is
-    taken as it is. Raises UserError for an input that can't be read or is still being written, of which too many rows can't be
-    used, or in which a user has too many (counted in a second pass, where the first leaves that possible).
+    Where the input has no timestamp, a row's position stands for its time. Raises UserError for an input that can't be read or is
+    still being written, of which too many rows can't be used, or in which a user has too many rows. These are counted in a second
+    pass, and only where the profile leaves it possible.
     """
-    before = take_snapshot(spark, path, key="input")
-    placed = columns["timestamp"] is None or columns["items"] is not None
-    with reading(key="input", path=path, format=format):
-        raw = read_interactions(spark, path=path, format=format, columns=columns, **text)
-        found = profile(raw, user=id_type, item=item_type or id_type, time="ms" if placed else time_unit)
-    log.info("read %s rows of %s", f"{found.rows:,}", path)
-    head = first_line(spark, path=path, format=format) if found.usable < found.rows else ""
-    guard_bad(found, max_share=max_bad_share, path=path, head=head)
-    if found.fullest > max_user_events:
-        guard_user_events(parse(raw, types=found.types), most=max_user_events, path=path)
-    return Ratings(raw, found, path, before)
+    snapshot = take_snapshot(spark, table)
+    if columns.timestamp is None or columns.items is not None:
+        wanted = WantedTypes(user=wanted.user, item=wanted.item, time="ms")
+    with reading(table):
+        interactions = read_interactions(spark, table, columns)
+        facts = profile(interactions, wanted)
+    log.info("read %s rows of %s", f"{facts.rows:,}", table.path)
+    head = first_line(spark, table) if facts.usable < facts.rows else ""
+    guard_bad(facts, max_share=limits.bad_share, path=table.path, head=head)
+    if facts.fullest > limits.user_events:
+        guard_user_events(parse_ratings(interactions, types=facts.types), most=limits.user_events, path=table.path)
+    return Ratings(interactions, facts, table, snapshot)
 
 
 def settle(
     ratings: Ratings, *, partitions: int, min_rating: float | None, collapse: bool, max_share: float
-) -> tuple[DataFrame, dict[str, int]]:
+) -> tuple[DataFrame, RatingCounts]:
     """Act, in another pass: the histories of the cleaned ratings, cached, and their counts.
 
     Raises UserError if the input isn't what it was in the first pass, or a greater share of its rows are exact duplicates.
     """
-    spark, usable = ratings.rows.sparkSession, ratings.profile.usable
-    typed = parse(ratings.rows, types=ratings.profile.types)
-    with unchanged(spark, ratings.path, key="input", before=ratings.files):
+    spark, usable = ratings.interactions.sparkSession, ratings.profile.usable
+    typed = parse_ratings(ratings.interactions, types=ratings.profile.types)
+    with unchanged(spark, ratings.table, before=ratings.snapshot):
         histories = typed.transform(clean, partitions=partitions, min_rating=min_rating, collapse=collapse).persist()
-        rated = count_ratings(histories)
-    if rated["usable"] != usable:
-        change = f"{usable:,} rows could be used at first, then {rated['usable']:,}"
-        raise refuse_changed(ratings.path, key="input", change=change)
-    guard_duplicates(rows=usable, kept=rated["rows"], max_share=max_share)
-    return histories, rated
+        counts = count_ratings(histories)
+    if counts.usable != usable:
+        raise changed_error(ratings.table, f"{usable:,} rows could be used at first, then {counts.usable:,}")
+    guard_duplicates(rows=usable, kept=counts.rows, max_share=max_share)
+    return histories, counts
 
 
-def encode(
-    histories: DataFrame,
-    *,
-    parent: Parent | None,
-    min_users: int,
-    min_items: int,
-    split: Split,
-    first_cut: int | None,
-    collapse: bool,
-) -> Encoded:
+def index_histories(
+    histories: DataFrame, *, parent: Parent | None, minimum: CoreMinimum, split: Split, collapse: bool
+) -> Indexed:
     """Act: the k-core, the vocabulary of its items after the parent's, and the users arranged by both.
 
     Of a split by time the k-core and the counts know only what lies before the first cut. An item that comes up later is not
-    in the vocabulary, so its ratings are no events and a user's target is the first rating after the cut that is one; the
-    others are counted.
+    in the vocabulary. So its ratings are no events, and a user's target is the first rating after the cut of an item that is in
+    the vocabulary. The number of the others is counted.
     """
-    learnable = histories.select("user_id", learnable_items(first_cut).alias("items"))
-    known = catalogue(k_core(learnable, users=min_users, items=min_items), parent.items if parent else None)
-    arranging = partial(arrange, histories, split=split, users=min_users, first_cut=first_cut, collapse=collapse)
-    size = int(parent.facts["size"]) if parent else 0
-    counted = count_training(known, arranging(known.withColumn("label", F.col("item_id")))).persist()
-    items = number_items(counted, size=size).persist()
-    vocabulary, trained = describe(items, parent=parent.facts if parent else None)
-    arranged = arranging(items.select("item_id", "core", F.col("item_idx").alias("label"))).persist()
-    return Encoded(items, arranged, vocabulary, trained)
+    learnable = histories.select("user_id", learnable_items(split.first_cut).alias("items"))
+    core = k_core(learnable, users=minimum.users, items=minimum.items)
+    to_be = catalogue(core, parent.items if parent else None)
+    arranging = partial(arrange, histories, split=split, users=minimum.users, collapse=collapse)
+    counted = count_training(to_be, arranging(to_be.withColumn("item", F.col("item_id")))).persist()
+    items = number_items(counted, size=parent.vocabulary.size if parent else 0).persist()
+    vocabulary = describe_vocabulary(items, parent=parent.vocabulary if parent else None)
+    arranged = arranging(items.select("item_id", "core", F.col("item_idx").alias("item"))).persist()
+    return Indexed(items, arranged, vocabulary)
 
 
-def write_tables(
-    encoded: Encoded,
-    path: str,
-    *,
-    types: Types,
-    max_history: int,
-    max_len: int,
-    stride: int | None,
-    rows_per_file: int,
-    multiple: int,
-    seed: int,
+def write_dataset(
+    indexed: Indexed, path: str, *, types: ColumnTypes, max_history: int, windowing: Windowing, filing: Filing
 ) -> None:
     """Act: write the dataset's tables into a folder. The arranged users are cached; the windows are counted before the first."""
-    user, item, arranged = schemas.IDS[types.user], schemas.IDS[types.item], encoded.arranged
-    buckets = count_buckets(arranged, max_len=max_len, stride=stride, seed=seed)
-    cut = windows(arranged, max_len=max_len, stride=stride, seed=seed)
-    shuffled = shuffle_into_files(cut, buckets=buckets, rows_per_file=rows_per_file, multiple=multiple)
+    user, item, arranged = schemas.IDS[types.user], schemas.IDS[types.item], indexed.arranged
+    buckets = count_buckets(arranged, windowing)
+    shuffled = shuffle_into_files(windows(arranged, windowing), buckets=buckets, filing=filing)
     tables: dict[str, tuple[DataFrame, StructType]] = {
-        "items": (encoded.items, schemas.items(item)),
+        "items": (indexed.items, schemas.items(item)),
         "events": (events(arranged), schemas.events(user)),
         "sequences": (sequences(arranged, max_history=max_history), schemas.sequences(user)),
         "windows": (shuffled, schemas.windows()),
@@ -159,6 +146,7 @@ def write_tables(
 
 
 def _write(table: DataFrame, path: str, schema: StructType) -> None:
+    """Write a table, and log how long it took."""
     started = time.monotonic()
     io.write_table(table, path, schema)
     log.info("wrote %s in %.1f s", path, time.monotonic() - started)

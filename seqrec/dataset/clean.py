@@ -1,33 +1,33 @@
-"""Typed ratings into histories: bad rows guarded, exact duplicates dropped, a user's ratings together and in order."""
+"""Typed ratings into histories: a user's ratings together, in order, without exact duplicates; and what is refused before."""
 
 from collections.abc import Callable
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.dataset.parse import Profile
+from seqrec.dataset.profile import Profile
 from seqrec.errors import UserError
 
 ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # within a user, as far as the columns are there
 ROWS_PER_PARTITION = 500_000
 
 
-def guard_bad(found: Profile, *, max_share: float, path: str, head: str) -> None:
+def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> None:
     """Raise UserError if the input is empty, has no usable row, or a greater share of rows that can't be used."""
-    if not found.rows:
+    if not profile.rows:
         raise UserError(f"{path} has no rows: nothing to build sequences from")
-    bad = sum(found.dropped.values())
-    if bad <= max_share * found.rows and bad < found.rows:
+    bad = sum(profile.dropped.values())
+    if bad <= max_share * profile.rows and bad < profile.rows:
         return
     reasons = (
-        f"{count} {reason}" + (f", such as {found.examples[reason]!r}" if reason in found.examples else "")
-        for reason, count in found.dropped.items()
+        f"{count} {reason}" + (f", such as {profile.examples[reason]!r}" if reason in profile.examples else "")
+        for reason, count in profile.dropped.items()
         if count
     )
-    seen = f"; the first line is {head!r}" if head else ""
+    first_line = f"; the first line is {head!r}" if head else ""
     raise UserError(
-        f"{path}: {bad} of {found.rows} rows can't be used ({'; '.join(reasons)}), max_bad_share is {max_share:g}{seen}: check "
-        "input.delimiter, input.header, input.columns, input.id_type and input.time_unit, or raise max_bad_share"
+        f"{path}: {bad} of {profile.rows} rows can't be used ({'; '.join(reasons)}), max_bad_share is {max_share:g}{first_line}: "
+        "check input.delimiter, input.header, input.columns, input.id_type and input.time_unit, or raise max_bad_share"
     )
 
 
@@ -41,7 +41,7 @@ def guard_duplicates(*, rows: int, kept: int, max_share: float) -> None:
 
 
 def guard_user_events(ratings: DataFrame, *, most: int, path: str) -> None:
-    """Act: raise UserError if a user has more than so many of the ratings, which are in memory at once."""
+    """Act: raise UserError if a user has more than that many of the ratings, which are all in memory at once."""
     counts = ratings.groupBy("user_id").count().where(F.col("count") > most).persist()
     first = counts.orderBy(F.desc("count"), "user_id").head(1)
     if first:
@@ -56,7 +56,7 @@ def guard_user_events(ratings: DataFrame, *, most: int, path: str) -> None:
 
 
 def partition_count(rows: int, *, at_least: int) -> int:
-    """Partitions for that many rows, and one a core at least.
+    """The number of partitions for that many rows: ROWS_PER_PARTITION each, but at least one a core.
 
     >>> partition_count(20_000_000, at_least=2), partition_count(1000, at_least=2)
     (40, 2)
@@ -67,10 +67,10 @@ def partition_count(rows: int, *, at_least: int) -> int:
 def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = None, collapse: bool = False) -> DataFrame:
     """Histories, a row a user: the user's ratings in order, without exact duplicates. The one shuffle of the ratings.
 
-    items, ratings, timestamps   arrays in ORDER; ties of timestamp and order column are broken by a hash of user and item: the
-                                 same whatever the partitioning, and unlike item_id no hint
-    good                         an array: what may be learned from. At or above the minimum rating (without a rating it isn't),
-                                 and with collapse not the same item as the user's one before among those
+    items, ratings, timestamps   arrays in ORDER. Ties of timestamp and order column are broken by a hash of user and item: it is
+                                 the same whatever the partitioning and, unlike item_id, says nothing about the item
+    good                         an array: which ratings may be learned from. They are at or above the minimum rating (without a
+                                 value they aren't); with collapse the one before among these has another item
     usable                       how many ratings came in, exact duplicates included
     tied, rated, learnable       how many have the timestamp of the one before, reach the minimum rating, are good
     """
@@ -79,18 +79,18 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
     listed = F.sort_array(F.collect_list(entry)).alias("entries")
     lists = keyed.groupBy("user_id").agg(listed, F.count(F.lit(1)).alias("usable"))
     entries = F.col("entries")
-    tidy = F.when(_all_differ(entries.tie), entries).otherwise(without_repeats("entries", lambda one: one))
-    users = lists.withColumn("entries", tidy)
+    distinct = F.when(_all_differ(entries.tie), entries).otherwise(without_repeats("entries", lambda entry: entry))
+    users = lists.withColumn("entries", distinct)
     if min_rating is None:
         reached = F.array_repeat(F.lit(True), F.size(entries))
         rated = F.size(entries)
     else:
         least = F.lit(min_rating).cast("float")  # as precise as the ratings: 4.1 as a double is above their 4.1
-        reached = F.transform(entries, lambda one: F.coalesce(one.rating >= least, F.lit(False)))
-        rated = F.size(F.filter("good", lambda one: one))
+        reached = F.transform(entries, lambda entry: F.coalesce(entry.rating >= least, F.lit(False)))
+        rated = F.size(F.filter("good", lambda good: good))
     users = users.withColumn("good", reached).withColumn("rated", rated).withColumn("learnable", F.col("rated"))
     if collapse:
-        users = _flag_first(users)
+        users = _flag_first_of_neighbours(users)
     return users.select(
         "user_id",
         entries.item_id.alias("items"),
@@ -105,34 +105,50 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
 
 
 def unpack(histories: DataFrame) -> DataFrame:
-    """The ratings in histories, a row each: user_id, place (from 0), item_id, rating, timestamp, good."""
-    placed = histories.select("user_id", "ratings", "timestamps", "good", F.posexplode("items").alias("place", "item_id"))
-    fields = {"rating": "ratings", "timestamp": "timestamps", "good": "good"}
-    return placed.select("user_id", "place", "item_id", *(F.get(array, "place").alias(name) for name, array in fields.items()))
+    """The ratings in histories, a row each: user_id, ordinal (from 0, in the user's order), item_id, rating, timestamp, good."""
+    ordinal = F.col("ordinal")
+    exploded = histories.select("user_id", "ratings", "timestamps", "good", F.posexplode("items").alias("ordinal", "item_id"))
+    return exploded.select(
+        "user_id",
+        "ordinal",
+        "item_id",
+        F.get("ratings", ordinal).alias("rating"),
+        F.get("timestamps", ordinal).alias("timestamp"),
+        F.get("good", ordinal).alias("good"),
+    )
 
 
 def without_repeats(name: str, key: Callable[[Column], Column]) -> Column:
-    """An array column without the elements that have the key of the one before.
+    """An array column without each element whose key is that of the element before.
 
-    Of a column, by its name: an expression would be evaluated for each element.
+    It takes the column's name, since Spark would evaluate an expression anew for each element.
     """
-    return F.filter(name, lambda one, i: (i == 0) | (key(F.get(name, i - 1)) != key(one)))
+    return F.filter(name, lambda element, i: (i == 0) | (key(F.get(name, i - 1)) != key(element)))
 
 
 def _all_differ(values: Column) -> Column:
-    """Whether no element is there twice: told sooner than which ones are."""
+    """Whether no element is there twice. It is cheaper than finding the duplicates."""
     return F.size(F.array_distinct(values)) == F.size(values)
 
 
-def _flag_first(users: DataFrame) -> DataFrame:
-    """Keep the flag `good` of an entry only where the flagged one before has another item; `learnable` counts them."""
-    places = F.transform("entries", lambda one, i: F.struct(i.alias("place"), one.item_id.alias("item_id")))
-    flagged = users.withColumn("flagged", F.filter(places, lambda one: F.get("good", one.place)))
-    kept = flagged.withColumn("kept", without_repeats("flagged", lambda one: one.item_id))
-    rest = F.array_except(F.transform("entries", lambda _, i: i), F.col("kept.place"))
-    flags = F.concat(
-        F.transform("kept", lambda one: F.struct(one.place.alias("place"), F.lit(True).alias("flag"))),
-        F.transform(rest, lambda place: F.struct(place.alias("place"), F.lit(False).alias("flag"))),
+def _flag_first_of_neighbours(users: DataFrame) -> DataFrame:
+    """Of flagged entries that follow each other with the same item only the first stays `good`; `learnable` counts what stays.
+
+    The entries that aren't good don't part neighbours. They are left out at first, and take their positions again by a sort.
+    """
+    numbered = F.transform(
+        F.arrays_zip("entries", "good"),
+        lambda pair, i: F.struct(i.alias("ordinal"), pair.entries.item_id.alias("item_id"), pair.good.alias("good")),
     )
-    good = F.transform(F.sort_array(flags), lambda one: one.flag)
-    return kept.withColumns({"good": good, "learnable": F.size("kept")}).drop("flagged", "kept")
+    flagged = users.withColumn("numbered", numbered).withColumn("flagged", F.filter("numbered", lambda entry: entry.good))
+    is_first = F.transform(
+        "flagged",
+        lambda entry, i: F.struct(
+            entry.ordinal.alias("ordinal"), ((i == 0) | (F.get("flagged", i - 1).item_id != entry.item_id)).alias("good")
+        ),
+    )
+    others = F.filter("numbered", lambda entry: ~entry.good)
+    unflagged = F.transform(others, lambda entry: F.struct(entry.ordinal.alias("ordinal"), entry.good.alias("good")))
+    good = F.transform(F.sort_array(F.concat(is_first, unflagged)), lambda entry: entry.good)
+    counted = flagged.withColumn("good", good).withColumn("learnable", F.size(F.filter("good", lambda good: good)))
+    return counted.drop("numbered", "flagged")

@@ -1,6 +1,6 @@
-"""What a user's ratings are to the dataset: events or not, their splits, the user's history.
+"""A user's ratings as the dataset sees them: which are events, which split each event is in, which make up the history.
 
-Histories that are cached, partitioned by user, are worked on where they are.
+Histories that are cached and partitioned by user are worked on where they are.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -10,83 +10,85 @@ from seqrec.dataset.clean import unpack, without_repeats
 from seqrec.dataset.splits import Split
 
 
-def arrange(
-    histories: DataFrame, items: DataFrame, *, split: Split, users: int, first_cut: int | None = None, collapse: bool = False
-) -> DataFrame:
-    """A row a user, of histories (see `clean`) and items: item_id, core, and label, what arrays of the result hold of an item.
+def arrange(histories: DataFrame, items: DataFrame, *, split: Split, users: int, collapse: bool = False) -> DataFrame:
+    """A row a user, of histories (see `clean`) and items: item_id, core, and `item`, what the arrays hold for it (id or index).
 
-    all                               an array as long as the user's ratings; null for an item that isn't known
-    items, timestamps                 of the history, what belongs in `sequences`: good and known
+    all                               an array as long as the user's ratings; null for an item that isn't in the vocabulary
+    items, timestamps                 of the history, what belongs in `sequences`: good ratings of the vocabulary's items
     event_items, event_ratings,       of the events, what is learned from or held out: good, the item is in the k-core, and so
-    event_timestamps, event_places    is the user, see `_choose`; a place counts all the user's ratings before it
-    train_length, tested              the events that are trained on, which come first; those before the first of the test
+    event_timestamps, event_ordinals  is the user, see `_choose_events`; an ordinal counts all the user's ratings before it
+    train_length, tested              how many events are trained on, which come first; how many lie before the first of the test
     outside_core, unknown_after_cut   how many good ratings are no events: before the first cut (or of all), and from it on
 
     Collapse leaves only the first of neighbours with the same item in events and histories; the k-core counts all of them.
     """
     core = F.coalesce("core", F.lit(False))
-    named = unpack(histories).join(items.select("item_id", "label", "core"), "item_id", "left").withColumn("core", core)
-    entry = F.struct("place", "label", "core", "good", "rating", "timestamp")
-    early = F.col("good") if first_cut is None else F.col("good") & (F.col("timestamp") < first_cut)
+    named = unpack(histories).join(items.select("item_id", "item", "core"), "item_id", "left").withColumn("core", core)
+    entry = F.struct("ordinal", "item", "core", "good", "rating", "timestamp")
+    early = F.col("good") if split.first_cut is None else F.col("good") & (F.col("timestamp") < split.first_cut)
     lists = named.groupBy("user_id").agg(
         F.sort_array(F.collect_list(entry)).alias("entries"),
         F.count_if("good").alias("good"),
         F.count_if(F.col("good") & F.col("core")).alias("learnable"),
-        F.count_if(F.col("good") & F.col("label").isNotNull()).alias("known"),
+        F.count_if(F.col("good") & F.col("item").isNotNull()).alias("in_vocabulary"),
         F.count_if(early).alias("good_early"),
         F.count_if(early & F.col("core")).alias("core_early"),
     )
-    return _select(_choose(lists, users=users, cut=first_cut is not None, collapse=collapse), split=split, first_cut=first_cut)
+    return _arranged_columns(_choose_events(lists, users=users, split=split, collapse=collapse), split=split)
 
 
 def learnable_items(first_cut: int | None) -> Column:
     """Of histories: the items of the good ratings, of those before the first cut where there is one (epoch ms)."""
     if first_cut is not None:
         return F.filter("items", lambda _, i: F.get("good", i) & (F.get("timestamps", i) < first_cut))
-    whole = F.col("learnable") == F.size("items")
-    return F.when(whole, F.col("items")).otherwise(F.filter("items", lambda _, i: F.get("good", i)))
+    all_good = F.col("learnable") == F.size("items")
+    return F.when(all_good, F.col("items")).otherwise(F.filter("items", lambda _, i: F.get("good", i)))
 
 
-def _choose(entries: DataFrame, *, users: int, cut: bool, collapse: bool) -> DataFrame:
+def _choose_events(entries: DataFrame, *, users: int, split: Split, collapse: bool) -> DataFrame:
     """Add the history and the events of a user's entries.
 
-    A user has events who has `users` ratings in the core, as the k-core demands. With a first cut only ratings before it
-    count, and users without a good one before it have events too: the k-core never saw them, and they can only be tested on.
+    A user with at least `users` ratings in the core has events, as the k-core demands. With a first cut only the ratings before
+    it count, and users without a good one before it have events too: the k-core never saw them, so they can only be tested on.
     """
     member = F.col("core_early") >= users
-    if cut:
+    if split.first_cut is not None:
         member |= F.col("good_early") == 0
-    learnable = F.filter("entries", lambda one: one.good & one.core)
-    history = F.filter("entries", lambda one: one.good & one.label.isNotNull())
-    whole = {name: F.col(name) == F.size("entries") for name in ("learnable", "known")}  # then there is nothing to filter
-    chosen = entries.withColumns(
+    learnable = F.filter("entries", lambda entry: entry.good & entry.core)
+    history = F.filter("entries", lambda entry: entry.good & entry.item.isNotNull())
+    all_learnable, all_in_vocabulary = (F.col(name) == F.size("entries") for name in ("learnable", "in_vocabulary"))
+    chosen = entries.withColumns(  # where all entries pass there is nothing to filter
         {
-            "events": F.when(~member, F.slice("entries", 1, 0)).when(whole["learnable"], F.col("entries")).otherwise(learnable),
-            "history": F.when(whole["known"], F.col("entries")).otherwise(history),
+            "events": F.when(~member, F.slice("entries", 1, 0)).when(all_learnable, F.col("entries")).otherwise(learnable),
+            "history": F.when(all_in_vocabulary, F.col("entries")).otherwise(history),
         }
     )
     if not collapse:
         return chosen
-    return chosen.withColumns({name: without_repeats(name, lambda one: one.label) for name in ("history", "events")})
+    return chosen.withColumns({name: without_repeats(name, lambda entry: entry.item) for name in ("history", "events")})
 
 
-def _select(chosen: DataFrame, *, split: Split, first_cut: int | None) -> DataFrame:
-    train, valid = split(F.col("events"))
-    fields = {"label": "event_items", "rating": "event_ratings", "timestamp": "event_timestamps", "place": "event_places"}
-    missed_early = F.col("good_early") - _early(F.col("events"), first_cut)
+def _arranged_columns(chosen: DataFrame, *, split: Split) -> DataFrame:
+    """The columns that `arrange` promises."""
+    events = F.col("events")
+    train, valid = split.lengths(events)
+    missed_early = F.col("good_early") - _count_early(events, split.first_cut)
     return chosen.select(
         "user_id",
-        F.col("entries.label").alias("all"),
-        F.col("history.label").alias("items"),
+        F.col("entries.item").alias("all"),
+        F.col("history.item").alias("items"),
         F.col("history.timestamp").alias("timestamps"),
-        *(F.col(f"events.{field}").alias(name) for field, name in fields.items()),
+        events.item.alias("event_items"),
+        events.rating.alias("event_ratings"),
+        events.timestamp.alias("event_timestamps"),
+        events.ordinal.alias("event_ordinals"),
         train.alias("train_length"),
         (train + valid).alias("tested"),
         missed_early.alias("outside_core"),
-        (F.col("good") - F.size("events") - missed_early).alias("unknown_after_cut"),
+        (F.col("good") - F.size(events) - missed_early).alias("unknown_after_cut"),
     )
 
 
-def _early(entries: Column, first_cut: int | None) -> Column:
-    """How many lie before the first cut; all, if there is none."""
-    return F.size(entries if first_cut is None else F.filter(entries, lambda one: one.timestamp < first_cut))
+def _count_early(entries: Column, first_cut: int | None) -> Column:
+    """How many entries lie before the first cut; all, if there is none."""
+    return F.size(entries if first_cut is None else F.filter(entries, lambda entry: entry.timestamp < first_cut))

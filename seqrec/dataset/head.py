@@ -1,4 +1,4 @@
-"""The first rows of a local file of ratings, and how it is written."""
+"""The first rows of a local file of ratings, and the settings that say how it is written."""
 
 import csv
 import gzip
@@ -21,7 +21,7 @@ DELIMITERS = ("::", "\t", ",", ";", "|", " ")
 ENCODINGS = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}  # Python's name and Spark's
 BOM = b"\xef\xbb\xbf"  # Excel begins a CSV in UTF-8 with it; Spark leaves it out
 GZIP = b"\x1f\x8b"
-OTHERS = {  # what begins so isn't text, as far as it can be told
+NO_TEXT = {  # the first bytes of files that aren't text
     b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are too: give the text that is in it, such as a CSV",
     b"BZh": "is compressed by bzip2: give it plain, or compressed by gzip",
     b"\x28\xb5\x2f\xfd": "is compressed by Zstandard: give it plain, or compressed by gzip",
@@ -33,9 +33,9 @@ OTHERS = {  # what begins so isn't text, as far as it can be told
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """Settings that read the file, its column names (None without header), its first rows as text, the columns with lists.
+    """Settings that read a file, its column names (None without header), its first rows as text, the columns with lists.
 
-    Of Parquet, whose columns have names, there are no rows.
+    Of Parquet, whose columns have names, there are no rows here.
     """
 
     settings: dict[str, str]
@@ -45,9 +45,9 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """The head of a CSV, of JSON lines or of Parquet, of a folder that of its first file with content.
+    """The head of a CSV, of JSON lines or of Parquet; of a folder the head of its first file with content.
 
-    Raises UserError for what isn't there, can't be read or is none of them, whatever its bytes are.
+    Raises UserError for what isn't there, can't be read, or is none of the three, whatever its bytes are.
     """
     try:
         file = _first_file(path)
@@ -59,6 +59,7 @@ def read_head(path: Path) -> Head:
 
 
 def _first_file(path: Path) -> Path:
+    """The file itself, or the first file with content in a folder."""
     if path.is_file():
         return path
     if not path.is_dir():
@@ -70,12 +71,13 @@ def _first_file(path: Path) -> Path:
 
 
 def _parquet(path: Path) -> Head:
+    """The head of a Parquet file."""
     try:
         source = pq.ParquetFile(path)
         columns = source.schema_arrow
     except pa.ArrowException as error:
         raise UserError(f"{path} is a broken Parquet file: {' '.join(str(error).split())}") from None
-    times = (source.schema.column(place) for place in range(len(source.schema)))
+    times = (source.schema.column(index) for index in range(len(source.schema)))
     nanoseconds = [column.path for column in times if "timeUnit=nanoseconds" in str(column.logical_type)]
     if nanoseconds:
         raise UserError(
@@ -87,7 +89,8 @@ def _parquet(path: Path) -> Head:
 
 
 def _text(path: Path, start: bytes) -> Head:
-    for mark, remedy in OTHERS.items():
+    """The head of a file of text, which begins with these bytes."""
+    for mark, remedy in NO_TEXT.items():
         if start.startswith(mark):
             raise UserError(f"{path} {remedy}")
     zipped = path.suffix == ".gz"
@@ -107,6 +110,7 @@ def _text(path: Path, start: bytes) -> Head:
 
 
 def _json_lines(lines: list[str], settings: dict[str, str], path: Path) -> Head:
+    """The head of JSON lines; its columns are the keys in order of appearance."""
     rows = []
     for line in lines:
         try:
@@ -123,17 +127,17 @@ def _json_lines(lines: list[str], settings: dict[str, str], path: Path) -> Head:
 
 
 def _csv(lines: list[str], settings: dict[str, str], path: Path) -> Head:
-    """The delimiter is the one that cuts every line into the same number of fields, the most of them where several do."""
+    """The head of a CSV. Its delimiter cuts every line into the same number of fields; of several such the most fields win."""
     tables = {delimiter: _split(lines, delimiter) for delimiter in DELIMITERS}
     even = {delimiter: rows for delimiter, rows in tables.items() if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1}
     if not even:
         tried = ", ".join(repr(delimiter) for delimiter in DELIMITERS)
         raise UserError(f"{path}: none of {tried} cuts its lines into equal columns; the first is {lines[0][:80]!r}")
-    delimiter = max(even, key=lambda known: len(even[known][0]))
+    delimiter = max(even, key=lambda delimiter: len(even[delimiter][0]))
     rows = even[delimiter]
     header = is_header(rows[0], rows[1:])
-    said = {"input.format": "csv", "input.delimiter": delimiter.replace("\t", "\\t"), "input.header": str(header).lower()}
-    return Head(settings=said | settings, names=rows[0] if header else None, rows=rows[1:] if header else rows)
+    written = {"input.format": "csv", "input.delimiter": delimiter.replace("\t", "\\t"), "input.header": str(header).lower()}
+    return Head(settings=written | settings, names=rows[0] if header else None, rows=rows[1:] if header else rows)
 
 
 def _split(lines: list[str], delimiter: str) -> list[list[str]]:
@@ -160,6 +164,7 @@ def _lines(path: Path) -> tuple[list[str], str]:
 
 
 def _decodes(content: bytes, encoding: str) -> bool:
+    """Whether bytes are text in an encoding."""
     try:
         content.decode(encoding)
     except UnicodeDecodeError:

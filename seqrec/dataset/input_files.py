@@ -1,6 +1,6 @@
 """The files of an input before they are read: whether text is text at all, and whether all files have the same columns.
 
-Spark reads the columns of a CSV by their place and takes the names from one file's header. So the driver looks at the
+Spark reads the columns of a CSV by their position, and takes the names from the header of one file. So the driver looks at the
 header of every file, through Hadoop, as Spark does: about 2 ms a local file.
 """
 
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
+from seqrec.tables.input_table import InputTable
 
 MOST = 2**20  # bytes that are looked at for a line
 THREADS = 16
@@ -26,9 +27,10 @@ REMEDIES = {
 
 
 def first_lines(spark: SparkSession, text: DataFrame) -> dict[str, str]:
-    """The first line that isn't blank of each file of a DataFrame of text, by its path, without files that have none.
+    """The first line that isn't blank of each file of a DataFrame of text, by the file's path. Files without one are left out.
 
-    Its bytes are characters of ISO 8859-1. A Py4JJavaError of a file that can't be opened or decompressed is left to the caller.
+    A line's bytes are read as ISO 8859-1, in which every byte is a character. A Py4JJavaError of a file that can't be opened or
+    decompressed is left to the caller.
     """
     hadoop = _Hadoop(spark)
     files = sorted(text.inputFiles())
@@ -37,37 +39,37 @@ def first_lines(spark: SparkSession, text: DataFrame) -> dict[str, str]:
     return {unquote(file): line for file, line in lines.items() if line}
 
 
-def guard_text(lines: Mapping[str, str], *, key: str) -> None:
-    """Raise UserError if a file is no text of one byte a character or UTF-8."""
+def guard_text(lines: Mapping[str, str], table: InputTable) -> None:
+    """Raise UserError if a file, by its first line, is no text of one byte a character or UTF-8."""
     for file, line in lines.items():
         for mark, remedy in REMEDIES.items():
             if line.startswith(mark):
-                raise UserError(f"{key}.path: {file} {remedy.format(key=key)}")
+                raise UserError(f"{table.key}.path: {file} {remedy.format(key=table.key)}")
 
 
-def guard_headers(lines: Mapping[str, str], *, key: str, encoding: str) -> None:
-    """Raise UserError, with both headers, if two files have other columns or another order of them."""
+def guard_headers(lines: Mapping[str, str], table: InputTable) -> None:
+    """Raise UserError, with both headers, if two files differ in their columns or in the order of these."""
     headers: dict[str, tuple[str, str]] = {}
     for file, line in lines.items():
-        header = line.removeprefix(BOM).encode("ISO-8859-1").decode(encoding, errors="replace")
+        header = line.removeprefix(BOM).encode("ISO-8859-1").decode(table.encoding, errors="replace")
         headers.setdefault(header.replace('"', "").strip(), (file, header))
     if len(headers) > 1:
         (file, header), (other, another) = list(headers.values())[:2]
         raise UserError(
-            f"{key}.path: {file} has the header {header!r}, {other} has {another!r}, but columns are read by their place: give "
-            "all files the same columns in the same order"
+            f"{table.key}.path: {file} has the header {header!r}, {other} has {another!r}, but columns are read by their "
+            "place: give all files the same columns in the same order"
         )
 
 
-def guard_sizes(table: DataFrame, *, key: str) -> None:
+def guard_sizes(raw: DataFrame, table: InputTable) -> None:
     """Raise UserError if one of a table's Parquet files has no bytes: Spark would leave it out without a word."""
-    hadoop = _Hadoop(table.sparkSession)
-    files = sorted(table.inputFiles())
+    hadoop = _Hadoop(raw.sparkSession)
+    files = sorted(raw.inputFiles())
     with ThreadPoolExecutor(THREADS) as threads:
         for file, size in zip(files, threads.map(hadoop.size, files), strict=True):
             if not size:
                 raise UserError(
-                    f"{key}.path: {unquote(file)} has 0 bytes, as no whole Parquet file has: write it again, or remove it"
+                    f"{table.key}.path: {unquote(file)} has 0 bytes, as no whole Parquet file has: write it again, or remove it"
                 )
 
 
@@ -83,10 +85,12 @@ class _Hadoop:
         self._codecs = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf)
 
     def size(self, file: str) -> int:
+        """The bytes of a file."""
         path = self._file(self._uri(file))
         return int(path.getFileSystem(self._conf).getFileStatus(path).getLen())
 
     def first_line(self, file: str) -> str:
+        """The first line that isn't blank, empty if the first MOST bytes have none."""
         path = self._file(self._uri(file))
         codec = self._codecs.getCodec(path)
         stream = path.getFileSystem(self._conf).open(path)

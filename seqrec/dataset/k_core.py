@@ -1,5 +1,7 @@
 """The k-core of users and items."""
 
+from dataclasses import dataclass
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -8,24 +10,32 @@ from seqrec.errors import UserError
 MAX_ROUNDS = 200
 
 
+@dataclass(frozen=True, kw_only=True)
+class CoreMinimum:
+    """The least number of events of a user and of an item; 0 or 1 is off."""
+
+    users: int
+    items: int
+
+
 def k_core(histories: DataFrame, *, users: int, items: int) -> DataFrame:
     """Act, one job a round and MAX_ROUNDS at most: the items of the k-core, one column item_id.
 
     The k-core is the largest set of events in which every user has at least `users` of them and every item at least `items`:
-    what is left when both filters are repeated until neither drops anything; 0 or 1 is off. Its items say it all: an event is
-    in it if its item is, and its user has `users` events with such items.
+    what is left when both filters are repeated until neither drops anything; 0 or 1 is off. Its items tell which events are in
+    it: those with such an item, of users who have at least `users` of them.
 
-    Histories have user_id, of a row a user, and items, an array. A round shuffles counts of items and caches one table of them.
-    Raises UserError if nothing is left, or if it isn't stable by then.
+    Histories have a row a user: user_id, and items, an array. A round shuffles counts of items and caches one table of them.
+    Raises UserError if nothing is left, or if the last round still dropped something.
     """
     counts = _count_items(histories, users=users).persist()
     for _ in range(MAX_ROUNDS):
         enough = F.col("count") >= items
-        found = counts.agg(F.count_if(enough).alias("kept"), F.count(F.lit(1)).alias("all")).collect()[0]
-        if not found["kept"]:
+        sums = counts.agg(F.count_if(enough).alias("kept"), F.count(F.lit(1)).alias("all")).collect()[0]
+        if not sums["kept"]:
             raise UserError(f"k_core.users={users} and k_core.items={items} leave no events: lower them")
         kept = counts.where(enough).select("item_id")
-        if found["kept"] == found["all"]:
+        if sums["kept"] == sums["all"]:
             return kept
         left = histories.select("user_id", F.explode("items").alias("item_id")).join(kept, "item_id", "left_semi")
         counts = _count_items(left.groupBy("user_id").agg(F.collect_list("item_id").alias("items")), users=users).persist()

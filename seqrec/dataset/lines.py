@@ -38,7 +38,7 @@ def number_lines(raw: DataFrame) -> tuple[DataFrame, str]:
 
 
 def head_keys(spark: SparkSession, where: str, *, encoding: str) -> list[str]:
-    """Act: the keys of the first lines of a file of JSON lines, in the order they are found; lines that don't parse have none."""
+    """Act: the keys in the first lines of JSON lines, in the order of their appearance; a line that doesn't parse has none."""
     keys: dict[str, None] = {}
     for row in io.reader(spark, where).option("encoding", encoding).text(where).limit(HEAD).collect():
         try:

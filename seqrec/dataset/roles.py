@@ -1,4 +1,4 @@
-"""Which column of a table of ratings is the user, the item, the rating, the time: by name, or by position and values."""
+"""Which column of a table of ratings is the user, the item, the rating or the time: by name, or by position and values."""
 
 import re
 from collections.abc import Sequence
@@ -36,51 +36,52 @@ ENOUGH = 20  # rows from which an id is expected to come back
 EARLIEST = 1e8  # epoch seconds of 1973: smaller numbers are ids or ratings
 
 
-def by_name(names: Sequence[str], *, lists: Sequence[str] = ()) -> dict[str, str | None]:
-    """The column of each role that a name tells, None for the others; lists are the columns that hold lists.
+def columns_by_name(names: Sequence[str], *, lists: Sequence[str] = ()) -> dict[str, str | None]:
+    """The column of each role by the columns' names, None for a role that no name tells; lists are the columns that hold lists.
 
-    >>> by_name(["userId", "movieId", "rating", "timestamp"])["item_id"]
+    >>> columns_by_name(["userId", "movieId", "rating", "timestamp"])["item_id"]
     'movieId'
     """
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
-    found: dict[str, str | None] = {}
+    columns: dict[str, str | None] = {}
     for role, aliases in ALIASES.items():
-        known = [plain[alias] for alias in aliases if alias in plain and (role == "items") == (plain[alias] in lists)]
-        found[role] = known[0] if known else None
-    return found
+        matches = [plain[alias] for alias in aliases if alias in plain and (role == "items") == (plain[alias] in lists)]
+        columns[role] = matches[0] if matches else None
+    return columns
 
 
-def by_value(rows: Sequence[Sequence[str]]) -> list[str]:
+def names_by_value(rows: Sequence[Sequence[str]]) -> list[str]:
     """A name for each column of a table without header: its role, or column_N.
 
-    A column of epochs or dates is the time; the first two others are user and item, as everywhere; of what is left numbers up to
-    100 are the rating. Raises UserError if two columns could be the time or the rating, or there are no two for the ids.
+    A column of epochs or dates is the time. The first two others are user and item, as in all files that we know. Of what is left
+    a column of numbers up to 100 is the rating. Raises UserError if two columns could be the time or the rating, or if there are
+    no two for the ids.
     """
     columns = [[cell for cell in column if cell != ""] for column in zip(*rows, strict=True)]
-    times = [place for place, cells in enumerate(columns) if is_time(cells)]
-    others = [place for place in range(len(columns)) if place not in times]
-    ratings = [place for place in others[2:] if columns[place] and all(is_number(cell, most=100) for cell in columns[place])]
+    times = [index for index, cells in enumerate(columns) if is_time(cells)]
+    others = [index for index in range(len(columns)) if index not in times]
+    ratings = [index for index in others[2:] if columns[index] and all(is_number(cell, most=100) for cell in columns[index])]
     if len(times) > 1 or len(ratings) > 1 or len(others) < 2:
         raise UserError(
             f"columns {_counted(times)} look like times, {_counted(ratings)} like ratings, {_counted(others[:2])} like ids"
         )
-    if len(rows) >= ENOUGH and all(len(set(columns[place])) == len(columns[place]) for place in others[:2]):
+    if len(rows) >= ENOUGH and all(len(set(columns[index])) == len(columns[index]) for index in others[:2]):
         raise UserError(f"neither column {others[0] + 1} nor {others[1] + 1} has a value twice, as ids of users and items would")
     roles = {others[0]: "user_id", others[1]: "item_id"} | dict.fromkeys(ratings, "rating") | dict.fromkeys(times, "timestamp")
-    return [roles.get(place, f"column_{place + 1}") for place in range(len(columns))]
+    return [roles.get(index, f"column_{index + 1}") for index in range(len(columns))]
 
 
 def is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row names the columns: no cell is a number or a date, and a name is known or a column below has them.
+    """Whether a first row names the columns: no cell is a number or a date, and user and item are known names or numbers follow.
 
     >>> is_header(["user", "film"], [["1", "2"]]), is_header(["u1", "i7"], [["u2", "i7"]]), is_header(["1", "2"], [["3", "4"]])
     (True, False, False)
     """
     if any(is_number(cell) or is_time([cell]) for cell in first):
         return False
-    known = by_name(first)
-    typed = any(column and all(is_number(cell) for cell in column) for column in zip(*rest, strict=True))
-    return typed or (known["user_id"] is not None and known["item_id"] is not None)
+    columns = columns_by_name(first)
+    numbers_follow = any(column and all(is_number(cell) for cell in column) for column in zip(*rest, strict=True))
+    return numbers_follow or (columns["user_id"] is not None and columns["item_id"] is not None)
 
 
 def is_number(text: str, *, most: float = float("inf")) -> bool:
@@ -101,5 +102,6 @@ def is_time(cells: Sequence[str]) -> bool:
         return False
 
 
-def _counted(places: Sequence[int]) -> str:
-    return ", ".join(str(place + 1) for place in places) or "none"
+def _counted(indices: Sequence[int]) -> str:
+    """Indices of columns for messages, counted from 1."""
+    return ", ".join(str(index + 1) for index in indices) or "none"

@@ -6,10 +6,10 @@ from pyspark.sql import functions as F
 
 def events(arranged: DataFrame) -> DataFrame:
     """Table events: what is learned from or held out."""
-    others = ("user_id", "event_ratings", "event_timestamps", "train_length", "tested")
-    rows = arranged.select(*others, F.posexplode("event_items").alias("position", "item_idx"))
+    carried = ("user_id", "event_ratings", "event_timestamps", "train_length", "tested")
+    exploded = arranged.select(*carried, F.posexplode("event_items").alias("position", "item_idx"))
     position = F.col("position")
-    return rows.select(
+    return exploded.select(
         "user_id",
         "item_idx",
         F.get("event_ratings", position).alias("rating"),
@@ -25,31 +25,32 @@ def events(arranged: DataFrame) -> DataFrame:
 def sequences(arranged: DataFrame, *, max_history: int) -> DataFrame:
     """Table sequences: every user of the cleaned ratings; items are the newest `max_history` of the history, oldest first.
 
-    Seen are the vocabulary's items among all the user's ratings, also those below the minimum. Both may be empty.
+    Seen are the vocabulary's items among all the user's ratings, also among those below the minimum. Both may be empty.
     """
-    newest = (last(F.col(name), F.size(name), max_history).alias(name) for name in ("items", "timestamps"))
+    newest = (newest_before(F.col(name), F.size(name), max_history).alias(name) for name in ("items", "timestamps"))
     return arranged.select("user_id", *newest, _distinct(F.col("all")).alias("seen"))
 
 
 def held_out(arranged: DataFrame, *, split: str, max_history: int) -> DataFrame:
-    """Tables valid and test: users with an event of the split and one before it, which others lack who are left out.
+    """Tables valid and test: the users with an event of the split and an event before it.
 
     The target is the user's first event of the split; items are the newest `max_history` events before it, oldest first;
     seen are the vocabulary's items among all ratings before it, also those below the minimum.
     """
-    place, end = {"valid": ("train_length", "tested"), "test": ("tested", "length")}[split]
+    first, end = {"valid": ("train_length", "tested"), "test": ("tested", "length")}[split]
     sized = arranged.withColumn("length", F.size("event_items"))
-    users = sized.where((F.col(place) > 0) & (F.col(place) < F.col(end))).withColumn("target", F.col(place))
-    before = F.slice("all", F.lit(1), F.get("event_places", "target"))
-    items = last(F.col("event_items"), F.col("target"), max_history).alias("items")
-    return users.select("user_id", items, _distinct(before).alias("seen"), F.get("event_items", "target").alias("target"))
+    users = sized.where((F.col(first) > 0) & (F.col(first) < F.col(end))).withColumn("position", F.col(first))
+    before = F.slice("all", F.lit(1), F.get("event_ordinals", "position"))
+    items = newest_before(F.col("event_items"), F.col("position"), max_history).alias("items")
+    return users.select("user_id", items, _distinct(before).alias("seen"), F.get("event_items", "position").alias("target"))
 
 
-def last(array: Column, end: Column, count: int) -> Column:
+def newest_before(array: Column, end: Column, count: int) -> Column:
     """The last `count` elements of the first `end`."""
     start = F.greatest(end - count, F.lit(0))
     return F.slice(array, start + 1, end - start)
 
 
 def _distinct(items: Column) -> Column:
+    """The distinct items of an array, sorted, without nulls."""
     return F.sort_array(F.array_except(items, F.array(F.lit(None).cast("int"))))

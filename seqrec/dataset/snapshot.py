@@ -1,4 +1,4 @@
-"""Whether an input is whole, and stays as it is while it is read twice."""
+"""Whether a table of the user's is whole, and stays as it is while it is read twice."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.tables import io
+from seqrec.tables.input_table import InputTable
 
 WRITERS = ("_temporary", ".spark-staging-", "__magic_job-")  # folders of a Spark job that is writing, or was killed
 UNFINISHED = r"(?i)(\.(tmp|temp|part|partial|crdownload|inprogress|filepart)|\._copying_)$"  # files that grow, by their names
@@ -30,14 +31,15 @@ class Snapshot(NamedTuple):
 NOTHING = Snapshot(0, 0, 0)
 
 
-def take_snapshot(spark: SparkSession, path: str, *, key: str) -> Snapshot:
-    """Act: look at the files of a path or pattern, without reading them; NOTHING where it can't be looked at.
+def take_snapshot(spark: SparkSession, table: InputTable) -> Snapshot:
+    """Act: look at the files of a table, without reading them; NOTHING where it can't be looked at.
 
-    Raises UserError, naming the setting `key`.path, if a file or a folder's marks say that it is still being written.
+    Raises UserError if the name of a file, or a mark in the folder, says that the table is still being written.
     """
+    path = table.path
     try:
-        found = io.reader(spark, path).format("binaryFile").load(files.absolute(path))
-        listed = found.select("path", "length", "modificationTime")
+        binary = io.reader(spark, path).format("binaryFile").load(files.absolute(path))
+        listed = binary.select("path", "length", "modificationTime")
         growing = F.min(F.when(F.col("path").rlike(UNFINISHED), F.col("path"))).alias("growing")
         digest = F.bit_xor(F.xxhash64("path", "length", "modificationTime"))
         numbers = (F.count(F.lit(1)), F.sum("length"), digest)
@@ -49,46 +51,48 @@ def take_snapshot(spark: SparkSession, path: str, *, key: str) -> Snapshot:
         mark = growing_file
     if mark:
         raise UserError(
-            f"{key}.path={path} is still being written ({mark} is there): wait until it is whole, or remove what a writer that "
-            "was killed has left"
+            f"{table.key}.path={path} is still being written ({mark} is there): wait until it is whole, or remove what a "
+            "writer that was killed has left"
         )
     return Snapshot(*counts)
 
 
-def require_whole(spark: SparkSession, path: str, *, key: str) -> None:
-    """Act: raise UserError, as `take_snapshot` does, if the input is still being written."""
-    take_snapshot(spark, path, key=key)
+def require_whole(spark: SparkSession, table: InputTable) -> None:
+    """Act: raise UserError, as `take_snapshot` does, if the table is still being written."""
+    take_snapshot(spark, table)
 
 
 @contextmanager
-def unchanged(spark: SparkSession, path: str, *, key: str, before: Snapshot) -> Iterator[None]:
-    """Within, the input is read once more; UserError at the end if its files aren't those of the snapshot.
+def unchanged(spark: SparkSession, table: InputTable, *, before: Snapshot) -> Iterator[None]:
+    """Within, the table is read once more; UserError at the end if its files aren't those of the snapshot.
 
-    What Spark raises because a file is gone or another is then that UserError too.
+    Where Spark itself fails because a file is gone or is another, its error becomes that UserError too.
     """
     try:
         yield
     except (PySparkException, Py4JJavaError):
-        _compare(spark, path, key=key, before=before)
+        _compare(spark, table, before=before)
         raise
-    _compare(spark, path, key=key, before=before)
+    _compare(spark, table, before=before)
 
 
-def refuse_changed(path: str, *, key: str, change: str) -> UserError:
-    """The error of an input that isn't what it was in the first of two passes."""
-    return UserError(f"{key}.path={path} changed while it was read ({change}): let its writer finish, then run this job again")
+def changed_error(table: InputTable, change: str) -> UserError:
+    """The error of a table that isn't what it was in the first of two passes."""
+    where = f"{table.key}.path={table.path}"
+    return UserError(f"{where} changed while it was read ({change}): let its writer finish, then run this job again")
 
 
 def _mark(names: list[str]) -> str | None:
-    """The name in a folder that says that it is being written; Spark itself leaves out files with some of these names."""
+    """The name in a folder that says that the folder is being written. Spark itself leaves out files with some of these names."""
     committed = {name.removeprefix(COMMITTED) for name in names if name.startswith(COMMITTED)}
     begun = [name for name in names if name.startswith(STARTED) and name.removeprefix(STARTED) not in committed]
     return next((name for name in names if name.startswith(WRITERS) or re.search(UNFINISHED, name)), begun[0] if begun else None)
 
 
-def _compare(spark: SparkSession, path: str, *, key: str, before: Snapshot) -> None:
-    after = take_snapshot(spark, path, key=key)
+def _compare(spark: SparkSession, table: InputTable, *, before: Snapshot) -> None:
+    """Raise UserError if the table's files aren't those of the snapshot."""
+    after = take_snapshot(spark, table)
     if after != before:
         change = f"{before.number} files of {before.size:,} bytes were {after.number} of {after.size:,} at the end"
         same = (before.number, before.size) == (after.number, after.size)
-        raise refuse_changed(path, key=key, change="a file was written anew" if same else change) from None
+        raise changed_error(table, "a file was written anew" if same else change) from None

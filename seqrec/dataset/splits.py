@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -19,19 +20,28 @@ MILLIONTH = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE | re.ASCII)
 
-# Of the array of a user's events, structs with a timestamp, in order: how many of them are train, how many then valid.
-Split = Callable[[Column], tuple[Column, Column]]
+
+@dataclass(frozen=True)
+class Split:
+    """How the events of a user are split.
+
+    lengths     of the array of a user's events, structs with a timestamp, in order: how many are train, and how many then valid
+    first_cut   of a split by time: epoch ms from which nothing is train; None for the other splits
+    """
+
+    lengths: Callable[[Column], tuple[Column, Column]]
+    first_cut: int | None = None
 
 
 def splitter(*, task: str, cuts: tuple[int, int] | None, share: float | None, seed: int) -> Split:
-    """By time where there are cuts, else leave-last of all users, or of a random share of them: the others are train whole."""
+    """By time where there are cuts; else by the last events of all users, or of a random share, and the others train whole."""
     if cuts is not None:
-        return partial(by_time, cuts=cuts)
-    return partial(leave_last, task=task, share=share, seed=seed)
+        return Split(partial(by_time, cuts=cuts), first_cut=cuts[0])
+    return Split(partial(leave_last, task=task, share=share, seed=seed))
 
 
 def leave_last(events: Column, *, task: str, share: float | None, seed: int) -> tuple[Column, Column]:
-    """The last events are held out as the task says; none are where that would leave none to train, or of users not chosen."""
+    """Hold out the last events as the task says, but none where nothing would be left to train on, or the user isn't chosen."""
     valid, test = HELD_OUT[task]
     length = F.size(events)
     split = length > valid + test
@@ -42,8 +52,8 @@ def leave_last(events: Column, *, task: str, share: float | None, seed: int) -> 
 
 def by_time(events: Column, *, cuts: tuple[int, int]) -> tuple[Column, Column]:
     """Train before the first cut, valid from it, test from the second (epoch ms)."""
-    train = F.size(F.filter(events, lambda one: one.timestamp < cuts[0]))
-    return train, F.size(F.filter(events, lambda one: one.timestamp < cuts[1])) - train
+    train = F.size(F.filter(events, lambda event: event.timestamp < cuts[0]))
+    return train, F.size(F.filter(events, lambda event: event.timestamp < cuts[1])) - train
 
 
 def chosen_users(*, share: float, seed: int) -> Column:
@@ -51,7 +61,7 @@ def chosen_users(*, share: float, seed: int) -> Column:
     return F.pmod(F.xxhash64(F.lit(seed), F.lit("split_users"), F.col("user_id")), F.lit(MILLIONTH)) < round(share * MILLIONTH)
 
 
-def parse_cuts(given: list[str]) -> tuple[int, int]:
+def parse_cuts(times: list[str]) -> tuple[int, int]:
     """Two cuts as epoch ms, from ISO 8601 (UTC where no zone is given), epoch seconds, or epoch ms from 1e11 on.
 
     Raises UserError for what is neither, for a number that is a date without marks, and for cuts in the wrong order.
@@ -59,9 +69,9 @@ def parse_cuts(given: list[str]) -> tuple[int, int]:
     >>> parse_cuts(["2015-01-01", "1420156800"])
     (1420070400000, 1420156800000)
     """
-    first, second = (_milliseconds(text) for text in given)
+    first, second = (_cut_milliseconds(text) for text in times)
     if first >= second:
-        raise UserError(f"split_times={given}: the first cut must lie before the second")
+        raise UserError(f"split_times={times}: the first cut must lie before the second")
     return first, second
 
 
@@ -92,7 +102,8 @@ def say_time(milliseconds: int) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds").removesuffix(".000") + "Z"
 
 
-def _milliseconds(text: str) -> int:
+def _cut_milliseconds(text: str) -> int:
+    """A cut as epoch ms; UserError for what is neither ISO 8601 nor an epoch."""
     if NUMBER.match(text):
         return _epoch(text)
     try:
@@ -103,6 +114,7 @@ def _milliseconds(text: str) -> int:
 
 
 def _epoch(text: str) -> int:
+    """A number as epoch ms; UserError for one that could be a date or is too large."""
     number = float(text)
     if re.match(DIGITS, text):
         unit = "milliseconds" if number >= MILLISECONDS else "seconds"

@@ -1,34 +1,98 @@
-"""What went in, what was dropped and why, and what the dataset holds."""
+"""What went in, what was dropped and why, and what the dataset holds: the counts, and stats.json made of them."""
 
 import json
 import logging
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.dataset.parse import Profile
+from seqrec.dataset.profile import Profile
 from seqrec.dataset.splits import HELD_OUT
-from seqrec.dataset.windows import window_count
+from seqrec.dataset.vocabulary import TrainedVocabulary
+from seqrec.dataset.windows import Windowing, window_count
 from seqrec.errors import UserError
 from seqrec.storage import files
+from seqrec.storage.metadata import Counts
 
 log = logging.getLogger("seqrec")
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "max": 1.0}
-SPLITS = ("train", "valid", "test")
 
 
-def count_ratings(histories: DataFrame) -> dict[str, int]:
-    """Act: cleaned rows, users, rows that are usable, tied, rated and learnable (see `clean`), first and last time (epoch ms)."""
-    counts = {"rows": F.size("items"), **{name: F.col(name) for name in ("usable", "tied", "rated", "learnable")}}
-    times = F.min(F.get("timestamps", F.lit(0))).alias("first"), F.max(F.element_at("timestamps", -1)).alias("last")
-    users = F.count(F.lit(1)).alias("users")
-    return _row(histories.agg(users, *times, *(F.sum(count).alias(name) for name, count in counts.items())))
+class RatingCounts(NamedTuple):
+    """Of cleaned ratings: users, first and last time (epoch ms), rows, and how many are usable, tied … (see `clean`)."""
+
+    users: int
+    first: int
+    last: int
+    rows: int
+    usable: int
+    tied: int
+    rated: int
+    learnable: int
 
 
-def count_events(arranged: DataFrame, *, max_len: int, stride: int | None) -> dict[str, Any]:
-    """Act: events by split, users by what they have, good ratings that are no events, windows, and quantiles of events a user."""
+@dataclass(frozen=True, kw_only=True)
+class EventCounts:
+    """Of arranged users: the events by split, the good ratings that are no events, the windows, the users by what they have.
+
+    left_out_valid, left_out_test   users with events of the split, but none before the first of them
+    lengths                         QUANTILES of the number of events of the users who have some; empty if nobody has
+    """
+
+    events: int
+    train: int
+    valid: int
+    test: int
+    outside_core: int
+    unknown_after_cut: int
+    windows: int
+    users_events: int
+    users_train: int
+    users_valid: int
+    users_test: int
+    left_out_valid: int
+    left_out_test: int
+    users_without_history: int
+    lengths: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStats:
+    """The content of stats.json, in its order. Density is events over users with events times items of the vocabulary."""
+
+    rows: dict[str, int | dict[str, int]]
+    not_events: dict[str, int]
+    events: dict[str, int]
+    users: dict[str, int]
+    items: dict[str, int]
+    windows: int
+    events_per_user: dict[str, float]
+    density: float
+    equal_timestamps: float
+    types: dict[str, str]
+
+    def counts(self) -> Counts:
+        """The part that meta.json repeats."""
+        return Counts(windows=self.windows, events=self.events, users=self.users, items=self.items)
+
+
+def count_ratings(histories: DataFrame) -> RatingCounts:
+    """Act: the counts of cleaned ratings."""
+    row = histories.agg(
+        F.count(F.lit(1)).alias("users"),
+        F.min(F.get("timestamps", F.lit(0))).alias("first"),
+        F.max(F.element_at("timestamps", -1)).alias("last"),
+        F.sum(F.size("items")).alias("rows"),
+        *(F.sum(name).alias(name) for name in ("usable", "tied", "rated", "learnable")),
+    ).collect()[0]
+    return RatingCounts(**row.asDict())
+
+
+def count_events(arranged: DataFrame, windowing: Windowing) -> EventCounts:
+    """Act: the counts of arranged users."""
     length, trained, tested = F.size("event_items"), F.col("train_length"), F.col("tested")
     sums = {
         "events": length,
@@ -37,9 +101,9 @@ def count_events(arranged: DataFrame, *, max_len: int, stride: int | None) -> di
         "test": length - tested,
         "outside_core": F.col("outside_core"),
         "unknown_after_cut": F.col("unknown_after_cut"),
-        "windows": window_count(max_len=max_len, stride=stride),
+        "windows": window_count(windowing),
     }
-    having = {
+    users_with = {
         "users_events": length > 0,
         "users_train": trained > 0,
         "users_valid": (trained > 0) & (trained < tested),
@@ -48,27 +112,26 @@ def count_events(arranged: DataFrame, *, max_len: int, stride: int | None) -> di
         "left_out_test": (tested == 0) & (tested < length),
         "users_without_history": F.size("items") == 0,
     }
-    return _row(
-        arranged.agg(
-            *(F.sum(count).alias(name) for name, count in sums.items()),
-            *(F.count_if(test).alias(name) for name, test in having.items()),
-            F.percentile(F.when(length > 0, length), list(QUANTILES.values())).alias("lengths"),
-        )
-    )
+    lengths = F.percentile(F.when(length > 0, length), list(QUANTILES.values()))
+    row = arranged.agg(
+        *(F.sum(count).alias(name) for name, count in sums.items()),
+        *(F.count_if(test).alias(name) for name, test in users_with.items()),
+        F.coalesce(lengths, F.array().cast("array<double>")).alias("lengths"),
+    ).collect()[0]
+    return EventCounts(**row.asDict())
 
 
-def warn_held_out(counted: dict[str, Any], *, task: str, split_times: list[str] | None, split_users: float | None) -> None:
-    """Log, with the key that helps, which of valid and test holds nobody out although the task asks for it."""
-    empty = [
-        name for name, events in zip(("valid", "test"), HELD_OUT[task], strict=True) if events and not counted[f"users_{name}"]
-    ]
+def warn_held_out(counts: EventCounts, *, task: str, split_times: list[str] | None, split_users: float | None) -> None:
+    """Warn where the task asks for valid or test but nobody is held out for it, and name the key that helps."""
+    users = {"valid": counts.users_valid, "test": counts.users_test}
+    empty = [name for name, events in zip(("valid", "test"), HELD_OUT[task], strict=True) if events and not users[name]]
     if not empty:
         return
     if split_times is not None:
         reason = f"no user with events before {split_times[0]} has one in its time", "choose other split_times"
     elif split_users is not None:
         reason = (
-            f"split_users={split_users:g} of {counted['users_events']:,} users chose none with enough events",
+            f"split_users={split_users:g} of {counts.users_events:,} users chose none with enough events",
             "raise split_users",
         )
     else:
@@ -77,67 +140,75 @@ def warn_held_out(counted: dict[str, Any], *, task: str, split_times: list[str] 
     log.warning("nobody is held out for %s: %s; to hold users out, %s", " and ".join(empty), *reason)
 
 
-def guard_windows(counted: dict[str, Any], *, task: str) -> None:
+def guard_windows(counts: EventCounts, *, task: str) -> None:
     """Raise UserError if there is nothing to train on; the task test needs nothing."""
-    if not counted["windows"] and task != "test":
+    if not counts.windows and task != "test":
         raise UserError(
-            f"no user has 2 training events ({counted['events']} events of {counted['users_events']} users, "
-            f"{counted['train']} of them to train on): hold out less (task, split_times), or lower min_rating and k_core"
+            f"no user has 2 training events ({counts.events} events of {counts.users_events} users, "
+            f"{counts.train} of them to train on): hold out less (task, split_times), or lower min_rating and k_core"
         )
 
 
-def summarise(found: Profile, rated: dict[str, int], counted: dict[str, Any], *, items: int, trained: int) -> dict[str, Any]:
-    """The content of stats.json. Density is events over users times items, of those that have events or are in the vocabulary."""
-    users, events = counted["users_events"], counted["events"]
-    lengths = counted["lengths"] or []
-    return {
-        "rows": {
-            "in": found.rows,
-            "dropped": {**found.dropped, "exact_duplicate": found.usable - rated["rows"]},
-            "cleaned": rated["rows"],
+def summarise_dataset(
+    profile: Profile, ratings: RatingCounts, events: EventCounts, vocabulary: TrainedVocabulary
+) -> DatasetStats:
+    """All that was counted on the way, as stats.json has it."""
+    users, items = events.users_events, vocabulary.vocabulary.size
+    return DatasetStats(
+        rows={
+            "in": profile.rows,
+            "dropped": {**profile.dropped, "exact_duplicate": profile.usable - ratings.rows},
+            "cleaned": ratings.rows,
         },
-        "not_events": {
-            "below_min_rating": rated["rows"] - rated["rated"],
-            "consecutive_duplicate": rated["rated"] - rated["learnable"],
-            "outside_k_core": counted["outside_core"],
-            "unknown_after_cut": counted["unknown_after_cut"],
+        not_events={
+            "below_min_rating": ratings.rows - ratings.rated,
+            "consecutive_duplicate": ratings.rated - ratings.learnable,
+            "outside_k_core": events.outside_core,
+            "unknown_after_cut": events.unknown_after_cut,
         },
-        "events": {"all": events, **{name: counted[name] for name in SPLITS}},
-        "users": {
-            "cleaned": rated["users"],
-            "without_history": counted["users_without_history"],
+        events={"all": events.events, "train": events.train, "valid": events.valid, "test": events.test},
+        users={
+            "cleaned": ratings.users,
+            "without_history": events.users_without_history,
             "with_events": users,
-            **{name: counted[f"users_{name}"] for name in SPLITS},
-            "left_out_of_valid": counted["left_out_valid"],
-            "left_out_of_test": counted["left_out_test"],
+            "train": events.users_train,
+            "valid": events.users_valid,
+            "test": events.users_test,
+            "left_out_of_valid": events.left_out_valid,
+            "left_out_of_test": events.left_out_test,
         },
-        "items": {"vocabulary": items, "with_training_events": trained},
-        "windows": counted["windows"],
-        "events_per_user": {**dict(zip(QUANTILES, lengths, strict=False)), "mean": events / users if users else 0.0},
-        "density": events / (users * items) if users and items else 0.0,
-        "equal_timestamps": rated["tied"] / rated["rows"],
-        "types": {"user": found.types.user, "item": found.types.item, "time": found.types.time},
-    }
+        items={"vocabulary": items, "with_training_events": vocabulary.trained},
+        windows=events.windows,
+        events_per_user={
+            **dict(zip(QUANTILES, events.lengths, strict=False)),
+            "mean": events.events / users if users else 0.0,
+        },
+        density=events.events / (users * items) if users and items else 0.0,
+        equal_timestamps=ratings.tied / ratings.rows,
+        types={"user": profile.types.user, "item": profile.types.item, "time": profile.types.time},
+    )
 
 
-def write_stats(stats: dict[str, Any], path: str) -> None:
+def write_stats(stats: DatasetStats, path: str) -> None:
     """Write PATH/stats.json, and log the numbers."""
-    files.write_text(files.join(path, "stats.json"), json.dumps(stats, indent=2, ensure_ascii=False) + "\n")
-    log.info("%s holds\n%s", path, table(stats))
+    content = asdict(stats)
+    files.write_text(files.join(path, "stats.json"), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    log.info("%s holds\n%s", path, stats_lines(content))
 
 
-def table(stats: dict[str, Any]) -> str:
-    """The numbers as lines of text.
+def stats_lines(content: dict[str, Any]) -> str:
+    """The content of stats.json as lines of text; of inner tables only what isn't 0.
 
-    >>> print(table({"rows": {"in": 12000, "dropped": {"null_user": 0, "bad_rating": 3}}, "density": 0.0625}))
+    >>> print(stats_lines({"rows": {"in": 12000, "dropped": {"null_user": 0, "bad_rating": 3}}, "density": 0.0625}))
     rows       in 12,000 · bad_rating 3
     density    0.0625
     """
-    width = max(map(len, stats)) + 4
-    return "\n".join(f"{name:<{width}}{_shown(value)}" for name, value in stats.items())
+    width = max(map(len, content)) + 4
+    return "\n".join(f"{name:<{width}}{_shown(value)}" for name, value in content.items())
 
 
 def _shown(value: Any) -> str:
+    """A number, a text or an inner table of stats.json for the log."""
     if isinstance(value, dict):
         parts = []
         for name, inner in value.items():
@@ -147,8 +218,3 @@ def _shown(value: Any) -> str:
                 parts.append(f"{name} {_shown(inner)}")
         return " · ".join(parts)
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _row(one: DataFrame) -> dict[str, Any]:
-    counts: dict[str, Any] = one.collect()[0].asDict()
-    return counts

@@ -1,4 +1,4 @@
-"""What Spark raises for an input that it can't read, as one line."""
+"""Spark's errors about a table that it can't read, as one line."""
 
 import re
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from seqrec.errors import UserError
+from seqrec.tables.input_table import InputTable
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 READ_FAILURE = re.compile(r"\[((?:FAILED_READ_FILE|INVALID_PARAMETER_VALUE)[.\w]*)\] (.*?)\s*(?:SQLSTATE.*)?$", re.MULTILINE)
@@ -15,23 +16,23 @@ LONGEST = 400  # characters of what Spark says
 
 
 @contextmanager
-def reading(*, key: str, path: str, format: str) -> Iterator[None]:
-    """Within, an error of Spark about a file of the input is a UserError, see `unreadable`; other errors pass."""
+def reading(table: InputTable) -> Iterator[None]:
+    """Within, an error of Spark about a file of the table is a UserError, see `unreadable`; other errors pass."""
     try:
         yield
     except SPARK_ERRORS as error:
         if not READ_FAILURE.search(str(error)):
             raise
-        raise unreadable(error, key=key, path=path, format=format) from None
+        raise unreadable(error, table) from None
 
 
-def unreadable(error: Exception, *, key: str, path: str, format: str) -> UserError:
-    """The error for an input that can't be read: which file, why, and the settings below `key` that say what it is."""
-    text = str(error)
+def unreadable(error: Exception, table: InputTable) -> UserError:
+    """The error for a table that can't be read: which file, why, and the settings that say what it is."""
+    text, key = str(error), table.key
     if "TIMESTAMP(NANOS" in text:
         return UserError(
-            f"{key}.path={path} has times in nanoseconds (pandas' datetime64[ns]), which Spark doesn't read: write microseconds, "
-            "as df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
+            f"{key}.path={table.path} has times in nanoseconds (pandas' datetime64[ns]), which Spark doesn't read: "
+            "write microseconds, as df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
         )
     failure = READ_FAILURE.search(text)
     lines = [line.removeprefix(": ") for line in text.splitlines() if line.strip() and not line.startswith("An error occurred")]
@@ -39,6 +40,6 @@ def unreadable(error: Exception, *, key: str, path: str, format: str) -> UserErr
     causes = [line.partition("Caused by: ")[2] for line in lines if line.strip().startswith("Caused by: ")]
     message = " ".join(" ".join([first, *causes[-1:]]).split())[:LONGEST]
     return UserError(
-        f"{key}.path={path} can't be read as {format} ({message}): {key}.format is csv, parquet or json; "
+        f"{key}.path={table.path} can't be read as {table.format} ({message}): {key}.format is csv, parquet or json; "
         "mend or remove a broken file"
     )

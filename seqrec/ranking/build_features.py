@@ -1,44 +1,28 @@
-"""The stages of the features up to the writing: open the dataset, read the tables, place the ratings, describe them.
-
-All of them act.
-"""
+"""The stages of the features up to the writing: read the tables, split the ratings, describe them. All of them act."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
 
 from seqrec.dataset.build_sequences import Ratings, settle
 from seqrec.dataset.splits import parse_cuts
 from seqrec.errors import UserError
-from seqrec.ranking import history
-from seqrec.ranking.catalogue import Side, count_missing, guard_missing, read_items, read_users
-from seqrec.ranking.genres import distinct_genres
+from seqrec.ranking.features_as_of import FeatureOptions, add_item_features, add_user_features, guard_sum
+from seqrec.ranking.genres import GenreSource, distinct_genres
+from seqrec.ranking.ranking_samples import Labelling, rating_label
 from seqrec.ranking.rating_splits import count_strays, mark_ratings, split_ratings
-from seqrec.ranking.samples import label
-from seqrec.ranking.spread import join_spread, time_bucket, time_cuts
-from seqrec.storage import files, versions
-from seqrec.tables import io, schemas
+from seqrec.ranking.side_tables import NO_COLUMNS, FeatureColumns, SideTables, read_item_tables, read_user_table
+from seqrec.ranking.skew import join_spread, time_bucket, time_cuts
+from seqrec.storage.metadata import MissingCount
+from seqrec.tables.datasets import Dataset
 
 log = logging.getLogger("seqrec")
 
-KINDS = ("text", "discrete", "continuous")
 
-
-class Dataset(NamedTuple):
-    """A version of the dataset: events and items (schemas), the types of user and item ids, and its meta.json."""
-
-    events: DataFrame
-    items: DataFrame
-    user: DataType
-    item: DataType
-    meta: dict[str, Any]
-
-
-class Placed(NamedTuple):
+class SplitRatings(NamedTuple):
     """The cleaned ratings with their splits (cached), how many they are, and what cuts their times into buckets."""
 
     ratings: DataFrame
@@ -46,96 +30,103 @@ class Placed(NamedTuple):
     cuts: list[int]
 
 
-class Tables(NamedTuple):
-    """Users and items as they are given (cached), all genres in order, and the names of their columns by KINDS."""
+class ReadTables(NamedTuple):
+    """Users and items as their tables have them (cached), all genres in order, and the names of the tables' columns."""
 
     users: DataFrame
     items: DataFrame
     genres: list[str]
-    of_users: dict[str, list[str]]
-    of_items: dict[str, list[str]]
-
-
-def open_dataset(spark: SparkSession, data: str) -> Dataset:
-    """The dataset's current version, or the one that the path names."""
-    path = versions.resolve(data)
-    meta = versions.read_meta(path, "dataset")
-    user, item = (schemas.IDS[meta["id_types"][kind]] for kind in ("user", "item"))
-    events = io.read_table(spark, files.join(path, "events"), schemas.events(user))
-    return Dataset(events, io.read_table(spark, files.join(path, "items"), schemas.items(item)), user, item, meta)
+    user_columns: FeatureColumns
+    item_columns: FeatureColumns
 
 
 def read_tables(
-    spark: SparkSession, dataset: Dataset, sides: Mapping[str, Side], *, genres: Mapping[str, Any], max_bad_share: float
-) -> Tables:
-    """Read and check the tables of users, of items and those that are joined to items, and the genres: see `catalogue`."""
-    users, items = sides["users"], {key: side for key, side in sides.items() if key != "users"}
-    of_users = read_users(spark, users, kind=dataset.user, max_bad_share=max_bad_share).persist()
-    of_items = read_items(spark, items, kind=dataset.item, genres=genres, max_bad_share=max_bad_share)
-    of_items = of_items.withColumn("genre", F.get("genres", F.lit(0))).persist()
-    named = genres["columns"]
-    if named is None:
-        named = distinct_genres(of_items, path=str(items["items"]["path"]), delimiter=genres["delimiter"], most=genres["most"])
-    columns = {kind: [name for side in items.values() for name in side[kind]] for kind in KINDS}
-    return Tables(of_users, of_items, named, {kind: list(users[kind]) for kind in KINDS}, columns)
+    spark: SparkSession, dataset: Dataset, sides: SideTables, *, genres: GenreSource, max_bad_share: float
+) -> ReadTables:
+    """Read and check the tables of users, of items and those that are joined to items, and the genres: see `side_tables`."""
+    users = read_user_table(spark, sides.users, kind=dataset.user, max_bad_share=max_bad_share).persist()
+    items = read_item_tables(spark, sides, genres, kind=dataset.item, max_bad_share=max_bad_share)
+    items = items.withColumn("genre", F.get("genres", F.lit(0))).persist()
+    names: Sequence[str] = genres.columns or []
+    if genres.columns is None and sides.items is not None:
+        names = distinct_genres(items, genres, path=sides.items.table.path)
+    user_columns = NO_COLUMNS if sides.users is None else sides.users.columns
+    item_columns = NO_COLUMNS
+    for side in (*([] if sides.items is None else [sides.items]), *sides.joined):
+        item_columns = item_columns.followed_by(side.columns)
+    return ReadTables(users, items, list(names), user_columns, item_columns)
 
 
-def place_ratings(given: Ratings, dataset: Dataset, *, partitions: int) -> Placed:
-    """Clean the ratings and place them by the dataset's events (see `splits`).
+def place_ratings(ratings: Ratings, dataset: Dataset, *, partitions: int) -> SplitRatings:
+    """Clean the ratings and give them splits by the dataset's events (see `rating_splits`).
 
     Raises UserError if events of the dataset aren't among the ratings.
     """
-    histories, rated = settle(given, partitions=partitions, min_rating=None, collapse=False, max_share=1.0)
-    cuts = time_cuts(histories, rows=rated["rows"])
+    histories, counts = settle(ratings, partitions=partitions, min_rating=None, collapse=False, max_share=1.0)
+    cuts = time_cuts(histories, rows=counts.rows)
     bucketed = dataset.events.withColumn("bucket", time_bucket(cuts))
-    named = join_spread(bucketed, dataset.items.select("item_idx", "item_id"), key="item_idx", bucket="bucket")
-    built = dataset.meta["settings"]
-    ordered = given.profile.types.order is not None or built["input"]["columns"].get("order") is not None
-    collapse = bool(built.get("drop_consecutive_duplicates"))
-    marked = mark_ratings(histories, named, partitions=partitions, ordered=ordered, collapse=collapse).persist()
-    counts = count_strays(marked)
-    if counts["strays"]:
+    events = join_spread(bucketed, dataset.items.select("item_idx", "item_id"), key="item_idx", bucket="bucket")
+    built = dataset.meta.settings
+    ordered = ratings.profile.types.order is not None or built.ordered
+    collapse = built.drop_consecutive_duplicates
+    marked = mark_ratings(histories, events, partitions=partitions, ordered=ordered, collapse=collapse).persist()
+    strays = count_strays(marked)
+    if strays.strays:
         raise UserError(
-            f"{counts['strays']} of the {counts['events']} events of dataset {dataset.meta['run_id']} are not among the ratings: "
-            f"give those it was built from, {dataset.meta['inputs']['ratings']}, as input.path (or input=null), or build it again"
+            f"{strays.strays} of the {strays.events} events of dataset {dataset.meta.run_id} are not among the ratings: give "
+            f"those it was built from, {dataset.meta.inputs.ratings}, as input.path (or input=null), or build it again"
         )
-    times = built.get("split_times")
-    ratings = split_ratings(marked, first_cut=parse_cuts(times)[0] if times else None).persist()
+    first_cut = parse_cuts(built.split_times)[0] if built.split_times else None
+    split = split_ratings(marked, first_cut=first_cut).persist()
     size = F.sum(F.abs(F.col("rating").cast("double"))).alias("size")
-    splits = ratings.groupBy("split").agg(F.count(F.lit(1)).alias("rows"), size).collect()
+    splits = split.groupBy("split").agg(F.count(F.lit(1)).alias("rows"), size).collect()
     log.info("ratings by split: %s", {row["split"]: row["rows"] for row in splits})
-    history.guard_sum(sum(row["size"] or 0.0 for row in splits))
+    guard_sum(sum(row["size"] or 0.0 for row in splits))
     marked.unpersist()
     histories.unpersist()
-    return Placed(ratings, rated["rows"], cuts)
+    return SplitRatings(split, counts.rows, cuts)
 
 
-def guard_ratings(
-    ratings: DataFrame, tables: Tables, *, paths: Mapping[str, str | None], max_share: float, ranking: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """How many users and items are rated, and how many of them their tables lack; ranking is how to label, if that is asked.
+def guard_missing(ratings: DataFrame, tables: ReadTables, sides: SideTables, *, max_share: float) -> dict[str, MissingCount]:
+    """Act: how many users and items are rated, and how many of them their tables lack.
 
-    Raises UserError if a greater share is missing in a table that was given, or if no rating has a label.
+    Raises UserError if a table lacks a greater share. Where there is no table, all are missing and nothing is raised.
     """
-    found = {}
-    for key, table in {"users": tables.users, "items": tables.items}.items():
-        rated, missing = count_missing(ratings, table, column=f"{key[:-1]}_id")
-        found[key] = {"rated": rated, "missing": missing}
-        path = paths[key]
-        if path is not None:
-            guard_missing(rated=rated, missing=missing, key=key, path=path, max_share=max_share)
-            log.info("%s lacks %d of the %d rated %s", path, missing, rated, key)
-    if ranking is not None and ratings.where(label(**ranking).isNotNull()).isEmpty():
+    missing = {}
+    for key, table, side in (("users", tables.users, sides.users), ("items", tables.items, sides.items)):
+        count = count_missing(ratings, table, column=f"{key[:-1]}_id")
+        missing[key] = count
+        if side is None:
+            continue
+        if count.missing > max_share * count.rated:
+            raise UserError(
+                f"{side.table.path} lacks {count.missing} of the {count.rated} rated {key}, max_missing_share is {max_share:g}: "
+                f"give the table that belongs to these ratings ({key}.path), check {key}.id, or raise max_missing_share"
+            )
+        log.info("%s lacks %d of the %d rated %s", side.table.path, count.missing, count.rated, key)
+    return missing
+
+
+def count_missing(ratings: DataFrame, table: DataFrame, *, column: str) -> MissingCount:
+    """Act: how many users or items the ratings have, and how many of them the table lacks."""
+    in_table = table.select(column, F.lit(True).alias("in_table"))
+    rated = ratings.select(column).distinct().join(in_table, column, "left")
+    every, missing = rated.agg(F.count(F.lit(1)), F.count_if(F.col("in_table").isNull())).collect()[0]
+    return MissingCount(rated=every, missing=missing)
+
+
+def guard_labels(ratings: DataFrame, labelling: Labelling) -> None:
+    """Act: raise UserError if no rating gets a label."""
+    if ratings.where(rating_label(labelling).isNotNull()).isEmpty():
         raise UserError(
-            f"no rating lies above or below label.threshold={ranking['threshold']:g}: set input.columns.rating and "
+            f"no rating lies above or below label.threshold={labelling.threshold:g}: set input.columns.rating and "
             "label.threshold, or samples=[matching]"
         )
-    return found
 
 
-def describe_ratings(placed: Placed, tables: Tables, *, last: int, threshold: float) -> DataFrame:
+def describe_ratings(split: SplitRatings, tables: ReadTables, options: FeatureOptions) -> DataFrame:
     """The ratings with all features as of them and the columns of their user and item that are features, cached."""
-    items = tables.items.drop(*tables.of_items["text"])
-    known = history.add_items(placed.ratings, items, cuts=placed.cuts, threshold=threshold)
-    known = history.add_users(known, genres=tables.genres, last=last, threshold=threshold)
-    return known.join(tables.users.drop(*tables.of_users["text"]), "user_id", "left").persist()
+    items = tables.items.drop(*tables.item_columns.text)
+    features = add_item_features(split.ratings, items, cuts=split.cuts, threshold=options.threshold)
+    features = add_user_features(features, genres=tables.genres, options=options)
+    return features.join(tables.users.drop(*tables.user_columns.text), "user_id", "left").persist()

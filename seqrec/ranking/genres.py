@@ -1,6 +1,7 @@
 """The genres of items: one column with all of them, or a column of 0 and 1 for each."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -10,15 +11,30 @@ from seqrec.errors import UserError
 from seqrec.tables import io
 
 
-def genre_list(raw: DataFrame, *, path: str, column: str | None, delimiter: str, columns: Sequence[str] | None) -> Column:
-    """Act where genres are columns of 0 and 1: an item's genres, distinct and in the table's order; empty for an item without.
+@dataclass(frozen=True, kw_only=True)
+class GenreSource:
+    """Where the table of items has its genres: in one column, in columns of 0 and 1 named as the genres, or (both None) nowhere.
 
-    A column is text with a delimiter, a JSON list as text, or a list of text. Raises UserError for a column of another shape.
-    Neither a column nor columns: null.
+    delimiter   between the genres of a column that is text
+    most        of distinct genres; more mean that the delimiter is another
     """
-    if columns is not None:
-        _require_flags(raw, columns, path=path)
-        flags = (F.when(io.column(name).cast("string").try_cast("double") == 1, name) for name in columns)
+
+    column: str | None = None
+    columns: Sequence[str] | None = None
+    delimiter: str = "|"
+    most: int = 100
+
+
+def genre_list(raw: DataFrame, source: GenreSource, *, path: str) -> Column:
+    """An item's genres, distinct and in the table's order: empty for an item without any, null where the table has no genres.
+
+    A column is text with a delimiter, a JSON list as text, or a list of text. To look through columns of 0 and 1
+    it acts. Raises UserError for a column of another shape.
+    """
+    column, delimiter = source.column, source.delimiter
+    if source.columns is not None:
+        _require_flags(raw, source.columns, path=path)
+        flags = (F.when(io.column(name).cast("string").try_cast("double") == 1, name) for name in source.columns)
         return F.array_compact(F.array(*flags))
     if column is None:
         return F.lit(None).cast("array<string>")
@@ -34,17 +50,19 @@ def genre_list(raw: DataFrame, *, path: str, column: str | None, delimiter: str,
             f"{path}: genres.column={column} is {kind.simpleString()}, expected text such as A{delimiter}B or a list of text; "
             "columns of 0 and 1 are genres.columns=[…]"
         )
-    return F.array_distinct(F.filter(F.transform(F.coalesce(listed, F.array()), lambda one: F.trim(one)), lambda one: one != ""))
+    trimmed = F.transform(F.coalesce(listed, F.array()), lambda genre: F.trim(genre))
+    return F.array_distinct(F.filter(trimmed, lambda genre: genre != ""))
 
 
-def distinct_genres(items: DataFrame, *, path: str, delimiter: str, most: int) -> list[str]:
+def distinct_genres(items: DataFrame, source: GenreSource, *, path: str) -> list[str]:
     """Act: the genres of all items, sorted; UserError for more than `most`, as a wrong delimiter makes them."""
+    most = source.most
     rows = items.select(F.explode("genres").alias("genre")).distinct().orderBy("genre").limit(most + 1).collect()
     genres = [str(row["genre"]) for row in rows]
     if len(genres) > most:
         longest = max(genres, key=len)
         raise UserError(
-            f"{path} has more than {most} genres, such as {longest!r}: is genres.delimiter={delimiter!r} right? "
+            f"{path} has more than {most} genres, such as {longest!r}: is genres.delimiter={source.delimiter!r} right? "
             f"If it is, raise genres.most"
         )
     return genres
@@ -57,9 +75,9 @@ def _require_flags(raw: DataFrame, columns: Sequence[str], *, path: str) -> None
     first = F.coalesce(
         *(F.when(test, F.concat(F.lit(f"{name}="), F.coalesce(flags[name], F.lit("null")))) for name, test in wrong.items())
     )
-    found = raw.agg(F.count(first).alias("rows"), F.min(first).alias("example")).collect()[0]
-    if found["rows"]:
+    count, example = raw.agg(F.count(first), F.min(first)).collect()[0]
+    if count:
         raise UserError(
-            f"{path}: {found['rows']} rows have genres.columns that are neither 0 nor 1, such as {found['example']}: "
+            f"{path}: {count} rows have genres.columns that are neither 0 nor 1, such as {example}: "
             "name the columns of 0 and 1 alone, and check items.names and items.delimiter"
         )

@@ -1,4 +1,4 @@
-"""What build_features can be told."""
+"""The settings of build_features."""
 
 from collections import Counter
 from typing import Annotated, Literal
@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import History, Path, Positive, Seed, Share
 from seqrec.settings.build_sequences import Input
+from seqrec.tables.input_table import InputTable
 from seqrec.tables.schemas import FEATURE_COLUMNS
 
 
-class SideTable(Strict):
+class SideTableSettings(Strict):
     """A table of users or items beside the ratings, one row an id."""
 
     path: str | None = Field(None, description="file or folder; null: there is none")
@@ -29,6 +30,20 @@ class SideTable(Strict):
     def columns(self) -> list[str]:
         """All the columns that are kept, but the id."""
         return [*self.text, *self.discrete, *self.continuous]
+
+    def table(self, key: str) -> InputTable | None:
+        """Where the table is, and how it is written; None if there is none. The key names these settings in messages."""
+        if self.path is None:
+            return None
+        return InputTable(
+            key=key,
+            path=self.path,
+            format=self.format,
+            delimiter=self.delimiter,
+            header=self.header,
+            names=self.names,
+            encoding=self.encoding,
+        )
 
 
 class Genres(Strict):
@@ -70,9 +85,9 @@ class BuildFeatures(Strict):
     input: Input | None = Field(
         None, description="the ratings, with the keys of build_sequences; null: as the dataset's were read"
     )
-    users: SideTable = SideTable()
-    items: SideTable = SideTable()
-    joined: dict[str, SideTable] = Field(
+    users: SideTableSettings = SideTableSettings()
+    items: SideTableSettings = SideTableSettings()
+    joined: dict[str, SideTableSettings] = Field(
         {}, description="further tables of items, by a name, such as joined.links.path=links.csv joined.links.text=[imdbId]"
     )
     genres: Genres = Genres()
@@ -93,7 +108,7 @@ class BuildFeatures(Strict):
     keep: Positive = Field(5, description="newest versions that stay")
 
     @property
-    def side_tables(self) -> dict[str, SideTable]:
+    def side_tables(self) -> dict[str, SideTableSettings]:
         """The tables of users, of items and those joined to items, by the keys that set them."""
         return {"users": self.users, "items": self.items, **{f"joined.{name}": table for name, table in self.joined.items()}}
 

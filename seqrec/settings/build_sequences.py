@@ -1,4 +1,4 @@
-"""What build_sequences can be told."""
+"""The settings of build_sequences."""
 
 from typing import Annotated, Literal
 
@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import Path, Positive, Seed, Share
+from seqrec.tables.input_table import InputTable, RatingColumns
 
 Task = Literal["train_val_test", "train_val", "test", "inference"]
 
@@ -35,6 +36,32 @@ class Input(Strict):
     columns: Columns = Columns()
     id_type: Literal["auto", "bigint", "string"] = Field("auto", description="auto: bigint where all ids parse without loss")
     time_unit: Literal["auto", "s", "ms", "iso"] = Field("auto", description="epoch seconds, milliseconds, or ISO 8601")
+
+    @property
+    def table(self) -> InputTable:
+        """Where the ratings are, and how they are written."""
+        return InputTable(
+            key="input",
+            path=self.path,
+            format=self.format,
+            delimiter=self.delimiter,
+            header=self.header,
+            names=self.names,
+            encoding=self.encoding,
+        )
+
+    @property
+    def rating_columns(self) -> RatingColumns:
+        """What the columns are called."""
+        names = self.columns
+        return RatingColumns(
+            user_id=names.user_id,
+            item_id=names.item_id,
+            rating=names.rating,
+            timestamp=names.timestamp,
+            order=names.order,
+            items=names.items,
+        )
 
 
 class KCore(Strict):

@@ -90,9 +90,34 @@ class Meta(Part):
 
 
 class Counts(Part):
-    """What a dataset holds; events by split (all, train, valid, test)."""
+    """What a dataset holds; events by split (all, train, valid, test), users and items as in stats.json."""
 
     events: dict[str, int]
+    users: dict[str, int] = {}
+    items: dict[str, int] = {}
+    windows: int = 0
+
+
+class DatasetSettings(Part):
+    """The settings that build_sequences had: those that other jobs take are named here, the others are kept beside them."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+
+    input: dict[str, Any] = {}
+    drop_consecutive_duplicates: bool = False
+    split_times: list[str] | None = None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a column of the input ordered ratings of the same timestamp."""
+        return self.input.get("columns", {}).get("order") is not None
+
+
+class DatasetInputs(Part):
+    """What a dataset was built from: the path of the ratings, and the run id of the dataset whose vocabulary it extends."""
+
+    ratings: str | None = None
+    vocabulary: str | None = None
 
 
 class DatasetMeta(Meta):
@@ -103,8 +128,37 @@ class DatasetMeta(Meta):
     task: str
     max_len: int
     counts: Counts
-    settings: dict[str, Any] = {}
-    inputs: dict[str, Any] = {}
+    settings: DatasetSettings = DatasetSettings()
+    inputs: DatasetInputs = DatasetInputs()
+
+
+class MissingCount(Part):
+    """How many users or items are rated, and how many of them their table lacks."""
+
+    rated: int
+    missing: int
+
+
+class FeatureInputs(Part):
+    """The paths of the ratings, and of the tables of users and items where there are any."""
+
+    ratings: str
+    users: str | None
+    items: str | None
+
+
+class FeaturesMeta(Meta):
+    """A version of the features, which build_features writes; `dataset` is the run id of the dataset that they are of.
+
+    Counts are the rows of each table that was written, the cleaned `ratings`, and under `missing` what tables lack.
+    """
+
+    dataset: str
+    id_types: IdTypes
+    history: str
+    settings: dict[str, Any]
+    inputs: FeatureInputs
+    counts: dict[str, int | dict[str, MissingCount]]
 
 
 class ModelMeta(Meta):

@@ -32,6 +32,11 @@ def to_units(number: Column, scale: float) -> Column:
     return (number * F.lit(scale)).cast("bigint")
 
 
+def to_nearest_units(number: Column, scale: float) -> Column:
+    """The number in whole units, rounded to the nearest, as a bigint."""
+    return F.round(number * F.lit(scale)).cast("bigint")
+
+
 def from_units(total: Column, scale: float) -> Column:
     """A sum of units as a double."""
     return total.cast("double") / F.lit(scale)

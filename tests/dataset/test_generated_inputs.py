@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 
 from seqrec.command.config import load_config
 from seqrec.dataset.detect import detect
-from seqrec.dataset.parse import parse, profile
+from seqrec.dataset.parse import parse_ratings
+from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.dataset.read import read_interactions
 from seqrec.dataset.splits import parse_cuts
 from seqrec.errors import UserError
@@ -58,9 +59,9 @@ def milliseconds(text: str) -> int:
 @settings(max_examples=2, **FEW)
 def test_times_are_read_as_python_reads_them(spark: SparkSession, texts: list[str]) -> None:
     rows = spark.createDataFrame([(text, "1", None, text, None) for text in texts], TEXT)
-    found = profile(rows, user="string", item="auto", time="auto")
+    found = profile(rows, WantedTypes(user="string"))
     assert (found.types.time, found.usable) == ("iso", len(texts))
-    parsed = {(row["user_id"], row["timestamp"]) for row in parse(rows, types=found.types).collect()}
+    parsed = {(row["user_id"], row["timestamp"]) for row in parse_ratings(rows, types=found.types).collect()}
     assert parsed == {(text, milliseconds(text)) for text in texts}
 
 
@@ -96,10 +97,10 @@ IDS = (
 def test_ids_stay_what_they_are(spark: SparkSession, ids: list[str]) -> None:
     """Bigint where each is what Python writes for an integer of 64 bits, else the text itself."""
     rows = spark.createDataFrame([(name, "1", None, "978300760", None) for name in ids], TEXT)
-    found = profile(rows, user="auto", item="auto", time="auto")
+    found = profile(rows, WantedTypes())
     whole = all(is_canonical(name) for name in ids)
     assert (found.types.user, found.usable) == ("bigint" if whole else "string", len(ids))
-    parsed = [row["user_id"] for row in parse(rows, types=found.types).collect()]
+    parsed = [row["user_id"] for row in parse_ratings(rows, types=found.types).collect()]
     assert sorted(map(str, parsed)) == sorted(ids)
 
 
@@ -176,6 +177,5 @@ def test_what_is_detected_reads_back_what_was_written(
             given, _ = detect(str(folder / name))
             overrides = [f"{key}={value}" for key, value in {**given, "input.path": str(folder)}.items()]
             source = load_config(BuildSequences, CONF, ["data=d", *overrides]).input
-        reading = source.model_dump(exclude={"id_type", "time_unit"})
-        found = read_interactions(spark, **reading).select(*ROLES).collect()
+        found = read_interactions(spark, source.table, source.rating_columns).select(*ROLES).collect()
         assert sorted(map(tuple, found)) == sorted(row for table in group for row in table.rows)

@@ -9,20 +9,20 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.dataset.build_sequences import ingest
+from seqrec.dataset.build_sequences import InputLimits, ingest
+from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.read import read_interactions
 from seqrec.errors import UserError
+from seqrec.tables.input_table import InputTable, RatingColumns
 
 BOM = b"\xef\xbb\xbf"
-COLUMNS = {"user_id": "user_id", "item_id": "item_id", "rating": "rating", "timestamp": "timestamp", "order": None, "items": None}
-TEXT: dict[str, Any] = {"format": "csv", "delimiter": ",", "header": True, "names": None, "encoding": "UTF-8"}
 HEADER = "user_id,item_id,rating,timestamp\n"
 ROW = "1,2,3,978300760\n"
 PLAIN = {"user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [978300760]}
 
 
-def read(spark: SparkSession, path: Path, **given: Any) -> DataFrame:
-    return read_interactions(spark, path=str(path), columns=COLUMNS, **{**TEXT, **given})
+def read(spark: SparkSession, path: Path, **options: Any) -> DataFrame:
+    return read_interactions(spark, InputTable(key="input", path=str(path), **options), RatingColumns())
 
 
 def rows(table: DataFrame) -> list[tuple[Any, ...]]:
@@ -117,9 +117,9 @@ def broken(path: Path, case: str) -> dict[str, Any]:
     ],
 )
 def test_a_broken_file_is_named_in_one_line(spark: SparkSession, tmp_path: Path, case: str, said: str) -> None:
-    given = {**TEXT, **broken(tmp_path / "in", case)}
-    asked: dict[str, Any] = {"columns": COLUMNS, "id_type": "auto", "item_type": None, "time_unit": "auto", "max_bad_share": 0.01}
+    table = InputTable(key="input", path=str(tmp_path / "in"), **broken(tmp_path / "in", case))
+    limits = InputLimits(bad_share=0.01, user_events=100)
     with pytest.raises(UserError, match=said) as raised:
-        ingest(spark, path=str(tmp_path / "in"), max_user_events=100, **asked, **given)
+        ingest(spark, table, RatingColumns(), wanted=WantedTypes(), limits=limits)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 900

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.dataset.parse import Types, parse, profile
+from seqrec.dataset.parse import ColumnTypes, parse_ratings
+from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.errors import UserError
 
 TEXT = "user_id string, item_id string, rating string, timestamp string, order string"
@@ -21,8 +22,8 @@ def frame(spark: SparkSession, *rows: Row) -> DataFrame:
 def times(spark: SparkSession, values: list[Any], kind: str, unit: str = "auto") -> tuple[str, list[int]]:
     """The unit that is found, and the epoch ms of the values that parse."""
     rows = spark.createDataFrame([("1", "2", None, value, None) for value in values], f"{TEXT.replace('timestamp string', kind)}")
-    found = profile(rows, user="auto", item="auto", time=unit)
-    return found.types.time, [row["timestamp"] for row in parse(rows, types=found.types).collect()]
+    found = profile(rows, WantedTypes(time=unit))
+    return found.types.time, [row["timestamp"] for row in parse_ratings(rows, types=found.types).collect()]
 
 
 def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
@@ -40,7 +41,7 @@ def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
         ("1", "10", "4", "99999999999999999999", None),
         ("2", "11", None, " 978300761 ", None),
     )
-    found = profile(rows, user="auto", item="auto", time="auto")
+    found = profile(rows, WantedTypes())
     assert found.rows == 11
     assert found.usable == 2
     assert found.dropped == {
@@ -53,7 +54,7 @@ def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
         "bad_timestamp": 2,
     }
     assert found.examples["bad_timestamp"] == "99999999999999999999"
-    kept = [tuple(row) for row in parse(rows, types=found.types).orderBy("user_id").collect()]
+    kept = [tuple(row) for row in parse_ratings(rows, types=found.types).orderBy("user_id").collect()]
     assert kept == [(1, 10, 4.5, 978300760000), (2, 11, None, 978300761000)]
 
 
@@ -72,18 +73,18 @@ def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
 )
 def test_an_id_is_a_bigint_where_nothing_is_lost(spark: SparkSession, ids: list[str], kind: str) -> None:
     rows = frame(spark, *((value, "1", None, "978300760", None) for value in ids))
-    found = profile(rows, user="auto", item="auto", time="auto")
+    found = profile(rows, WantedTypes())
     assert (found.types.user, found.types.item) == (kind, "bigint")
     expected = {int(value) for value in ids} if kind == "bigint" else set(ids)
-    assert {row["user_id"] for row in parse(rows, types=found.types).collect()} == expected
+    assert {row["user_id"] for row in parse_ratings(rows, types=found.types).collect()} == expected
 
 
 def test_ids_that_must_be_bigint_are_bad_where_they_are_not(spark: SparkSession) -> None:
     rows = frame(spark, ("u1", "1", None, "1", None), ("2", "i1", None, "1", None), ("007", "3", None, "1", None))
-    found = profile(rows, user="bigint", item="bigint", time="s")
+    found = profile(rows, WantedTypes(user="bigint", item="bigint", time="s"))
     assert (found.dropped["bad_user"], found.dropped["bad_item"]) == (1, 1)
     assert (found.examples["bad_user"], found.examples["bad_item"]) == ("u1", "i1")
-    assert [tuple(row) for row in parse(rows, types=found.types).collect()] == [(7, 3, None, 1000)]
+    assert [tuple(row) for row in parse_ratings(rows, types=found.types).collect()] == [(7, 3, None, 1000)]
 
 
 def test_units_of_time(spark: SparkSession) -> None:
@@ -101,9 +102,9 @@ def test_units_of_time(spark: SparkSession) -> None:
 
 def test_a_timestamp_column_is_taken_as_it_is(spark: SparkSession) -> None:
     rows = spark.sql("SELECT 1L user_id, 2L item_id, 3 rating, timestamp'1970-01-01 00:00:02' timestamp, null `order`")
-    found = profile(rows, user="auto", item="auto", time="auto")
-    assert found.types == Types(user="bigint", item="bigint", time="native", order=None)
-    assert [tuple(row) for row in parse(rows, types=found.types).collect()] == [(1, 2, 3.0, 2000)]
+    found = profile(rows, WantedTypes())
+    assert found.types == ColumnTypes(user="bigint", item="bigint", time="native", order=None)
+    assert [tuple(row) for row in parse_ratings(rows, types=found.types).collect()] == [(1, 2, 3.0, 2000)]
 
 
 def test_a_time_without_a_whole_date_is_a_bad_row(spark: SparkSession) -> None:
@@ -112,10 +113,10 @@ def test_a_time_without_a_whole_date_is_a_bad_row(spark: SparkSession) -> None:
     rows = frame(
         spark, *(("1", "2", None, time, None) for time in [*partial, "2015-3-1", "2015-03-01 12", "2015-03-01T12:30:00Z"])
     )
-    found = profile(rows, user="auto", item="auto", time="auto")
+    found = profile(rows, WantedTypes())
     assert (found.types.time, found.dropped["bad_timestamp"], found.examples["bad_timestamp"]) == ("iso", 8, " 12:30:00Z")
     day = 1425168000000
-    times = {row["timestamp"] for row in parse(rows, types=found.types).collect()}
+    times = {row["timestamp"] for row in parse_ratings(rows, types=found.types).collect()}
     assert times == {day, day + 12 * 3_600_000, day + 45_000_000}
 
 
@@ -147,14 +148,14 @@ def test_the_order_column_is_a_number_where_it_can_be(
     spark: SparkSession, orders: list[str], kind: str, values: set[Any]
 ) -> None:
     rows = frame(spark, *(("1", "2", None, "1", order) for order in orders))
-    found = profile(rows, user="auto", item="auto", time="auto")
+    found = profile(rows, WantedTypes())
     assert found.types.order == kind
-    assert {row["order"] for row in parse(rows, types=found.types).collect()} == values
+    assert {row["order"] for row in parse_ratings(rows, types=found.types).collect()} == values
 
 
 def test_an_order_column_that_is_text_for_a_few_values_is_said(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
     rows = frame(spark, *(("1", "2", None, "1", order) for order in ("10", "9", "n/a", None)))
-    assert profile(rows, user="auto", item="auto", time="auto").types.order == "string"
+    assert profile(rows, WantedTypes()).types.order == "string"
     assert "input.columns.order: 1 of 3 values are no numbers, so all are sorted as text" in caplog.text
 
 
@@ -174,6 +175,6 @@ def test_an_order_column_with_a_type_keeps_all_of_it(spark: SparkSession, kind: 
     rows = spark.createDataFrame(
         [("1", "2", None, "1", value) for value in values], TEXT.replace("order string", f"order {kind}")
     )
-    found = profile(rows, user="auto", item="auto", time="auto")
+    found = profile(rows, WantedTypes())
     assert found.types.order == kind
-    assert sorted(row["order"] for row in parse(rows, types=found.types).collect()) == sorted(values)
+    assert sorted(row["order"] for row in parse_ratings(rows, types=found.types).collect()) == sorted(values)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.dataset.read import first_line, read_interactions
 from seqrec.errors import UserError
+from seqrec.tables.input_table import InputTable, RatingColumns
 
-COLUMNS = {"user_id": "user_id", "item_id": "item_id", "rating": "rating", "timestamp": "timestamp", "order": None, "items": None}
 
-
-def read(spark: SparkSession, path: Path, columns: dict[str, str | None] | None = None, **given: Any) -> DataFrame:
-    text = {"format": "csv", "delimiter": ",", "header": True, "names": None, "encoding": "UTF-8", **given}
-    return read_interactions(spark, path=str(path), columns={**COLUMNS, **(columns or {})}, **text)
+def read(spark: SparkSession, path: Path, columns: dict[str, Any] | None = None, **options: Any) -> DataFrame:
+    table = InputTable(key="input", path=str(path), **options)
+    return read_interactions(spark, table, replace(RatingColumns(), **(columns or {})))
 
 
 def rows(table: DataFrame) -> list[tuple[Any, ...]]:
@@ -41,7 +41,7 @@ def test_a_file_that_is_there_is_read_by_its_name_and_not_as_a_pattern(spark: Sp
     (tmp_path / name).write_text("user_id,item_id,rating\n1,10,5\n2,11,3\n")
     found = rows(read(spark, tmp_path / name, {"timestamp": None}))
     assert found == [("1", "10", "5", 0, None), ("2", "11", "3", 1, None)]
-    assert first_line(spark, path=str(tmp_path / name), format="csv") == "user_id,item_id,rating"
+    assert first_line(spark, InputTable(key="input", path=str(tmp_path / name))) == "user_id,item_id,rating"
 
 
 def test_what_is_not_there_is_a_pattern(spark: SparkSession, tmp_path: Path) -> None:
@@ -183,4 +183,4 @@ def test_a_column_has_a_type_that_it_can_have(spark: SparkSession, tmp_path: Pat
 
 def test_the_first_line_is_shown_shortened(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("x" * 500 + "\n")
-    assert first_line(spark, path=str(tmp_path / "r.csv"), format="csv") == "x" * 120
+    assert first_line(spark, InputTable(key="input", path=str(tmp_path / "r.csv"))) == "x" * 120

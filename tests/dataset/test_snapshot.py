@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,24 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.dataset.build_sequences import Ratings, ingest, settle
+from seqrec.dataset.build_sequences import InputLimits, Ratings, ingest, settle
+from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.snapshot import take_snapshot
-from seqrec.dataset.stats import warn_held_out
+from seqrec.dataset.stats import EventCounts, RatingCounts, warn_held_out
 from seqrec.errors import UserError
-
-COLUMNS = {"user_id": "user_id", "item_id": "item_id", "rating": "rating", "timestamp": "timestamp", "order": None, "items": None}
+from seqrec.tables.input_table import InputTable, RatingColumns
 
 
 def read(spark: SparkSession, path: str, *, max_user_events: int = 100, format: str = "csv") -> Ratings:
-    text: dict[str, Any] = {"delimiter": ",", "header": True, "names": None, "encoding": "UTF-8", "columns": COLUMNS}
-    types: dict[str, Any] = {"id_type": "auto", "item_type": None, "time_unit": "auto"}
-    return ingest(spark, path=path, format=format, **text, **types, max_bad_share=0.1, max_user_events=max_user_events)
+    table, limits = InputTable(key="input", path=path, format=format), InputLimits(bad_share=0.1, user_events=max_user_events)
+    return ingest(spark, table, RatingColumns(), wanted=WantedTypes(), limits=limits)
 
 
-def finish(ratings: Ratings) -> dict[str, int]:
+def finish(ratings: Ratings) -> RatingCounts:
     """The counts of the second pass."""
-    histories, rated = settle(ratings, partitions=2, min_rating=None, collapse=False, max_share=1.0)
+    histories, counts = settle(ratings, partitions=2, min_rating=None, collapse=False, max_share=1.0)
     histories.unpersist()
-    return rated
+    return counts
 
 
 def write(path: Path, rows: int, *, item: str = "i") -> None:
@@ -80,7 +80,7 @@ def test_fewer_usable_rows_in_the_second_pass_are_no_duplicates(spark: SparkSess
     write(tmp_path / "r.csv", 100)
     ratings = read(spark, str(tmp_path / "r.csv"))
     write(tmp_path / "r.csv", 60)
-    late = ratings._replace(files=take_snapshot(spark, str(tmp_path / "r.csv"), key="input"))
+    late = ratings._replace(snapshot=take_snapshot(spark, ratings.table))
     with pytest.raises(UserError, match=r"changed while it was read \(100 rows could be used at first, then 60\)"):
         finish(late)
 
@@ -89,8 +89,8 @@ def test_what_stays_as_it_is_is_read_twice(spark: SparkSession, tmp_path: Path) 
     write(tmp_path / "r.csv", 100)
     with (tmp_path / "r.csv").open("a") as sink:
         sink.write("0,i0000,4,978300760\n")
-    rated = finish(read(spark, f"{tmp_path}/*.csv"))
-    assert (rated["usable"], rated["rows"], rated["users"]) == (101, 100, 10)
+    counts = finish(read(spark, f"{tmp_path}/*.csv"))
+    assert (counts.usable, counts.rows, counts.users) == (101, 100, 10)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_users_of_one_bucket_are_told_apart(spark: SparkSession, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("counted", "keys", "said"),
+    ("users", "keys", "said"),
     [
         ((0, 0), {"split_users": 0.0}, "nobody is held out for valid and test: split_users=0 of 9 users .* raise split_users"),
         ((0, 0), {}, "nobody is held out for valid and test: no user has 3 events; .* lower min_rating and k_core"),
@@ -154,11 +154,13 @@ def test_users_of_one_bucket_are_told_apart(spark: SparkSession, tmp_path: Path)
     ],
 )
 def test_an_empty_split_is_said_with_the_key_that_helps(
-    caplog: pytest.LogCaptureFixture, counted: tuple[int, int], keys: dict[str, Any], said: str | None
+    caplog: pytest.LogCaptureFixture, users: tuple[int, int], keys: dict[str, Any], said: str | None
 ) -> None:
-    numbers = {"users_events": 9, "users_valid": counted[0], "users_test": counted[1]}
+    names = [field.name for field in fields(EventCounts) if field.name != "lengths"]
+    nobody = EventCounts(**dict.fromkeys(names, 0), lengths=[])
+    counts = replace(nobody, users_events=9, users_valid=users[0], users_test=users[1])
     with caplog.at_level(logging.WARNING, logger="seqrec"):
-        warn_held_out(numbers, task="train_val_test", **{"split_times": None, "split_users": None, **keys})
+        warn_held_out(counts, task="train_val_test", **{"split_times": None, "split_users": None, **keys})
     assert len(caplog.messages) == (said is not None)
     if said is not None:
         assert re.search(said, caplog.messages[0])

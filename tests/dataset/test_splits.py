@@ -19,14 +19,14 @@ from seqrec.errors import UserError
 )
 def test_lengths_of_train_and_valid(spark: SparkSession, task: str, expected: dict[int, tuple[int, int]]) -> None:
     users = spark.createDataFrame([(length, [7] * length) for length in (1, 2, 3, 4)], "user_id int, events array<int>")
-    train, valid = splitter(task=task, cuts=None, share=None, seed=1)(F.col("events"))
+    train, valid = splitter(task=task, cuts=None, share=None, seed=1).lengths(F.col("events"))
     found = users.select("user_id", train.alias("train"), valid.alias("valid")).collect()
     assert {row["user_id"]: (row["train"], row["valid"]) for row in found} == expected
 
 
 def test_of_a_share_of_users_events_are_held_out(spark: SparkSession) -> None:
     users = spark.range(1000).select(F.col("id").alias("user_id"), F.array_repeat(F.lit(7), 4).alias("events"))
-    train, _ = splitter(task="test", cuts=None, share=0.2, seed=5)(F.col("events"))
+    train, _ = splitter(task="test", cuts=None, share=0.2, seed=5).lengths(F.col("events"))
     lengths = {row["user_id"]: row["train"] for row in users.select("user_id", train.alias("train")).collect()}
     chosen = {row["user_id"] for row in users.where(chosen_users(share=0.2, seed=5)).collect()}
     assert {user for user, length in lengths.items() if length == 3} == chosen

@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.dataset.windows import file_count, partition_keys, shuffle_into_files
+from seqrec.dataset.windows import Filing, file_count, partition_keys, shuffle_into_files
 
 
 @pytest.mark.parametrize("partitions", [1, 8, 1000])
@@ -20,7 +20,7 @@ def test_each_partition_gets_its_key(spark: SparkSession, partitions: int) -> No
     ("rows", "expected"), [(0, 1), (1, 1), (7, 7), (8, 8), (16384, 8), (16385, 16), (32768, 16), (32769, 24)]
 )
 def test_files_are_a_multiple_and_never_empty(rows: int, expected: int) -> None:
-    assert file_count(rows, rows_per_file=2048, multiple=8) == expected
+    assert file_count(rows, Filing(rows_per_file=2048, multiple=8)) == expected
 
 
 def test_rows_lie_in_the_order_of_the_hash(spark: SparkSession) -> None:
@@ -34,7 +34,7 @@ def test_rows_lie_in_the_order_of_the_hash(spark: SparkSession) -> None:
         F.lit(0).alias("window"),
     )
     buckets = {bucket: len(range(bucket, 53, 4)) for bucket in range(4)}
-    filed = shuffle_into_files(cut, buckets=buckets, rows_per_file=20, multiple=5)
+    filed = shuffle_into_files(cut, buckets=buckets, filing=Filing(rows_per_file=20, multiple=5))
     parts = [[row["items"][0] for row in part] for part in filed.rdd.glom().collect()]
     assert [len(part) for part in parts] == [11, 11, 10, 11, 10]
     assert [user for part in parts for user in part] == [

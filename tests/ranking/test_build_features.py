@@ -17,7 +17,7 @@ from jobs import build_features, build_sequences
 from seqrec.command.config import load_config
 from seqrec.errors import UserError
 from seqrec.ranking import build_features as build
-from seqrec.ranking.spread import time_cuts
+from seqrec.ranking.skew import time_cuts
 from seqrec.settings.build_features import BuildFeatures
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import versions

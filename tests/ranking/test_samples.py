@@ -1,31 +1,49 @@
 """Splits, labels, genres and negatives, by hand."""
 
 import random
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType
 
 from seqrec.dataset.build_sequences import Ratings
 from seqrec.dataset.clean import clean
 from seqrec.dataset.events import arrange
-from seqrec.dataset.parse import profile
+from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.dataset.sequences import events
 from seqrec.dataset.snapshot import NOTHING
-from seqrec.dataset.splits import leave_last
+from seqrec.dataset.splits import splitter
 from seqrec.errors import UserError
-from seqrec.ranking.build_features import Dataset, place_ratings
-from seqrec.ranking.genres import genre_list
-from seqrec.ranking.history import counted
-from seqrec.ranking.matching import draw_negatives, tickets
-from seqrec.ranking.rating_splits import count_strays, mark_ratings, split_ratings
-from seqrec.ranking.samples import label
-from seqrec.tables import schemas
+from seqrec.ranking.build_features import place_ratings
+from seqrec.ranking.features_as_of import summands
+from seqrec.ranking.genres import GenreSource, genre_list
+from seqrec.ranking.matching_samples import NegativeDrawing, draw_negatives, tickets
+from seqrec.ranking.ranking_samples import Labelling, rating_label
+from seqrec.ranking.rating_splits import StrayCounts, count_strays, mark_ratings, split_ratings
+from seqrec.storage.metadata import DatasetMeta
+from seqrec.tables import io, schemas
+from seqrec.tables.datasets import Dataset
+from seqrec.tables.input_table import InputTable
+from tests.metas import dataset_meta
 
-MARKED = "user_id bigint, place int, position int, held string, item_id string, rating float, timestamp bigint"
+MARKED = "user_id bigint, ordinal int, position int, held string, item_id string, rating float, timestamp bigint"
+
+
+def ratings_of(raw: DataFrame) -> Ratings:
+    """A table as it is after the first pass."""
+    table = InputTable(key="input", path="no file")
+    return Ratings(raw, profile(raw, WantedTypes(user="bigint", item="bigint", time="s")), table, NOTHING)
+
+
+def write_dataset(folder: Path, events: DataFrame, items: DataFrame, *, settings: dict[str, Any]) -> Dataset:
+    """A dataset of integer ids with these two tables alone."""
+    kind = schemas.IDS["bigint"]
+    io.write_table(events, f"{folder}/events", schemas.events(kind))
+    io.write_table(items, f"{folder}/items", schemas.items(kind))
+    meta = {**dataset_meta("1", size=items.count(), item="bigint"), "settings": settings}
+    return Dataset(events.sparkSession, str(folder), DatasetMeta.model_validate(meta))
 
 
 def test_splits_follow_the_place_among_the_held_out_events(spark: SparkSession) -> None:
@@ -45,7 +63,7 @@ def test_splits_follow_the_place_among_the_held_out_events(spark: SparkSession) 
         (None, {1: "train train valid valid test -", 2: "train train", 3: "train valid valid -"}),
         (30, {1: "train - valid valid test -", 2: "train -", 3: "train valid valid -"}),
     ):
-        found = sorted(split_ratings(marked, first_cut=cut).select("user_id", "place", "split").collect())
+        found = sorted(split_ratings(marked, first_cut=cut).select("user_id", "ordinal", "split").collect())
         assert {user: " ".join(row["split"] or "-" for row in found if row["user_id"] == user) for user in marks} == expected
         assert len(found) == len(rows)
 
@@ -60,22 +78,24 @@ def test_events_among_ratings_that_differ_in_the_order_column_alone_are_found(sp
         for order in range(24)
     ]
     ratings = spark.createDataFrame([*rows, *rows[:20]], "user_id int, item_id int, rating float, timestamp bigint, order double")
-    items = spark.createDataFrame([(1, 1, True), (2, 2, True), (3, 3, False)], "item_id int, label int, core boolean")
-    split = partial(leave_last, task="train_val_test", share=None, seed=1)
+    items = spark.createDataFrame([(1, 1, True), (2, 2, True), (3, 3, False)], "item_id int, item int, core boolean")
+    split = splitter(task="train_val_test", cuts=None, share=None, seed=1)
     built = clean(ratings, partitions=2, min_rating=2, collapse=collapse)
     arranged = arrange(built, items, split=split, users=0, collapse=collapse)
     learned = events(arranged).withColumnRenamed("item_idx", "item_id")
     histories = clean(ratings, partitions=2)
     marked = mark_ratings(histories, learned, partitions=2, ordered=True, collapse=collapse).persist()
-    placed = arranged.select("user_id", F.posexplode("event_places").alias("position", "place"))
-    marks = marked.where("position IS NOT NULL").select("user_id", "position", "place")
+    placed = arranged.select("user_id", F.posexplode("event_ordinals").alias("position", "ordinal"))
+    marks = marked.where("position IS NOT NULL").select("user_id", "position", "ordinal")
     assert sorted(marks.collect()) == sorted(placed.collect())
-    assert count_strays(marked) == {"events": placed.count(), "strays": 0}
+    assert count_strays(marked) == StrayCounts(events=placed.count(), strays=0)
     assert marked.count() == len(rows)
 
 
 @pytest.mark.parametrize("order", [[0.1, 0.2, 0.3, 0.4], ["1", "2", "3", "4"]])
-def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(spark: SparkSession, order: list[Any]) -> None:
+def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(
+    spark: SparkSession, tmp_path: Path, order: list[Any]
+) -> None:
     """Four equal ratings: the last is the test, the one before valid, and no other rating is."""
     kind = "double" if isinstance(order[0], float) else "string"
     columns = f"user_id bigint, item_id bigint, rating float, timestamp bigint, `order` {kind}"
@@ -85,30 +105,29 @@ def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(spa
         [(1, 2, 5.0, 7000, position, split) for position, split in enumerate(splits)], schemas.events(schemas.IDS["bigint"])
     )
     items = spark.createDataFrame([(9, 2, 2)], schemas.items(schemas.IDS["bigint"]))
-    built = {"input": {"columns": {"order": "order"}}, "drop_consecutive_duplicates": False, "split_times": None}
-    dataset = Dataset(learned, items, LongType(), LongType(), {"run_id": "1", "settings": built, "inputs": {"ratings": "r"}})
-    given = Ratings(raw, profile(raw, user="bigint", item="bigint", time="s"), "no file", NOTHING)
-    placed = place_ratings(given, dataset, partitions=2).ratings.select("place", "position", "split").collect()
+    dataset = write_dataset(tmp_path, learned, items, settings={"input": {"columns": {"order": "order"}}})
+    placed = place_ratings(ratings_of(raw), dataset, partitions=2).ratings.select("ordinal", "position", "split").collect()
     assert sorted(map(tuple, placed)) == [(place, place, split) for place, split in enumerate(splits)]
 
 
-def test_ratings_that_can_not_be_averaged_exactly_are_refused(spark: SparkSession) -> None:
+def test_ratings_that_can_not_be_averaged_exactly_are_refused(spark: SparkSession, tmp_path: Path) -> None:
     """Sums are of millionths in 64 bits."""
     raw = spark.createDataFrame(
         [(1, item, 4e12, 7, None) for item in (8, 9, 10)], "user_id int, item_id int, rating float, timestamp int, `order` int"
     )
     kind = schemas.IDS["bigint"]
     nothing = spark.createDataFrame([], schemas.events(kind)), spark.createDataFrame([], schemas.items(kind))
-    dataset = Dataset(*nothing, LongType(), LongType(), {"run_id": "1", "settings": {"input": {"columns": {}}}})
-    given = Ratings(raw, profile(raw, user="bigint", item="bigint", time="s"), "no file", NOTHING)
+    dataset = write_dataset(tmp_path, *nothing, settings={})
     with pytest.raises(UserError, match=r"the sizes of the ratings add up to 1\.2e\+13, but no more than 9e\+12 can be averaged"):
-        place_ratings(given, dataset, partitions=1)
+        place_ratings(ratings_of(raw), dataset, partitions=1)
 
 
 def test_labels(spark: SparkSession) -> None:
     ratings = spark.createDataFrame([(4.0,), (3.0,), (2.5,), (None,)], "rating float")
     equal = ("drop", "positive", "negative")
-    (found,) = {tuple(tuple(row) for row in ratings.select(*(label(threshold=3, equal=one) for one in equal)).collect())}
+    (found,) = {
+        tuple(tuple(row) for row in ratings.select(*(rating_label(Labelling(threshold=3, equal=one)) for one in equal)).collect())
+    }
     assert found == ((1, 1, 1), (None, 1, 0), (0, 0, 0), (None, None, None))
 
 
@@ -116,17 +135,16 @@ def test_labels(spark: SparkSession) -> None:
 def test_a_rating_equal_to_the_threshold_is_neither_above_nor_below(spark: SparkSession, threshold: float) -> None:
     """The ratings are floats: of 0.3 the float is above the double, of 4.1 below."""
     ratings = spark.createDataFrame([(threshold,), (threshold - 0.1,), (threshold + 0.1,)], "rating float")
-    labels = (label(threshold=threshold, equal=equal) for equal in ("drop", "positive", "negative"))
-    found = ratings.select(*labels, counted(threshold)["positives"].alias("positive")).collect()
+    labels = (rating_label(Labelling(threshold=threshold, equal=equal)) for equal in ("drop", "positive", "negative"))
+    found = ratings.select(*labels, summands(threshold)["positives"].alias("positive")).collect()
     assert [tuple(row) for row in found] == [(None, 1, 0, 0), (0, 0, 0, 0), (1, 1, 1, 1)]
 
 
 def test_genres_of_each_shape_are_lists(spark: SparkSession) -> None:
     rows = [("a|b", '["a", "b"]', ["a", "b"], "1", "0"), (" b ||b", "[]", [], "1", "1"), (None, None, None, "0", "0")]
     raw = spark.createDataFrame(rows, "text string, json string, list array<string>, `Sci-Fi` string, `Children's` string")
-    given: dict[str, Any] = {"path": "items", "delimiter": "|", "columns": None}
-    shapes = {name: genre_list(raw, column=name, **given).alias(name) for name in ("text", "json", "list")}
-    flags = genre_list(raw, path="items", delimiter="|", column=None, columns=["Sci-Fi", "Children's"]).alias("flags")
+    shapes = {name: genre_list(raw, GenreSource(column=name), path="items").alias(name) for name in ("text", "json", "list")}
+    flags = genre_list(raw, GenreSource(columns=["Sci-Fi", "Children's"]), path="items").alias("flags")
     assert [tuple(row) for row in raw.select(*shapes.values(), flags).collect()] == [
         (["a", "b"], ["a", "b"], ["a", "b"], ["Sci-Fi"]),
         (["b"], [], [], ["Sci-Fi", "Children's"]),
@@ -134,7 +152,7 @@ def test_genres_of_each_shape_are_lists(spark: SparkSession) -> None:
     ]
     numbers = raw.selectExpr("1 AS genres")
     with pytest.raises(UserError, match=r"genres.column=genres is int, expected text such as A\|B"):
-        genre_list(numbers, column="genres", **given)
+        genre_list(numbers, GenreSource(column="genres"), path="items")
 
 
 def test_tickets_are_counts_to_the_power(spark: SparkSession) -> None:
@@ -148,7 +166,9 @@ def test_negatives_are_drawn_by_popularity_without_the_users_positives(spark: Sp
     items = spark.createDataFrame(counts, "item_id string, item_idx int, count bigint")
     rows = [(1, position, "a") for position in range(4000)] + [(2, 0, name) for name in "abcd"]
     positives = spark.createDataFrame(rows, "user_id bigint, position int, item_id string")
-    found = draw_negatives(positives, tickets(items, power=0.75), count=1, redraws=20, seed=1).collect()
+    found = draw_negatives(
+        positives, tickets(items, power=0.75), NegativeDrawing(count=1, redraws=20, power=0.75, seed=1)
+    ).collect()
     assert {row["user_id"] for row in found} == {1}, "user 2 has had everything"
     drawn = [row["item_id"] for row in found]
     shares = {name: drawn.count(name) / len(drawn) for name in "bcd"}

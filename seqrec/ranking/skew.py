@@ -1,4 +1,4 @@
-"""Sums and joins by keys of which one may have very many rows: none passes through one task as a whole."""
+"""Sums and joins that hold where one key has very many rows, as a popular item has: no task sees all rows of a key."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ MOST_BUCKETS = 256
 def time_cuts(histories: DataFrame, *, rows: int, rows_per_bucket: int = ROWS_PER_BUCKET) -> list[int]:
     """Act: timestamps that cut all the ratings of histories (see `dataset.clean`) into buckets of about equal numbers.
 
-    A bucket has about rows_per_bucket ratings, more where MOST_BUCKETS don't do, so no item can have more in a bucket, but for
-    those that share one timestamp. No results depend on where the cuts are.
+    A bucket has about rows_per_bucket ratings, or more where MOST_BUCKETS don't suffice. So no item has more in a bucket, unless
+    more ratings than that have the same timestamp. No result depends on where the cuts are.
     """
     buckets = min(-(-rows // rows_per_bucket), MOST_BUCKETS)
     if buckets <= 1:
         return []
     shares = [number / buckets for number in range(1, buckets)]
-    one = histories.select(F.explode("timestamps").alias("timestamp"))
-    found = one.agg(F.percentile_approx("timestamp", shares)).collect()[0][0]
-    return sorted(set(found))
+    times = histories.select(F.explode("timestamps").alias("timestamp"))
+    quantiles = times.agg(F.percentile_approx("timestamp", shares)).collect()[0][0]
+    return sorted(set(quantiles))
 
 
 def time_bucket(cuts: Sequence[int]) -> Column:
@@ -36,10 +36,10 @@ def earlier_sums(
 ) -> DataFrame:
     """Rows with `earlier_VALUE` for each value: its sum over the group's rows of a smaller `order`, which is unique in the group.
 
-    Blocks are ranges of the order. The totals of a group's blocks are summed over a small table, then the rows of a block by
-    themselves, so that a task needs to hold no more of a group than a block. Values are whole numbers: sums don't depend on
-    the order of additions. Without a group all rows are one, and the table of its blocks passes through one task. The columns
-    of a `table` with a row a group are joined to the blocks, and so to the rows (nulls for a group that it lacks).
+    Blocks are ranges of the order. A sum is the totals of the blocks before, which are summed over a small table, plus the values
+    before inside the block. So a task holds no more of a group than a block. Values are whole numbers, so that no sum depends on
+    the order of additions. Without a group all rows are one group, and the table of its blocks passes through one task. The
+    columns of a `table` with a row a group are joined to the blocks, and so to the rows (nulls for a group that it lacks).
     """
     before = Window.partitionBy(*group).orderBy(block).rowsBetween(Window.unboundedPreceding, -1)
     inside = Window.partitionBy(*group, block).orderBy(order).rowsBetween(Window.unboundedPreceding, -1)
@@ -48,17 +48,20 @@ def earlier_sums(
     joined = [] if table is None else [name for name in table.columns if name not in group]
     blocks = blocks if table is None else blocks.join(table, list(group), "left")
     summed = rows.withColumns({f"inside_{value}": F.sum(value).over(inside) for value in values})
-    others = [name for name in rows.columns if name not in values]
+    kept = [name for name in rows.columns if name not in values]
     earlier = [
         (F.coalesce(f"inside_{value}", F.lit(0)) + F.coalesce(f"offset_{value}", F.lit(0)))
         .cast("bigint")
         .alias(f"earlier_{value}")
         for value in values
     ]
-    return summed.join(blocks, [*group, block]).select(*others, *earlier, *joined)
+    return summed.join(blocks, [*group, block]).select(*kept, *earlier, *joined)
 
 
 def join_spread(rows: DataFrame, table: DataFrame, *, key: str, bucket: str) -> DataFrame:
-    """A left join by a key that is unique in the table; the table is first joined to the distinct pairs of key and bucket."""
+    """A left join by a key that is unique in the table, and of which rows may have very many.
+
+    The table is first joined to the distinct pairs of key and bucket, then these to the rows, which a key's buckets spread.
+    """
     pairs = rows.select(key, bucket).distinct().join(table, key, "left")
     return rows.join(pairs, [key, bucket], "left")

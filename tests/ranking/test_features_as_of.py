@@ -5,10 +5,10 @@ import random
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.ranking.history import add_items
-from seqrec.ranking.spread import earlier_sums, time_bucket, time_cuts
+from seqrec.ranking.features_as_of import add_item_features
+from seqrec.ranking.skew import earlier_sums, time_bucket, time_cuts
 
-RATINGS = "user_id bigint, place int, item_id string, rating float, timestamp bigint, split string"
+RATINGS = "user_id bigint, ordinal int, item_id string, rating float, timestamp bigint, split string"
 
 
 def test_sums_of_earlier_rows_are_those_of_a_double_loop(spark: SparkSession) -> None:
@@ -50,9 +50,9 @@ def test_an_item_counts_its_earlier_training_ratings(spark: SparkSession, cuts: 
         (3, 2, "a", 3.0, 40, None),
     ]
     items = spark.createDataFrame([("a", ["X"])], "item_id string, genres array<string>")
-    found = add_items(spark.createDataFrame(rows, RATINGS), items, cuts=cuts, threshold=3).collect()
+    found = add_item_features(spark.createDataFrame(rows, RATINGS), items, cuts=cuts, threshold=3).collect()
     columns = ("item_count", "item_mean_rating", "item_positive_share", "genres")
-    assert {(row["user_id"], row["place"]): tuple(row[name] for name in columns) for row in found} == {
+    assert {(row["user_id"], row["ordinal"]): tuple(row[name] for name in columns) for row in found} == {
         (1, 0): (0, None, None, ["X"]),
         (1, 1): (0, None, None, None),
         (2, 0): (1, 4.0, 1.0, ["X"]),

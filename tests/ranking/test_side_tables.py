@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,15 +9,17 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
-from seqrec.ranking.catalogue import described, read_users
+from seqrec.ranking.side_tables import FeatureColumns, IdColumn, SideTable, read_user_table, typed_side_table
+from seqrec.tables.input_table import InputTable
 from seqrec.tables.schemas import IDS
 
-SIDE: dict[str, Any] = {"path": "users.csv", "id": None, "text": [], "discrete": [], "continuous": ["age"]}
+COLUMNS = FeatureColumns(continuous=("age",))
+SIDE = SideTable(table=InputTable(key="users", path="users.csv"), columns=COLUMNS)
 VALUES = [1.5, math.inf, -math.inf, 1e39, math.nan, None]
 
 
 def describe(table: DataFrame, *, max_bad_share: float = 1.0) -> DataFrame:
-    return described(table, key="users", name="user_id", kind=IDS["bigint"], side=SIDE, max_bad_share=max_bad_share)
+    return typed_side_table(table, SIDE, IdColumn("user_id", IDS["bigint"]), max_bad_share=max_bad_share)
 
 
 @pytest.mark.parametrize("kind", ["double", "string"])
@@ -53,17 +54,9 @@ def test_columns_of_other_types_are_named(spark: SparkSession, columns: str, sai
 def test_a_table_needs_no_mark_of_success_and_a_broken_part_is_named(spark: SparkSession, tmp_path: Path) -> None:
     for number in (1, 2):
         pq.write_table(pa.table({"user_id": [number], "age": [20.0]}), tmp_path / f"{number}.parquet")
-    side = {
-        **SIDE,
-        "path": str(tmp_path),
-        "format": "parquet",
-        "delimiter": ",",
-        "header": True,
-        "names": None,
-        "encoding": "UTF-8",
-    }
-    users = read_users(spark, side, kind=IDS["bigint"], max_bad_share=0.0)
+    side = SideTable(table=InputTable(key="users", path=str(tmp_path), format="parquet"), columns=COLUMNS)
+    users = read_user_table(spark, side, kind=IDS["bigint"], max_bad_share=0.0)
     assert sorted(map(tuple, users.collect())) == [(1, 20.0), (2, 20.0)]
     (tmp_path / "3.parquet").write_bytes((tmp_path / "2.parquet").read_bytes()[:-20])
     with pytest.raises(UserError, match=r"users\.path=.* can't be read as parquet \(.*3\.parquet"):
-        read_users(spark, side, kind=IDS["bigint"], max_bad_share=0.0)
+        read_user_table(spark, side, kind=IDS["bigint"], max_bad_share=0.0)

@@ -1,0 +1,40 @@
+"""A table that a user gives: where it is, how it is written, and what its columns are called."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputTable:
+    """A file or folder of CSV, Parquet or JSON lines; `key` is the configuration's key that names it, for messages.
+
+    delimiter   of CSV
+    header      whether the first line of a CSV names its columns
+    names       the columns of a CSV, in place of its header's if it has one
+    encoding    of CSV and JSON
+    """
+
+    key: str
+    path: str
+    format: str = "csv"
+    delimiter: str = ","
+    header: bool = True
+    names: Sequence[str] | None = None
+    encoding: str = "UTF-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatingColumns:
+    """What the columns of a table of ratings are called; None is a column that there isn't.
+
+    timestamp   None: the order of the lines in the one input file
+    order       orders ratings of the same timestamp
+    items       the list of a user's items in order, in a table of one row a user: item_id, rating, timestamp and order are unused
+    """
+
+    user_id: str = "user_id"
+    item_id: str = "item_id"
+    rating: str | None = "rating"
+    timestamp: str | None = "timestamp"
+    order: str | None = None
+    items: str | None = None
