@@ -13,7 +13,7 @@ from seqrec.ranking.genres import GenreSource
 from seqrec.ranking.matching_samples import NegativeDrawing
 from seqrec.ranking.ranking_samples import Labelling
 from seqrec.ranking.side_tables import FeatureColumns, SideTable, SideTables
-from seqrec.settings.build_features import BuildFeatures, SideTableSettings
+from seqrec.settings.build_features import BuildFeatures, Genres, Negatives, SideTableSettings
 from seqrec.settings.build_sequences import Input
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
@@ -32,16 +32,10 @@ def run(cfg: BuildFeatures) -> None:
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
     ratings = ingest(spark, source.table, source.rating_columns, wanted=wanted, limits=limits)
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
-    sides = side_tables(cfg)
-    genres = GenreSource(
-        column=cfg.genres.column, columns=cfg.genres.columns, delimiter=cfg.genres.delimiter, most=cfg.genres.most
-    )
+    sides, genres = side_tables(cfg), genre_source(cfg.genres)
     options = FeatureOptions(recent_items=cfg.recent_items, threshold=cfg.label.threshold)
     labelling = Labelling(threshold=cfg.label.threshold, equal=cfg.label.equal) if "ranking" in cfg.samples else None
-    negatives = cfg.negatives
-    drawing = None
-    if "matching" in cfg.samples:
-        drawing = NegativeDrawing(count=negatives.count, redraws=negatives.redraws, power=negatives.power, seed=cfg.seed)
+    drawing = negative_drawing(cfg.negatives, seed=cfg.seed) if "matching" in cfg.samples else None
     with working(spark, partitions=partitions):
         tables = read_tables(spark, dataset, sides, genres=genres, max_bad_share=cfg.max_bad_share)
         split = place_ratings(ratings, dataset, partitions=partitions)
@@ -72,6 +66,16 @@ def side_tables(cfg: BuildFeatures) -> SideTables:
         items=_side_table("items", cfg.items),
         joined=tuple(side for side in joined if side is not None),
     )
+
+
+def genre_source(genres: Genres) -> GenreSource:
+    """Where the table of items has its genres."""
+    return GenreSource(column=genres.column, columns=genres.columns, delimiter=genres.delimiter, most=genres.most)
+
+
+def negative_drawing(negatives: Negatives, *, seed: int) -> NegativeDrawing:
+    """How the negatives of matching samples are drawn."""
+    return NegativeDrawing(count=negatives.count, redraws=negatives.redraws, power=negatives.power, seed=seed)
 
 
 def _side_table(key: str, settings: SideTableSettings) -> SideTable | None:

@@ -37,8 +37,7 @@ def run(cfg: BuildSequences) -> None:
         histories, rating_counts = settle(
             ratings, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
-        if cuts:
-            guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
+        guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
         indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse)
         event_counts = count_events(indexed.arranged, windowing)
         guard_windows(event_counts, task=cfg.task)

@@ -75,11 +75,13 @@ def parse_cuts(times: list[str]) -> tuple[int, int]:
     return first, second
 
 
-def guard_cuts(cuts: tuple[int, int], *, first: int, last: int) -> None:
-    """Raise UserError if no rating lies before the first cut or none from it on, and log if none lies from the second on.
+def guard_cuts(cuts: tuple[int, int] | None, *, first: int, last: int) -> None:
+    """Raise UserError if no rating lies before the first cut or none from it on, and warn if none lies from the second on.
 
-    All are epoch ms; first and last are the times of the ratings.
+    All are epoch ms; first and last are the times of the ratings. Without cuts nothing happens.
     """
+    if cuts is None:
+        return
     span = f"the ratings go from {say_time(first)} to {say_time(last)}"
     if cuts[0] <= first:
         raise UserError(f"split_times: the first cut is {say_time(cuts[0])}, but {span}: there is nothing before it to train on")

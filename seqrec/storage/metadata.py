@@ -7,33 +7,13 @@ A kind names what its readers take, with their types; a meta.json may hold more,
 has a default here. What is missing or odd is a UserError that names the file, the key, and the remedy.
 """
 
-import json
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from seqrec.errors import UserError
-from seqrec.storage import files
-from seqrec.storage.meta import META, read_meta, write_meta
+from seqrec.storage.meta_model import Meta, Part
 
 IdType = Literal["bigint", "string"]
-
-EXPECTED = {  # of pydantic's kinds of errors: what was expected
-    "string_type": "a string",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-    "list_type": "an array",
-    "tuple_type": "an array",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "missing": "a value",
-}
-
-
-class Part(BaseModel):
-    """A part of a meta.json: frozen, of exactly these types, and with room for more keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
 
 
 class IdTypes(Part):
@@ -58,43 +38,12 @@ class Vocabulary(Part):
     lineage: list[Growth]
 
 
-class Table(Part):
-    """A finished table of a version: its rows, and the bytes of each of its files by name."""
-
-    rows: int
-    files: dict[str, int]
-
-
-class Meta(Part):
-    """What every meta.json says: the run that wrote it, and the tables beside it."""
-
-    run_id: str
-    tables: dict[str, Table] = {}
-
-    @classmethod
-    def read(cls, path: str) -> Self:
-        """The meta.json in a folder; UserError if it is missing, isn't JSON, or isn't of this kind."""
-        return cls.of(read_meta(path), path=files.join(path, META), remedy=f"run the job that writes {path} again")
-
-    @classmethod
-    def of(cls, content: Any, *, path: str, remedy: str) -> Self:
-        """Content that was read from a path; UserError, which names both path and remedy, if it isn't of this kind."""
-        try:
-            return cls.model_validate_json(json.dumps(content))
-        except ValidationError as error:
-            raise UserError(f"{path} {_problem(error)}: {remedy}") from None
-
-    def write(self, path: str) -> None:
-        """Write PATH/meta.json, last of all that is written there; `tables` becomes what lies in PATH."""
-        write_meta(path, self.model_dump())
-
-
 class Counts(Part):
     """What a dataset holds; events by split (all, train, valid, test), users and items as in stats.json."""
 
     events: dict[str, int]
-    users: dict[str, int] = {}
-    items: dict[str, int] = {}
+    users: dict[str, int] = Field({})
+    items: dict[str, int] = Field({})
     windows: int = 0
 
 
@@ -103,7 +52,7 @@ class DatasetSettings(Part):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
 
-    input: dict[str, Any] = {}
+    input: dict[str, Any] = Field({})
     drop_consecutive_duplicates: bool = False
     split_times: list[str] | None = None
 
@@ -203,8 +152,8 @@ class ListsMeta(Meta):
     checkpoint: dict[str, Any] | None = None
     users: list[str] | str | None = None
     available: int | None = Field(None, description="items that may be recommended")
-    counts: dict[str, int] = {}
-    settings: dict[str, Any] = {}
+    counts: dict[str, int] = Field({})
+    settings: dict[str, Any] = Field({})
 
 
 class SimilarItemsMeta(Meta):
@@ -215,8 +164,8 @@ class SimilarItemsMeta(Meta):
     vocabulary: Vocabulary
     method: str
     history: str
-    counts: dict[str, int] = {}
-    settings: dict[str, Any] = {}
+    counts: dict[str, int] = Field({})
+    settings: dict[str, Any] = Field({})
 
 
 class MergedSource(Part):
@@ -245,7 +194,7 @@ class CandidatesMeta(Meta):
     top_n: int
     sources: dict[str, MergedSource]
     counts: CandidateCounts | None = None
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field({})
 
 
 class SourceMeta(Meta):
@@ -262,14 +211,4 @@ class EvaluationMeta(Meta):
     dataset: str
     split: str
     sources: dict[str, dict[str, Any]]
-    settings: dict[str, Any] = {}
-
-
-def _problem(error: ValidationError) -> str:
-    """What the first wrong key of a meta.json is, and what was expected there."""
-    first = error.errors(include_url=False)[0]
-    key, value = ".".join(map(str, first["loc"])), first["input"]
-    expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
-    if first["type"] == "missing":
-        return f"lacks {key}"
-    return f"has {key} {json.dumps(value, default=str):.40}, expected {expected}"
+    settings: dict[str, Any] = Field({})
