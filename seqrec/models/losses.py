@@ -1,7 +1,8 @@
-"""What is minimised: the sum over positions of a loss of queries, targets and negatives.
+"""What is minimised: a loss of each query, its target and negatives, summed over the queries.
 
-All have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item indices, and keywords of their own. Gradients are
-computed chunk by chunk in the forward pass, so that scores of all positions are never in memory at once.
+All losses have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item indices, and keywords of their own; one with
+negatives has the keyword `sampler`. Gradients are computed chunk by chunk in the forward pass, so that the scores of all queries
+are never in memory at once: N·V floats would be 80 MB for 12,800 targets and 1,600 items, and 20 GB for 400,000 items.
 """
 
 import math
@@ -17,7 +18,7 @@ from seqrec.models.negatives import Draw, Popularity, Uniform
 
 CHUNK_FLOATS = 1 << 23  # scores or gathered rows held at a time: 32 MB of float32
 
-DENSE_ROWS = 16  # scoring so many rows costs less than gathering one of them
+DENSE_ROWS = 16  # scoring so many rows of the matrix costs less than gathering a single one
 
 Sampler = Uniform | Popularity
 ChunkLoss = Callable[[Tensor, Tensor, slice], Tensor]
@@ -35,9 +36,9 @@ def cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, bf16: bool
 
 
 def bce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Draw, negatives: int) -> Tensor:
-    """Binary cross-entropy of the target and k negatives a position, the mean of the k + 1 (Kang and McAuley 2018, eq. 6, k = 1).
+    """Binary cross-entropy of the target and k negatives, the mean of the k + 1 terms (Kang and McAuley 2018, eq. 6, with k = 1).
 
-    Eq. 6 is a sum of two terms: twice this, which Adam's steps don't depend on.
+    Eq. 6 is the sum of its two terms, twice this mean; Adam's steps are the same for both.
     """
     return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=1.0)
 
@@ -62,20 +63,20 @@ def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
 def sampled_cross_entropy(
     hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, log_q: bool
 ) -> Tensor:
-    """Softmax over the target and negatives that all positions share (Jean et al. 2015, arXiv:1412.2007).
+    """Softmax over the target and S negatives that all queries share (Jean et al. 2015, arXiv:1412.2007).
 
-    Negatives that are the position's target are left out. With log_q the scores of negatives are corrected by -log(S·Q), which
-    makes their sum an unbiased estimate of the full softmax's (Bengio and Senécal 2008, eq. 6); the target, which is always
-    there and not drawn, is not corrected. Uniform draws need it too: S negatives stand for V - 1 items.
+    A negative that is the query's target is left out. With log_q the scores of negatives are corrected by -log(S·Q), which makes
+    the sum of their exponentials an unbiased estimate of the full softmax's (Bengio and Senécal 2008, eq. 6). The target isn't
+    drawn, so it isn't corrected. Uniform draws need the correction too: S negatives stand for V - 1 items.
     """
     shared = sampler((negatives,), hidden.device)  # (S,)
     shift = sampler.log_q(shared) + math.log(negatives) if log_q else None  # (S,)
 
-    def loss(own: Tensor, other: Tensor, rows: slice) -> Tensor:
+    def loss(positive: Tensor, negative: Tensor, rows: slice) -> Tensor:
         if shift is not None:
-            other = other - shift
-        other = other.masked_fill(shared == targets[rows, None], float("-inf"))
-        return (torch.cat([own[:, None], other], dim=-1).logsumexp(-1) - own).sum()
+            negative = negative - shift
+        negative = negative.masked_fill(shared == targets[rows, None], float("-inf"))
+        return (torch.cat([positive[:, None], negative], dim=-1).logsumexp(-1) - positive).sum()
 
     return _chunked(hidden, matrix, targets, shared, loss)
 
@@ -85,47 +86,40 @@ def cosine_contrastive(
 ) -> Tensor:
     """Sum of (1 - s⁺) + weight / |N| · Σ max(0, s⁻ - margin) (Mao et al. 2021, arXiv:2109.12613, eq. 1).
 
-    Queries and the matrix's rows have length 1, so that scores are cosines. All positions share the negatives N, of which those
-    that are the position's target are left out.
+    Queries and the matrix's rows have length 1, so that scores are cosines. All queries share the negatives N; one that is the
+    query's target is left out.
     """
     shared = sampler((negatives,), hidden.device)  # (S,)
 
-    def loss(own: Tensor, other: Tensor, rows: slice) -> Tensor:
+    def loss(positive: Tensor, negative: Tensor, rows: slice) -> Tensor:
         same = shared == targets[rows, None]  # (n, S)
-        excess = F.relu(other - margin).masked_fill(same, 0.0).sum(-1)
-        summed: Tensor = (1 - own + weight * excess / (~same).sum(-1).clamp(min=1)).sum()
+        excess = F.relu(negative - margin).masked_fill(same, 0.0).sum(-1)
+        summed: Tensor = (1 - positive + weight * excess / (~same).sum(-1).clamp(min=1)).sum()
         return summed
 
     return _chunked(hidden, matrix, targets, shared, loss)
 
 
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    "bce": bce,
-    "gbce": gbce,
-    "ce": cross_entropy,
-    "sampled_ce": sampled_cross_entropy,
-    "ccl": cosine_contrastive,
-}
-
-
 def _with_negatives(hidden: Tensor, matrix: Tensor, targets: Tensor, sampler: Draw, negatives: int, beta: float) -> Tensor:
+    """gbce with its beta, of k negatives for each query; bce has beta = 1."""
     drawn = sampler((len(targets), negatives), hidden.device)  # (N, k)
 
-    def loss(own: Tensor, other: Tensor, _: slice) -> Tensor:
-        return -(beta * F.logsigmoid(own).sum() + F.logsigmoid(-other).sum()) / (1 + negatives)
+    def loss(positive: Tensor, negative: Tensor, _: slice) -> Tensor:
+        return -(beta * F.logsigmoid(positive).sum() + F.logsigmoid(-negative).sum()) / (1 + negatives)
 
     return _chunked(hidden, matrix, targets, drawn, loss)
 
 
 def _chunked(hidden: Tensor, matrix: Tensor, targets: Tensor, negatives: Tensor, loss: ChunkLoss) -> Tensor:
+    """The loss of the scores of targets and negatives, summed over the queries (see _Chunked)."""
     total: Tensor = _Chunked.apply(hidden, matrix, targets, negatives, loss)
     return total
 
 
 class _Chunked(torch.autograd.Function):
-    """A loss summed over positions; its gradients come from autograd within each chunk of positions.
+    """A loss summed over queries; its gradients come from autograd within each chunk of queries.
 
-    Negatives are (S,), shared by all positions, or (N, k). Their rows are gathered, unless scoring the whole matrix is cheaper.
+    Negatives are (S,), shared by all queries, or (N, k). Their rows are gathered, unless scoring the whole matrix is cheaper.
     """
 
     @staticmethod
@@ -138,12 +132,12 @@ class _Chunked(torch.autograd.Function):
         size = max(1, CHUNK_FLOATS // width)
         for start in range(0, len(hidden), size):
             rows = slice(start, start + size)
-            wanted, drawn = targets[rows], negatives if shared else negatives[rows]
-            index = None if dense else torch.cat([wanted, drawn.flatten()])
+            positives, drawn = targets[rows], negatives if shared else negatives[rows]
+            index = None if dense else torch.cat([positives, drawn.flatten()])
             leaf = (matrix if index is None else matrix[index]).detach().requires_grad_()
             query = hidden[rows].detach().requires_grad_()
             with torch.enable_grad(), torch.autocast(hidden.device.type, enabled=False):
-                part = loss(*_scores(query, leaf, wanted, drawn, dense=dense), rows)
+                part = loss(*_scores(query, leaf, positives, drawn, dense=dense), rows)
             grad_query, grad_leaf = torch.autograd.grad(part, [query, leaf])
             total += part.detach()
             grad_hidden[rows] = grad_query
@@ -166,14 +160,14 @@ def _scores(query: Tensor, leaf: Tensor, targets: Tensor, drawn: Tensor, *, dens
         scores = (query @ leaf.T).gather(1, torch.cat([targets[:, None], drawn], dim=1))  # (n, V+2) -> (n, 1+k)
         return scores[:, 0], scores[:, 1:]
     positive, negative = leaf[: len(query)], leaf[len(query) :]
-    own = (query * positive).sum(-1)
+    of_targets = (query * positive).sum(-1)
     if drawn.dim() == 1:
-        return own, query @ negative.T  # (n, D) @ (D, S) -> (n, S)
-    return own, torch.bmm(negative.view(*drawn.shape, -1), query[:, :, None])[..., 0]  # (n, k, D) @ (n, D, 1) -> (n, k)
+        return of_targets, query @ negative.T  # (n, D) @ (D, S) -> (n, S)
+    return of_targets, torch.bmm(negative.view(*drawn.shape, -1), query[:, :, None])[..., 0]  # (n, k, D) @ (n, D, 1) -> (n, k)
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """Softmax minus one-hot is the gradient of the scores: three products a chunk, nothing kept between chunks."""
+    """The gradient of the scores is softmax minus one-hot: three matrix products a chunk, and nothing is kept between chunks."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, bf16: bool) -> Tensor:
@@ -187,10 +181,10 @@ class _CrossEntropy(torch.autograd.Function):
             for start in range(0, len(hidden), size):
                 part = slice(start, start + size)
                 scores = (queries[part] @ rows.T).float()  # (n, D) @ (D, V) -> (n, V)
-                wanted = targets[part, None]
+                positives = targets[part, None]
                 total_log = scores.logsumexp(-1, keepdim=True)
-                total += (total_log - scores.gather(1, wanted)).sum()
-                scores.sub_(total_log).exp_().scatter_add_(1, wanted, -torch.ones_like(total_log))
+                total += (total_log - scores.gather(1, positives)).sum()
+                scores.sub_(total_log).exp_().scatter_add_(1, positives, -torch.ones_like(total_log))
                 grads = scores.to(kind)
                 grad_hidden[part] = grads @ rows
                 grad_matrix += grads.T @ queries[part]

@@ -10,7 +10,7 @@ from seqrec.indices import FIRST_ITEM
 
 Draw = Callable[[tuple[int, ...], torch.device], Tensor]  # item indices (2 to V+1) of a shape, on a device
 
-ROUNDS = 20  # in which items are drawn anew
+ROUNDS = 20  # of drawing anew what the window holds
 
 
 class Uniform(nn.Module):
@@ -52,10 +52,10 @@ class Popularity(nn.Module):
 
 
 class OutsideWindows:
-    """Draws of a sampler for positions of windows (B, L), without the items of a position's own window.
+    """Draws of a sampler without the items of the target's window, as SASRec's authors do (Kang and McAuley 2018).
 
-    SASRec's authors draw so (Kang and McAuley 2018). Owners (N,) are the positions' rows in the windows. What the window holds is
-    drawn anew, up to 20 times: of a window with nearly the whole vocabulary some items stay.
+    Windows are (B, L), owners (N,) the row there of each target. A draw that its window holds is drawn anew, up to 20 times: if a
+    window holds nearly the whole vocabulary, some such draws stay.
     """
 
     def __init__(self, draw: Draw, windows: Tensor, owners: Tensor) -> None:
@@ -65,7 +65,7 @@ class OutsideWindows:
         self.held = ((rows << 32)[:, None] + windows).flatten().sort().values  # (B * L,)
 
     def __call__(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Item indices (N, k)."""
+        """Item indices (N, k), the shape."""
         drawn = self.draw(shape, device)
         keys = drawn + self.base[:, None]
         wrong = self._held(keys).nonzero(as_tuple=True)
@@ -79,5 +79,6 @@ class OutsideWindows:
         return drawn
 
     def _held(self, keys: Tensor) -> Tensor:
+        """Whether the window of each key holds its item."""
         places = torch.searchsorted(self.held, keys).clamp(max=len(self.held) - 1)
         return self.held[places] == keys

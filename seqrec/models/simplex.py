@@ -12,8 +12,10 @@ class SimpleX(nn.Module):
     """A tower of histories and one of items; a score is the cosine of a query and an item's row, both of length 1.
 
     query = L2(g · e_u + (1 - g) · W · mean of the embeddings of the newest max_len items), item = L2(embedding): section 3.2 with
-    averages. With g = 0 there are no embeddings of users, and a new user is scored as a known one is; otherwise a user who wasn't
-    trained on, whose index is 0, is scored by the history alone. Items are int64 (B, L), left-padded with 0, users int64 (B,).
+    an average of the history. With g = 0 there are no embeddings of users, and a new user is scored like any other. Otherwise a
+    user who wasn't trained on has index 0, whose embedding is zeros, and is scored by the history alone.
+
+    Items are int64 (B, L), left-padded with 0, users int64 (B,).
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class SimpleX(nn.Module):
         return self._tower(_newest(totals, self.max_len), _newest(counts, self.max_len), users)
 
     def query(self, items: Tensor, users: Tensor | None = None) -> Tensor:
-        """items (B, L), L at most max_len -> query (B, D); zeros for a history of padding of a user who isn't known."""
+        """items (B, L), L at most max_len -> query (B, D); zeros for an empty history of a user who wasn't trained on."""
         return self._tower(self.items(items).sum(1), (items != PADDING).sum(1, keepdim=True), users)
 
     def item_matrix(self) -> Tensor:
@@ -49,11 +51,12 @@ class SimpleX(nn.Module):
         return F.normalize(self.items.weight, dim=-1)
 
     def _tower(self, totals: Tensor, counts: Tensor, users: Tensor | None) -> Tensor:
+        """Sums of embeddings (…, D) and how many were summed (…, 1) -> queries (…, D), of length 1."""
         mean = totals / counts.clamp(min=1)
         mixed = self.project(self.dropout(mean))  # (B, D) or (B, L, D)
         if users is not None and self.user_weight:
-            own = self.users(users).view(-1, *[1] * (mixed.dim() - 2), mixed.shape[-1])  # (B, D) or (B, 1, D)
-            mixed = self.user_weight * own + (1 - self.user_weight) * mixed
+            embedded = self.users(users).view(-1, *[1] * (mixed.dim() - 2), mixed.shape[-1])  # (B, D) or (B, 1, D)
+            mixed = self.user_weight * embedded + (1 - self.user_weight) * mixed
         return F.normalize(mixed.float(), dim=-1)
 
 

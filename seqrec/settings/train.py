@@ -1,4 +1,4 @@
-"""What train can be told, and what every training."""
+"""The settings of train, and those that every training has."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from seqrec.settings import DropoutRate, Path, Positive, Seed, Share
 
 
 class SequenceShape(Strict):
-    """The shape of the sequence encoder; also the model's metadata."""
+    """The shape of the sequence encoder; also its arguments in every checkpoint."""
 
     dim: Positive = Field(64, description="width of items and queries")
     blocks: Positive = Field(2, description="transformer blocks")
@@ -51,10 +51,10 @@ class Optimizer(Strict):
 
 
 class Training(Strict):
-    """What every training can be told: where from and where to, how, and when it ends."""
+    """The settings of every training: where it reads and writes, how it learns, and when it ends."""
 
     data: Path = Field(description="folder of the dataset")
-    model: Path = Field(description="folder of the model; one that holds checkpoints is gone on with")
+    model: Path = Field(description="folder of the model; a training whose checkpoints it holds goes on")
     name: str | None = Field(None, description="name of the model; null: made from its settings")
     optimizer: Optimizer = Optimizer()
     batch_size: Positive = Field(64, description="windows in a step, of each process")

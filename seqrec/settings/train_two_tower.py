@@ -11,7 +11,7 @@ from seqrec.settings.train import Training
 
 
 class TowerShape(Strict):
-    """The shape of the towers; also the model's metadata."""
+    """The shape of the towers; also the model's arguments in every checkpoint."""
 
     dim: Positive = Field(64, description="width of items and queries")
     max_len: Positive | None = Field(None, description="newest items of a history that are averaged; null: the dataset's max_len")

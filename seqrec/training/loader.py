@@ -27,14 +27,14 @@ from seqrec.ragged import Ragged
 from seqrec.storage import files, versions
 from seqrec.training.processes import Process
 
-Rows = NDArray[np.int32]  # (N, 1 + width): the user's place, then the window, left-padded
+Rows = NDArray[np.int32]  # (N, 1 + width): the user's row among those with embeddings, then the window, left-padded
 
 
 class Windows(NamedTuple):
     """The windows of a batch, int64."""
 
     items: torch.Tensor  # (B, L), left-padded with 0 to the longest window
-    users: torch.Tensor  # (B,), the places of the users among those with embeddings; 0 for all others
+    users: torch.Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class Batches:
         )
 
     def _rows(self, frame: pd.DataFrame) -> Rows:
-        """The windows of a row group, padded, behind the places of their users."""
+        """The windows of a row group, padded, each behind the row of its user."""
         if self.user_hashes is None:
             users = np.full(len(frame), user_hashes.UNKNOWN)
         else:

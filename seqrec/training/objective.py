@@ -42,11 +42,11 @@ class Objective(nn.Module):
         """inputs (B, L), targets (B, L) with PADDING where nothing is predicted, users (B,): see tasks.Batch."""
         predicted = targets != PADDING
         hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
-        matrix, wanted = self.model.item_matrix(), targets[predicted]
+        matrix, positives = self.model.item_matrix(), targets[predicted]
         if self.sampler is None:
-            return Loss(self.loss(hidden, matrix, wanted), {})
+            return Loss(self.loss(hidden, matrix, positives), {})
         sampler: Draw = self.sampler
         if self.outside_windows:
             windows = torch.cat([inputs, targets], dim=1)  # (B, 2L), each item of a window once or twice
             sampler = OutsideWindows(sampler, windows, predicted.nonzero()[:, 0])
-        return Loss(self.loss(hidden, matrix, wanted, sampler=sampler), {})
+        return Loss(self.loss(hidden, matrix, positives, sampler=sampler), {})

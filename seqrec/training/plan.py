@@ -24,7 +24,7 @@ class ModelPlan:
     architecture: str  # of ENCODERS
     arguments: dict[str, Any]  # of the architecture; they stand in every checkpoint
     task: Task
-    loss: Callable[..., Tensor]  # of LOSSES, with its keywords bound, but for the sampler
+    loss: Callable[..., Tensor]  # of models.losses, with its keywords bound, but for the sampler
     sampler: Sampler | None  # of the loss's negatives; None: it has none
     outside_windows: bool = False  # whether negatives are drawn outside the target's window
     name: str  # of the model, from what shapes it, without the seed

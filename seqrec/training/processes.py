@@ -1,7 +1,8 @@
 """The processes of a training: one, those of torchrun, or those of Spark's TorchDistributor (which sets the same variables).
 
-They step together, so what ends one of them ends them all, soon and with its message: what each does by itself stands in
-`together`, what fails while they talk is told through the store that they met at, and none waits longer than TIMEOUT.
+They step together, so what ends one of them ends them all, soon and with its message. What each process does by itself stands in
+`together`, after which they compare errors. What fails while they communicate is written to the store that they met at, where the
+others read the message. None waits longer than TIMEOUT.
 """
 
 import json
@@ -18,7 +19,7 @@ import torch.distributed as dist
 
 from seqrec.errors import UserError
 
-TIMEOUT = timedelta(minutes=15)  # more than the copying of a shard, or the writing of a checkpoint, keeps one of them
+TIMEOUT = timedelta(minutes=15)  # longer than a process copies its shard, or writes a checkpoint
 FAILURE = "seqrec/failure"  # the store's key for what ended the first of them
 LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
@@ -42,6 +43,7 @@ class Process:
         return self._reduce(values, dist.ReduceOp.MAX)
 
     def _reduce(self, values: torch.Tensor, operation: dist.ReduceOp.RedOpType) -> torch.Tensor:
+        """Combine the values of all processes, in float64 on the CPU."""
         if self.world == 1:
             return values.double().cpu()
         moved = values.to(self.device, torch.float64)
@@ -58,9 +60,9 @@ class Process:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """A part in which the processes don't talk: all wait for its end, and if it fails in one, it fails in all.
+        """A part in which the processes don't communicate: all wait for its end, and if it fails in one, it fails in all.
 
-        The one raises its error, the others a UserError with the same message.
+        The process that failed raises its error, the others a UserError with the same message.
         """
         error: Exception | None = None
         try:
@@ -74,6 +76,7 @@ class Process:
             raise UserError(message)
 
     def _gather(self, message: str | None) -> list[str | None]:
+        """The messages of all processes, by rank."""
         messages: list[str | None] = [None] * self.world
         if self.world > 1:
             dist.all_gather_object(messages, message)
@@ -99,15 +102,15 @@ def join_processes(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
     processes.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    cuda, place = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
-    process = Process(rank=rank, world=world, device=torch.device("cuda", place) if cuda else torch.device("cpu"))
+    cuda, local_rank = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    process = Process(rank=rank, world=world, device=torch.device("cuda", local_rank) if cuda else torch.device("cpu"))
     if world > 1:
         dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timeout)
     try:
         with process.together():
             if cuda:
                 _take_gpu(process.device)
-        with _told(process):
+        with _failure_shared(process):
             yield process
     finally:
         if world > 1:
@@ -115,6 +118,7 @@ def join_processes(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
 
 
 def _take_gpu(device: torch.device) -> None:
+    """Make the device this process's GPU; UserError if the machine has too few."""
     gpus, processes = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     require_gpus(max(processes, (device.index or 0) + 1), gpus)
     torch.cuda.set_device(device)
@@ -133,8 +137,8 @@ def require_gpus(processes: int, gpus: int) -> None:
 
 
 @contextmanager
-def _told(process: Process) -> Iterator[None]:
-    """What ends this process is left in the store for the others, who only see that a connection was closed."""
+def _failure_shared(process: Process) -> Iterator[None]:
+    """Write what ends this process to the store: the others see no more than that a connection was closed."""
     try:
         yield
     except Exception as error:
@@ -156,19 +160,20 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _plain(error: Exception) -> str:
-    """What gloo says, without the place in its source and its advice."""
+    """What gloo says, without the line of its source and its advice."""
     return re.sub(r"^\[\S*\] ", "", _first_line(error)).partition(". ")[0]
 
 
 def _first_line(error: Exception) -> str:
+    """The first line of what an error says."""
     return (str(error).strip().splitlines() or [""])[0]
 
 
 def _first_failure(message: str) -> str:
-    """The message of the process that failed first; this one's if no other has said anything."""
+    """The message of the process that failed first; this one's, if no other has failed before it."""
     try:
         store = dist.distributed_c10d._get_default_store()
-        said = store.compare_set(FAILURE, "", json.dumps({"message": message}))
-        return str(json.loads(said)["message"])
+        first = store.compare_set(FAILURE, "", json.dumps({"message": message}))
+        return str(json.loads(first)["message"])
     except (RuntimeError, ValueError):  # the store ended with the process that held it
         return message

@@ -1,4 +1,4 @@
-"""All that a training is told, in groups that its parts take; the jobs' configurations end here.
+"""The settings of a training, in groups that its parts take; the jobs' configurations end here.
 
 setup = training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
 train(setup)                                    # in this process, or in those of torchrun
@@ -23,7 +23,7 @@ class TrainingSetup:
 
     data: str  # folder of the dataset, or a version of it
     folder: str  # of the model
-    name: str | None  # of the model; None: made from the plan
+    name: str | None  # of the model; None: the plan's
     architecture: Architecture
     batch_size: int
     pooling: Pooling
@@ -37,7 +37,7 @@ class TrainingSetup:
     resume: bool | Literal["same"]
     seed: int
     shaping: Shaping
-    settings: dict[str, Any]  # as they were given, for meta.json; secrets are masked
+    settings: dict[str, Any]  # the job's configuration, for meta.json; secrets are masked
 
 
 def training_setup(settings: Training, architecture: Architecture) -> TrainingSetup:

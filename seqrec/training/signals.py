@@ -14,14 +14,14 @@ log = logging.getLogger("seqrec")
 
 
 class StopRequest:
-    """The first signal that asked this process to stop, if any has."""
+    """The first signal to stop that this process got; number is None before it."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.seconds = 0.0
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """Note the signal; one that comes later, out of patience, ends the process at once."""
+        """Note the signal; a second one, after the time in which it may be the same request, ends the process at once."""
         if self.number is None:
             self.number, self.seconds = number, time.monotonic()
             log.warning("%s: stopping after this step; once more to stop at once", signal.Signals(number).name)

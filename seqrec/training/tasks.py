@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
     inputs: Tensor  # (B, L), items that the model sees, left-padded
     targets: Tensor  # (B, L), items to predict at these positions; PADDING where nothing is predicted
-    users: Tensor  # (B,), the places of the users among those with embeddings
+    users: Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
 
     @property
     def losses(self) -> int:

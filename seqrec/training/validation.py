@@ -68,8 +68,8 @@ def read_validation_users(
     chosen = np.sort(sampled)[process.rank :: process.world]
     parts = []
     for path, first, last in zip(paths, starts[:-1], starts[1:], strict=True):
-        wanted = chosen[(chosen >= first) & (chosen < last)] - first
-        parts.append(pq.read_table(path, columns=["user_id", "items", "seen", "target"]).take(wanted))
+        rows_here = chosen[(chosen >= first) & (chosen < last)] - first
+        parts.append(pq.read_table(path, columns=["user_id", "items", "seen", "target"]).take(rows_here))
     rows = pa.concat_tables(parts)
     items, seen = (Ragged.of_arrow(rows[name].combine_chunks()) for name in ("items", "seen"))
     order = np.argsort(items.lengths.clip(max=max_len), kind="stable")
@@ -89,10 +89,10 @@ def read_validation_users(
 def validate(model: Encoder, users: ValidationUsers, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
     """recall@1, recall and ndcg at 10 and 20, and the full-softmax cross-entropy of the targets, over the users of all ranks.
 
-    What evaluate says of the same users: a target's rank is one more than the number of other items, not seen by the user, that
-    score at least as much; a target without a training event is a miss, counted in `misses` and in every mean; users without any
-    item are ranked by popularity. The cross-entropy is the model's own, of all targets. Raises UserError for a score that isn't
-    finite.
+    The metrics are those that evaluate says of the same users. A target's rank is one more than the number of other items that
+    the user hasn't seen and that score at least as much. A target without a training event is a miss, counted in `misses` and in
+    every mean. For users without any item, items score by their popularity. The cross-entropy is of all targets, with the model's
+    scores alone. Raises UserError for a score that isn't finite.
     """
     model.eval()
     matrix = model.item_matrix()[FIRST_ITEM:].float()  # (V, D)
@@ -100,9 +100,9 @@ def validate(model: Encoder, users: ValidationUsers, *, batch_size: int, bf16: b
     loss, ranks = 0.0, [np.zeros(0, dtype=np.int64)]
     for rows in _batches(len(users.targets), min(batch_size, max(1, SCORES // len(matrix)))):
         items = torch.from_numpy(_inputs(users, rows)).to(process.device)  # (B, L)
-        places = torch.from_numpy(users.users[rows]).to(process.device)  # (B,)
+        user_idx = torch.from_numpy(users.users[rows]).to(process.device)  # (B,)
         with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-            query = model.query(*(items, places)[: len(model.inputs)]).float()
+            query = model.query(*(items, user_idx)[: len(model.inputs)]).float()
         scores = query @ matrix.T  # (B, D) @ (D, V) -> (B, V)
         targets = torch.from_numpy(users.targets[rows]).to(process.device) - FIRST_ITEM
         loss += float((scores.logsumexp(-1) - scores.gather(1, targets[:, None])[:, 0]).sum())

@@ -1,0 +1,87 @@
+"""Parts of the trainer that a model may bring: extras of its objective, a task of its own, a sink."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqrec.indices import PADDING
+from seqrec.settings.train import Train
+from seqrec.training import checkpoint, plan_sasrec
+from seqrec.training import train as assembly
+from seqrec.training.loader import Windows
+from seqrec.training.objective import Loss, Objective
+from seqrec.training.sinks import COLUMNS, ScreenTable, read_records
+from seqrec.training.tasks import Batch, next_item
+from tests.training.conftest import train
+
+Make = Callable[..., Train]
+
+
+class WithExtras(Objective):
+    """An objective that reports two sums beside its loss: one that is 2 a target, and the loss again."""
+
+    def forward(self, inputs: Tensor, targets: Tensor, users: Tensor) -> Loss:
+        loss = super().forward(inputs, targets, users)
+        return Loss(loss.sum, {"two": 2.0 * torch.count_nonzero(targets), "again": loss.sum.detach()})
+
+
+def last_item(windows: Windows) -> Batch:
+    """Only the newest item of each window is predicted."""
+    batch = next_item(windows)
+    newest = torch.arange(batch.targets.shape[1]) == batch.targets.shape[1] - 1
+    return batch._replace(targets=batch.targets.masked_fill(~newest, PADDING))
+
+
+def test_extras_are_reported_beside_the_loss(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = settings(max_epochs=2)
+    train(plain)
+    records = read_records(plain.model)
+    state = checkpoint.load(checkpoint.find(plain.model, "last"))
+    assert state.progress is not None
+    assert "extras" not in state.progress
+    monkeypatch.setattr(assembly, "Objective", WithExtras)
+    train(plain.model_copy(update={"resume": False}))
+    for record, before in zip(read_records(plain.model), records, strict=True):
+        assert list(record)[:6] == ["epoch", "step", "seconds", "train_loss", "two", "again"]
+        assert record["two"] == 2.0
+        assert record["again"] == record["train_loss"] == before["train_loss"]
+
+
+def test_extras_of_a_stopped_training_are_those_of_one_that_never_stopped(
+    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "Objective", WithExtras)
+    whole, parts = (settings(model=str(tmp_path / name), max_epochs=2) for name in ("whole", "parts"))
+    train(whole)
+    for stop in (1, 3, 8):
+        train(parts.model_copy(update={"max_steps": stop}))
+    for one, other in zip(read_records(parts.model), read_records(whole.model), strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_another_task_has_another_number_of_losses(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 3 of 4 steps, the sums since the last validation hold a loss a window."""
+    cfg = settings(max_steps=3)
+    train(cfg)
+    every = checkpoint.load(checkpoint.find(cfg.model, "last")).progress
+    monkeypatch.setattr(plan_sasrec, "next_item", last_item)
+    train(cfg.model_copy(update={"resume": False}))
+    newest = checkpoint.load(checkpoint.find(cfg.model, "last")).progress
+    assert every is not None
+    assert newest is not None
+    assert 3 <= newest["positions"] < every["positions"]
+    assert newest["positions"] == int(newest["positions"]) <= 60
+
+
+def test_the_table_on_the_screen_has_a_header_and_aligned_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    table = ScreenTable()
+    table.add({"epoch": 1, "step": 4, "train_loss": 2.5, "lr": 1e-3, "best": True, "extra": 1.0})
+    table.show({"epoch": 1, "step": 5, "ndcg@10": 0.25})
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == [column.name for column in COLUMNS]
+    assert first.split() == ["1", "4", "2.5000", "-", "-", "-", "-", "-", "-", "-", "1.00e-03", "-", "*"]
+    assert second.split()[:2] == ["1", "5"]
+    assert {len(header), len(second), len(first) - len("  *")} == {len(header)}
