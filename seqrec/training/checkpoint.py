@@ -1,4 +1,4 @@
-"""Checkpoints of a model folder: `last.pt` to go on from, and the best by metric, whose name says step and metric.
+"""Checkpoints of a model folder: `last.pt`, from which a training is resumed, and the best, whose name says step and metric.
 
 A file holds a dict of tensors and plain values, so that nothing else has to be unpickled; its keys are the fields of Checkpoint.
 """
@@ -23,7 +23,7 @@ KEYS = (
     *("model", "architecture", "arguments.vocab_size", "arguments.max_len", "step", "epoch", "metrics"),
     *(f"meta.{key}" for key in META),
 )
-STATE = (*KEYS, "fingerprint", "optimizer", "progress")  # what a training goes on from
+STATE = (*KEYS, "fingerprint", "optimizer", "progress")  # what a training is resumed from
 OTHERS = (
     "take another, such as checkpoint=best or the path of one, or put it back from a copy; only to start the training over, and "
     "to remove the folder's checkpoints with it: resume=false"
@@ -42,7 +42,7 @@ class Checkpoint:
     step: int = 0
     epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)  # of these weights, if they were validated
-    optimizer: dict[str, Any] | None = None  # of the last one alone, as is the progress
+    optimizer: dict[str, Any] | None = None  # in last.pt alone, as is the progress
     progress: Recorded | None = None
 
 
@@ -61,7 +61,7 @@ class Checkpointer:
         self._save(self._reached(progress, metrics), best_name(progress.step, metric, metrics[metric]))
 
     def save_last(self, progress: Progress, metrics: dict[str, float], sums: list[list[float]]) -> None:
-        """Write all that a training goes on from; sums has the row of each rank (see Progress.record)."""
+        """Write all that a training is resumed from; sums has the row of each rank (see Progress.record)."""
         reached = self._reached(progress, metrics)
         self._save(replace(reached, optimizer=self.optimizer.state_dict(), progress=progress.record(sums)), LAST)
 

@@ -9,7 +9,7 @@ A step, in steps.py, of which each process makes its share:
 
     loader      windows (B, L+1)
     task        inputs (B, L), targets (B, L), users (B,)         what is predicted; random draws are seeded by (seed, step, rank)
-    objective   hidden (N, D) of the N targets, item matrix       the model, in bf16 where that is asked for
+    objective   hidden (N, D) of the N targets, item matrix       the model, in bf16 where precision says so
                 sum of N losses, extras by name                   the loss and its negatives
     gradients   of the mean over the targets of all processes     clipped
     optimizer   weights, at the schedule's learning rate

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import nn
 
 from seqrec.models.encoders import ENCODERS, Encoder
 from seqrec.models.losses import Sampler
@@ -24,9 +24,7 @@ class ModelPlan:
     architecture: str  # of ENCODERS
     arguments: dict[str, Any]  # of the architecture; they stand in every checkpoint
     task: Task
-    loss: Callable[..., Tensor]  # of models.losses, with its keywords bound, but for the sampler
-    sampler: Sampler | None  # of the loss's negatives; None: it has none
-    outside_windows: bool = False  # whether negatives are drawn outside the target's window
+    objective: Callable[[Encoder], nn.Module]  # of the model; called with inputs, targets and users, it returns a Loss
     name: str  # of the model, from what shapes it, without the seed
     to_lower: str  # the keys that it needs less memory with
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
 from seqrec.settings.train import SequenceLoss, SequenceShape
+from seqrec.training.objective import Objective
 from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
 from seqrec.training.tasks import next_item
 
@@ -28,9 +29,12 @@ class PlanSASRec:
             architecture="sasrec",
             arguments={"vocab_size": len(data.items), "max_len": max_len, **shape.model_dump()},
             task=next_item,
-            loss=self._bound_loss(bf16=inputs.bf16),
-            sampler=None if loss.name == "ce" else build_sampler(loss.sampling, data, power=loss.power),
-            outside_windows=loss.name == "bce",
+            objective=partial(
+                Objective,
+                loss=self._bound_loss(bf16=inputs.bf16),
+                sampler=None if loss.name == "ce" else build_sampler(loss.sampling, data, power=loss.power),
+                outside_windows=loss.name == "bce",
+            ),
             name=f"sasrec-{loss.name}-d{shape.dim}-b{shape.blocks}-h{shape.heads}-l{max_len}",
             to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or the dataset's max_len of {max_len} (build_sequences)",
             shaping={"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {},

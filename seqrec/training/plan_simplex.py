@@ -5,6 +5,7 @@ from functools import partial
 
 from seqrec.models.losses import cosine_contrastive
 from seqrec.settings.train_two_tower import TowerLoss, TowerShape
+from seqrec.training.objective import Objective
 from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
 from seqrec.training.tasks import next_item
 
@@ -27,12 +28,12 @@ class PlanSimpleX:
         longest = data.meta.max_len
         max_len = min(shape.max_len or longest, longest)
         weight = f"-g{shape.user_weight:g}" if shape.user_weight else ""
+        contrastive = partial(cosine_contrastive, negatives=loss.negatives, margin=loss.margin, weight=loss.weight)
         return ModelPlan(
             architecture="simplex",
             arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len, "users": inputs.users},
             task=next_item,
-            loss=partial(cosine_contrastive, negatives=loss.negatives, margin=loss.margin, weight=loss.weight),
-            sampler=build_sampler(loss.sampling, data, power=loss.power),
+            objective=partial(Objective, loss=contrastive, sampler=build_sampler(loss.sampling, data, power=loss.power)),
             name=f"simplex-d{shape.dim}-l{max_len}{weight}",
             to_lower=f"batch_size or encoder.dim, or the dataset's max_len of {longest} (build_sequences)",
         )

@@ -1,4 +1,7 @@
-"""From a setup to a trainer that starts, goes on, or only validates."""
+"""A setup into a trainer, which starts a training, resumes it, or only validates the model.
+
+Nothing is written before the dataset is read, the memory is known to suffice, and the folder's training is known to be the same.
+"""
 
 import logging
 import tempfile
@@ -7,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from seqrec.errors import UserError
@@ -21,7 +23,6 @@ from seqrec.training.inputs import Inputs, read_inputs
 from seqrec.training.loader import count_steps
 from seqrec.training.loop import Trainer
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
-from seqrec.training.objective import Objective
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.plan import ModelPlan
 from seqrec.training.processes import Process, join_processes
@@ -34,7 +35,7 @@ log = logging.getLogger("seqrec")
 
 
 def train(setup: TrainingSetup) -> dict[str, float]:
-    """Train, go on with, or only validate the model in its folder; the metrics of its best checkpoint (see Trainer.run).
+    """Start or resume a model's training, or only validate the model; the metrics of its best checkpoint (see Trainer.run).
 
     Every process of a training calls this with the same setup, and all of them raise what one of them does. Raises UserError if
     the folder holds a training with other settings, or one that is running, if the dataset is unfinished, or if the training
@@ -113,7 +114,7 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_s
 def _resume_or_start(
     setup: TrainingSetup, inputs: Inputs, process: Process, template: Checkpoint, stack: ExitStack
 ) -> Checkpoint | None:
-    """The checkpoint to go on from; none, in a folder cleared for a new training, if it holds no checkpoint or resume is false.
+    """The checkpoint to resume. If there is none, or resume is false, it is None, and the folder is cleared for a new training.
 
     With resume=same, a folder that holds another training is cleared too. From here to the training's end, rank 0 holds the
     folder's lock.
@@ -170,17 +171,15 @@ def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, stat
 
 def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: _Learner, *, total_steps: int) -> Stepper:
     """The learner's steps; with several processes, DDP sums their gradients."""
-    plan, options = inputs.plan, setup.optimizer
-    objective: nn.Module = Objective(
-        learner.model, loss=plan.loss, sampler=plan.sampler, outside_windows=plan.outside_windows
-    ).to(process.device)
+    options = setup.optimizer
+    objective = inputs.plan.objective(learner.model).to(process.device)
     if process.world > 1:
         devices = [process.device] if process.device.type == "cuda" else None
         objective = DistributedDataParallel(objective, device_ids=devices)
     schedule = Schedule(shape=options.schedule, lr=options.lr, warmup_steps=options.warmup_steps, total_steps=total_steps)
     return Stepper(
         process=process,
-        task=plan.task,
+        task=inputs.plan.task,
         objective=objective,
         optimizer=learner.optimizer,
         schedule=schedule.rate,

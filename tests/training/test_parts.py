@@ -10,7 +10,6 @@ from torch import Tensor
 from seqrec.indices import PADDING
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint, plan_sasrec
-from seqrec.training import train as assembly
 from seqrec.training.loader import Windows
 from seqrec.training.objective import Loss, Objective
 from seqrec.training.sinks import COLUMNS, ScreenTable, read_records
@@ -42,7 +41,7 @@ def test_extras_are_reported_beside_the_loss(settings: Make, monkeypatch: pytest
     state = checkpoint.load(checkpoint.find(plain.model, "last"))
     assert state.progress is not None
     assert "extras" not in state.progress
-    monkeypatch.setattr(assembly, "Objective", WithExtras)
+    monkeypatch.setattr(plan_sasrec, "Objective", WithExtras)
     train(plain.model_copy(update={"resume": False}))
     for record, before in zip(read_records(plain.model), records, strict=True):
         assert list(record)[:6] == ["epoch", "step", "seconds", "train_loss", "two", "again"]
@@ -53,7 +52,7 @@ def test_extras_are_reported_beside_the_loss(settings: Make, monkeypatch: pytest
 def test_extras_of_a_stopped_training_are_those_of_one_that_never_stopped(
     settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "Objective", WithExtras)
+    monkeypatch.setattr(plan_sasrec, "Objective", WithExtras)
     whole, parts = (settings(model=str(tmp_path / name), max_epochs=2) for name in ("whole", "parts"))
     train(whole)
     for stop in (1, 3, 8):
