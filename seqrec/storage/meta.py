@@ -1,30 +1,69 @@
-"""The meta.json of a version: what made it, and which tables with which files it holds. It is written last of all."""
+"""The meta.json of a version: what made it, and which tables with which files it holds. It is written last of all.
+
+What is missing in one, or odd, is a UserError that names the file, the key, and the remedy.
+"""
 
 import json
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seqrec.errors import UserError
 from seqrec.storage import files, parts
 
 META = "meta.json"
 
-TYPES = {str: "a string", int: "a whole number", bool: "true or false", list: "an array", dict: "an object"}
-RUN: dict[str, type] = {"run_id": str}
-IDS: dict[str, type] = {**RUN, "id_types.user": str, "id_types.item": str}
-LISTS: dict[str, type] = {**RUN, "dataset": str, "history": str, "filter_seen": bool}
-DATASET: dict[str, type] = {**IDS, "vocabulary.size": int}
-KEYS: dict[str, dict[str, type]] = {  # what readers of each kind of version take from it
-    "dataset": DATASET,
-    "dataset to train on": {**DATASET, "vocabulary.hash": str, "vocabulary.lineage": list, "task": str},
-    "dataset with counts": {**DATASET, "counts.events.all": int},
-    "output": IDS,
-    "recommendations": {**LISTS, "model": str, "model_run_id": str, "top_k": int},
-    "candidates": {**IDS, **LISTS, "sources": dict, "top_n": int},
-    "source": RUN,
-    "export": {**IDS, "files": dict, "name": str, "dataset": str, "max_len": int, "vocab_size": int}
-    | {"vocabulary.hash": str, "vocabulary.size": int, "vocabulary.lineage": list},
+EXPECTED = {  # what was expected, by pydantic's names of errors
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
 }
+
+
+class Part(BaseModel):
+    """A part of a meta.json: frozen, of exactly these types, and with room for more keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
+
+
+class TableRecord(Part):
+    """A finished table of a version: its rows, and the bytes of each of its files by name."""
+
+    rows: int
+    files: dict[str, int | None]
+
+
+class TableRecords(Part):
+    """The tables beside a meta.json, by name; none where an older release wrote it."""
+
+    tables: dict[str, TableRecord] = {}
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """The meta.json in a folder; UserError if it is missing, isn't JSON, or isn't of this kind."""
+        return cls.of(read_meta(path), path=files.join(path, META), remedy=f"run the job that writes {path} again")
+
+    @classmethod
+    def of(cls, content: Any, *, path: str, remedy: str) -> Self:
+        """Content that was read from a path; UserError, which names both path and remedy, if it isn't of this kind."""
+        try:
+            return cls.model_validate_json(json.dumps(content))
+        except ValidationError as error:
+            raise UserError(f"{path} {_problem(error)}: {remedy}") from None
+
+
+class Meta(TableRecords):
+    """What every meta.json says: the run that wrote it, and the tables beside it. The kinds are in `metadata`."""
+
+    run_id: str
+
+    def write(self, path: str) -> None:
+        """Write PATH/meta.json, last of all that is written there; `tables` becomes what lies in PATH."""
+        write_meta(path, self.model_dump())
 
 
 def write_meta(path: str, meta: dict[str, Any]) -> None:
@@ -34,8 +73,8 @@ def write_meta(path: str, meta: dict[str, Any]) -> None:
     files.write_text(files.join(path, META), text + "\n")
 
 
-def read_meta(path: str, kind: str | None = None) -> dict[str, Any]:
-    """Read PATH/meta.json; UserError if it is missing or odd, or lacks what readers of its kind (see KEYS) take from it."""
+def read_meta(path: str) -> dict[str, Any]:
+    """The content of PATH/meta.json, whatever its kind; UserError if it is missing, or isn't an object in JSON."""
     where = files.join(path, META)
     again = f"run the job that writes {path} again"
     try:
@@ -47,18 +86,18 @@ def read_meta(path: str, kind: str | None = None) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{where} is not valid JSON ({error}): {again}") from None
     if not isinstance(meta, dict):
-        raise UserError(
-            f"{where} holds {json.dumps(meta):.40}, expected an object with {', '.join(KEYS[kind or 'source'])}: {again}"
-        )
-    tables = {f"tables.{table}.files": dict for table in meta["tables"]} if isinstance(meta.get("tables"), dict) else {}
-    for name, wanted in {**(KEYS[kind] if kind else {}), **({"tables": dict} if "tables" in meta else {}), **tables}.items():
-        value: Any = meta
-        for key in name.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(value, wanted):
-            problem = f"lacks {name}" if value is None else f"has {name} {json.dumps(value):.40}"
-            raise UserError(f"{where} {problem}, expected {TYPES[wanted]}: {again}")
+        raise UserError(f"{where} holds {json.dumps(meta):.40}, expected an object with run_id: {again}")
     return meta
+
+
+def _problem(error: ValidationError) -> str:
+    """What the first wrong key of a meta.json is, and what was expected there."""
+    first = error.errors(include_url=False)[0]
+    key, value = ".".join(map(str, first["loc"])), first["input"]
+    if first["type"] == "missing":
+        return f"lacks {key}"
+    expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
+    return f"has {key} {json.dumps(value, default=str):.40}, expected {expected}"
 
 
 def _packages() -> dict[str, str]:

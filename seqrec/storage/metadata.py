@@ -3,15 +3,15 @@
     meta = DatasetMeta.read("/data/dataset/20261101T020000Z-3f2a")
     meta.vocabulary.size, meta.id_types.item
 
-A kind names what its readers take, with their types; a meta.json may hold more, and one that an older release wrote may lack what
-has a default here. What is missing or odd is a UserError that names the file, the key, and the remedy.
+A kind names what its readers take, with their types. A meta.json may hold more, and one that an older release wrote may lack
+what has a default here.
 """
 
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from seqrec.storage.meta_model import Meta, Part
+from seqrec.storage.meta import Meta, Part
 
 IdType = Literal["bigint", "string"]
 
@@ -108,13 +108,6 @@ class FeaturesMeta(Meta):
     settings: dict[str, Any]
     inputs: FeatureInputs
     counts: dict[str, int | dict[str, MissingCount]]
-
-
-class ModelMeta(Meta):
-    """A training, in its model's folder; `files` is what an export of it has more."""
-
-    name: str | None = None
-    files: dict[str, str] | None = None
 
 
 class TrainedMeta(Meta):

@@ -5,6 +5,7 @@ so that a part that was lost, truncated or added is an error and not a smaller t
 """
 
 import struct
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -51,11 +52,14 @@ def rows_of_file(path: str) -> int:
     return int(pq.read_metadata(pa.BufferReader(end)).num_rows)
 
 
-def require_recorded(table: str, record: dict[str, Any]) -> list[str]:
-    """The names of a table's files, if they are those of its record; UserError that names a file that isn't, and the job."""
+def require_recorded(table: str, recorded: Mapping[str, int | None]) -> list[str]:
+    """The names of a table's files, if they and their bytes are those that meta.json records.
+
+    Raises UserError, with the file and the job that writes the table, for a file that is missing, added, or of another size.
+    """
     where, name = table.rsplit("/", 1)
     content = files.sizes(table)
-    wanted, there = record["files"], _data(content)
+    wanted, there = recorded, _data(content)
     remedy = f"{job_of(name)} again, or name another version"
     if not content:
         gone = "the version is gone, as `keep` removes old ones" if not files.exists(where) else "its folder is missing"

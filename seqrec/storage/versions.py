@@ -18,7 +18,7 @@ from threading import Lock
 from seqrec.errors import UserError
 from seqrec.storage import files, parts
 from seqrec.storage.lock import hold
-from seqrec.storage.meta import META, read_meta, write_meta
+from seqrec.storage.meta import META, TableRecords, read_meta, write_meta
 from seqrec.storage.pruning import lock_of, mend_current, prune, state_of
 from seqrec.storage.run_ids import CURRENT, EXAMPLE, RUN_ID, new_run_id, newest_run_ids, read_current, run_ids
 
@@ -97,8 +97,8 @@ def commit(folder: str, run_id: str, *, keep: int) -> None:
             state = state_of(path)
             if state == "unfinished":
                 raise UserError(f"{path} isn't whole (no {META}): nothing was committed; run the job that writes it again")
-            for table, record in read_meta(path).get("tables", {}).items():
-                parts.require_recorded(files.join(path, table), record)
+            for table, record in TableRecords.read(path).tables.items():
+                parts.require_recorded(files.join(path, table), record.files)
             if state == "whole":
                 files.write_text(files.join(folder, CURRENT), run_id + "\n")
             else:
@@ -121,9 +121,9 @@ def table_files(path: str) -> list[str]:
     folder, _, table = path.rstrip("/").rpartition("/")
     in_version = RUN_ID.match(folder.rsplit("/", 1)[-1]) is not None
     if in_version and files.exists(files.join(folder, META)):
-        record = read_meta(folder).get("tables", {}).get(table)
+        record = TableRecords.read(folder).tables.get(table)
         if record is not None:
-            return parts.require_recorded(files.join(folder, table), record)
+            return parts.require_recorded(files.join(folder, table), record.files)
     return parts.require_finished(path.rstrip("/"), marked=in_version)
 
 

@@ -38,6 +38,8 @@ def test_what_an_older_release_did_not_write_has_a_default(tmp_path: Path) -> No
         ({"vocabulary": {"size": 6, "hash": "v1"}}, "lacks vocabulary.lineage"),
         ({"vocabulary": {"size": 6, "hash": "v1", "lineage": {}}}, "has vocabulary.lineage {}, expected an array"),
         ({"counts": {}}, "lacks counts.events"),
+        ({"tables": []}, "has tables [], expected an object"),
+        ({"tables": {"items": {"rows": 1}}}, "lacks tables.items.files"),
     ],
 )
 def test_what_is_odd_is_one_line_with_the_file_the_key_and_the_remedy(
@@ -47,3 +49,23 @@ def test_what_is_odd_is_one_line_with_the_file_the_key_and_the_remedy(
     with pytest.raises(UserError) as raised:
         DatasetMeta.read(str(tmp_path))
     assert str(raised.value) == f"{tmp_path}/meta.json {problem}: run the job that writes {tmp_path} again"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"{}", "lacks run_id"),
+        (b"[]", "holds [], expected an object with run_id"),
+        (b"null", "holds null, expected an object with run_id"),
+        (b"\xff\xfe{", "is not valid JSON"),
+        (b"", "is not valid JSON"),
+    ],
+)
+def test_what_is_no_meta_at_all_is_one_line_too(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "meta.json").write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        SourceMeta.read(str(tmp_path))
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path}/meta.json {problem}")
+    assert message.endswith(f": run the job that writes {tmp_path} again")
+    assert "\n" not in message

@@ -327,34 +327,3 @@ def test_a_bad_meta_is_named(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(json.dumps({"a": 1})[:-1])
     with pytest.raises(UserError, match=r"meta\.json is not valid JSON"):
         versions.read_meta(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"{}", r"lacks run_id, expected a string"),
-        (b"[]", r"holds \[\], expected an object with run_id"),
-        (b"null", r"holds null, expected an object"),
-        (b"\xff\xfe{", r"is not valid JSON"),
-        (b"", r"is not valid JSON"),
-        (b'{"run_id": 7}', r"has run_id 7, expected a string"),
-        (b'{"run_id": "x", "id_types": "bigint"}', r"lacks id_types\.user, expected"),
-        (
-            b'{"run_id": "x", "id_types": {"user": "bigint", "item": "bigint"}, "vocabulary": {}}',
-            r"lacks vocabulary\.size, expected a whole number",
-        ),
-        (
-            b'{"run_id": "x", "id_types": {"user": "bigint", "item": "bigint"}, "vocabulary": {"size": 1}, "tables": []}',
-            r"has tables \[\], expected an object",
-        ),
-        (
-            b'{"run_id": "x", "id_types": {"user": "a", "item": "b"}, "vocabulary": {"size": 1}, "tables": {"items": {}}}',
-            r"lacks tables\.items\.files, expected an object",
-        ),
-    ],
-)
-def test_an_odd_meta_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
-    (tmp_path / "meta.json").write_bytes(content)
-    with pytest.raises(UserError, match=rf"meta\.json {said}.*: run the job that writes .* again") as raised:
-        versions.read_meta(str(tmp_path), "dataset")
-    assert "\n" not in str(raised.value)
