@@ -1,4 +1,4 @@
-"""The k-core of users and items."""
+"""The k-core: the users and items that are left when those with few events are dropped until all have enough."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The order of the lines of one file, and the keys of its first lines."""
+"""What only the lines of a file tell: their order, and the keys of JSON lines."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Arranged users (see `events.arrange`) into tables: an event a row, or a user a row with arrays in order."""
+"""Arranged users (see `events.arrange`) into the tables events, sequences, valid and test. Nothing is shuffled."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F

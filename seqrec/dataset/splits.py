@@ -1,4 +1,4 @@
-"""Which of a user's events are trained on, validated on and tested on."""
+"""Which of a user's events are trained on, validated on and tested on: by the last events, or by two cuts in time."""
 
 import logging
 import re

@@ -1,4 +1,8 @@
-"""The vocabulary: which item has which index. Indices never change meaning: a vocabulary only grows, at its end."""
+"""The vocabulary: which item has which index.
+
+An index never changes its meaning: a vocabulary only grows, at its end, so a model goes on with an extension of its own. Its hash
+says which vocabulary it is, and its lineage which ones it extends; both are in meta.json.
+"""
 
 import hashlib
 from typing import NamedTuple

@@ -1,4 +1,9 @@
-"""Training windows: cut from the training history, shuffled, in files of near-equal rows."""
+"""Training windows: cut from the training history, shuffled once, in files of near-equal rows.
+
+A file is one row group, which the trainer's loader reads and shuffles as a unit; so the windows of a user must not lie together.
+The order is a hash of the seed, the user and the window: files hold the same rows in the same order whatever the partitioning.
+No task sees more than a bucket or a file, and the driver only the number of windows in each bucket.
+"""
 
 from dataclasses import dataclass
 
