@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from seqrec.stores import embedded, milvus_alias, mongo_collection
+from seqrec.stores import embedded_milvus, embedded_mongo, milvus_alias, mongo_collection
 from seqrec.stores.address import masked
 from seqrec.stores.milvus_alias import MilvusAlias, MilvusServer
 from seqrec.stores.mongo_collection import MongoCollection, MongoServer
@@ -24,7 +24,7 @@ def mongodb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield mongo_collection.open_server(uri, name=masked(uri))
     else:
         folder = tmp_path_factory.mktemp("h2") if request.param == "h2" else None
-        with embedded.mongo_server(folder) as server:
+        with embedded_mongo.mongo_server(folder) as server:
             yield MongoServer(uri=server.uri, name=request.param, mongod=False, renames=server.renames, flush=server.flush)
 
 
@@ -35,7 +35,7 @@ def milvus_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         uri, token = os.environ["MILVUS_URI_TEST"], os.environ.get("MILVUS_TOKEN_TEST", "")
         yield milvus_alias.open_server(uri, token=token, name=masked(uri))
     else:
-        with embedded.milvus_lite(tmp_path_factory.mktemp("lite")) as uri, pytest.MonkeyPatch.context() as patched:
+        with embedded_milvus.milvus_lite(tmp_path_factory.mktemp("lite")) as uri, pytest.MonkeyPatch.context() as patched:
             if request.param == "aliases":
                 patched.setattr(milvus_alias, "MilvusClient", AliasClient)
             yield MilvusServer(uri=uri, token="", name=request.param, aliases=request.param == "aliases")

@@ -29,7 +29,7 @@ ONLY_IN = {
     "pymongo": {"seqrec.stores.mongo_collection", "seqrec.stores.mongo_rows"},
     "bson": {"seqrec.stores.mongo_rows"},
     "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus"},
-    "milvus_lite": {"seqrec.stores.embedded"},
+    "milvus_lite": {"seqrec.stores.embedded_milvus"},
 }
 NEITHER_TORCH_NOR_SPARK = {"serving", "storage", "metrics", "ragged", "user_hashes"}
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}

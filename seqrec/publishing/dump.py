@@ -17,7 +17,7 @@ from seqrec.errors import UserError
 from seqrec.publishing.deliveries import Delivery, DocumentDelivery, VectorDelivery, steps
 from seqrec.publishing.destinations import MilvusDestination, MongoDestination
 from seqrec.publishing.dump_options import MAX_LOSS
-from seqrec.publishing.publish_ids import fresh, is_abandoned
+from seqrec.publishing.publish_ids import is_abandoned, new_publish_id
 from seqrec.storage import files, versions
 from seqrec.stores import milvus, mongo
 from seqrec.stores.checks import check_embeddings, count_keys
@@ -59,10 +59,11 @@ def open_origin(spark: SparkSession, origin: str, *, data: str | None) -> Origin
 
 
 def dump_documents(origin: Origin, destination: MongoDestination, *, key: str, max_loss: float = MAX_LOSS) -> int:
-    """Act: make the collection hold one document a row, with all columns, publish_id, and the key's value as _id; their number.
+    """Act: replace the collection's documents by one a row: all columns, publish_id, and as _id the value of the key.
 
-    Raises UserError, with the collection as it was, for a key that isn't there, is null or repeats, for columns that BSON can't
-    hold, and for a table that lacks more than the share max_loss of the documents that the collection holds.
+    Returns the number of rows. Raises UserError, with the collection as it was, for a key that isn't there, is null or repeats,
+    for columns that BSON can't hold, and for a table that lacks more than the share max_loss of the documents that the
+    collection holds.
     """
     table, path = origin
     _require_documents(table, key, path)
@@ -80,7 +81,7 @@ def dump_documents(origin: Origin, destination: MongoDestination, *, key: str, m
         is_dead=is_abandoned,
     )
     delivery.try_to_write()
-    publish_id = fresh(after=delivery.newest_publication() or "")
+    publish_id = new_publish_id(after=delivery.newest_publication() or "")
     try:
         _deliver(delivery, publish_id)
     except BaseException:
@@ -99,7 +100,7 @@ def dump_vectors(
     dim: int | None,
     max_loss: float = MAX_LOSS,
 ) -> int:
-    """Act: make what the alias reaches hold the embeddings, and beside them the columns of strings, numbers and booleans.
+    """Act: replace what the alias reaches by the embeddings, with the columns of strings, numbers and booleans beside them.
 
     Returns the number of rows. Other columns are left out and named in a warning; the dump adds run_id. Raises UserError,
     with the old rows in place, for a column that isn't there or of another type, as `check_embeddings` does, and for a table
@@ -109,7 +110,7 @@ def dump_vectors(
     alias = destination.open()
     embeddings = check_embeddings(table, alias, path=origin.path, dim=dim)
     _check_loss(embeddings.rows, milvus.largest_publication(alias), origin.path, str(alias), max_loss)
-    publish_id = fresh(after=milvus.newest_publication(alias) or "")
+    publish_id = new_publish_id(after=milvus.newest_publication(alias) or "")
     delivery = VectorDelivery(
         embeddings=embeddings,
         alias=alias,
@@ -132,7 +133,7 @@ def _deliver(delivery: Delivery, publish_id: str) -> None:
 
 
 def _remove_staging(delivery: DocumentDelivery, publish_id: str) -> None:
-    """Drop what a dump that failed has staged: nobody goes on with it. The error that came first is the one to tell."""
+    """Drop what a failed dump has staged, which no run will use. An error of this is left out: the first one says more."""
     server = delivery.collection.server
     hurried = replace(delivery.collection, server=replace(server, timeouts=replace(server.timeouts, return_s=0.0)))
     with suppress(UserError):

@@ -1,6 +1,6 @@
 """The journal of publications, PUBLISHED.json in the output folder: how far the last one came, and those that ended.
 
-A publication that didn't end is gone on with under its own publish_id, unless a newer one stands in a store by now.
+A publication that didn't end is continued under its own publish_id, unless a store holds a newer one by now.
 """
 
 import json
@@ -59,7 +59,7 @@ class Publication:
 
 @contextmanager
 def locked(output: str) -> Iterator[None]:
-    """Be the one publication of a local output folder; UserError that says who else is. On hdfs:// and s3a:// nothing is held."""
+    """Hold the lock of a local output folder; UserError that says who else does. There are no locks on hdfs:// and s3a://."""
     if files.is_local(output):
         remedy = "wait until it has ended"
         with hold(files.local_path(output) / LOCK, what=f"a publication of {output}", remedy=remedy):
@@ -69,9 +69,9 @@ def locked(output: str) -> Iterator[None]:
 
 
 def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing: Sequence[str]) -> Publication:
-    """Go on with the last publication if it was of this whole run into these stores and didn't end; else begin one.
+    """Continue the last publication if it was of the same whole run into the same stores and didn't end; else begin a new one.
 
-    Standing are the newest publish_ids in the stores: a new one comes after them, whatever the clocks say.
+    `standing` are the newest publish_ids in the stores: a new one sorts after them, whatever the clocks say.
     """
     journal = _read(output)
     last, newest = journal.last, max(standing, default="")
@@ -82,7 +82,7 @@ def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing:
             return Publication(output=output, publish_id=entry.publish_id, resumed=True, steps=tuple(entry.steps))
     abandoned = [*journal.abandoned, *(entry.publish_id for entry in unfinished)]
     entry = Entry(
-        publish_id=publish_ids.fresh(after=max(newest, "" if last is None else last.publish_id)),
+        publish_id=publish_ids.new_publish_id(after=max(newest, "" if last is None else last.publish_id)),
         run_id=run_id,
         stores=stores,
         whole=whole,
@@ -103,7 +103,7 @@ def record(publication: Publication, step: str) -> None:
 
 
 def finish(publication: Publication, *, users: int | None) -> None:
-    """Note that the publication is finished; of so many users, or None where it had none to do with."""
+    """Note that the publication is finished, and the number of its users; None if it went to Milvus alone."""
     journal = _read(publication.output)
     if (last := _entry_of(publication, journal)) is not None:
         entry = last.model_copy(update={"finished": _now(), "users": users})
@@ -112,13 +112,13 @@ def finish(publication: Publication, *, users: int | None) -> None:
 
 
 def previous_users(output: str, store: str) -> int | None:
-    """Users of the last whole publication into a store that ended; None if the journal knows of none."""
+    """The number of users of the last finished publication of everybody into a store; None if the journal has none."""
     ended = [entry for entry in _read(output).ended if entry.whole and store in entry.stores]
     return ended[-1].users if ended else None
 
 
 def is_dead(output: str, publish_id: str) -> bool:
-    """Whether what a publication staged will never be used: this folder's journal gave it up, or it is a day old."""
+    """Whether what a publication staged will never be used: a later one of this folder took its place, or it is a day old."""
     return (files.is_local(output) and publish_id in _read(output).abandoned) or publish_ids.is_abandoned(publish_id)
 
 

@@ -1,4 +1,4 @@
-"""What publish can be told."""
+"""The settings of publish."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Addresses of stores: checked by name, shown without their passwords."""
+"""Addresses of stores: checked for being ones, and shown without their passwords."""
 
 import os
 import re
@@ -14,8 +14,8 @@ EXAMPLES = {"MONGODB_URI": "mongodb://host:27017", "MILVUS_URI": "http://host:19
 LOOPBACK = "127.0.0.1"
 
 
-def check(uri: str, variable: str) -> str:
-    """The URI of a store's variable, if it is one: a server's address, embedded or none; else UserError."""
+def check_address(uri: str, variable: str) -> str:
+    """The value of a store's variable, if it is a server's address, embedded or none; else UserError."""
     if uri in (EMBEDDED, NONE):
         return uri
     try:
@@ -39,9 +39,9 @@ def masked(uri: str) -> str:
     'http://localhost:19530'
     """
     scheme, _, rest = uri.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    place = place.partition("?")[0].partition("#")[0].rstrip("/")
-    return f"{scheme}://{'***@' if at and credentials else ''}{place}"
+    credentials, at, hosts = rest.rpartition("@")
+    hosts = hosts.partition("?")[0].partition("#")[0].rstrip("/")
+    return f"{scheme}://{'***@' if at and credentials else ''}{hosts}"
 
 
 def scrubbed(text: str, *secrets: str) -> str:
@@ -54,17 +54,17 @@ def scrubbed(text: str, *secrets: str) -> str:
         if "://" in secret:
             text = text.replace(secret, masked(secret))
             password = secret.partition("://")[2].rpartition("@")[0].partition(":")[2]
-            hidden: tuple[str, ...] = (password, unquote(password))
+            parts: tuple[str, ...] = (password, unquote(password))
         else:
-            hidden = (secret,)
-        for value in filter(None, hidden):
+            parts = (secret,)
+        for value in filter(None, parts):
             text = text.replace(value, "***")
     return " ".join(re.sub(r"://[^/@\s]+@", "://***@", text).split())
 
 
 @contextmanager
-def hidden(variable: str) -> Iterator[None]:
-    """Within, the variable is empty (unset, a .env file could set it)."""
+def emptied_variable(variable: str) -> Iterator[None]:
+    """Within the block, a variable of the environment is empty; were it unset, a .env file could set it."""
     value = os.environ.get(variable)
     os.environ[variable] = ""
     try:

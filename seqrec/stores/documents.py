@@ -34,7 +34,7 @@ PLAIN = (
 
 
 class BsonTypes(NamedTuple):
-    """How values are made that Python has no type of its own for: an int64, a date (from epoch milliseconds, UTC), a decimal."""
+    """How BSON's own types are made: its int64, its date (from milliseconds since 1970, UTC), its decimal."""
 
     integer: Callable[[int], Any]
     date: Callable[[int], Any]
@@ -134,7 +134,7 @@ def _extent(column: pa.ListArray) -> tuple[int, int, list[tuple[int, int]]]:
 
 
 def _converted(column: pa.Array, make: Callable[[int], Any]) -> list[Any]:
-    """Integers as the store's values, each distinct one made once."""
+    """A column of integers as values of a BSON type; equal integers share one value."""
     encoded = column.dictionary_encode()
     values = [make(value) for value in encoded.dictionary.to_pylist()]
     return [None if index is None else values[index] for index in encoded.indices.to_pylist()]

@@ -42,7 +42,7 @@ def class_path(folder: Path | None = None) -> str:
     return os.pathsep.join(str(folder / jar) for jar in JARS)
 
 
-def fetch() -> None:
+def fetch_jars() -> None:
     """Fetch the jars into Ivy's cache, through spark-submit's --packages; nothing happens if they are there.
 
     spark-defaults.conf may name repositories and Ivy settings as for any package. Raises UserError if that fails.
@@ -56,8 +56,8 @@ def fetch() -> None:
         [*submit, *settings, "spark-internal", "--version"], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if "unresolved" in line or "Exception" in line), "no message")
-        raise UserError(f"fetching {', '.join(COORDINATES)} failed: {said.strip()}; is a Maven repository reachable?")
+        reason = next((line for line in done.stderr.splitlines() if "unresolved" in line or "Exception" in line), "no message")
+        raise UserError(f"fetching {', '.join(COORDINATES)} failed: {reason.strip()}; is a Maven repository reachable?")
     class_path()
 
 
@@ -67,4 +67,5 @@ def spark_home() -> str:
 
 
 def _cache() -> Path:
+    """Where Ivy keeps the jars that Spark fetches."""
     return Path("~/.ivy2.5.2").expanduser() / "jars"

@@ -1,9 +1,10 @@
-"""Tables of embeddings in Milvus: a collection a publication behind an alias, or on Milvus Lite one collection.
+"""Tables of embeddings in Milvus.
 
-The first column is the key, `embedding` the vector, the others are fields beside it, and run_id is added to them.
+The first column is the key, `embedding` is the vector, the other columns are fields beside it, and the field run_id is added.
 
-A server gets a new collection ALIAS__PUBLISH_ID, filled, indexed, loaded and counted before the alias is put on it. Milvus Lite
-has no aliases, so there the rows are upserted into a collection with the alias's name and the stale ones are deleted after.
+On a server each publication gets a collection of its own, ALIAS__PUBLISH_ID. It is filled, indexed, loaded and counted before
+the alias is put on it. Milvus Lite has no aliases: there the rows are upserted into one collection with the alias's name, and
+those of other runs are deleted after.
 """
 
 import json
@@ -16,13 +17,13 @@ from functools import partial
 import pyarrow as pa
 
 from seqrec.errors import UserError
-from seqrec.stores.address import hidden
+from seqrec.stores.address import emptied_variable
 from seqrec.stores.milvus_alias import Client, MilvusAlias, connected, open_client, wait_until
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED
 from seqrec.stores.vectors import Embeddings, field_types, local_batches, send_batches, to_entities
 
-with hidden("MILVUS_URI"):
+with emptied_variable("MILVUS_URI"):
     from pymilvus import DataType
     from pymilvus.client.types import LoadState
 
@@ -59,7 +60,10 @@ def newest_publication(alias: MilvusAlias) -> str | None:
 
 
 def largest_publication(alias: MilvusAlias) -> int:
-    """The most rows that one run has among those that searches reach: an upsert that was killed leaves those of two."""
+    """The most rows of one run among those that searches reach.
+
+    An upsert that was killed leaves the rows of two runs side by side: their sum says nothing.
+    """
     with connected(alias, "counting failed") as client:
         if not client.has_collection(alias.name):
             return 0
@@ -113,7 +117,7 @@ def switch(alias: MilvusAlias, *, publish_id: str) -> None:
 
 
 def upsert(alias: MilvusAlias, embeddings: Embeddings, *, run_id: str, index: Index) -> None:
-    """Act: put the rows into the collection itself; one of another shape (dim, fields) or index is made anew first."""
+    """Act: put the rows into the collection itself, which is made anew if it has other fields, another dim or another index."""
     with connected(alias, "writing failed", state=MIXED) as client:
         name = alias.name
         if client.has_collection(name) and not (_has_shape(client, name, embeddings) and index.is_that_of(client, name)):
@@ -135,7 +139,8 @@ def remove_other_runs(alias: MilvusAlias, *, run_id: str, rows: int) -> None:
 def remove_collections(alias: MilvusAlias, *, publish_id: str, keep: int, is_dead: Callable[[str], bool]) -> None:
     """Drop the alias's older collections: of the whole ones all but the newest keep - 1, of the unfinished the dead ones.
 
-    What another alias points to stays, and so does what isn't named ALIAS__PUBLISH_ID: `items` doesn't own `items__de`'s.
+    A collection that another alias points to stays, and so does one with another name than ALIAS__PUBLISH_ID: the alias `items`
+    leaves those of `items__de` alone.
     """
     names_of_ours = re.compile(re.escape(alias.name) + SUFFIX)
     with connected(alias, "removing older collections failed", state=NOT_CLEARED) as client:
@@ -200,7 +205,7 @@ def _assert_count(client: Client, alias: MilvusAlias, name: str, rows: int) -> N
 
 
 def _write(alias: MilvusAlias, embeddings: Embeddings, name: str, *, run_id: str, writers: int) -> None:
-    """Upsert all rows: from tasks, at most so many at a time, or for Milvus Lite, which is one process's, from here."""
+    """Upsert all rows: into a server from at most so many tasks at a time, into Milvus Lite from the driver alone."""
     server, table = alias.server, embeddings.table
 
     def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

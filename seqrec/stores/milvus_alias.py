@@ -19,11 +19,11 @@ from typing import Any
 import grpc
 
 from seqrec.errors import UserError
-from seqrec.stores.address import hidden
+from seqrec.stores.address import emptied_variable
 from seqrec.stores.store_errors import UNCHANGED, as_user_errors
 from seqrec.stores.timeouts import TIMEOUTS, Timeouts, patiently
 
-with hidden("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
+with emptied_variable("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
     from pymilvus import MilvusClient, MilvusException
 
 NAME = re.compile(r"^[A-Za-z_]\w{0,199}$")
@@ -85,7 +85,7 @@ class Client:
 def open_server(uri: str, *, token: str, name: str, timeouts: Timeouts = TIMEOUTS) -> MilvusServer:
     """The server at an address, once it has answered; UserError if it can't be reached or refuses us.
 
-    Milvus Lite is told by its not knowing the question for its version.
+    Milvus Lite is recognised by an error: it doesn't implement the question for its version.
     """
     server = MilvusServer(uri=uri, token=token, name=name, aliases=True, timeouts=timeouts)
     with _session(server, f"{server}: can't be reached", state=UNCHANGED, return_s=0.0) as client:

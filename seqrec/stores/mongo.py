@@ -1,4 +1,4 @@
-"""Rows of a table as documents in MongoDB, by swap or by upsert; the table's column _id is the key.
+"""Rows of a table as documents in MongoDB; the table's column _id is the key.
 
 Every document carries the publish_id of its publication. A swap fills a staging collection and renames it over the live one,
 which readers see at once. An upsert replaces documents one by one, unless a newer publication's stands, and removes the older
@@ -162,7 +162,7 @@ def first_documents(collection: MongoCollection, number: int, *, source: str | N
 
 
 def _index(staged: DriverCollection, live: DriverCollection) -> None:
-    """Give a collection the other's indexes, and the one of publications."""
+    """Give the staging collection the indexes of the live one, and one on publish_id."""
     for name, index in live.index_information().items():
         if name != "_id_":
             staged.create_index(index["key"], name=name, **{k: v for k, v in index.items() if k not in ("key", "v", "ns")})

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def _nothing() -> None:
-    """What a server that writes its own files has to do for a flush."""
+    """The flush of a server that needs none: it writes its files by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ from pyspark.sql import SparkSession
 from seqrec.command import session
 from seqrec.command.config import Stores, store_uri
 from seqrec.errors import UserError
-from seqrec.stores import embedded, milvus_alias, mongo_collection
-from seqrec.stores.address import EMBEDDED, NONE, check, masked
+from seqrec.stores import embedded, embedded_milvus, embedded_mongo, milvus_alias, mongo_collection
+from seqrec.stores.address import EMBEDDED, NONE, check_address, masked
 from seqrec.stores.milvus_alias import MilvusServer
 from seqrec.stores.mongo_collection import MongoServer
 
@@ -34,7 +34,7 @@ class Addresses:
 
     @classmethod
     def from_settings(cls, stores: Stores) -> Self:
-        """Those of a job's settings, out of their wrapping."""
+        """Those of a job's settings."""
         return cls(
             mongodb=stores.mongodb_uri.get_secret_value(),
             milvus=stores.milvus_uri.get_secret_value(),
@@ -43,7 +43,7 @@ class Addresses:
 
     @classmethod
     def from_environment(cls, *variables: str) -> Self:
-        """Those in MONGODB_URI and MILVUS_URI, whichever are named; UserError for one that is unset or empty."""
+        """Those in the named variables, of MONGODB_URI and MILVUS_URI; UserError for one that is unset or empty."""
         uris = {variable: store_uri(variable) for variable in variables}
         return cls(
             mongodb=uris.get("MONGODB_URI", NONE),
@@ -88,8 +88,8 @@ def connect(spark: SparkSession | None, addresses: Addresses) -> Iterator[OpenSt
     if addresses.any_embedded and spark is not None and not session.runs_locally(spark):
         master = spark.sparkContext.master
         raise UserError(f"the embedded stores are for one machine, and the master is {master}: set MONGODB_URI and MILVUS_URI")
-    check(addresses.mongodb, "MONGODB_URI")
-    check(addresses.milvus, "MILVUS_URI")
+    check_address(addresses.mongodb, "MONGODB_URI")
+    check_address(addresses.milvus, "MILVUS_URI")
     folder = embedded.data_folder()
     with ExitStack() as stack:
         if addresses.any_embedded:
@@ -104,7 +104,7 @@ def _open_mongodb(stack: ExitStack, uri: str, folder: Path) -> MongoServer:
     """The MongoDB server, an embedded one until the stack ends."""
     if uri != EMBEDDED:
         return mongo_collection.open_server(uri, name=masked(uri))
-    started = stack.enter_context(embedded.mongo_server(folder))
+    started = stack.enter_context(embedded_mongo.mongo_server(folder))
     server = mongo_collection.open_server(started.uri, name=f"{EMBEDDED} in {folder}")
     return replace(server, renames=started.renames, flush=started.flush)
 
@@ -113,5 +113,5 @@ def _open_milvus(stack: ExitStack, addresses: Addresses, folder: Path) -> Milvus
     """The Milvus server, an embedded one until the stack ends."""
     uri, name = addresses.milvus, masked(addresses.milvus)
     if uri == EMBEDDED:
-        uri, name = stack.enter_context(embedded.milvus_lite(folder)), f"{EMBEDDED} in {folder}"
+        uri, name = stack.enter_context(embedded_milvus.milvus_lite(folder)), f"{EMBEDDED} in {folder}"
     return milvus_alias.open_server(uri, token=addresses.milvus_token, name=name)

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from seqrec.publishing.destinations import MongoDestination
 from seqrec.publishing.dump import Origin, dump_documents
-from seqrec.stores import embedded
+from seqrec.stores import embedded_mongo
 from seqrec.stores.mongo_collection import MongoServer
 from seqrec.stores.mongo_rows import Batching
 from tests.bench import mongo
@@ -21,7 +21,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     path = str(root / "items.parquet")
     items(spark).write.parquet(path)
     table = spark.read.parquet(path)
-    with embedded.mongo_server(None) as server:
+    with embedded_mongo.mongo_server(None) as server:
         target = MongoServer(uri=server.uri, name="bench", mongod=False, renames=True)
         return compare(
             f"write_mongo against insert_many, {ROWS} rows",

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from pymilvus import DataType, MilvusClient
 from pyspark.sql import DataFrame, SparkSession
 
-from seqrec.stores import embedded, milvus, milvus_alias
+from seqrec.stores import embedded_milvus, milvus, milvus_alias
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.vectors import Embeddings
 from tests.bench.timing import Comparison, compare, seconds
@@ -23,7 +23,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     embedding = pa.ListArray.from_arrays(pa.array(np.arange(0, ITEMS * DIM + 1, DIM), pa.int32()), pa.array(vectors.ravel()))
     pq.write_table(pa.table({**ids, "embedding": embedding}), root / "embeddings.parquet")
     table = spark.read.parquet(str(root / "embeddings.parquet"))
-    with embedded.milvus_lite(root / "milvus") as uri:
+    with embedded_milvus.milvus_lite(root / "milvus") as uri:
         return compare(
             f"Milvus Lite, {ITEMS} items",
             ours=lambda number: seconds(lambda: upsert(table, uri, f"ours_{number}")),

@@ -8,7 +8,7 @@ from pymongo import MongoClient, ReplaceOne
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.stores import embedded, mongo
+from seqrec.stores import embedded_mongo, mongo
 from seqrec.stores.mongo_collection import MongoCollection, MongoServer
 from seqrec.stores.mongo_rows import Batching
 from tests.bench.timing import Comparison, compare, seconds
@@ -21,7 +21,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     """2000 users with 100 items each: upserts to the server on a file, and the swap on the server in memory."""
     table = recommendations(spark).persist()
     assert table.count() == USERS
-    with embedded.mongo_server(root / "mongo") as server:
+    with embedded_mongo.mongo_server(root / "mongo") as server:
         name = "MongoDB, upsert against bulk_write of upserts"
         upserts = compare(
             name,
@@ -30,7 +30,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
             rounds=rounds,
             aim=0.8,
         )
-    with embedded.mongo_server(None) as server:
+    with embedded_mongo.mongo_server(None) as server:
         swaps = compare(
             "MongoDB, swap against insert_many",
             ours=lambda number: cleared(server.uri, lambda: swap(table, server, number)),
@@ -64,7 +64,7 @@ def recommendations(spark: SparkSession) -> DataFrame:
     )
 
 
-def upsert(table: DataFrame, server: embedded.EmbeddedMongo, number: int) -> None:
+def upsert(table: DataFrame, server: embedded_mongo.EmbeddedMongo, number: int) -> None:
     """Into a new collection, what is older removed."""
     publish_id = f"20260101T00000{number}Z-0000"
     collection = _collection(server, f"ours_{number}")
@@ -72,7 +72,7 @@ def upsert(table: DataFrame, server: embedded.EmbeddedMongo, number: int) -> Non
     mongo.remove_older(collection, publish_id=publish_id)
 
 
-def swap(table: DataFrame, server: embedded.EmbeddedMongo, number: int) -> None:
+def swap(table: DataFrame, server: embedded_mongo.EmbeddedMongo, number: int) -> None:
     """Staged, indexed, counted and renamed."""
     collection, publish_id = _collection(server, f"ours_{number}"), f"20260101T00000{number}Z-0000"
     mongo.stage(collection, _keyed(table), publish_id=publish_id, rows=USERS, batching=BATCHING)
@@ -107,5 +107,5 @@ def _keyed(table: DataFrame) -> DataFrame:
     return table.withColumnRenamed("user_id", "_id")
 
 
-def _collection(server: embedded.EmbeddedMongo, name: str) -> MongoCollection:
+def _collection(server: embedded_mongo.EmbeddedMongo, name: str) -> MongoCollection:
     return MongoServer(uri=server.uri, name="bench", mongod=False, renames=server.renames).collection("bench", name)

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dump import write_milvus, write_mongo
-from seqrec.stores import embedded, milvus_alias
+from seqrec.stores import embedded_milvus, milvus_alias
 from seqrec.stores.mongo import first_documents
 from seqrec.stores.mongo_collection import MongoCollection, MongoServer
 
@@ -42,7 +42,7 @@ def test_write_milvus(spark: SparkSession, origin: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("MILVUS_URI", "embedded")
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
     write_milvus.main(["--origin", origin, "--dest", "films", "--index", "FLAT", "--dim", "2"])
-    with embedded.milvus_lite(tmp_path / "stores") as uri:
+    with embedded_milvus.milvus_lite(tmp_path / "stores") as uri:
         alias = milvus_alias.open_server(uri, token="", name="lite").alias("films")
         with milvus_alias.connected(alias, "reading failed") as client:
             client.load_collection("films")

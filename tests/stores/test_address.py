@@ -1,12 +1,12 @@
 import pytest
 
 from seqrec.errors import UserError
-from seqrec.stores.address import check, masked, scrubbed
+from seqrec.stores.address import check_address, masked, scrubbed
 
 
 @pytest.mark.parametrize("uri", ["embedded", "none", "mongodb://h:1", "mongodb+srv://u:p@h/?tls=true", "mongodb://a:1,b:2/?x=y"])
 def test_addresses_of_mongodb(uri: str) -> None:
-    assert check(uri, "MONGODB_URI") == uri
+    assert check_address(uri, "MONGODB_URI") == uri
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_addresses_of_mongodb(uri: str) -> None:
 )
 def test_what_is_no_address_is_refused_and_not_repeated(uri: str, variable: str) -> None:
     with pytest.raises(UserError, match=f"{variable}: .* is no address; set it to .*, embedded or none") as caught:
-        check(uri, variable)
+        check_address(uri, variable)
     assert "s3cret" not in str(caught.value)
 
 

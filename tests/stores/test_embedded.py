@@ -19,15 +19,15 @@ from pymongo.errors import PyMongoError
 
 from seqrec.errors import UserError
 from seqrec.storage.lock import hold
-from seqrec.stores import embedded, jars
+from seqrec.stores import embedded, embedded_milvus, embedded_mongo, jars
 
 WRITER = """
 import sys, time
 from pathlib import Path
 from pymongo import MongoClient
-from seqrec.stores import embedded
+from seqrec.stores import embedded, embedded_milvus, embedded_mongo
 folder = Path(sys.argv[1])
-with embedded.hold_folder(folder), embedded.mongo_server(folder) as server, embedded.milvus_lite(folder):
+with embedded.hold_folder(folder), embedded_mongo.mongo_server(folder) as server, embedded_milvus.milvus_lite(folder):
     MongoClient(server.uri).db.kept.insert_one({"_id": "a.b"})
     server.flush()
     print(server.uri, flush=True)
@@ -43,7 +43,7 @@ def test_what_was_flushed_outlives_a_kill_and_the_servers_do_not(tmp_path: Path)
         pass
     writer.send_signal(signal.SIGKILL)
     writer.wait()
-    with embedded.hold_folder(tmp_path), embedded.mongo_server(tmp_path) as server, embedded.milvus_lite(tmp_path):
+    with embedded.hold_folder(tmp_path), embedded_mongo.mongo_server(tmp_path) as server, embedded_milvus.milvus_lite(tmp_path):
         assert list(MongoClient[dict[str, str]](server.uri).db.kept.find()) == [{"_id": "a.b"}]
     deadline = time.monotonic() + 10
     while _answers(uri):
@@ -52,22 +52,22 @@ def test_what_was_flushed_outlives_a_kill_and_the_servers_do_not(tmp_path: Path)
 
 
 def test_servers_listen_on_loopback_only(tmp_path: Path) -> None:
-    with embedded.mongo_server(None) as server:
+    with embedded_mongo.mongo_server(None) as server:
         port = int(server.uri.rpartition(":")[2])
         assert server.uri == f"mongodb://127.0.0.1:{port}"
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.2", port))  # would be taken by a server on all addresses
-        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1"), embedded.mongo_server(None, port=port):
+        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1"), embedded_mongo.mongo_server(None, port=port):
             pass
-    with embedded.milvus_lite(tmp_path) as uri:
+    with embedded_milvus.milvus_lite(tmp_path) as uri:
         assert uri.startswith("unix:")
 
 
 def test_the_end_of_a_server_hides_no_error(tmp_path: Path) -> None:
     """The JVM is gone when the store is closed, and what went wrong before is told."""
 
-    def break_off(server: embedded.EmbeddedMongo) -> None:
+    def break_off(server: embedded_mongo.EmbeddedMongo) -> None:
         _kill_java(server)
         raise ZeroDivisionError
 
@@ -82,7 +82,7 @@ def test_a_full_disk_is_said_as_h2_says_it(tmp_path: Path) -> None:
     """A file of the JVM may not grow beyond 3 MB, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill(server: embedded.EmbeddedMongo) -> None:
+    def fill(server: embedded_mongo.EmbeddedMongo) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         noise: list[dict[str, Any]] = [{"_id": number, "noise": os.urandom(1000)} for number in range(9000)]
         with suppress(PyMongoError), MongoClient[dict[str, Any]](server.uri) as client:
@@ -95,12 +95,12 @@ def test_a_full_disk_is_said_as_h2_says_it(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def _use(folder: Path, use: Callable[[embedded.EmbeddedMongo], None]) -> None:
-    with embedded.mongo_server(folder) as server:
+def _use(folder: Path, use: Callable[[embedded_mongo.EmbeddedMongo], None]) -> None:
+    with embedded_mongo.mongo_server(folder) as server:
         use(server)
 
 
-def _kill_java(server: embedded.EmbeddedMongo) -> None:
+def _kill_java(server: embedded_mongo.EmbeddedMongo) -> None:
     port = int(server.uri.rpartition(":")[2])
     listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.status == "LISTEN"]
     assert listening[0].pid is not None
@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
 
 def test_missing_jars_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jars, "_cache", lambda: tmp_path)
-    with pytest.raises(UserError, match=r"lacks 16 jars .* run `make setup` once"), embedded.mongo_server(None):
+    with pytest.raises(UserError, match=r"lacks 16 jars .* run `make setup` once"), embedded_mongo.mongo_server(None):
         pass
 
 

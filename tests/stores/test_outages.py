@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
-from seqrec.stores import embedded, milvus, mongo, mongo_collection
+from seqrec.stores import embedded_milvus, embedded_mongo, milvus, mongo, mongo_collection
 from seqrec.stores.milvus_alias import MilvusAlias, MilvusServer
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.mongo import first_documents
@@ -33,20 +33,20 @@ ITEMS, DIM = 3000, 32
 
 
 @pytest.fixture(scope="module")
-def memory() -> Iterator[embedded.EmbeddedMongo]:
-    with embedded.mongo_server(None) as server:
+def memory() -> Iterator[embedded_mongo.EmbeddedMongo]:
+    with embedded_mongo.mongo_server(None) as server:
         yield server
 
 
 @pytest.fixture
-def gate(memory: embedded.EmbeddedMongo) -> Iterator[Door]:
+def gate(memory: embedded_mongo.EmbeddedMongo) -> Iterator[Door]:
     """The way to MongoDB."""
     with door(int(memory.uri.rpartition(":")[2])) as made:
         yield made
 
 
 @pytest.fixture
-def collection(gate: Door, memory: embedded.EmbeddedMongo, request: pytest.FixtureRequest) -> MongoCollection:
+def collection(gate: Door, memory: embedded_mongo.EmbeddedMongo, request: pytest.FixtureRequest) -> MongoCollection:
     """A collection behind the door, the test's own."""
     database = re.sub(r"\W", "_", request.node.name)[:60]
     uri = f"mongodb://127.0.0.1:{gate.port}"
@@ -57,7 +57,7 @@ def collection(gate: Door, memory: embedded.EmbeddedMongo, request: pytest.Fixtu
 @pytest.fixture(scope="module")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
-    with embedded.milvus_lite(tmp_path_factory.mktemp("lite"), port=port):
+    with embedded_milvus.milvus_lite(tmp_path_factory.mktemp("lite"), port=port):
         yield port
 
 
