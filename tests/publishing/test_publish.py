@@ -324,6 +324,21 @@ def test_an_odd_journal_is_said_on_one_line(tmp_path: Path, content: str, said: 
     assert "\n" not in str(caught.value)
 
 
+def test_the_journal_keeps_an_older_release_s_entries_as_they_are(tmp_path: Path) -> None:
+    old = {"publish_id": "20260101T000000000000Z-0000", "run_id": OLD, "stores": ["s"], "whole": True, "steps": ["a"]}
+    old |= {"finished": "2026-01-01T00:00:00+00:00", "more": 1}
+    (tmp_path / journal.FILE).write_text(json.dumps({"last": old, "abandoned": [], "ended": [old]}))
+    publication = journal.begin(str(tmp_path), run_id=NEW, stores=["s"], whole=True, standing=[])
+    begun = json.loads((tmp_path / journal.FILE).read_text())
+    assert list(begun["last"]) == ["publish_id", "run_id", "stores", "whole", "steps", "finished", "started"]
+    journal.record(publication, "a")
+    journal.finish(publication, users=7)
+    ended = json.loads((tmp_path / journal.FILE).read_text())
+    assert ended["ended"] == [old, ended["last"]]
+    assert ended["last"] == {**begun["last"], "steps": ["a"], "finished": ended["last"]["finished"], "users": 7}
+    assert journal.previous_users(str(tmp_path), "s") == 7
+
+
 def test_nothing_to_publish_to_is_said(spark: SparkSession, written: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         publication.publish(spark, Destinations(), f"{written}/{NEW}", limits=Guards())

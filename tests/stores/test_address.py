@@ -1,7 +1,10 @@
 import pytest
+from pydantic import SecretStr
 
+from seqrec.command.config import Stores
 from seqrec.errors import UserError
 from seqrec.stores.address import check_address, masked, scrubbed
+from seqrec.stores.open_stores import Addresses
 
 
 @pytest.mark.parametrize("uri", ["embedded", "none", "mongodb://h:1", "mongodb+srv://u:p@h/?tls=true", "mongodb://a:1,b:2/?x=y"])
@@ -24,6 +27,16 @@ def test_what_is_no_address_is_refused_and_not_repeated(uri: str, variable: str)
     with pytest.raises(UserError, match=f"{variable}: .* is no address; set it to .*, embedded or none") as caught:
         check_address(uri, variable)
     assert "s3cret" not in str(caught.value)
+
+
+def test_addresses_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_URI", "mongodb://ann:s3cret@h")
+    monkeypatch.setenv("MILVUS_TOKEN", "s3cret")
+    addresses = Addresses.from_environment("MONGODB_URI")
+    assert (addresses.mongodb, addresses.milvus, addresses.milvus_token) == ("mongodb://ann:s3cret@h", "none", "s3cret")
+    settings = Stores(mongodb_uri=SecretStr("none"), milvus_uri=SecretStr("http://h"), milvus_token=SecretStr("s3cret"))
+    assert Addresses.from_settings(settings) == Addresses(milvus="http://h", milvus_token="s3cret")
+    assert repr(addresses) == "Addresses()"
 
 
 def test_secrets_are_masked() -> None:
