@@ -44,7 +44,7 @@ def run(cfg: TrainTwoTower) -> None:
     draft = Draft.of(cfg.output, settings=public(cfg))
     spark = open_session("train_two_tower", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     addresses = replace(Addresses.from_settings(cfg.stores), mongodb=NONE)
-    with connect(spark, addresses) as stores:  # what Milvus refuses is said before the training
+    with connect(spark, addresses) as stores:  # so that what Milvus refuses is an error before the training
         if stores.milvus is not None:
             rehearse_items(spark, to_milvus(stores.milvus, cfg.milvus), dataset=cfg.data, dim=cfg.encoder.dim)
     on_spark = cfg.distributor == "spark"
@@ -60,7 +60,7 @@ def run(cfg: TrainTwoTower) -> None:
             search = Search(params=cfg.milvus.search_params, users=cfg.milvus.search_users, seed=cfg.seed)
             metrics["milvus"] = search_lists(draft.path, destination.open(), dataset=dataset, export=exported, search=search)
     write_metrics(metrics, draft.path)
-    versions.write_meta(draft.path, versions.read_meta(draft.path))  # again, with the table that the search wrote
+    versions.write_meta(draft.path, versions.read_meta(draft.path))  # a second time, with the table that the search wrote
     draft.commit(keep=cfg.keep)
     for name, measured in metrics.items():
         sys.stdout.write(f"{name}: {'  '.join(f'{key} {value:.4g}' for key, value in measured.items())}\n")
