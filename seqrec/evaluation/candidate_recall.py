@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from seqrec.evaluation.baselines import BASELINES, result_name
 from seqrec.evaluation.held_out import HeldOut
-from seqrec.evaluation.ranked import ListsOrigin, Ranked, count_misses, rank_lists, require_fitting
+from seqrec.evaluation.ranked import Ranked, count_misses, rank_lists, require_fitting
 from seqrec.retrieval.build_candidates import LISTS, MERGED
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import CandidatesMeta
@@ -24,10 +24,7 @@ def rank_by_candidates(held_out: HeldOut, folder: str) -> Iterator[Ranked]:
     """
     dataset, path = held_out.dataset, versions.resolve(folder)
     meta = CandidatesMeta.read(path)
-    origin = ListsOrigin(
-        path=path, history=meta.history, dataset=meta.dataset, filter_seen=meta.filter_seen, job="build_candidates"
-    )
-    require_fitting(origin, split=held_out.split, dataset=dataset.meta.run_id)
+    require_fitting(meta, path=path, split=held_out.split, dataset=dataset.meta.run_id)
     merged = io.read_table(dataset.spark, files.join(path, MERGED), schemas.candidates(dataset.user, dataset.item))
     lists = io.read_table(dataset.spark, files.join(path, LISTS), schemas.candidate_lists(dataset.user, dataset.item))
     yield _rank(held_out, merged, name=MERGED_NAME, source={"candidates": meta.run_id}, top_n=meta.top_n)

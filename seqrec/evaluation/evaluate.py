@@ -5,7 +5,7 @@ Every method gives a `Ranked`, whose metrics are measured in `report`: all metho
 
 from seqrec.evaluation.baselines import result_name
 from seqrec.evaluation.held_out import HeldOut
-from seqrec.evaluation.ranked import ListsOrigin, Ranked, count_misses, rank_lists, require_finite, require_fitting
+from seqrec.evaluation.ranked import Ranked, count_misses, rank_lists, require_finite, require_fitting
 from seqrec.evaluation.report import SHOWN
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import rank_users
@@ -35,10 +35,7 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
     """Act: ranks in the lists of batch_recommend; UserError if they were made for something else, or scores aren't finite."""
     dataset, path = held_out.dataset, versions.resolve(folder)
     meta = ListsMeta.read(path)
-    origin = ListsOrigin(
-        path=path, history=meta.history, dataset=meta.dataset, filter_seen=meta.filter_seen, job="batch_recommend"
-    )
-    require_fitting(origin, split=held_out.split, dataset=dataset.meta.run_id)
+    require_fitting(meta, path=path, split=held_out.split, dataset=dataset.meta.run_id)
     schema = schemas.recommendations(dataset.user, dataset.item)
     lists = io.read_table(dataset.spark, files.join(path, "recommendations"), schema)
     require_finite(lists, path)

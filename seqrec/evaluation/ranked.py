@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
 from seqrec.metrics import MISS
+from seqrec.storage.metadata import CandidatesMeta, ListsMeta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,25 +28,14 @@ class Ranked:
     listed: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListsOrigin:
-    """What finished lists were made from, as their meta.json says; `job` made them."""
-
-    path: str
-    history: str
-    dataset: str
-    filter_seen: bool
-    job: str
-
-
-def require_fitting(lists: ListsOrigin, *, split: str, dataset: str) -> None:
-    """Raise UserError if lists weren't made for this split of this dataset, with the seen items left out."""
-    path, job = lists.path, lists.job
-    if lists.history != split:
-        raise UserError(f"{path} was made with history={lists.history}, not {split}: run {job} history={split}")
-    if lists.dataset != dataset:
-        raise UserError(f"{path} was made from dataset {lists.dataset}, not {dataset}: pass data=FOLDER/{lists.dataset}")
-    if not lists.filter_seen:
+def require_fitting(meta: ListsMeta | CandidatesMeta, *, path: str, split: str, dataset: str) -> None:
+    """Raise UserError if the lists in a version weren't made for this split of this dataset, with the seen items left out."""
+    if meta.history != split:
+        job = "batch_recommend" if isinstance(meta, ListsMeta) else "build_candidates"
+        raise UserError(f"{path} was made with history={meta.history}, not {split}: run {job} history={split}")
+    if meta.dataset != dataset:
+        raise UserError(f"{path} was made from dataset {meta.dataset}, not {dataset}: pass data=FOLDER/{meta.dataset}")
+    if not meta.filter_seen:
         raise UserError(f"{path} was made with filter_seen=false: metrics are of lists without seen items")
 
 

@@ -1,7 +1,6 @@
 """seqrec.evaluation on tables of a few rows, worked by hand."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +8,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import sample
-from seqrec.evaluation.ranked import ListsOrigin, Ranked, count_misses, rank_lists, require_finite, require_fitting
+from seqrec.evaluation.ranked import Ranked, count_misses, rank_lists, require_finite, require_fitting
 from seqrec.evaluation.report import measure, predictions
+from seqrec.storage.metadata import ListsMeta
 from seqrec.tables import schemas
 from seqrec.tables.schemas import IDS
+from tests.metas import lists_meta
 
 BIGINT, STRING = IDS["bigint"], IDS["string"]
 RANKED = "user_id bigint, target int, rank bigint, items array<int>"
@@ -110,8 +111,8 @@ def test_predictions_have_the_original_ids_and_ten_items(spark: SparkSession, it
         ({"filter_seen": False}, "filter_seen=false"),
     ],
 )
-def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, Any], message: str) -> None:
-    lists = ListsOrigin(path="out", history="test", dataset="mine", filter_seen=True, job="batch_recommend")
-    require_fitting(lists, split="test", dataset="mine")
+def test_a_table_of_another_history_dataset_or_filter_is_refused(changed: dict[str, object], message: str) -> None:
+    meta = {**lists_meta("r"), "history": "test", "dataset": "mine", "filter_seen": True}
+    require_fitting(ListsMeta.model_validate(meta), path="out", split="test", dataset="mine")
     with pytest.raises(UserError, match=message):
-        require_fitting(replace(lists, **changed), split="test", dataset="mine")
+        require_fitting(ListsMeta.model_validate({**meta, **changed}), path="out", split="test", dataset="mine")
