@@ -80,9 +80,11 @@ def locate(folder: str) -> Export:
 
 def open_export(folder: str) -> Export:
     """The export that lies in a folder; UserError if there is none, or if its meta.json is none of an export."""
-    if not files.exists(files.join(folder, META)) or "files" not in versions.read_meta(folder):
+    path = files.join(folder, META)
+    content = versions.read_meta(folder) if files.exists(path) else {}
+    if "files" not in content:
         raise UserError(f"{folder} holds no exported model: run export_onnx model={sealed.model_folder(folder)} first")
-    return Export(folder, ExportMeta.read(folder))
+    return Export(folder, ExportMeta.of(content, path=path, remedy=f"run the job that writes {folder} again"))
 
 
 def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:
