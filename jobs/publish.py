@@ -13,7 +13,7 @@ from seqrec.tables.id_lists import read_ids
 
 
 def run(cfg: Publish) -> None:
-    """Publish the version, or go on with its publication that didn't end."""
+    """Publish the version, or continue its publication if that didn't end."""
     version = versions.resolve(cfg.output, cfg.version)
     kind = schemas.IDS[ListsMeta.read(version).id_types.user]
     spark = open_session("publish")

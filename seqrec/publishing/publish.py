@@ -33,7 +33,7 @@ def publish(
     users: DataFrame | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Publish a version (its folder), or go on with its publication that didn't end; the log says what was published, or why not.
+    """Publish a version (its folder), or continue its publication that didn't end; the log says what was published, or why not.
 
     Users (a column user_id), or a version that was made for a subset of the users, are upserted: nothing is removed, counts
     aren't guarded, and Milvus is left as it is. With dry_run the guards are checked and nothing is written. Raises UserError,
