@@ -73,19 +73,17 @@ class Batches:
 
         Raises UserError if Petastorm delivers another number of windows than the footers say.
         """
-        seed = self.pooling.seed
+        seed, rows = self.pooling.seed, self.shard.rows
         pools = -(-self.steps // self.pooling.pool_batches)
-        step_cuts = np.array([self.steps * pool // pools for pool in range(pools + 1)])
-        row_cuts = np.array([self.shard.rows * pool // pools for pool in range(pools + 1)])
-        row_cuts = step_cuts + np.maximum.accumulate(row_cuts - step_cuts).clip(max=self.shard.rows - self.steps)
-        for pool, rows in enumerate(self._pools(np.diff(row_cuts).tolist(), seed=seed + 1 + epoch)):
-            count = int(step_cuts[pool + 1] - step_cuts[pool])
+        counts = np.diff([self.steps * pool // pools for pool in range(pools + 1)]).tolist()  # batches of each pool
+        sizes = part_sizes([rows * pool // pools for pool in range(1, pools)], counts, rows)  # rows of each pool
+        for pool, (count, pooled) in enumerate(zip(counts, self._pools(sizes, seed=seed + 1 + epoch), strict=True)):
             if skip >= count:
                 skip -= count
                 continue
             of_rank = np.random.default_rng((seed, epoch, pool, self.rank))
             of_all_ranks = np.random.default_rng((seed, epoch, pool))
-            batches = cut_by_length(rows[of_rank.permutation(len(rows))], count)
+            batches = cut_by_length(pooled[of_rank.permutation(len(pooled))], count)
             for index in of_all_ranks.permutation(count)[skip:]:
                 batch = torch.from_numpy(batches[index].astype(np.int64))
                 yield Windows(batch[:, 1:], batch[:, 0])
@@ -196,9 +194,23 @@ def cut_by_length(rows: Rows, count: int) -> list[Rows]:
     """
     lengths = np.count_nonzero(rows[:, 1:], axis=1)
     order = np.argsort(lengths, kind="stable")
-    total = np.cumsum(lengths[order])
-    cuts = np.searchsorted(total, total[-1] * np.arange(1, count) / count, side="left") + 1
-    least = np.arange(1, count)  # each batch gets a row at least
-    cuts = np.minimum(np.maximum.accumulate(np.maximum(cuts, least) - least) + least, len(rows) - count + least)
+    items = np.cumsum(lengths[order])  # of the shortest rows up to each
+    shares = items[-1] * np.arange(1, count) / count
+    sizes = part_sizes((np.searchsorted(items, shares) + 1).tolist(), [1] * count, len(rows))
     width = rows.shape[1]
-    return [rows[part][:, [0, *range(width - lengths[part].max(), width)]] for part in np.split(order, cuts)]
+    return [rows[part][:, [0, *range(width - lengths[part].max(), width)]] for part in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def part_sizes(cuts: list[int], least: list[int], rows: int) -> list[int]:
+    """The sizes of the parts between cuts of some rows; a cut moves where a part would get fewer than its least number of rows.
+
+    >>> part_sizes([5, 5, 9], [1, 2, 1, 2], 10)
+    [5, 2, 1, 2]
+    """
+    sizes, start, needed = [], 0, sum(least)
+    for cut, fewest in zip([*cuts, rows], least, strict=True):
+        needed -= fewest  # by the parts that follow
+        end = min(max(cut, start + fewest), rows - needed)
+        sizes.append(end - start)
+        start = end
+    return sizes

@@ -2,6 +2,10 @@
 
 The model is built on torch's meta device, where tensors have shapes and no values, and a full batch is sent through it. What
 autograd keeps for the backward pass is counted as it is kept, whatever the model's parts are. That takes less than 0.1 s.
+
+The estimate is of the tensors that live at once. The allocator keeps more: on two CPU cores a process grew by 0.37 GiB where 0.29
+are estimated (SASRec, 64 windows of 200 items), by 1.1 where 0.8 are (128 windows, dim 128), and by 0.80 where 0.87 are (SimpleX,
+400,000 items).
 """
 
 from collections.abc import Callable
@@ -25,7 +29,7 @@ def available_gb(device: torch.device) -> float:
 
 
 def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int) -> float:
-    """Upper estimate of a step's memory in GiB, of a batch of `windows` that are all of the greatest length.
+    """What a step needs of memory, in GiB, for a batch of `windows` that are all of the greatest length.
 
     That is the weights, their gradients and `states` more numbers a weight of the optimiser, what autograd keeps of the model's
     forward pass, and of the loss two copies of the item matrix's gradient and three chunks of scores.
