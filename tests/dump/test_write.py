@@ -46,14 +46,14 @@ def test_write_milvus(spark: SparkSession, origin: str, tmp_path: Path, monkeypa
         alias = milvus_alias.open_server(uri, token="", name="lite").alias("films")
         with milvus_alias.connected(alias, "reading failed") as client:
             client.load_collection("films")
-            [found] = client.search(
+            [hits] = client.search(
                 "films", data=[[1.0, 0.0]], limit=1, output_fields=["item_id", "item_idx"], consistency_level="Strong"
             )
-    assert [(hit["entity"]["item_id"], hit["entity"]["item_idx"]) for hit in found] == [("a", 2)]
+    assert [(hit["entity"]["item_id"], hit["entity"]["item_idx"]) for hit in hits] == [("a", 2)]
 
 
 @pytest.mark.parametrize(
-    ("name", "variables", "said"),
+    ("name", "variables", "message"),
     [
         ("write_mongo", {}, "MONGODB_URI is unset or empty: `export MONGODB_URI=…` with mongodb://host:27017, embedded or none"),
         ("write_mongo", {"MONGODB_URI": "none"}, "MONGODB_URI=none: the store is left out; set it to a server or to embedded"),
@@ -62,7 +62,7 @@ def test_write_milvus(spark: SparkSession, origin: str, tmp_path: Path, monkeypa
     ],
 )
 def test_an_error_is_one_line(
-    spark: SparkSession, origin: str, name: str, variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, origin: str, name: str, variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("MONGODB_URI", "MILVUS_URI"):
         monkeypatch.delenv(variable, raising=False)
@@ -70,13 +70,13 @@ def test_an_error_is_one_line(
         monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit) as ended:
         MAINS[name](["--origin", origin, "--dest", "films", "--queryid", "item_id"])
-    assert str(ended.value.code).startswith(f"error: {said}")
+    assert str(ended.value.code).startswith(f"error: {message}")
     assert len(str(ended.value.code).splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", MAINS)
 def test_help_and_wrong_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, status, said in (
+    for arguments, status, message in (
         (["--help"], 0, "(default: $SEQREC_ROOT/dataset)"),
         (["--dest", "d"], 2, "--origin"),
         (["--origin", "o", "--dest", "d", "--queryid", "q", "--writers", "0"], 2, "'0' is no number from 1 on"),
@@ -84,4 +84,4 @@ def test_help_and_wrong_options(name: str, capsys: pytest.CaptureFixture[str]) -
         with pytest.raises(SystemExit) as ended:
             MAINS[name](arguments)
         assert ended.value.code == status
-        assert said in " ".join("".join(capsys.readouterr()).split())
+        assert message in " ".join("".join(capsys.readouterr()).split())

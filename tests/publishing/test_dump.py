@@ -65,11 +65,11 @@ def test_every_type_arrives_as_its_own(spark: SparkSession, collection: MongoCol
         "cast(null AS array<int>) AS nothing",
     )
     assert dump(table, collection) == 1
-    [found] = standing(collection)
-    assert found.pop("publish_id") == mongo.newest_publication(collection)
-    assert found.pop("price").to_decimal() == Decimal("1.50")
-    assert {name: type(found[name]).__name__ for name in ("_id", "movie_id")} == {"_id": "Int64", "movie_id": "Int64"}
-    assert found == {
+    [document] = standing(collection)
+    assert document.pop("publish_id") == mongo.newest_publication(collection)
+    assert document.pop("price").to_decimal() == Decimal("1.50")
+    assert {name: type(document[name]).__name__ for name in ("_id", "movie_id")} == {"_id": "Int64", "movie_id": "Int64"}
+    assert document == {
         "_id": 7,
         "movie_id": 7,
         "neighbours": [{"item_id": 3, "score": 0.5}],
@@ -91,15 +91,18 @@ def test_a_dump_takes_the_place_of_what_was_there(spark: SparkSession, collectio
         live.create_index("title", name="mine")
     titles = spark.createDataFrame([("b", 2000), ("d", None)], "title string, year int")
     assert dump(titles, collection, key="title", max_loss=0.5) == 2
-    found = standing(collection)
-    assert [(document["_id"], document["title"], document["year"]) for document in found] == [("b", "b", 2000), ("d", "d", None)]
-    assert {document["publish_id"] for document in found} == {mongo.newest_publication(collection)}
+    documents = standing(collection)
+    assert [(document["_id"], document["title"], document["year"]) for document in documents] == [
+        ("b", "b", 2000),
+        ("d", "d", None),
+    ]
+    assert {document["publish_id"] for document in documents} == {mongo.newest_publication(collection)}
     with mongo_collection.connected(collection, "reading failed") as live:
         assert {"mine", "publish_id_1"} <= set(live.index_information())
 
 
 def bad(spark: SparkSession, case: str) -> tuple[DataFrame, str]:
-    """A table that can't be dumped by movie_id, and what is said."""
+    """A table that can't be dumped by movie_id, and the message."""
     films = spark.createDataFrame([(1, "a", 1990), (None, "b", 1991), (None, "c", 1992), (1, "d", 1993)], FILMS)
     return {
         "null": (
@@ -120,8 +123,8 @@ def bad(spark: SparkSession, case: str) -> tuple[DataFrame, str]:
 def test_what_cannot_be_dumped_leaves_the_collection(spark: SparkSession, collection: MongoCollection, case: str) -> None:
     with mongo_collection.connected(collection, "writing failed") as live:
         live.insert_one({"_id": 9})
-    table, said = bad(spark, case)
-    with pytest.raises(UserError, match=f"^t.*{said}"):
+    table, message = bad(spark, case)
+    with pytest.raises(UserError, match=f"^t.*{message}"):
         dump(table, collection)
     assert standing(collection) == [{"_id": 9}]
 
@@ -185,7 +188,7 @@ def test_a_dump_of_embeddings_takes_the_place_of_another(spark: SparkSession, al
 
 
 @pytest.mark.parametrize(
-    ("rows", "dim", "said"),
+    ("rows", "dim", "message"),
     [
         (
             [(1, "a", [1.0, 2.0]), (2, "b", [1.0]), (3, "c", None), (4, "d", [1.0, 2.0])],
@@ -201,10 +204,10 @@ def test_a_dump_of_embeddings_takes_the_place_of_another(spark: SparkSession, al
     ],
 )
 def test_embeddings_that_cannot_be_dumped(
-    spark: SparkSession, alias: MilvusAlias, rows: list[Any], dim: int | None, said: str
+    spark: SparkSession, alias: MilvusAlias, rows: list[Any], dim: int | None, message: str
 ) -> None:
     table = spark.createDataFrame(rows, "movie_id int, title string, embedding array<float>")
-    with pytest.raises(UserError, match=f"^t.*{said}"):
+    with pytest.raises(UserError, match=f"^t.*{message}"):
         dump_rows(table, alias, dim=dim)
     with milvus_alias.connected(alias, "listing failed") as client:
         assert not [name for name in client.list_collections() if name.startswith(alias.name)]
@@ -231,7 +234,7 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
     (tmp_path / "unfinished" / "_temporary").mkdir(parents=True)
     (tmp_path / "text.parquet").write_text("no Parquet")
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path / "seqrec"))
-    given = [
+    origins = [
         ("films", str(folder)),
         ("films", None),
         ("films", f"{folder}/{VERSION}"),
@@ -239,7 +242,7 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
         (str(part), None),
         (str(pandas), None),
     ]
-    for origin, data in given:
+    for origin, data in origins:
         table, path = open_origin(spark, origin, data=data)
         assert table.columns == ["movie_id", "title", "year"]
         assert path in (f"{folder}/{VERSION}/films", str(part), str(pandas))
@@ -249,8 +252,8 @@ def test_an_origin_is_a_path_or_a_name(spark: SparkSession, tmp_path: Path, monk
         f"{tmp_path}/unfinished": "is unfinished",
         f"{tmp_path}/text.parquet": "text.parquet can't be read as Parquet",
     }
-    for origin, said in wrong.items():
-        with pytest.raises(UserError, match=said):
+    for origin, message in wrong.items():
+        with pytest.raises(UserError, match=message):
             open_origin(spark, origin, data=None)
     monkeypatch.delenv("SEQREC_ROOT")
     with pytest.raises(UserError, match="say by --data FOLDER where it is"):

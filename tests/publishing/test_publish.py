@@ -201,14 +201,14 @@ def test_a_dry_run_writes_nothing(stores: Stores) -> None:
 def recommendations(spark: SparkSession, users: list[int], *, popular: int = 0, empty: int = 0, score: float = 0.5) -> DataFrame:
     """So many of the users get the popular list, and so many an empty one; the others one item."""
     lists = [
-        (user, [("a", score)] if place >= empty else [], "popular" if place < popular else "model", "sasrec", OLD, WHEN)
-        for place, user in enumerate(users)
+        (user, [("a", score)] if row >= empty else [], "popular" if row < popular else "model", "sasrec", OLD, WHEN)
+        for row, user in enumerate(users)
     ]
     return spark.createDataFrame(lists, schemas.recommendations(schemas.IDS["bigint"], schemas.IDS["string"]))
 
 
 @pytest.mark.parametrize(
-    ("users", "made", "said"),
+    ("users", "differences", "message"),
     [
         ([1, 2], {}, "has 2 users, the last publication 3: more than guards.max_user_loss=0.1"),
         ([1, 2, 3], {"popular": 2}, "2 of 3 users get the popular list, more than guards.max_popular_share=0.5"),
@@ -224,12 +224,12 @@ def recommendations(spark: SparkSession, users: list[int], *, popular: int = 0, 
         ([1, 2, 3, 3], {}, "1 values of user_id repeat"),
     ],
 )
-def test_guards_of_recommendations(spark: SparkSession, users: list[int], made: dict[str, Any], said: str) -> None:
-    wanted = made.pop("wanted", 2)
-    table = recommendations(spark, users, **made)
+def test_guards_of_recommendations(spark: SparkSession, users: list[int], differences: dict[str, Any], message: str) -> None:
+    wanted = differences.pop("wanted", 2)
+    table = recommendations(spark, users, **differences)
     with pytest.raises(UserError) as caught:
         guards.check_recommendations(table, path="t", previous=3, wanted=wanted, limits=Guards(), partial=False)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_guards_let_pass(spark: SparkSession) -> None:
@@ -241,7 +241,7 @@ def test_guards_let_pass(spark: SparkSession) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "said"),
+    ("items", "message"),
     [
         ({"a": [1.0], "b": [1.0, 2.0]}, "1 of 2 embeddings are not 2 wide, e.g. that of item_id 'a' has 1 values"),
         ({"a": [1.0, float("inf")]}, "1 of 1 embeddings aren't finite, e.g. that of item_id 'a'"),
@@ -251,11 +251,11 @@ def test_guards_let_pass(spark: SparkSession) -> None:
         ({"é" * 32768: [1.0]}, "at most 65535 bytes, without ' or the character 0, not 'ééé"),
     ],
 )
-def test_guards_of_items(spark: SparkSession, items: dict[str, list[float]], said: str) -> None:
+def test_guards_of_items(spark: SparkSession, items: dict[str, list[float]], message: str) -> None:
     lite = MilvusAlias(server=MilvusServer(uri="", token="", name="lite", aliases=False), name="a")
     with pytest.raises(UserError) as caught:
         check_embeddings(embeddings(spark, items), lite, path="t")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @ONE_PAIR
@@ -306,7 +306,7 @@ def test_an_error_says_which_store_has_changed_already(stores: Stores, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("[]", "it holds list, expected an object"),
         ("null", "it holds NoneType"),
@@ -316,11 +316,11 @@ def test_an_error_says_which_store_has_changed_already(stores: Stores, monkeypat
         ("{", "is not valid JSON"),
     ],
 )
-def test_an_odd_journal_is_said_on_one_line(tmp_path: Path, content: str, said: str) -> None:
+def test_an_odd_journal_is_said_on_one_line(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / journal.FILE).write_text(content)
     with pytest.raises(UserError, match=r"PUBLISHED.json .*move it away and publish again") as caught:
         journal.previous_users(str(tmp_path), "MongoDB")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -342,8 +342,8 @@ def test_the_journal_keeps_an_older_release_s_entries_as_they_are(tmp_path: Path
 def test_nothing_to_publish_to_is_said(spark: SparkSession, written: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         publication.publish(spark, Destinations(), f"{written}/{NEW}", limits=Guards())
-    said = [record.getMessage() for record in caplog.records if record.name == "seqrec"]
-    assert said == ["nothing is published: MONGODB_URI and MILVUS_URI are none"]
+    messages = [record.getMessage() for record in caplog.records if record.name == "seqrec"]
+    assert messages == ["nothing is published: MONGODB_URI and MILVUS_URI are none"]
 
 
 @ONE_PAIR

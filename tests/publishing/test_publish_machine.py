@@ -47,12 +47,12 @@ def stores(spark: SparkSession, collection: MongoCollection, alias: MilvusAlias,
     return Stores(spark, collection, alias, str(output))
 
 
-def run_of(found: dict[Any, str], part: int) -> str | None:
+def run_of(runs: dict[Any, str], part: int) -> str | None:
     """The run that a store holds wholly; None where it holds nothing. Anything else fails."""
-    if not found:
+    if not runs:
         return None
-    [run_id] = set(found.values())
-    assert sorted(found) == sorted(VERSIONS[run_id][part])
+    [run_id] = set(runs.values())
+    assert sorted(runs) == sorted(VERSIONS[run_id][part])
     return run_id
 
 
@@ -120,9 +120,9 @@ def machine(stores: Stores, written: Path) -> type[RuleBasedStateMachine]:
             with milvus_alias.connected(stores.alias, "asking failed") as client:
                 published = client.has_collection(stores.alias.name)
             items = {item: row[2] for item, row in rows(stores.alias).items()} if published else {}
-            for name, found in (("mongodb", run_of(documents, 0)), ("milvus", run_of(items, 1))):
-                assert found in self.model[name]
-                self.model[name] = {found}
+            for name, run_id in (("mongodb", run_of(documents, 0)), ("milvus", run_of(items, 1))):
+                assert run_id in self.model[name]
+                self.model[name] = {run_id}
 
     return Publications
 
@@ -154,11 +154,11 @@ def test_every_read_is_wholly_old_or_wholly_new(stores: Stores) -> None:
         try:
             while not ended.is_set():
                 if part == 0:
-                    found = {document["_id"]: document["run_id"] for document in first_documents(stores.collection, 99)}
+                    runs = {document["_id"]: document["run_id"] for document in first_documents(stores.collection, 99)}
                 else:
-                    found = {item: row[2] for item, row in rows(stores.alias).items()}
-                assert found
-                seen.add((part, run_of(found, part)))
+                    runs = {item: row[2] for item, row in rows(stores.alias).items()}
+                assert runs
+                seen.add((part, run_of(runs, part)))
         except BaseException as error:
             errors.append(error)
 

@@ -57,10 +57,10 @@ class Door:
         return listener
 
     def _end_all(self) -> None:
-        for one in self._open:
+        for link in self._open:
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                link.shutdown(socket.SHUT_RDWR)
+            link.close()
         self._open.clear()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -72,28 +72,28 @@ class Door:
                 for ends in ((client, server, True), (server, client, False)):
                     threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
-    def _pass(self, source: socket.socket, sink: socket.socket, asked: bool) -> None:
+    def _pass(self, source: socket.socket, sink: socket.socket, from_client: bool) -> None:
         with suppress(OSError):
-            while said := source.recv(65536):
-                if asked and self._left >= 0:
-                    self._left -= len(said)
+            while data := source.recv(65536):
+                if from_client and self._left >= 0:
+                    self._left -= len(data)
                     if self._left < 0:
                         self.acted_at = time.monotonic()
                         self._act()
                 if self._stalled.is_set():
                     continue
-                answer = self._answer(said) if asked and self.answers else None
-                (sink if answer is None else source).sendall(said if answer is None else answer)
+                answer = self._answer(data) if from_client and self.answers else None
+                (sink if answer is None else source).sendall(data if answer is None else answer)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
-    def _answer(self, said: bytes) -> bytes | None:
+    def _answer(self, data: bytes) -> bytes | None:
         """The reply to a MongoDB command that `answers` has a document for."""
-        length, request, _, kind = struct.unpack_from("<iiii", said)
+        length, request, _, kind = struct.unpack_from("<iiii", data)
         if kind != OP_MSG or length > 16 << 20:
             return None
-        size = struct.unpack_from("<i", said, 21)[0]
-        command = next(iter(bson.decode(said[21 : 21 + size])))
+        size = struct.unpack_from("<i", data, 21)[0]
+        command = next(iter(bson.decode(data[21 : 21 + size])))
         if command not in self.answers:
             return None
         body = b"\0\0\0\0\0" + bson.encode(self.answers[command])
@@ -103,8 +103,8 @@ class Door:
 @contextmanager
 def door(port: int) -> Iterator[Door]:
     """A door before the server at a port of loopback."""
-    made = Door(port)
+    gate = Door(port)
     try:
-        yield made
+        yield gate
     finally:
-        made.close()
+        gate.close()

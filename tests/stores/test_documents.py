@@ -43,8 +43,8 @@ def naive(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("rows", [1, 3, 10])
 def test_documents_are_what_arrow_has_whatever_the_slices(rows: int) -> None:
     batch = pa.RecordBatch.from_arrays(list(COLUMNS.values()), list(COLUMNS))
-    made = [document for part in cut_batches([batch], rows) for document in to_documents(part, publish_id="p", types=TYPES)]
-    assert made == naive(batch)
+    documents = [document for part in cut_batches([batch], rows) for document in to_documents(part, publish_id="p", types=TYPES)]
+    assert documents == naive(batch)
 
 
 def test_times_decimals_and_keys_are_made_by_the_store() -> None:

@@ -102,7 +102,9 @@ def _use(folder: Path, use: Callable[[embedded_mongo.EmbeddedMongo], None]) -> N
 
 def _kill_java(server: embedded_mongo.EmbeddedMongo) -> None:
     port = int(server.uri.rpartition(":")[2])
-    listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.status == "LISTEN"]
+    listening = [
+        link for link in psutil.net_connections("tcp") if link.laddr and link.laddr.port == port and link.status == "LISTEN"
+    ]
     assert listening[0].pid is not None
     os.kill(listening[0].pid, signal.SIGKILL)
 

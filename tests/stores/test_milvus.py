@@ -68,9 +68,9 @@ def test_rows_are_as_described(spark: SparkSession, alias: MilvusAlias) -> None:
 
 def test_awkward_ids_go_through_unharmed(spark: SparkSession, alias: MilvusAlias) -> None:
     ids = AWKWARD + (NOT_FOR_LITE if alias.server.name not in ("lite", "aliases") else [])
-    put(spark, {item: [1.0, float(place)] for place, item in enumerate(ids)}, alias, A)
-    put(spark, {item: [2.0, float(place)] for place, item in enumerate(ids)}, alias, B)
-    assert {item: row[1] for item, row in rows(alias).items()} == {item: [2.0, float(place)] for place, item in enumerate(ids)}
+    put(spark, {item: [1.0, float(number)] for number, item in enumerate(ids)}, alias, A)
+    put(spark, {item: [2.0, float(number)] for number, item in enumerate(ids)}, alias, B)
+    assert {item: row[1] for item, row in rows(alias).items()} == {item: [2.0, float(number)] for number, item in enumerate(ids)}
     assert find_neighbours(alias, "\\", k=1)[0]["item_id"] == "5"  # the angles of (2, 5), (2, 6), (2, 4): 68.2°, 71.6°, 63.4°
 
 

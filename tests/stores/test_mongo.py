@@ -145,17 +145,17 @@ def test_names_that_mongodb_refuses(mongodb: MongoServer, database: str, collect
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("tls=true&tlsCAFile=/none.pem", "No such file or directory: '/none.pem'"),
         ("retryWrites=maybe", "must be 'true' or 'false'"),
         ("nonsense=1", "Unknown option: nonsense"),
     ],
 )
-def test_options_that_are_wrong_are_said_on_one_line(options: str, said: str) -> None:
+def test_options_that_are_wrong_are_said_on_one_line(options: str, message: str) -> None:
     with pytest.raises(UserError, match=r"can't be reached: .*nothing was changed") as caught:
         mongo_collection.open_server(f"mongodb://127.0.0.1:1/?{options}", name="m", timeouts=Timeouts(reach_s=0.3))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

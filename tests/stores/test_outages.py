@@ -41,8 +41,8 @@ def memory() -> Iterator[embedded_mongo.EmbeddedMongo]:
 @pytest.fixture
 def gate(memory: embedded_mongo.EmbeddedMongo) -> Iterator[Door]:
     """The way to MongoDB."""
-    with door(int(memory.uri.rpartition(":")[2])) as made:
-        yield made
+    with door(int(memory.uri.rpartition(":")[2])) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -103,15 +103,15 @@ def alias_behind(gate: Door, name: str, timeouts: Timeouts) -> MilvusAlias:
 
 
 @pytest.mark.parametrize(
-    ("write", "said"),
+    ("write", "message"),
     [(upsert, "writing failed: .*some of it may be new"), (stage, "staging failed: .*what stood before still stands")],
 )
 def test_mongodb_that_falls_silent_is_given_up(
-    spark: SparkSession, gate: Door, collection: MongoCollection, write: Any, said: str
+    spark: SparkSession, gate: Door, collection: MongoCollection, write: Any, message: str
 ) -> None:
     users = list(range(4000))
     gate.after(200_000, gate.stall)
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         write(spark, users, collection, A)
     assert time.monotonic() - gate.acted_at < 15
     assert "\n" not in str(caught.value)

@@ -92,13 +92,13 @@ def test_show_of_dumps(root: Path, spark: SparkSession, capsys: pytest.CaptureFi
 
 
 def test_show_says_what_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, said in (
+    for arguments, message in (
         (["--user", "77"], "no such users"),
         (["--user", "9" * 30], "no such users"),
         (["--item", "x"], "item ids are integers there, 'x' is none"),
         (["--titles", "nowhere.csv"], "nowhere.csv: no such file"),
     ):
-        with pytest.raises(SystemExit, match=said):
+        with pytest.raises(SystemExit, match=message):
             show.main(arguments)
     monkeypatch.setenv("MONGODB_URI", "none")
     monkeypatch.setenv("MILVUS_URI", "none")
