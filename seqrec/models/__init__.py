@@ -1,2 +1,4 @@
-"""Models and losses in plain torch: encoders and the parts they are composed of, losses, negatives. Of seqrec, it may import
-errors, indices and user_hashes alone: a model can be taken out and used elsewhere."""
+"""Models in plain torch: encoders and the parts that they are composed of, losses, negatives.
+
+It imports nothing of seqrec but the ground (`indices`, `user_hashes`), so that a model can be taken out and used elsewhere.
+"""

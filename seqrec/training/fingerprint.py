@@ -1,6 +1,7 @@
-"""What the weights of a training depend on, so that a folder's training goes on only with the same.
+"""What the weights of a training depend on: a folder's training is resumed only if that is still the same.
 
-A fingerprint is flat: {"seed": 42, "loss.name": "ce", "processes": 1, …}. TrainingLimits, such as max_epochs, are no part of it.
+A fingerprint is flat: {"seed": 42, "loss.name": "ce", "processes": 1, …}. Limits, such as max_epochs, are no part of it: they may
+be another in each run.
 """
 
 from dataclasses import dataclass

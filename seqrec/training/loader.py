@@ -2,7 +2,7 @@
 
 Windows are gathered in pools, shuffled within their pool, sorted by length, and cut where each batch gets about the same number
 of items: little is padded, and steps take about equally long. The order repeats exactly for a seed, an epoch and a rank, so that
-a training that was stopped goes on as if it never was.
+a training that was stopped is resumed as if it never was.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""A model's folder when a training starts in it: the vocabulary, the users with embeddings, and meta.json."""
+"""What a model's folder holds beside its checkpoints: the vocabulary, the users with embeddings, and meta.json."""
 
 import hashlib
 import io

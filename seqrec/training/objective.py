@@ -1,4 +1,4 @@
-"""A model and its loss as one module, so that DDP sees one forward pass."""
+"""A model and its loss as one module, because DDP sums the gradients of one module's forward pass."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Where bf16 gains."""
+"""Whether products are in bf16: where the hardware is faster with it, or where the user wants it. Weights stay in fp32."""
 
 import torch
 

@@ -1,9 +1,8 @@
 """Tasks: what is predicted from a window. A task makes the trainer's batch from the loader's windows.
 
-    windows   0  0  5  6  7        next_item:   inputs    0  0  5  6
-              2  3  4  5  6                     targets   0  0  6  7      0: nothing is predicted there
-                                                inputs    2  3  4  5
-                                                targets   3  4  5  6
+    windows        next_item: inputs     targets
+    0 0 5 6 7                 0 0 5 6    0 0 6 7      0: nothing is predicted there
+    2 3 4 5 6                 2 3 4 5    3 4 5 6
 
 A task may draw from torch's generator, which the trainer seeds by step and process before it. A batch has as many losses as it
 has targets, so another task changes neither the trainer nor the losses.
