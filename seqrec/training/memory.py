@@ -4,8 +4,8 @@ The model is built on torch's meta device, where tensors have shapes and no valu
 autograd keeps for the backward pass is counted as it is kept, whatever the model's parts are. That takes less than 0.1 s.
 
 The estimate is of the tensors that live at once. The allocator keeps more: on two CPU cores a process grew by 0.37 GiB where 0.29
-are estimated (SASRec, 64 windows of 200 items), by 1.1 where 0.8 are (128 windows, dim 128), and by 0.80 where 0.87 are (SimpleX,
-400,000 items).
+are estimated (SASRec, 64 windows of 200 items), by 1.13 where 0.79 are (128 windows, dim 128), by 0.51 where 0.27 are (SimpleX,
+512 windows of 200) and by 0.80 where 0.87 are (SimpleX, 400,000 items). So a training close to the limit may still not fit.
 """
 
 from collections.abc import Callable
