@@ -33,7 +33,11 @@ class FeatureColumns(NamedTuple):
         return self._replace(text=())
 
     def followed_by(self, further: "FeatureColumns") -> "FeatureColumns":
-        """The columns of two tables."""
+        """The columns of two tables.
+
+        >>> FeatureColumns(("title",)).followed_by(FeatureColumns(("imdb",), ("genre",)))
+        FeatureColumns(text=('title', 'imdb'), discrete=('genre',), continuous=())
+        """
         return FeatureColumns(*(mine + others for mine, others in zip(self, further, strict=True)))
 
     @property
