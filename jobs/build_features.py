@@ -6,7 +6,7 @@ from seqrec.command.session import open_session, working
 from seqrec.dataset.build_sequences import InputLimits, ingest
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.profile import WantedTypes
-from seqrec.ranking.build_features import describe_ratings, guard_labels, guard_missing, place_ratings, read_tables
+from seqrec.ranking.build_features import assign_splits, describe_ratings, guard_labels, guard_missing, read_tables
 from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_samples
 from seqrec.ranking.features_as_of import FeatureOptions
 from seqrec.ranking.genres import GenreSource
@@ -38,7 +38,7 @@ def run(cfg: BuildFeatures) -> None:
     drawing = negative_drawing(cfg.negatives, seed=cfg.seed) if "matching" in cfg.samples else None
     with working(spark, partitions=partitions):
         tables = read_tables(spark, dataset, sides, genres=genres, max_bad_share=cfg.max_bad_share)
-        split = place_ratings(ratings, dataset, partitions=partitions)
+        split = assign_splits(ratings, dataset, partitions=partitions)
         missing = guard_missing(split.ratings, tables, sides, max_share=cfg.max_missing_share)
         if labelling is not None:
             guard_labels(split.ratings, labelling)

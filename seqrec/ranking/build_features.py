@@ -57,7 +57,7 @@ def read_tables(
     return ReadTables(users, items, list(names), user_columns, item_columns)
 
 
-def place_ratings(ratings: Ratings, dataset: Dataset, *, partitions: int) -> SplitRatings:
+def assign_splits(ratings: Ratings, dataset: Dataset, *, partitions: int) -> SplitRatings:
     """Clean the ratings and give them splits by the dataset's events (see `rating_splits`).
 
     Raises UserError if events of the dataset aren't among the ratings.

@@ -10,7 +10,7 @@ def order(rating: Rating) -> tuple[Any, ...]:
     return rating.timestamp, rating.tie, rating.item, rating.rating
 
 
-def place(ratings: set[Rating], *, min_rating: float) -> dict[Rating, str | None]:
+def splits_of(ratings: set[Rating], *, min_rating: float) -> dict[Rating, str | None]:
     """The split of each rating where the last two at or above the minimum are held out; None for one that is left out."""
     splits: dict[Rating, str | None] = {}
     for user in {rating.user for rating in ratings}:

@@ -125,7 +125,7 @@ def ratings(spark: SparkSession) -> set[Rating]:
 
 
 def test_ranking_samples_are_those_of_plain_python(folder: Path, ratings: set[Rating]) -> None:
-    splits = reference.place(ratings, min_rating=2)
+    splits = reference.splits_of(ratings, min_rating=2)
     known = reference.features(ratings, splits, GENRES, NAMES, last=3, threshold=3)
     expected = []
     for one in ratings:
@@ -145,7 +145,7 @@ def test_ranking_samples_are_those_of_plain_python(folder: Path, ratings: set[Ra
 
 
 def test_matching_samples_are_events_and_negatives_of_those_trained_on(folder: Path, ratings: set[Rating]) -> None:
-    splits = reference.place(ratings, min_rating=2)
+    splits = reference.splits_of(ratings, min_rating=2)
     known = reference.features(ratings, splits, GENRES, NAMES, last=3, threshold=3)
     found = table(Path(versions.resolve(f"{folder}/features")), "matching_samples")
     events = {(one.user, one.item, one.timestamp): one for one in ratings if one.rating >= 2}

@@ -16,7 +16,7 @@ from seqrec.dataset.sequences import events
 from seqrec.dataset.snapshot import NOTHING
 from seqrec.dataset.splits import splitter
 from seqrec.errors import UserError
-from seqrec.ranking.build_features import place_ratings
+from seqrec.ranking.build_features import assign_splits
 from seqrec.ranking.features_as_of import summands
 from seqrec.ranking.genres import GenreSource, genre_list
 from seqrec.ranking.matching_samples import NegativeDrawing, draw_negatives, tickets
@@ -106,7 +106,7 @@ def test_held_out_events_that_differ_in_the_order_column_alone_stay_held_out(
     )
     items = spark.createDataFrame([(9, 2, 2)], schemas.items(schemas.IDS["bigint"]))
     dataset = write_dataset(tmp_path, learned, items, settings={"input": {"columns": {"order": "order"}}})
-    placed = place_ratings(ratings_of(raw), dataset, partitions=2).ratings.select("ordinal", "position", "split").collect()
+    placed = assign_splits(ratings_of(raw), dataset, partitions=2).ratings.select("ordinal", "position", "split").collect()
     assert sorted(map(tuple, placed)) == [(place, place, split) for place, split in enumerate(splits)]
 
 
@@ -119,7 +119,7 @@ def test_ratings_that_can_not_be_averaged_exactly_are_refused(spark: SparkSessio
     nothing = spark.createDataFrame([], schemas.events(kind)), spark.createDataFrame([], schemas.items(kind))
     dataset = write_dataset(tmp_path, *nothing, settings={})
     with pytest.raises(UserError, match=r"the sizes of the ratings add up to 1\.2e\+13, but no more than 9e\+12 can be averaged"):
-        place_ratings(ratings_of(raw), dataset, partitions=1)
+        assign_splits(ratings_of(raw), dataset, partitions=1)
 
 
 def test_labels(spark: SparkSession) -> None:
