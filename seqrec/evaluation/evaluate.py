@@ -18,7 +18,7 @@ from seqrec.tables import io, schemas
 
 
 def rank_by_model(held_out: HeldOut, export: Export, *, sizes: BlockSizes, private_of: str | None = None) -> Ranked:
-    """Ranks by an export; `private_of` is the folder of the model, where only the driver has the export.
+    """Ranks by an export; where only the driver has it, `private_of` is the model's folder, which all hosts can read.
 
     Raises UserError if the model's vocabulary isn't the dataset's, or if its files aren't of one export.
     """
