@@ -1,9 +1,11 @@
 """A version that a job is writing: which folder it goes to, its run id, and the settings that its meta.json tells.
 
-draft = Draft.of(cfg.output, settings=public(cfg))
-io.write_table(table, files.join(draft.path, "similar_items"), schema)
-SimilarItemsMeta(run_id=draft.run_id, settings=draft.settings, ...).write(draft.path)
-draft.commit(keep=cfg.keep)
+    draft = Draft.of(cfg.output, settings=public(cfg))
+    io.write_table(table, files.join(draft.path, "similar_items"), schema)
+    SimilarItemsMeta(run_id=draft.run_id, settings=draft.settings, ...).write(draft.path)
+    draft.commit(keep=cfg.keep)
+
+Until the last line, readers see the version before.
 """
 
 from dataclasses import dataclass

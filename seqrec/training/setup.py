@@ -1,8 +1,10 @@
-"""The settings of a training, in groups that its parts take; the jobs' configurations end here.
+"""All that a training is told, in groups that its parts take. The jobs' configurations end here.
 
-setup = training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
-train(setup)                                    # in this process, or in those of torchrun
-train_on_spark(spark, setup, processes=4)       # a setup is pickled to other processes: it holds no secret
+    setup = training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
+    train(setup)                                    # in this process, or in those of torchrun
+    train_on_spark(spark, setup, processes=4)       # in processes that Spark starts
+
+A setup is pickled to other processes: it holds no secret.
 """
 
 from dataclasses import dataclass
