@@ -28,7 +28,7 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML's true and false are booleans; taken for a number they would be 1 and 0."""
+        """Refuse true and false where a number belongs: pydantic would read them as 1 and 0."""
         kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
         if bool not in kinds and not any(issubclass(kind, BaseModel) for kind in kinds) and _has(value, _is_boolean):
             raise ValueError("true and false are no value of it")
@@ -125,7 +125,7 @@ def _shown(value: Any) -> str:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """A nested dict with the values of another over its own."""
+    """A nested dict, with its values replaced by those of another."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -156,7 +156,7 @@ def _kinds(annotation: Any) -> set[type]:
 
 
 def _has(value: Any, wanted: Callable[[Any], bool]) -> bool:
-    """Whether a value, or one inside its lists and dicts, fits a test."""
+    """Whether `wanted` is true for a value, or for any value inside its lists and dicts."""
     if isinstance(value, list | tuple | dict):
         return any(_has(inner, wanted) for inner in (value.values() if isinstance(value, dict) else value))
     return wanted(value)
@@ -200,7 +200,7 @@ def _short(value: Any) -> str:
 
 
 def _holds(nested: Any, location: tuple[int | str, ...]) -> bool:
-    """Whether a nested dict has the place; a wrong value inside a list belongs to the list."""
+    """Whether a nested dict has the key at a location; for a location inside a list, whether it has the list."""
     for part in location:
         if not isinstance(nested, dict):
             return True

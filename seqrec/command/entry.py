@@ -26,7 +26,7 @@ log = logging.getLogger("seqrec")
 def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None) -> None:
     """Parse `--conf FILE [key=value …]`, load the configuration, and call `run` with it.
 
-    It ends as `command_line` says.
+    Errors and signals end the process as in `command_line`.
     """
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
@@ -45,14 +45,14 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Within, what is logged goes to stderr, and an error ends the process as one line with status 1, Ctrl-C with 130.
+    """In the `with` block, logs go to stderr, and an error ends the process with one line and status 1, Ctrl-C with 130.
 
-    A UserError is the line itself; of any other error the line says what is known, and names the log that has its trace.
-    SIGTERM ends the process with status 143, after what was opened is closed.
+    The line is the message of a UserError; for any other error it is a summary, with the log file that has the trace. SIGTERM
+    ends the process with status 143, after open resources are closed.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # py4j logs a trace of all that it raises, and a JVM's end as an error
     try:
         with _closing_at_sigterm():
             yield
@@ -67,7 +67,7 @@ def command_line() -> Iterator[None]:
 
 @contextmanager
 def _closing_at_sigterm() -> Iterator[None]:
-    """Within, SIGTERM raises SystemExit with status 143 in the main thread; a second one is ignored."""
+    """In the `with` block, SIGTERM raises SystemExit with status 143 in the main thread; a second one is ignored."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
@@ -87,7 +87,7 @@ def _end(line: str) -> NoReturn:
 
 
 def _write_trace(error: Exception) -> str:
-    """Write an error's trace into a log; what the error's line says of it, empty where no log can be written."""
+    """Write an error's trace into a log; the text that names the log for the error's line, empty if no log can be written."""
     name = Path(sys.argv[0]).stem or "seqrec"
     command = " ".join([name, *sys.argv[1:]])
     trace = "".join(traceback.format_exception(error))
@@ -96,7 +96,7 @@ def _write_trace(error: Exception) -> str:
 
 
 def _terminate(number: int, _: object) -> NoReturn:
-    """End the process as SIGTERM does, once."""
+    """End the process with the signal's status; further signals are ignored."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 

@@ -1,7 +1,7 @@
 """Environment variables that are checked before anything starts.
 
-spark-submit.sh runs `python -m seqrec.command.environment JOB TEMPLATE`. It checks all of them and those that the template needs,
-and prints the home of a usable Java and the file of the job's log, each on a line of its own.
+spark-submit.sh runs `python -m seqrec.command.environment JOB TEMPLATE`. It checks the variables that every job reads and those
+that the template needs, and prints the home of a usable Java and the file of the job's log, each on its own line.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ STORES = ("MONGODB_URI", "MILVUS_URI")
 
 
 def variable(name: str, needed_by: str) -> str:
-    """The value of a variable that is needed.
+    """The value of a variable; `needed_by` tells the error what needs it.
 
     Raises UserError if it is unset, empty or blank, has a blank or a line end at its start or end, a control character, or
     bytes that are not UTF-8: a folder of such a name is a mistake, and is hard to find again.
@@ -54,7 +54,7 @@ def check_text(name: str, value: str, *, secret: bool = False) -> None:
 
 
 def check_settings() -> None:
-    """Raise UserError for a SEQREC_LOG_LEVEL, SPARK_DRIVER_MEMORY, MONGODB_URI or MILVUS_URI that can't be right."""
+    """Raise UserError for an invalid SEQREC_LOG_LEVEL, SPARK_DRIVER_MEMORY, MONGODB_URI or MILVUS_URI."""
     level = os.environ.get("SEQREC_LOG_LEVEL", "")
     if level and level.upper() not in LOG_LEVELS:
         raise UserError(f"SEQREC_LOG_LEVEL={level} is no level: use one of {', '.join(LOG_LEVELS)}, or unset it")

@@ -1,6 +1,6 @@
-"""The Java that Spark and the embedded MongoDB run on: found, checked and, where nobody need be asked, installed.
+"""Finds, checks and installs the Java that Spark and the embedded MongoDB run on.
 
-`python -m seqrec.command.java` prints its home; with --install, root with apt-get gets one installed where there is none.
+`python -m seqrec.command.java` prints its home; with --install, and as root with apt-get, it installs Java if there is none.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def install_line() -> str:
 
 
 def parse_properties(text: str) -> tuple[int, str]:
-    """The release and the home in what `java -XshowSettings:properties -version` says; (0, "") if they aren't there.
+    """The release and the home in the output of `java -XshowSettings:properties -version`; (0, "") if they aren't there.
 
     >>> parse_properties("    java.home = /opt/jdk\\n    java.specification.version = 17\\n")
     (17, '/opt/jdk')
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _ask(java: Path) -> tuple[int, str]:
-    """The release and the home of a Java, asked of itself."""
+    """The release and the home that a Java reports of itself."""
     command = [str(java), "-XshowSettings:properties", "-version"]
     return parse_properties(subprocess.run(command, capture_output=True, text=True, check=False).stderr)
 

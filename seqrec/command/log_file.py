@@ -12,9 +12,9 @@ KEPT_DAYS = 30
 
 
 def choose(name: str) -> Path | None:
-    """A file for the log of a command, in the first folder that can be written: of state, else of temporary files.
+    """The file for a command's log: SEQREC_LOG, else a new name in the first writable folder: of state, or of temporary files.
 
-    SEQREC_LOG says it where it is set. The file isn't made yet; logs of commands that are older than 30 days are removed.
+    The file isn't created yet. Logs in the folder that are older than 30 days are removed.
     """
     if value := os.environ.get(VARIABLE):
         return Path(value)

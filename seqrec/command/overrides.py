@@ -15,7 +15,7 @@ PAIRS = {"[": "]", "{": "}", '"': '"', "'": "'"}
 
 
 class _Words(yaml.SafeLoader):
-    """YAML in which a plain word stays the text that it is, null and an empty place apart; without anchors and tags."""
+    """YAML in which a plain word is text, but null and an empty value are None; without anchors and tags."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         untyped: Any = self
@@ -46,7 +46,7 @@ _Words.add_constructor("tag:yaml.org,2002:seq", _Words.construct_list_of_words)
 
 
 def parse_overrides(overrides: list[str]) -> dict[str, Any]:
-    r"""Dotted key=value pairs as a nested dict of strings, None, lists and dicts; UserError for what is none of them.
+    r"""Dotted key=value pairs as a nested dict of strings, None, lists and dicts; UserError for any other text.
 
     >>> parse_overrides(["input.delimiter=::", "k_core.users=5", "min_rating=null", "write=[a, b]", r"input.quote=\t"])
     {'input': {'delimiter': '::', 'quote': '\t'}, 'k_core': {'users': '5'}, 'min_rating': None, 'write': ['a', 'b']}
@@ -71,8 +71,8 @@ def parse_overrides(overrides: list[str]) -> dict[str, Any]:
 def parse_value(text: str, override: str) -> Any:
     """The value of an override: a quoted string, a list in [ ], a mapping in { }, else the text itself; null is None.
 
-    In a list or a mapping, what isn't quoted is text or null too. A list of plain words is cut at its commas, whatever
-    signs they have.
+    In a list or a mapping, unquoted words are text or null too. A list without inner quotes and brackets is split at its commas,
+    whatever other characters its words have.
     """
     if len(text) < 2 or PAIRS.get(text[0]) != text[-1]:
         return read_word(text)
@@ -92,7 +92,7 @@ def read_word(text: str) -> str | None:
 
 
 def show_value(value: Any) -> str:
-    r"""The text of an override's value: parse_value gives the value back, of strings, None, lists and dicts of them.
+    r"""The text from which parse_value reads this value: a string, None, or lists and dicts of these.
 
     >>> show_value("a b"), show_value("null"), show_value(["x", None, "it's"])
     ('a b', '"null"', '["x", null, "it\'s"]')
@@ -103,7 +103,7 @@ def show_value(value: Any) -> str:
 
 
 def split_overrides(text: str) -> list[str]:
-    """The overrides in one text, apart by blanks; blanks inside quotes, [ ] and { } belong to the value.
+    """The overrides in one text, separated by blanks; blanks inside quotes, [ ] and { } belong to the value.
 
     >>> split_overrides("input.names=[user id, item] min_rating=4  input.delimiter='; '")
     ['input.names=[user id, item]', 'min_rating=4', "input.delimiter='; '"]
@@ -118,7 +118,7 @@ def split_overrides(text: str) -> list[str]:
 
 
 def _split(text: str) -> Iterator[str]:
-    """The words of a text, apart by blanks outside of quotes and brackets."""
+    """The words of a text, separated by blanks outside of quotes and brackets."""
     start, position = 0, 0
     while position < len(text):
         if text[position].isspace():
@@ -134,7 +134,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _close(text: str, start: int) -> int:
-    """The place after the bracket or quote that closes the one at the start; inside brackets a quote opens a word."""
+    """The position after the bracket or quote that closes the one at `start`; inside brackets, quotes count where words begin."""
     closing, position = [PAIRS[text[start]]], start + 1
     while position < len(text):
         sign, quoted = text[position], closing[-1] in "\"'"

@@ -15,10 +15,10 @@ log = logging.getLogger("seqrec")
 REQUIRED = {  # what results depend on
     "spark.sql.session.timeZone": "UTC",  # times without a zone, as split_times has them
     "spark.sql.timestampType": "TIMESTAMP_LTZ",  # the other type drops the zone of a text
-    "spark.sql.ansi.enabled": "true",  # without it what overflows or doesn't parse is wrong or null, without an error
+    "spark.sql.ansi.enabled": "true",  # without it, overflows and parse errors give wrong values or nulls
     "spark.sql.caseSensitive": "false",  # else a column is null in the Parquet files that write its name in other letters
-    "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out without a word
-    "spark.sql.files.ignoreMissingFiles": "false",  # and those of a file that is gone
+    "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out silently
+    "spark.sql.files.ignoreMissingFiles": "false",  # and those of a missing file
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # LEGACY shifts days before 1582
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",  # and times before 1900
 }
@@ -37,11 +37,11 @@ LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a
 
 
 def open_session(name: str, **settings: str) -> SparkSession:
-    """Open the session of a job, or take the one that runs.
+    """Open the session of a job, or use the one that runs already.
 
-    Settings that results depend on (REQUIRED) are always set, in a running session too; where another value was asked for, a
-    line of the log says that it isn't taken. What spark-submit was told wins over DEFAULTS and `settings`. Raises UserError if
-    there is no Java that Spark runs on.
+    Settings that results depend on (REQUIRED) are always set, in a running session too; another value from the caller or from
+    spark-submit is ignored, with a warning. Options of spark-submit win over DEFAULTS and `settings`. Raises UserError if there
+    is no Java that Spark runs on.
     """
     os.environ["JAVA_HOME"] = str(require_java())
     active = SparkSession.getActiveSession()
@@ -62,10 +62,10 @@ def open_session(name: str, **settings: str) -> SparkSession:
 
 @contextmanager
 def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
-    """Within, shuffles have that many partitions and plans stay as they are; at the end what was cached is released.
+    """In the `with` block, shuffles have that many partitions and Spark doesn't adapt plans; at the end the cache is cleared.
 
-    For a job that knows its sizes: what is cached keeps its partitions, so that what is grouped by them isn't shuffled again,
-    and a query is one Spark job. Rows may hold long lists, so fewer of them than Spark's 10,000 make a batch of the cache.
+    For a job that knows its sizes: a cached table keeps its partitions, so grouping it by the same key needs no further shuffle,
+    and a query is one Spark job. Rows may hold long lists, so a batch of the cache has fewer rows than Spark's 10,000.
     """
     fixed = {
         "spark.sql.shuffle.partitions": str(partitions),
@@ -89,20 +89,20 @@ def runs_locally(session: SparkSession) -> bool:
 
 
 def _stop(session: SparkSession) -> None:
-    """At the end of the process: stop the session, unless its JVM has gone before, of which nothing need be said any more."""
+    """Stop the session at the end of the process; errors are ignored, because its JVM may have ended before."""
     with suppress(Exception):
         session.stop()
 
 
 def _report_refused(wanted: Mapping[str, str]) -> None:
-    """Log each setting that was asked for with another value than the one that every job sets."""
+    """Warn of each setting whose wanted value differs from the one in REQUIRED, which every job sets."""
     for key, value in REQUIRED.items():
         if wanted.get(key, value).lower() != value.lower():
             log.warning("%s=%s is not taken: results depend on it, so every job sets it to %s", key, wanted[key], value)
 
 
 def _submitted() -> dict[str, str]:
-    """What spark-submit was told, by its options and its defaults file; it is in the JVM that started this process."""
+    """The options and the defaults file of spark-submit, read from the JVM that started this process; {} without spark-submit."""
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         return {}
     from pyspark import SparkConf, SparkContext

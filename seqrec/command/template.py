@@ -1,4 +1,4 @@
-"""YAML files of settings: UTF-8, a mapping whose keys are words, each of them once."""
+"""YAML files of settings: in UTF-8, a mapping whose keys are words, without repeated keys."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from seqrec.storage import files
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """The content of a file; UserError, naming it, if it is no such YAML, can't be read, or isn't there."""
+    """The content of a file; UserError, which names the file, if it isn't such a mapping, can't be read, or doesn't exist."""
     try:
         content = yaml.load(files.read_text(path), _OnceKeys)
         _refuse_recursion(content)
@@ -45,7 +45,7 @@ class _OnceKeys(yaml.SafeLoader):
 
 
 def _refuse_recursion(value: Any, above: tuple[int, ...] = ()) -> None:
-    """Raise a YAMLError for an anchor that is below itself."""
+    """Raise a YAMLError for an anchor that contains itself."""
     if isinstance(value, dict | list):
         if id(value) in above:
             raise yaml.YAMLError("an anchor refers to itself")

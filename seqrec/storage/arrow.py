@@ -1,6 +1,6 @@
 """Files on hdfs:// and s3a:// through pyarrow, where no Spark context runs.
 
-Its S3 keys come from the AWS_* variables, its HDFS client from HADOOP_HOME.
+S3 keys are read from the AWS_* variables; the HDFS client is the one in HADOOP_HOME.
 """
 
 import ctypes
@@ -15,8 +15,8 @@ import pyarrow.fs
 from seqrec.storage.local import chunks, temporary_name
 from seqrec.storage.paths import split
 
-CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # of S3: it is given up after about 85 seconds without an answer
-QUICK_S = 4.0  # instead of both, to try whether a place can be written
+CONNECT_S, ANSWER_S, TRIES = 10.0, 20.0, 4  # for S3: without an answer a request fails after about 85 seconds
+QUICK_S = 4.0  # replaces both in a test of whether a folder can be written
 
 
 HINTS = {
@@ -111,10 +111,10 @@ def _create(system: pyarrow.fs.FileSystem, inner: str, content: Iterable[bytes])
 
 
 def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes]) -> None:
-    """A file in S3, which is there once its stream is closed.
+    """Upload a file to S3, where it appears when its stream is closed.
 
-    A stream has no abort, and one that is dropped is closed: a stream that failed gets one reference too many, so that it isn't
-    dropped, not even at the end of the process, and what was sent doesn't become the file.
+    A stream can't be aborted, and Python closes it when it frees it, which would publish a partial file. So a stream that failed
+    gets an extra reference: it is never freed, not even at the end of the process.
     """
     sink = system.open_output_stream(inner)
     try:
@@ -128,7 +128,7 @@ def _upload(system: pyarrow.fs.S3FileSystem, inner: str, content: Iterable[bytes
 
 @contextmanager
 def _opened(path: str, *, quick: bool = False) -> Iterator[tuple[pyarrow.fs.FileSystem, str]]:
-    """The file system of a path, and the path there; within, S3's errors begin with what a user can make of them."""
+    """The file system of a path, and the path inside it. In the `with` block, known errors of S3 begin with their cause."""
     try:
         yield _open(path, quick=quick)
     except FileNotFoundError:
@@ -141,7 +141,7 @@ def _opened(path: str, *, quick: bool = False) -> Iterator[tuple[pyarrow.fs.File
 
 
 def _open(path: str, *, quick: bool) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The file system of a path, and the path there; quick is for trying whether a place can be written."""
+    """The file system of a path, and the path inside it; `quick` takes the short timeouts of a test write."""
     scheme, host, inner = split(path)
     if scheme != "hdfs":
         system = pyarrow.fs.S3FileSystem(

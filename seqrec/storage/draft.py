@@ -1,11 +1,11 @@
-"""A version that a job is writing: which folder it goes to, its run id, and the settings that its meta.json tells.
+"""A version that a job is writing: its folder, its run id, and the settings for its meta.json.
 
     draft = Draft.of(cfg.output, settings=public(cfg))
     io.write_table(table, files.join(draft.path, "similar_items"), schema)
     SimilarItemsMeta(run_id=draft.run_id, settings=draft.settings, ...).write(draft.path)
     draft.commit(keep=cfg.keep)
 
-Until the last line, readers see the version before.
+Until `commit`, readers see the previous version.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from seqrec.storage import files, versions
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """FOLDER/RUN_ID, until it is committed."""
+    """A version FOLDER/RUN_ID that isn't committed yet."""
 
     folder: str
     run_id: str
@@ -30,7 +30,7 @@ class Draft:
 
     @property
     def path(self) -> str:
-        """The version's own folder."""
+        """The version's folder, FOLDER/RUN_ID."""
         return files.join(self.folder, self.run_id)
 
     def commit(self, *, keep: int) -> None:

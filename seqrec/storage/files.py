@@ -1,9 +1,9 @@
 """Small files on any file system: local paths, file://, hdfs:// and s3a://.
 
 Spark reads and writes the tables; this module is for what lies beside them (CURRENT, meta.json, checkpoints). A remote path
-goes through Hadoop's file system where a Spark context runs in this process, else through pyarrow's. A file is written whole:
-a reader sees the old content or the new one, never a part, whatever ends the writer. What fails is a FileError that names the
-path and the reason; a file that isn't there is a FileNotFoundError.
+goes through Hadoop's file system where a Spark context runs in this process, else through pyarrow's. A reader sees the old
+content of a file or the new one, never a part, even if the writer is killed; when pyarrow replaces a file on HDFS, there is none
+for a moment. A failed operation raises a FileError, which names the path and the reason; a missing file, FileNotFoundError.
 """
 
 import logging
@@ -25,11 +25,11 @@ __all__ = ["absolute", "is_local", "join", "local_path", "uri"]
 
 log = logging.getLogger("seqrec")
 
-PATIENCE_S = 5.0  # until a remote file system that hasn't answered is named in the log
+PATIENCE_S = 5.0  # after so long without an answer, the log names the remote path
 
 
 class FileSystem(Protocol):
-    """What the three kinds of file systems do. Errors are OSErrors, FileNotFoundError where there is no such file."""
+    """The operations of the three file systems. Errors are OSErrors; a missing file is a FileNotFoundError."""
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder is there."""
@@ -53,7 +53,7 @@ class FileSystem(Protocol):
         """Names in a folder; none if there is no such folder."""
 
     def sizes(self, folder: str) -> dict[str, int | None]:
-        """The bytes of the files in a folder by their names, None for a folder in it; {} if there is no such folder."""
+        """The size in bytes of each file in a folder, by name; None for a subfolder; {} if there is no such folder."""
 
     def newest_change(self, folder: str) -> float:
         """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
@@ -62,7 +62,7 @@ class FileSystem(Protocol):
         """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
 
     def try_to_write(self, folder: str) -> None:
-        """Make and remove a file in a folder that need not be there yet."""
+        """Create and remove a test file in a folder, which need not exist yet."""
 
 
 LOCAL, HADOOP, ARROW = LocalFiles(), HadoopFiles(), ArrowFiles()
@@ -97,15 +97,15 @@ def write_text(path: str, content: str) -> None:
 
 
 def names(folder: str) -> list[str]:
-    """Names in a folder, sorted, without those of files that aren't whole yet; none if there is no such folder."""
+    """Names in a folder, sorted, without files that are still being written; none if there is no such folder."""
     with _operation(folder, "listed") as system:
         return sorted(name for name in system.names(folder) if not is_temporary(name))
 
 
 def sizes(folder: str) -> dict[str, int | None]:
-    """The bytes of the files in a folder by their names, in order of the names; None for a folder in it; {} without a folder.
+    """The size in bytes of each file in a folder, by name, sorted; None for a subfolder; {} if there is no such folder.
 
-    One listing, without a request a file.
+    It costs one listing, not a request for each file.
     """
     with _operation(folder, "listed") as system:
         sizes_by_name = system.sizes(folder)
@@ -131,7 +131,7 @@ def remove(path: str) -> None:
 
 
 def fetch(path: str, folder: Path) -> Path:
-    """A local path of a file: itself where it is local, else a copy in the folder, FileNotFoundError if there is none."""
+    """The local path of a file: its own if it is local, else that of a copy in `folder`; FileNotFoundError if there is none."""
     if is_local(path):
         return local_path(path)
     target = folder / posixpath.basename(path)
@@ -148,10 +148,10 @@ def put(source: Path, path: str) -> None:
 
 
 def require_writable(folder: str, *, key: str) -> None:
-    """Raise FileError, with the key of the configuration that names the folder, unless files can be made in it.
+    """Raise FileError, with the configuration's `key` of the folder, unless files can be created in it.
 
-    Tries it, so call it before the work. The folder need not be there yet, and isn't made. A server that doesn't answer is
-    given up after about 15 seconds.
+    It writes and removes a test file, so call it before the work. The folder need not exist, and isn't created. It waits at most
+    about 15 seconds for a server.
     """
     try:
         with _operation(folder, "written") as system:
@@ -162,7 +162,7 @@ def require_writable(folder: str, *, key: str) -> None:
 
 
 def _system(path: str) -> FileSystem:
-    """The file system of a path: a Spark context that runs in this process has Hadoop's, with its settings and keys."""
+    """The file system of a path. If a Spark context runs here, remote paths use its Hadoop, with its settings and keys."""
     if is_local(path):
         return LOCAL
     return HADOOP if hadoop.runs() else ARROW
@@ -170,7 +170,7 @@ def _system(path: str) -> FileSystem:
 
 @contextmanager
 def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[FileSystem]:
-    """Within, errors name the path, and a long wait is logged; `missing` lets FileNotFoundError through."""
+    """In the `with` block, errors name the path and a long wait is logged; with `missing`, FileNotFoundError is passed on."""
     system = _system(path)
     warning = threading.Timer(PATIENCE_S, log.warning, ("waiting for %s to be %s", path, what))
     warning.daemon = True
@@ -189,7 +189,7 @@ def _operation(path: str, what: str, *, missing: bool = False) -> Iterator[FileS
 
 
 def _file_error(path: str, what: str, error: OSError | ValueError) -> FileError:
-    """An error of the operating system as a FileError, which also names the other path that the system's error may name."""
+    """The FileError for a system's error; it names a second path too, if the system's error does."""
     reason = str(getattr(error, "strerror", None) or error or type(error).__name__)
     other_path = getattr(error, "filename", None)
     if other_path and str(other_path) != path:

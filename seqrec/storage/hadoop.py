@@ -10,7 +10,7 @@ from typing import Any
 from seqrec.storage.local import temporary_name
 from seqrec.storage.paths import absolute, split
 
-# For one small file: an answer after about 15 seconds, the least that S3A takes, instead of after minutes.
+# For a test write: it fails after about 15 seconds, the shortest time that S3A allows, instead of after minutes.
 QUICK = {
     "fs.s3a.attempts.maximum": "4",
     "fs.s3a.retry.limit": "0",
@@ -61,7 +61,7 @@ class HadoopFiles:
                 stream.write(content)
             except BaseException:
                 if _is_s3(path):
-                    stream.abort()  # to close it would make what was written the file
+                    stream.abort()  # closing the stream would publish the partial file
                 else:
                     with suppress(Exception):
                         stream.close()
@@ -119,7 +119,7 @@ class HadoopFiles:
             _system(path).copyToLocalFile(False, _path(path), _path(absolute(str(target))), True)
 
     def try_to_write(self, folder: str) -> None:
-        """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
+        """Create and remove a test file in the folder or, if there is none, in its nearest ancestor; OSError if that fails."""
         with _errors(folder):
             settings = _jvm().org.apache.hadoop.conf.Configuration(_settings())
             for key, value in QUICK.items():
@@ -138,7 +138,7 @@ class HadoopFiles:
 
 @contextmanager
 def _whole(path: str) -> Iterator[str]:
-    """Within, the path to write to: in S3 the file, which is seen once it is closed; else a temporary one, renamed at the end."""
+    """The path to write to: in S3 the file itself, which appears when it is closed; else a temporary one, renamed at the end."""
     if _is_s3(path):
         yield path
         return
@@ -158,7 +158,7 @@ def _whole(path: str) -> Iterator[str]:
 
 @contextmanager
 def _errors(path: str) -> Iterator[None]:
-    """Within, what Java raises is an OSError of one line."""
+    """In the `with` block, Java's exceptions become OSErrors of one line."""
     from py4j.protocol import Py4JError, Py4JJavaError
 
     try:
@@ -185,7 +185,7 @@ def _reason(causes: list[tuple[str, str]], path: str) -> str:
 
 
 def _context() -> Any:
-    """Spark's SparkContext class; pyspark is imported where it runs already."""
+    """pyspark's SparkContext class; imported here, because this module must load without pyspark."""
     from pyspark import SparkContext
 
     return SparkContext
@@ -212,5 +212,5 @@ def _system(path: str) -> Any:
 
 
 def _is_s3(path: str) -> bool:
-    """Whether a path is in S3, where a file is there once its stream is closed."""
+    """Whether a path is in S3, where a file appears when its stream is closed."""
     return split(path)[0] in ("s3", "s3a")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from seqrec.storage.paths import local_path
 
-TEMPORARY = (".seqrec.", ".tmp")  # how the name of a file that isn't whole yet begins and ends
+TEMPORARY = (".seqrec.", ".tmp")  # prefix and suffix of the name of a file that is still being written
 CHUNK = 8 << 20  # bytes
-LEFT_BEHIND_S = 3600.0  # a temporary file that nobody wrote to for so long is one of a process that was killed
+LEFT_BEHIND_S = 3600.0  # a temporary file that didn't change for so long was left by a killed process
 
 
 class LocalFiles:
@@ -63,7 +63,7 @@ class LocalFiles:
         self.put(local_path(path), str(target))
 
     def try_to_write(self, folder: str) -> None:
-        """Make and remove a file in the folder, or where it would be made; OSError where that can't be done."""
+        """Create and remove a test file in the folder or, if there is none, in its nearest ancestor; OSError if that fails."""
         root = local_path(folder).absolute()
         for ancestor in (root, *root.parents):
             try:
@@ -80,12 +80,12 @@ class LocalFiles:
 
 
 def temporary_name() -> str:
-    """A new name for a file that isn't whole yet."""
+    """A new name for a file that is still being written."""
     return f"{TEMPORARY[0]}{secrets.token_hex(4)}{TEMPORARY[1]}"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file is one that isn't whole: readers leave it out."""
+    """Whether a file, by its name, is still being written: readers leave it out."""
     return name.startswith(TEMPORARY[0]) and name.endswith(TEMPORARY[1])
 
 
@@ -101,7 +101,7 @@ def chunks(source: Path) -> Iterator[bytes]:
 
 
 def _replace(target: Path, content: Iterable[bytes]) -> None:
-    """By a temporary file beside the target, which is on the disk before it takes the name."""
+    """Write a temporary file beside the target, flush it to the disk, and rename it to the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_behind(target.parent)
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY[0], suffix=TEMPORARY[1], dir=target.parent)

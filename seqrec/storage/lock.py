@@ -1,4 +1,4 @@
-"""One process at a time, on one machine: a lock that ends with its process, however that ends."""
+"""A lock that one process of a machine holds at a time, and that is released however the process ends."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from seqrec.storage import files
 
 @contextmanager
 def hold_in(folder: str, name: str, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold FOLDER/NAME as `hold` does, where the folder is local. On hdfs:// and s3a:// nothing is held."""
+    """Hold the lock of the file FOLDER/NAME (see `hold`) if the folder is local; on hdfs:// and s3a:// there is no lock."""
     if not files.is_local(folder):
         yield
         return
@@ -24,7 +24,7 @@ def hold_in(folder: str, name: str, *, what: str, remedy: str, wait_s: float = 0
 
 @contextmanager
 def hold(file: Path, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the file's lock; UserError that says who does, if it isn't free within wait_s seconds."""
+    """Hold the file's lock; UserError, which names the process that holds it, if it isn't free within wait_s seconds."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as handle:
         give_up = time.monotonic() + wait_s
@@ -43,7 +43,7 @@ def hold(file: Path, *, what: str, remedy: str, wait_s: float = 0.0) -> Iterator
 
 
 def _taken(descriptor: int) -> bool:
-    """Whether this process now holds the lock of an open file."""
+    """Try to take the lock of an open file; whether this process now holds it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -52,6 +52,6 @@ def _taken(descriptor: int) -> bool:
 
 
 def _command() -> str:
-    """The command line, without the values of key=value arguments, as far as a person needs it."""
+    """This process's command line without the values of key=value arguments, cut at 200 characters."""
     words = [Path(sys.argv[0]).name, *(word.partition("=")[0] if "=" in word else word for word in sys.argv[1:])]
     return " ".join(words)[:200]

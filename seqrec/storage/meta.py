@@ -1,6 +1,6 @@
-"""The meta.json of a version: what made it, and which tables with which files it holds. It is written last of all.
+"""The meta.json of a version: the run that wrote it, and its tables with their files. It is written after all other files.
 
-What is missing in one, or odd, is a UserError that names the file, the key, and the remedy.
+A missing key or a wrong value raises a UserError that names the file, the key and the remedy.
 """
 
 import json
@@ -25,20 +25,20 @@ EXPECTED = {  # what was expected, by pydantic's names of errors
 
 
 class Part(BaseModel):
-    """A part of a meta.json: frozen, of exactly these types, and with room for more keys."""
+    """A part of a meta.json: frozen, with exactly these types; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
 
 
 class TableRecord(Part):
-    """A finished table of a version: its rows, and the bytes of each of its files by name."""
+    """A finished table of a version: its number of rows, and the size in bytes of each of its files by name."""
 
     rows: int
     files: dict[str, int | None]
 
 
 class TableRecords(Part):
-    """The tables beside a meta.json, by name; none where an older release wrote it."""
+    """The tables that a meta.json records, by name; none if an older release wrote it."""
 
     tables: dict[str, TableRecord] = {}
 
@@ -49,7 +49,7 @@ class TableRecords(Part):
 
     @classmethod
     def of(cls, content: Any, *, path: str, remedy: str) -> Self:
-        """Content that was read from a path; UserError, which names both path and remedy, if it isn't of this kind."""
+        """Check content that was read from `path`; UserError, with the path and the remedy, if it isn't of this kind."""
         try:
             return cls.model_validate_json(json.dumps(content))
         except ValidationError as error:
@@ -62,12 +62,12 @@ class Meta(TableRecords):
     run_id: str
 
     def write(self, path: str) -> None:
-        """Write PATH/meta.json, last of all that is written there; `tables` becomes what lies in PATH."""
+        """Write PATH/meta.json, after all other files of PATH; `tables` is filled from the tables in PATH."""
         write_meta(path, self.model_dump())
 
 
 def write_meta(path: str, meta: dict[str, Any]) -> None:
-    """Write PATH/meta.json, last of all: with the tables in PATH, their rows and files, and the packages that made them."""
+    """Write PATH/meta.json, after all other files of PATH; rows and files of the tables there, and packages, are added."""
     described = {**meta, "tables": parts.describe_tables(path), "versions": _packages()}
     text = json.dumps(described, indent=2, sort_keys=True, ensure_ascii=False)
     files.write_text(files.join(path, META), text + "\n")
@@ -91,7 +91,7 @@ def read_meta(path: str) -> dict[str, Any]:
 
 
 def _problem(error: ValidationError) -> str:
-    """What the first wrong key of a meta.json is, and what was expected there."""
+    """The first wrong key of a meta.json, and what was expected there."""
     first = error.errors(include_url=False)[0]
     key, value = ".".join(map(str, first["loc"])), first["input"]
     if first["type"] == "missing":

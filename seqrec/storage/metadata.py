@@ -1,10 +1,10 @@
-"""What the meta.json of each kind of version says, as `tables.schemas` says it of the tables.
+"""The keys and types of the meta.json of each kind of version; `tables.schemas` has the columns of the tables.
 
     meta = DatasetMeta.read("/data/dataset/20261101T020000Z-3f2a")
     meta.vocabulary.size, meta.id_types.item
 
-A kind names what its readers take, with their types. A meta.json may hold more, and one that an older release wrote may lack
-what has a default here.
+A class names the keys that its readers use. A meta.json may hold more keys, and one that an older release wrote may lack those
+that have a default here.
 """
 
 from typing import Any, Literal
@@ -24,14 +24,14 @@ class IdTypes(Part):
 
 
 class Growth(Part):
-    """A vocabulary in the lineage of another: its hash, and how many items it had."""
+    """A vocabulary from which another grew: its hash, and its number of items."""
 
     hash: str
     size: int
 
 
 class Vocabulary(Part):
-    """The items of a dataset or a model: how many, their hash, and its lineage: what it grew from, oldest first, itself last."""
+    """The items of a dataset or a model: number, hash, and lineage: the vocabularies it grew from, oldest first, itself last."""
 
     size: int
     hash: str
@@ -39,7 +39,7 @@ class Vocabulary(Part):
 
 
 class Counts(Part):
-    """What a dataset holds; events by split (all, train, valid, test), users and items as in stats.json."""
+    """The counts of a dataset: events by split (all, train, valid, test), users and items as in stats.json."""
 
     events: dict[str, int]
     users: dict[str, int] = Field({})
@@ -48,7 +48,7 @@ class Counts(Part):
 
 
 class DatasetSettings(Part):
-    """The settings that build_sequences had: those that other jobs take are named here, the others are kept beside them."""
+    """The settings of build_sequences: those that other jobs read are named here; all others are kept too."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
 
@@ -82,7 +82,7 @@ class DatasetMeta(Meta):
 
 
 class MissingCount(Part):
-    """How many users or items are rated, and how many of them their table lacks."""
+    """The number of rated users or items, and how many of these are missing in their table."""
 
     rated: int
     missing: int
@@ -97,9 +97,9 @@ class FeatureInputs(Part):
 
 
 class FeaturesMeta(Meta):
-    """A version of the features, which build_features writes; `dataset` is the run id of the dataset that they are of.
+    """A version of the features, which build_features writes; `dataset` is the run id of the dataset that they belong to.
 
-    Counts are the rows of each table that was written, the cleaned `ratings`, and under `missing` what tables lack.
+    `counts` are the rows of each written table, the number of cleaned `ratings`, and the `missing` users and items.
     """
 
     dataset: str
@@ -111,7 +111,7 @@ class FeaturesMeta(Meta):
 
 
 class TrainedMeta(Meta):
-    """What a training says of its model, in every checkpoint and every export; `run_id` is the training's."""
+    """The keys about a trained model, in every checkpoint and every export; `run_id` is the training's."""
 
     name: str
     dataset: str
@@ -122,7 +122,7 @@ class TrainedMeta(Meta):
 
 
 class ExportMeta(TrainedMeta):
-    """An export of a model. `export` is its own run id; files have their SHA-256 by name."""
+    """An export of a model. `export` is the run id of the export; `files` has each file's SHA-256 by name."""
 
     files: dict[str, str]
     vocab_size: int
@@ -132,7 +132,7 @@ class ExportMeta(TrainedMeta):
 
 
 class ListsMeta(Meta):
-    """Lists of a model for users, which batch_recommend and train_two_tower write; `users` is the subset, null for all."""
+    """A model's lists for users, which batch_recommend and train_two_tower write; `users` is the subset, null for all users."""
 
     id_types: IdTypes
     dataset: str
@@ -191,7 +191,7 @@ class CandidatesMeta(Meta):
 
 
 class SourceMeta(Meta):
-    """What can be a source of candidates: similar items, or lists."""
+    """A version that can be a source of candidates: similar items, or users' lists."""
 
     dataset: str | None = None
     history: str | None = None

@@ -1,7 +1,7 @@
-"""The parts of a Parquet table: which files it has, of how many bytes, and how many rows are in them. Spark isn't needed.
+"""The files of a Parquet table: their names, bytes and rows, read without Spark.
 
-A version's meta.json records them when the version is finished; whoever reads a table compares one listing with that record,
-so that a part that was lost, truncated or added is an error and not a smaller table.
+A version's meta.json records them when the version is finished. Every reader of a table compares one listing with that record,
+so a file that was lost, truncated or added is an error, and not a smaller or larger table.
 """
 
 import struct
@@ -16,7 +16,7 @@ from seqrec.errors import UserError
 from seqrec.storage import files
 
 DONE, WRITING = "_SUCCESS", "_temporary"
-LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}  # folders that say which of a table's files count
+LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}  # folders of logs, which alone tell the files that belong to the table
 FOOTER_GUESS = 1 << 16  # bytes that are read at first: most footers are smaller
 READERS = 16  # footers that are read at a time
 JOBS = {
@@ -80,7 +80,7 @@ def require_recorded(table: str, recorded: Mapping[str, int | None]) -> list[str
 def require_finished(table: str, *, marked: bool) -> list[str]:
     """The names of the Parquet files of a table without a record; UserError if it is absent, unfinished, or not plain Parquet.
 
-    A marked table has _SUCCESS when it is finished; of others it is enough that nobody seems to be writing them.
+    With `marked`, a finished table must have _SUCCESS; otherwise it must not have _temporary.
     """
     content = files.sizes(table)
     job = job_of(table.rstrip("/").rsplit("/", 1)[-1])
@@ -97,7 +97,7 @@ def require_finished(table: str, *, marked: bool) -> list[str]:
 
 
 def job_of(table: str) -> str:
-    """What to do for a table.
+    """The remedy for a table that is missing or broken: which job to run.
 
     >>> job_of("windows"), job_of("films")
     ('run build_sequences', 'run the job that writes it')
@@ -107,5 +107,5 @@ def job_of(table: str) -> str:
 
 
 def _data(content: dict[str, int | None]) -> dict[str, int | None]:
-    """What Spark reads of a table's folder: names that begin with _ or . are its own."""
+    """The entries of a table's folder that Spark reads: it skips names that begin with _ or a point."""
     return {name: size for name, size in content.items() if not name.startswith(("_", "."))}

@@ -1,6 +1,6 @@
 """How a path is written: a local path, file:/x, file:///x, hdfs://host/x or s3a://bucket/x, with any character in it.
 
-Nothing in a path is quoted: `%20` is these three characters, as for Hadoop. Where something else wants a URL, `uri` quotes.
+A path is never URL-quoted: `%20` is these three characters, as for Hadoop. `uri` quotes a path for code that needs a URL.
 """
 
 import posixpath
@@ -58,7 +58,7 @@ def join(folder: str, *parts: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """The path with its scheme, so that driver and executors mean the same place; nothing is quoted, as Spark and Hadoop want it.
+    """The path with its scheme, so that driver and executors read the same file; not URL-quoted, as Spark and Hadoop want it.
 
     >>> absolute("file:/data/x"), absolute("s3a://bucket/a b")
     ('file:///data/x', 's3a://bucket/a b')
@@ -67,7 +67,7 @@ def absolute(path: str) -> str:
 
 
 def uri(path: str) -> str:
-    """The path as a URL with its special characters quoted, for what parses one, such as SparkContext.addFile.
+    """The path as a URL with its special characters quoted, for functions that parse URLs, such as SparkContext.addFile.
 
     >>> uri("s3a://bucket/a b#c")
     's3a://bucket/a%20b%23c'

@@ -1,6 +1,6 @@
-"""Which versions go when a new one is committed: old whole ones, and unfinished ones whose writers are surely dead.
+"""Which versions a commit removes: old whole ones, and unfinished ones whose writers are surely dead.
 
-On a local folder the writer of a version holds the lock FOLDER/.RUN_ID.lock, so a lock that is there and free belongs to a dead
+On a local folder the writer of a version holds the lock FOLDER/.RUN_ID.lock, so a lock file that nobody holds was left by a dead
 process. Object stores have no locks: there an unfinished version is left alone until nothing in it has changed for a day.
 """
 
@@ -21,7 +21,7 @@ State = Literal["whole", "subset", "unfinished", "odd"]
 
 
 def prune(folder: str, run_id: str, *, state: State, keep: int) -> None:
-    """Remove what is older than a version: of its own state all but the newest keep - 1, and unfinished ones that are dead."""
+    """Remove older versions: of the same state all but the newest keep - 1, and the unfinished ones whose writers are dead."""
     older = [other for other in run_ids(folder) if other < run_id and not _is_written(folder, other)]
     states = {other: state_of(files.join(folder, other)) for other in older}
     peers = [other for other in older if states[other] == state]
@@ -30,14 +30,14 @@ def prune(folder: str, run_id: str, *, state: State, keep: int) -> None:
         path = files.join(folder, other)
         if read_current(folder) == other:
             continue
-        files.remove(files.join(path, META))  # first, so that what a kill leaves isn't taken for a whole version
+        files.remove(files.join(path, META))  # first: if this process is killed here, what is left isn't whole
         files.remove(path)
     if files.is_local(folder):
         _remove_free_locks(folder, before=run_id)
 
 
 def state_of(path: str) -> State:
-    """Whether a version holds everybody or a subset of the users, or is unfinished; odd is one whose meta.json says nothing."""
+    """whole: with all users; subset: with some; unfinished: without a meta.json; odd: with a meta.json that isn't an object."""
     try:
         meta = json.loads(files.read_text(files.join(path, META)))
     except FileNotFoundError:
@@ -50,12 +50,14 @@ def state_of(path: str) -> State:
 
 
 def lock_of(folder: str, run_id: str) -> Path:
-    """The file that the writer of a version in a local folder holds."""
+    """The lock file that the writer of a version in a local folder holds."""
     return files.local_path(folder) / f".{run_id}.lock"
 
 
 def mend_current(folder: str) -> None:
-    """Without locks, CURRENT may name a version that another commit has just removed: then the newest whole one is taken."""
+    """If CURRENT names a version that isn't whole, write the newest whole one into it: without locks, another commit may have
+    just removed the version.
+    """
     current = read_current(folder)
     if current is not None and state_of(files.join(folder, current)) != "whole":
         whole = [other for other in run_ids(folder) if state_of(files.join(folder, other)) == "whole"]
@@ -75,7 +77,7 @@ def _is_written(folder: str, run_id: str) -> bool:
 
 
 def _is_dead(folder: str, run_id: str) -> bool:
-    """Whether an unfinished version that no process holds is given up: its writer left the lock, or all of it is a day old."""
+    """Whether the writer of an unfinished version that no process holds is dead: it left its lock, or all is a day old."""
     if files.is_local(folder) and lock_of(folder, run_id).exists():
         return True
     day_ago = datetime.now(UTC) - DEAD_AFTER
@@ -83,7 +85,7 @@ def _is_dead(folder: str, run_id: str) -> bool:
 
 
 def _remove_free_locks(folder: str, *, before: str) -> None:
-    """Remove what dead writers left beside the versions that are gone or whole by now."""
+    """Remove the locks that dead writers left, of versions that were removed or are finished."""
     for file in files.local_path(folder).glob(".*.lock"):
         run_id = file.name[1:].removesuffix(".lock")
         path = files.join(folder, run_id)

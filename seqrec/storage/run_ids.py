@@ -1,4 +1,4 @@
-"""The names of versions: run ids, and the file CURRENT, which holds the run id that readers take."""
+"""The names of versions: run ids, and the file CURRENT, which holds the run id of the version that readers use."""
 
 import re
 import secrets
@@ -38,5 +38,5 @@ def read_current(folder: str) -> str | None:
 
 
 def newest_run_ids(folder: str) -> str:
-    """The end of an error about a version that isn't there: the newest ones that are."""
+    """The end of an error about a missing version: the newest versions that exist."""
     return f"the newest are: {', '.join(run_ids(folder)[-5:]) or 'none'}"

@@ -1,12 +1,12 @@
-"""Versioned folders: FOLDER/RUN_ID/…, and FOLDER/CURRENT, which holds the run id that readers take.
+"""Versioned folders: FOLDER/RUN_ID/…, and FOLDER/CURRENT, which holds the run id of the version that readers use.
 
     run_id = versions.new_run_id()
     io.write_table(…, f"{folder}/{run_id}/items", …)    # claims the version for this process
     versions.write_meta(f"{folder}/{run_id}", …)        # names the tables' files: from here on the version is whole
-    versions.commit(folder, run_id, keep=5)             # readers see it; old versions go
+    versions.commit(folder, run_id, keep=5)             # readers see it; old versions are removed
 
 On a local folder the writer holds the lock FOLDER/.RUN_ID.lock, and commits wait for each other at FOLDER/.commit.lock. Object
-stores have no locks: there an unfinished version is left alone for a day, and a commit looks again at what CURRENT names.
+stores have no locks: there an unfinished version is left alone for a day, and a commit ends by checking CURRENT once more.
 """
 
 import logging
@@ -46,10 +46,10 @@ _claiming = Lock()
 
 
 def claim(path: str) -> None:
-    """Hold the lock of the version FOLDER/RUN_ID from before anything is written there until its commit or this process's end.
+    """Hold the lock of the version FOLDER/RUN_ID until its commit or this process's end; call it before anything is written.
 
-    No commit removes what is held. Nothing happens for a version that this process holds, for another path, and off this
-    machine's file systems.
+    No commit removes a version whose lock is held. Nothing happens if this process holds it already, if the path isn't a version,
+    or if it isn't local.
     """
     folder, _, run_id = files.absolute(path).rpartition("/")
     if files.is_local(path) and RUN_ID.match(run_id):
@@ -63,10 +63,10 @@ def claim(path: str) -> None:
 
 
 def resolve(folder: str, run_id: str | None = None) -> str:
-    """The version's folder: of the given run id, else of CURRENT; a path that is a version already is returned as it is.
+    """The folder of the version `run_id`, else of the version in CURRENT; a path that names a version is returned as it is.
 
-    Call it once, at the start of a job: a rebuild then never pulls data from under the reader. Raises UserError for what is no
-    run id, and for a version that isn't there.
+    Call it once, at the start of a job: then all reads are of one version, even if another is committed meanwhile. Raises
+    UserError if `run_id` isn't a run id, or if the version doesn't exist.
     """
     folder = folder.rstrip("/")
     if run_id is None and RUN_ID.match(folder.rsplit("/", 1)[-1]):
@@ -87,8 +87,8 @@ def commit(folder: str, run_id: str, *, keep: int) -> None:
     """Make a whole version the current one, and remove old ones: of the older whole versions the newest keep - 1 stay.
 
     Of two commits the later one is CURRENT, whichever run began first. A version of a subset of the users (`users` in its
-    meta.json) never becomes CURRENT, and of these the newest `keep` stay. Unfinished versions go when their writers are surely
-    dead. Nothing goes that a process writes, that CURRENT names, or that is newer than the version. Raises UserError, with
+    meta.json) never becomes CURRENT, and of these the newest `keep` stay. Unfinished ones are removed if their writers are surely
+    dead. Versions that a process is writing, that CURRENT names, or that are newer than this one stay. Raises UserError, with
     CURRENT as it was, if the version isn't whole.
     """
     path = files.join(folder, run_id)
@@ -113,10 +113,10 @@ def commit(folder: str, run_id: str, *, keep: int) -> None:
 
 
 def table_files(path: str) -> list[str]:
-    """The names of a table's Parquet files, in order: those that its version's meta.json records, if it does.
+    """The names of a table's Parquet files, in order; those that its version's meta.json records, if it records the table.
 
-    Raises UserError if the table is absent or unfinished, and if a file is missing, is one too many, or has another size. A
-    table that lies in no version may lack _SUCCESS.
+    Raises UserError if the table is absent or unfinished, or if a file is missing, added, or of another size. A table outside of
+    versions may lack _SUCCESS.
     """
     folder, _, table = path.rstrip("/").rpartition("/")
     in_version = RUN_ID.match(folder.rsplit("/", 1)[-1]) is not None
@@ -128,7 +128,7 @@ def table_files(path: str) -> list[str]:
 
 
 def fetch_table(path: str, cache: Path) -> list[Path]:
-    """The Parquet files of a table on this machine, in order: themselves where they are local, else copies in the cache.
+    """The local paths of a table's Parquet files, in order: their own if they are local, else those of copies in the cache.
 
     Raises UserError as `table_files` does.
     """
@@ -144,7 +144,7 @@ def _release(folder: str, run_id: str) -> None:
 
 @contextmanager
 def _one_commit(folder: str) -> Iterator[None]:
-    """Within, no other process commits in a local folder."""
+    """In the `with` block, no other process commits in the folder, if it is local."""
     if files.is_local(folder):
         what, remedy = f"a commit in {folder}", "wait until it has ended, and run the job again"
         with hold(files.local_path(folder) / ".commit.lock", what=what, remedy=remedy, wait_s=COMMIT_WAIT_S):

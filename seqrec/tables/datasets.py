@@ -4,7 +4,7 @@
     dataset.events.where("split = 'train'").join(dataset.items, "item_idx")
 
 The version is resolved once, when the dataset is opened: all its tables are of one version, whatever is built meanwhile. A table
-is opened, and its files are compared with meta.json, when it is first asked for.
+is opened, and its files are compared with meta.json, when it is first used.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Dataset:
 
     @cached_property
     def events(self) -> DataFrame:
-        """What is learned from or held out."""
+        """The events of all splits, training and held out."""
         return self._read("events", schemas.events(self.user))
 
     @cached_property

@@ -1,11 +1,11 @@
-"""Sums that are the same in whatever order their terms come, so that scores don't depend on the partitioning.
+"""Sums that don't depend on the order of their terms, so that scores don't depend on the partitioning.
 
-Sums of doubles round differently in every order. Three kinds don't:
+A sum of doubles rounds differently in every order. These three kinds of sums don't:
 
 - Whole units (`to_units`, `from_units`): any numbers whose largest value and number of terms are known beforehand. The unit is as
   small as 62 bits allow, and each term is rounded down to whole units.
-- Fractions (`sum_fractions`): numbers from 0 to 1, rounded to 18 decimals. Slower than units, but nothing has to be known.
-- Floats (`sum_floats`): a float has 24 bits and a double 53, so the doubles' rounding is far below the float that is returned.
+- Fractions (`sum_fractions`): numbers from 0 to 1, rounded to 18 decimals. Slower than units, but for any number of terms.
+- Floats (`sum_floats`): a float has 24 bits and a double 53, so the doubles' rounding is far below the precision of the sum.
 """
 
 import math
@@ -17,7 +17,7 @@ BITS = 62  # of a bigint, with one to spare
 
 
 def units(*, largest: float, terms: int) -> float:
-    """How many units are 1: the greatest power of two with which a sum of so many terms, none above the largest, fits a bigint.
+    """The number of units in 1: the greatest power of two with which a sum of `terms` numbers up to `largest` fits a bigint.
 
     >>> math.log2(units(largest=0.5, terms=200))
     55.0

@@ -28,9 +28,9 @@ def read_subset(dataset: Dataset, named: list[str] | str | None) -> Subset | Non
 
 
 def select_histories(dataset: Dataset, *, history: str, users: DataFrame | None = None) -> DataFrame:
-    """Act: user_id, items and seen of a dataset, of the given users alone if any; history is full, valid or test.
+    """Act: user_id, items and seen of a dataset's users, or of `users` alone; history is full, valid or test.
 
-    Raises UserError if there is no such user; users that the table doesn't have are counted in a warning.
+    Raises UserError if no user is left; a warning counts the users that the table lacks.
     """
     path = dataset.table("sequences" if history == "full" else history)
     histories = dataset.histories(history)

@@ -1,4 +1,4 @@
-"""Ids that a user names: in a list, a text file, a CSV file or a Parquet table."""
+"""Ids that a configuration names: in a list, a text file, a CSV file or a Parquet table."""
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -10,11 +10,11 @@ from seqrec.tables import io
 
 
 def read_ids(spark: SparkSession, ids: list[str] | str, *, column: str, kind: DataType) -> DataFrame:
-    """Act: the distinct ids in one column of the given name and type, from a list of ids or the path of a file or table.
+    """Act: the distinct ids, as a table of `column` with the type `kind`, from a list of ids or the path of a file or table.
 
     A path ending in .csv is a CSV with a header, a folder or a path ending in .parquet a Parquet table, both with the column;
-    any other file has an id a line. Blank lines and nulls are skipped. Raises UserError if the file or the column is missing,
-    if a value is no id of the type, or if there is none at all.
+    any other file has one id in each line. Blank lines and nulls are skipped. Raises UserError if the file or the column is
+    missing, if a value doesn't have the type, or if there are no ids.
     """
     if isinstance(ids, str):
         source = f"{column}s in {ids}"

@@ -1,4 +1,4 @@
-"""A table that a user gives: where it is, how it is written, and what its columns are called."""
+"""An input table, as a configuration describes it: its path, its format, and the names of its columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class InputTable:
 
 @dataclass(frozen=True, kw_only=True)
 class RatingColumns:
-    """What the columns of a table of ratings are called; None is a column that there isn't.
+    """The names of the columns of a table of ratings; None means that the table has no such column.
 
-    timestamp   None: the order of the lines in the one input file
+    timestamp   None: ratings are ordered by their lines in the input, which is one file
     order       orders ratings of the same timestamp
     items       the list of a user's items in order, in a table of one row a user: item_id, rating, timestamp and order are unused
     """

@@ -17,8 +17,8 @@ from seqrec.storage import files, versions
 def write_table(table: DataFrame, path: str, schema: StructType) -> None:
     """Write a table as Parquet with exactly the schema's columns, in its order.
 
-    Where the path lies in a version, that is claimed first. Raises UserError if a column is missing, has another type, or is
-    unknown to the schema.
+    Other columns are left out. If the path is in a version, the version is claimed first. Raises UserError if a column is missing
+    or has another type.
     """
     _check(table.schema, schema, path)
     versions.claim(path.rsplit("/", 1)[0])
@@ -35,7 +35,7 @@ def read_table(spark: SparkSession, path: str, schema: StructType) -> DataFrame:
 def open_table(spark: SparkSession, path: str) -> DataFrame:
     """Read a Parquet table of any schema; UserError if it is absent or unfinished, or its files aren't those that were written.
 
-    A table that lies in no version, such as another program's, needs no _SUCCESS.
+    A table outside of versions, such as another program's, needs no _SUCCESS.
     """
     versions.table_files(path)
     return open_parquet(spark, path)
@@ -55,10 +55,10 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
 
 
 def reader(spark: SparkSession, path: str) -> DataFrameReader:
-    """A reader for the path: one that is there as it is written is read as it is, another may be a pattern such as `2024-*.csv`.
+    """A reader for the path: a path that exists is read literally, any other may be a pattern such as `2024-*.csv`.
 
-    Spark's own reader takes `*?[]{}` and backslashes for a pattern in any case, and reads what else it matches. Raises UserError
-    for a file that Spark would leave out for its name, and read nothing, or that Hadoop can't open for its name.
+    By itself Spark would take `*?[]{}` and backslashes in an existing path for a pattern too, and read all that matches. Raises
+    UserError for a file whose name makes Spark skip it silently, or that Hadoop can't open.
     """
     is_there, name = files.exists(path), path.rstrip("/").rsplit("/", 1)[-1]
     if is_there and name.startswith((".", "_")) and not files.names(path):

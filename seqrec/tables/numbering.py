@@ -1,8 +1,8 @@
-"""Numbers for rows, from 0, in an order that no single task sees as a whole.
+"""Row numbers, from 0, for an ordered table that no single task reads as a whole.
 
-A table in order lies in parts: blocks of a file, partitions of a sort, buckets of a hash. The driver learns how many rows each
-part has. A row's number is then the rows of the parts before its own, plus its rank inside its part. No task and no driver holds
-more than a part, whatever the size of the table.
+The table is in ordered parts: blocks of a file, partitions of a sort, buckets of a hash. The driver learns the number of rows in
+each part. A row's number is the number of rows in all earlier parts, plus its rank inside its part. Neither a task nor the driver
+holds more than one part, whatever the size of the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class CountedPart(NamedTuple):
 
 
 def first_numbers(rows: Mapping[int, int], *, first: int = 0) -> dict[int, int]:
-    """The number of each part's first row, of the rows in each part by its key; numbers begin with `first`.
+    """The number of each part's first row, by key, from the number of rows in each part; numbers begin with `first`.
 
     >>> first_numbers({2: 5, 0: 3, 1: 4})
     {0: 0, 1: 3, 2: 7}
@@ -43,9 +43,9 @@ def row_counter() -> Column:
 def number_rows(
     rows: DataFrame, parts: Sequence[CountedPart], *, part: str, counter: str, number: str, first: int = 0
 ) -> DataFrame:
-    """Rows with their number (bigint), by the part that they lie in and their `row_counter`, both columns of the rows.
+    """Add the column `number` (bigint), made from two columns of the rows: `part`, a part's key, and `counter`, a `row_counter`.
 
-    Each part must have been counted by one task in its order.
+    One task must have counted all rows of a part, in their order.
     """
     begin = first_numbers({counted.key: counted.rows for counted in parts}, first=first)
     shifts = [(counted.key, begin[counted.key] - counted.least) for counted in parts]

@@ -42,7 +42,10 @@ def _scored(item_type: DataType) -> ArrayType:
 
 
 def items(item: DataType) -> StructType:
-    """Key item_id, and item_idx (2 to V+1, by count descending, then item_id); count is in training events."""
+    """Keys item_id and item_idx (2 to V+1, by count descending, then item_id; new items of an extension come last).
+
+    count is the number of training events.
+    """
     return _table(item_id=item, item_idx=IntegerType(), count=LongType())
 
 
@@ -91,7 +94,7 @@ def recommendations(user: DataType, item: DataType) -> StructType:
 
 
 def user_embeddings(user: DataType) -> StructType:
-    """Key user_id: the query vector of a user's history. Users without known items have no row."""
+    """Key user_id: the query vector of a user's history. Users without any item of the model's vocabulary have no row."""
     return _table(user_id=user, embedding=EMBEDDING, model=StringType(), run_id=StringType())
 
 
@@ -127,14 +130,14 @@ def predictions(user: DataType, item: DataType) -> StructType:
 
 
 def described(*, text: Sequence[str] = (), discrete: Sequence[str], continuous: Sequence[str]) -> StructType:
-    """What a table of users or items says: text and discrete columns as strings, continuous ones as floats; all may be null."""
+    """The columns of a table of users or items: text and discrete ones as strings, continuous ones as floats; all may be null."""
     return _nullable(**{name: StringType() for name in (*text, *discrete)}, **{name: FloatType() for name in continuous})
 
 
 def _user_features(item: DataType) -> StructType:
-    """Of the user's earlier ratings. Items oldest first; the last item and genre, mean and share are null where there is none.
+    """Of the user's earlier ratings. Items oldest first; the last item and genre, mean and share are null if there are none.
 
-    The share of positive ratings is of those that have one; shares of genres are in the order of feature_schema.json, 0 if none.
+    user_positive_share is among the ratings with a value; shares of genres are in the order of feature_schema.json, 0 if none.
     """
     return StructType(
         [
@@ -153,7 +156,7 @@ def _item_genres() -> StructType:
 
 
 def _item_counts() -> StructType:
-    """Of the item's earlier training ratings; the mean and the share of positive ones are null where there is none."""
+    """Of the item's earlier training ratings; the mean and the share of positive ones are null if there are none."""
     return StructType([*_table(item_count=LongType()), *_nullable(item_mean_rating=FloatType(), item_positive_share=FloatType())])
 
 
@@ -169,7 +172,7 @@ def users(user: DataType, item: DataType, *, columns: StructType) -> StructType:
 
 
 def item_catalogue(item: DataType, *, columns: StructType) -> StructType:
-    """Key item_id: all that the tables of items say."""
+    """Key item_id: all columns of the tables of items."""
     return StructType([*_table(item_id=item), *columns, *_item_genres()])
 
 
