@@ -25,7 +25,7 @@ Turn = Callable[[Tensor], Tensor]  # queries or keys (B, H, L, D/H), the newest 
 class Dropout(nn.Module):
     """Dropout whose rate is rounded to 1/256: on the CPU a random byte an element is 8 times cheaper than bernoulli.
 
-    A rate above 0 and below 1 is never rounded to either.
+    A rate between 0 and 1 is never rounded to 0 or 1.
 
     >>> [Dropout(rate).threshold for rate in (0.0, 0.001, 0.25, 0.999)]
     [0, 1, 64, 255]

@@ -10,7 +10,7 @@ from seqrec.indices import FIRST_ITEM
 
 Draw = Callable[[tuple[int, ...], torch.device], Tensor]  # item indices (2 to V+1) of a shape, on a device
 
-ROUNDS = 20  # of drawing anew what the window holds
+ROUNDS = 20  # of redrawing negatives that are in the window
 
 
 class Uniform(nn.Module):
@@ -52,10 +52,10 @@ class Popularity(nn.Module):
 
 
 class OutsideWindows:
-    """Draws of a sampler without the items of the target's window, as SASRec's authors do (Kang and McAuley 2018).
+    """Negatives outside of the target's window, as SASRec's authors draw them (Kang and McAuley 2018).
 
-    Windows are (B, L), owners (N,) the row there of each target. A draw that its window holds is drawn anew, up to 20 times: if a
-    window holds nearly the whole vocabulary, some such draws stay.
+    Windows are (B, L); owners (N,) has the row of each target's window. A negative that is in the window is redrawn, up to 20
+    times: if a window holds nearly the whole vocabulary, some such negatives stay.
     """
 
     def __init__(self, draw: Draw, windows: Tensor, owners: Tensor) -> None:
@@ -65,7 +65,7 @@ class OutsideWindows:
         self.held = ((rows << 32)[:, None] + windows).flatten().sort().values  # (B * L,)
 
     def __call__(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Item indices (N, k), the shape."""
+        """Item indices of the shape (N, k)."""
         drawn = self.draw(shape, device)
         keys = drawn + self.base[:, None]
         wrong = self._held(keys).nonzero(as_tuple=True)

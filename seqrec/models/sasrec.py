@@ -1,7 +1,7 @@
 """SASRec: a causal transformer over a user's items (Kang and McAuley 2018, arXiv:1808.09781).
 
-Its blocks are composed of the parts of `models.blocks`, which its arguments name. The defaults are the parts of every checkpoint
-that doesn't name its own.
+Its blocks are composed of the parts of `models.blocks`, which its arguments name. A checkpoint that names no parts was trained
+with the defaults.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.blocks import ATTENTIONS, FEED_FORWARDS, NORMS, POSITIONS, Block, Dropout
 
-FORMER_NAMES = (  # weights in checkpoints that were written before blocks had parts, and their names now
+FORMER_NAMES = (  # names of weights in checkpoints from before blocks had parts, and their names now
     (re.compile(r"^positions$"), "positions.weight"),
     (re.compile(r"^(blocks\.\d+)\.(query|key_value|output)\."), r"\1.attention.\2."),
     (re.compile(r"^(blocks\.\d+)\.(expand|contract)\."), r"\1.feed_forward.\2."),
@@ -64,7 +64,7 @@ class SASRec(nn.Module):
         self.positions.initialise()
 
     def forward(self, items: Tensor) -> Tensor:
-        """items (B, L) -> hidden (B, L, D): what each position knows of the item that follows."""
+        """items (B, L) -> hidden (B, L, D): at each position the query for the item that follows."""
         x, mask = self._embed(items)
         for block in self.blocks:
             x = block(x, mask, self.positions.turn)
@@ -80,7 +80,7 @@ class SASRec(nn.Module):
         return query
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load the weights as any module does; those of former checkpoints get their names of today first."""
+        """Load the weights as any module does; weights of older checkpoints are renamed first."""
         return super().load_state_dict({_name_now(name): weight for name, weight in state_dict.items()}, strict, assign)
 
     def item_matrix(self) -> Tensor:

@@ -37,7 +37,7 @@ class SimpleX(nn.Module):
         nn.init.eye_(self.project.weight)
 
     def forward(self, items: Tensor, users: Tensor | None = None) -> Tensor:
-        """items (B, L) of any length -> queries (B, L, D): each position's, of the newest max_len items up to it."""
+        """items (B, L) of any length -> queries (B, L, D): at each position from the newest max_len items up to it."""
         totals = self.items(items).cumsum(1)  # (B, L, D)
         counts = (items != PADDING).cumsum(1)[..., None]  # (B, L, 1)
         return self._tower(_newest(totals, self.max_len), _newest(counts, self.max_len), users)

@@ -87,7 +87,7 @@ def best_name(step: int, metric: str, value: float) -> str:
 def find(folder: str, which: str) -> str:
     """The path of a model's checkpoint: `best`, `last`, or a path, which is returned as it is.
 
-    A model that was trained without validation has no best one: the last stands for it.
+    A model that was trained without validation has no best checkpoint: `best` then means the last one.
     """
     if which not in ("best", "last"):
         if not files.exists(which):
@@ -107,7 +107,7 @@ def find(folder: str, which: str) -> str:
 
 
 def save(checkpoint: Checkpoint, folder: str, name: str) -> None:
-    """Write a checkpoint whole, and remove the best ones that it replaces."""
+    """Write a checkpoint whole; if it is a best one, remove the best ones before it."""
     path = files.join(folder, "checkpoints")
     content = {part.name: getattr(checkpoint, part.name) for part in fields(checkpoint)}
     sink = io.BytesIO()

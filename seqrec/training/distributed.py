@@ -1,4 +1,4 @@
-"""Training processes started by Spark's TorchDistributor; torchrun's need no launcher."""
+"""Training processes that Spark's TorchDistributor starts; those of torchrun need no launcher."""
 
 import os
 import traceback
@@ -16,11 +16,11 @@ from seqrec.training.train import train
 
 
 def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int) -> dict[str, float]:
-    """Train in so many processes: on the driver for a local master, else one a task slot of the cluster.
+    """Train in `processes` processes: on the driver for a local master, else one in each task slot of the cluster.
 
-    GPUs are used where the driver has them, with a local master, or where Spark has them (spark.task.resource.gpu.amount). The
-    setup is pickled to a file for the processes; it holds no secret. Raises UserError, with the message of the process that
-    failed, and if the cluster has fewer slots than processes, because they have to start together.
+    With a local master, the driver's GPUs are used; else those that Spark assigns (spark.task.resource.gpu.amount). The setup is
+    pickled to a file for the processes; it holds no secret. Raises UserError with the message of the process that failed, and if
+    the cluster has fewer slots than processes, because they have to start together.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started > 1:
@@ -55,7 +55,7 @@ def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int)
 
 
 def _train_or_message(setup: TrainingSetup) -> dict[str, float] | str:
-    """The metrics, or the message of what ended the training: raised here, it would reach the driver as a hundred lines."""
+    """The metrics, or the message of the error that ended the training; raised, it would reach the driver as a hundred lines."""
     try:
         return train(setup)
     except UserError as error:

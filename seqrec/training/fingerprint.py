@@ -1,7 +1,7 @@
 """What the weights of a training depend on: a folder's training is resumed only if that is still the same.
 
 A fingerprint is flat: {"seed": 42, "loss.name": "ce", "processes": 1, …}. Limits, such as max_epochs, are no part of it: they may
-be another in each run.
+differ from run to run.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Shaping:
 
     @classmethod
     def of(cls, settings: Training) -> "Shaping":
-        """Of the settings of a job."""
+        """The shaping settings of a job, with their defaults."""
         values = {key: value for key, value in public(settings).items() if key in SHAPING}
         fields = {name: field.get_default() for name, field in type(settings).model_fields.items() if name in SHAPING}
         defaults = {name: public(value) if isinstance(value, BaseModel) else value for name, value in fields.items()}
@@ -47,9 +47,9 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> Flat:
 
 
 def former_values(before: Checkpoint, defaults: Flat) -> Flat:
-    """What a checkpoint's fingerprint is taken to say where it lacks a key, because its seqrec had no such setting.
+    """The values of keys that a checkpoint's fingerprint lacks, because the release that wrote it had no such setting.
 
-    That is the setting's default, or else what was done before the setting existed.
+    That is the setting's default, or else the value that describes what older releases did.
     """
     loss, sampling = before.fingerprint.get("loss.name"), before.fingerprint.get("loss.sampling")
     uncorrected = loss == "sampled_ce" and sampling == "uniform"

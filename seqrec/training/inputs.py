@@ -1,4 +1,4 @@
-"""What a process reads before it meets the others: its files of the dataset, and the plan that they make of a setup."""
+"""What each process reads before the processes communicate: its files of the dataset; and the plan that is made from them."""
 
 import logging
 from collections.abc import Callable
@@ -25,7 +25,7 @@ log = logging.getLogger("seqrec")
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a process has read."""
+    """The data that a process has read, and its plan."""
 
     data: TrainingData
     shard: Shard
@@ -46,7 +46,7 @@ class Inputs:
         )
 
     def measure(self, setup: TrainingSetup, process: Process, model: Encoder) -> Callable[[], dict[str, float]] | None:
-        """What validates the model, if there are users to validate with."""
+        """A function that validates the model; None if there are no users to validate with."""
         users = self.validation
         if users is None:
             return None
@@ -77,7 +77,7 @@ def _read_validation(
     *,
     max_len: int,
 ) -> ValidationUsers | None:
-    """The users to validate with; None, said once, if the dataset has none."""
+    """The users to validate with; None if the dataset has none, with a warning if its task holds users out."""
     if data.meta.task not in ("train_val_test", "train_val"):
         return None
     users = read_validation_users(

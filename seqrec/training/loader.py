@@ -1,8 +1,8 @@
 """Training windows through Petastorm, in batches of like length.
 
 Windows are gathered in pools, shuffled within their pool, sorted by length, and cut where each batch gets about the same number
-of items: little is padded, and steps take about equally long. The order repeats exactly for a seed, an epoch and a rank, so that
-a training that was stopped is resumed as if it never was.
+of items: little is padded, and steps take about equally long. The order repeats exactly for a seed, an epoch and a rank, so a
+resumed training gets the same batches as one that never stopped.
 """
 
 import warnings
@@ -39,7 +39,7 @@ class Windows(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The window files of one rank, local or copied there, and how many windows they hold."""
+    """The window files of one rank, on this machine, and how many windows they hold."""
 
     urls: tuple[str, ...]
     rows: int
@@ -56,7 +56,7 @@ class Pooling:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """An epoch's batches: every window once, in `steps` batches, as many on every rank, none of which has fewer windows.
+    """An epoch's batches: every window once. Every rank has the same number of batches, `steps`, and at least as many windows.
 
     The order of a pool's batches is shuffled alike on every rank, so that the ranks step through windows of like length together.
     """
@@ -126,7 +126,7 @@ class Batches:
         )
 
     def _rows(self, frame: pd.DataFrame) -> Rows:
-        """The windows of a row group, padded, each behind the row of its user."""
+        """The windows of a row group, padded, each with the row of its user in front."""
         if self.user_hashes is None:
             users = np.full(len(frame), user_hashes.UNKNOWN)
         else:
@@ -173,7 +173,7 @@ def count_steps(rows: int, *, batch_size: int, process: Process) -> int:
 
 
 def _url(path: Path, link: Path) -> str:
-    """The URL in which Petastorm, which unquotes nothing, finds the path: of a link to it, where it would be cut at a # or ?."""
+    """The file URL of a path for Petastorm, which unquotes nothing: if # or ? would cut the path, that of a symbolic link."""
     if urlparse(f"file://{path}").path != str(path):
         if urlparse(f"file://{link}").path != str(link):
             raise UserError(

@@ -16,7 +16,7 @@ A step, in steps.py, of which each process makes its share:
 
 Validations, the best checkpoint, patience, records and the sums behind train_loss follow from the steps' numbers alone. So a
 training that was stopped anywhere and then continued ends, bit by bit, as one that never stopped. The price: a model between two
-validations can't become the best. Where nothing was validated yet, `last` stands for the best.
+validations can't become the best. Until the first validation, `last` is used as the best.
 """
 
 import logging
@@ -107,7 +107,7 @@ class Trainer:
         return self.progress.best_metrics or shown
 
     def _epoch(self, started: float, request: StopRequest) -> Stop | None:
-        """Step through the rest of an epoch; what stopped it, None if it came to its end and another follows."""
+        """Step through the rest of an epoch; what stopped it, or None if it came to its end and another epoch follows."""
         progress = self.progress
         source = self.batches.epoch(progress.epoch, skip=progress.step_in_epoch)
         bar = self._bar(source)
@@ -157,7 +157,7 @@ class Trainer:
             sink.add(record)
 
     def _show(self) -> dict[str, float]:
-        """Validate the model as it is and show its metrics, which changes nothing."""
+        """Validate the model as it is and show its metrics; the training's state stays as it is."""
         metrics = {} if self.measure is None else self.measure()
         if metrics:
             for sink in self.sinks:
@@ -186,7 +186,7 @@ class Trainer:
         return sums
 
     def _reached(self) -> Record:
-        """How far the training is: a part of an epoch counts as one."""
+        """How far the training is; an epoch counts as soon as it has begun."""
         partial = 1 if self.progress.step_in_epoch else 0
         return {"epoch": self.progress.epoch + partial, "step": self.progress.step, "seconds": self.progress.seconds}
 

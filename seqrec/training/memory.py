@@ -1,7 +1,7 @@
-"""What a training needs of memory, counted before it starts.
+"""How much memory a training needs, estimated before it starts.
 
-The model is built on torch's meta device, where tensors have shapes and no values, and a full batch is sent through it. What
-autograd keeps for the backward pass is counted as it is kept, whatever the model's parts are. That takes less than 0.1 s.
+The model is built on torch's meta device, where tensors have shapes and no values, and a full batch is sent through it. A hook
+counts the tensors that autograd keeps for the backward pass, whatever the model's parts are. That takes less than 0.1 s.
 
 The estimate is of the tensors that live at once. The allocator keeps more: on two CPU cores a process grew by 0.37 GiB where 0.29
 are estimated (SASRec, 64 windows of 200 items), by 1.13 where 0.79 are (128 windows, dim 128), by 0.51 where 0.27 are (SimpleX,
@@ -29,10 +29,10 @@ def available_gb(device: torch.device) -> float:
 
 
 def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int) -> float:
-    """What a step needs of memory, in GiB, for a batch of `windows` that are all of the greatest length.
+    """The memory that a step needs, in GiB, for a batch of `windows` windows that all have the greatest length.
 
-    That is the weights, their gradients and `states` more numbers a weight of the optimiser, what autograd keeps of the model's
-    forward pass, and of the loss two copies of the item matrix's gradient and three chunks of scores.
+    That is the weights, their gradients and the optimiser's `states` numbers for each weight; the tensors that autograd keeps of
+    the model's forward pass; and for the loss two copies of the item matrix's gradient and three chunks of scores.
     """
     with torch.device("meta"):
         model = build()
@@ -47,12 +47,12 @@ def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, stat
 
 
 def _keep(model: Encoder, items: Tensor, users: Tensor) -> tuple[int, Tensor, Tensor]:
-    """The bytes that autograd keeps of a forward pass, but for the weights themselves; the queries, and the item matrix."""
+    """The bytes that autograd keeps of a forward pass, without the weights themselves; the queries; and the item matrix."""
     storages = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        storages[storage._cdata] = storage  # held, so that no other tensor gets its number
+        storages[storage._cdata] = storage  # kept alive, so that no other storage gets its address
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -13,7 +13,7 @@ from seqrec.models.negatives import Draw, OutsideWindows
 
 
 class Loss(NamedTuple):
-    """What an objective says of a batch: the sum that is minimised, and sums by name that are reported beside it.
+    """An objective's result for a batch: the sum that is minimised, and sums by name that are reported beside it.
 
     Extras are detached scalars, over the same targets as the sum, of the same names in every step.
     """
@@ -23,7 +23,7 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Batches to the loss, summed over their targets.
+    """From a batch to its loss, summed over its targets.
 
     The loss is one of models.losses, with its own keywords bound to it. One that takes negatives gets the sampler: of the whole
     vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window.

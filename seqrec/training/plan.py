@@ -26,7 +26,7 @@ class ModelPlan:
     task: Task
     objective: Callable[[Encoder], nn.Module]  # of the model; called with inputs, targets and users, it returns a Loss
     name: str  # of the model, from what shapes it, without the seed
-    to_lower: str  # the keys that it needs less memory with
+    to_lower: str  # the settings to lower if memory is short
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
 
     def build(self) -> Encoder:

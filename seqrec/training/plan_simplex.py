@@ -19,7 +19,7 @@ class PlanSimpleX:
 
     @property
     def embeds_users(self) -> bool:
-        """Whether users' own embeddings weigh anything."""
+        """Whether users have embeddings: their weight in the query is above 0."""
         return self.shape.user_weight > 0
 
     def plan(self, inputs: PlanInputs) -> ModelPlan:

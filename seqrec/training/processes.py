@@ -1,8 +1,8 @@
 """The processes of a training: one, those of torchrun, or those of Spark's TorchDistributor (which sets the same variables).
 
-They step together, so what ends one of them ends them all, soon and with its message. What each process does by itself stands in
-`together`, after which they compare errors. What fails while they communicate is written to the store that they met at, where the
-others read the message. None waits longer than TIMEOUT.
+They step together, so an error that ends one of them ends them all, soon and with its message. Work that each process does alone
+is done within `together`, at whose end they exchange their errors. An error while they communicate is written to the store of
+their process group, where the others read it. No process waits longer than TIMEOUT.
 """
 
 import json
@@ -19,8 +19,8 @@ import torch.distributed as dist
 
 from seqrec.errors import UserError
 
-TIMEOUT = timedelta(minutes=15)  # longer than a process copies its shard, or writes a checkpoint
-FAILURE = "seqrec/failure"  # the store's key for what ended the first of them
+TIMEOUT = timedelta(minutes=15)  # more than copying a shard or writing a checkpoint takes
+FAILURE = "seqrec/failure"  # the store's key for the message of the process that failed first
 LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ def require_gpus(processes: int, gpus: int) -> None:
 
 @contextmanager
 def _failure_shared(process: Process) -> Iterator[None]:
-    """Write what ends this process to the store: the others see no more than that a connection was closed."""
+    """Write the error that ends this process to the store: the others would only see that a connection was closed."""
     try:
         yield
     except Exception as error:

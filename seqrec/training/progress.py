@@ -26,7 +26,7 @@ class Progress:
     extras: dict[str, float] = field(default_factory=dict)  # sums of the objective's extras
 
     def advance(self, steps_per_epoch: int) -> None:
-        """Count a step, and an epoch with its last one."""
+        """Count a step; the last step of an epoch counts the epoch too."""
         self.step += 1
         self.step_in_epoch += 1
         if self.step_in_epoch == steps_per_epoch:
@@ -75,7 +75,7 @@ class Progress:
 
     @classmethod
     def restore(cls, recorded: Recorded, *, rank: int) -> "Progress":
-        """The progress of a rank, from what `record` made; a record without sums of each rank holds those of the first."""
+        """The progress of a rank, from what `record` made; a record of an older release has the sums of rank 0 alone."""
         plain = {key: value for key, value in recorded.items() if key not in ("sums", "extras")}
         first = [recorded["loss_sum"], recorded["positions"]] if rank == 0 else [0.0, 0.0]
         loss_sum, positions, *sums = recorded["sums"][rank] if "sums" in recorded else first

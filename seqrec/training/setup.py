@@ -1,4 +1,4 @@
-"""All that a training is told, in groups that its parts take. The jobs' configurations end here.
+"""All settings of a training, grouped by the part that uses them. A job's configuration is taken apart here.
 
     setup = training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
     train(setup)                                    # in this process, or in those of torchrun

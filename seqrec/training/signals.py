@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-TWICE = 1.0  # seconds within which a second signal is the same request: torchrun passes on what its processes get themselves
+TWICE = 1.0  # seconds in which a second signal is the same request: torchrun forwards signals that its processes get too
 
 log = logging.getLogger("seqrec")
 
@@ -31,7 +31,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Within, the two signals are only noted. Outside the main thread, which alone gets signals, nothing changes."""
+    """In the `with` block, the two signals are only noted. Outside the main thread, which alone gets signals, nothing changes."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,6 +1,6 @@
 """Where the records of a training go: epochs.jsonl, a table on the screen, TensorBoard.
 
-A record is what a validation says: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
+A record is a validation's result: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
 sink is an object with the three methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
 """
 
@@ -13,13 +13,13 @@ Record = dict[str, float]  # integers and the boolean `best` too
 
 
 class Sink(Protocol):
-    """One place where records go."""
+    """A destination of records."""
 
     def add(self, record: Record) -> None:
         """Take a record of the training."""
 
     def show(self, record: Record) -> None:
-        """Take what a validation says of a model between two records, which is shown and not kept."""
+        """Show the metrics of a model that was validated between two records; they aren't kept."""
 
     def close(self) -> None:
         """Finish, at the end of the run."""
@@ -28,7 +28,7 @@ class Sink(Protocol):
 class EpochsFile:
     """MODEL/epochs.jsonl, with a record a line.
 
-    Records later than the step that a run goes on from are dropped: that run makes them again.
+    Records after the step from which a run continues are dropped: the run makes them again.
     """
 
     def __init__(self, folder: str, *, step: int) -> None:
@@ -115,7 +115,7 @@ class TensorBoard:
         self.writer.flush()
 
     def show(self, record: Record) -> None:
-        """Nothing: scalars are of records."""
+        """Nothing: only records are written."""
 
     def close(self) -> None:
         """Flush what is held."""
@@ -123,7 +123,7 @@ class TensorBoard:
 
 
 def open_sinks(folder: str, *, step: int, tensorboard: bool) -> list[Sink]:
-    """The sinks of a model's folder, for a run that goes on from a step; TensorBoard's needs a folder on this machine."""
+    """The sinks of a model's folder, for a run that continues from `step`; TensorBoard's needs a folder on this machine."""
     sinks: list[Sink] = [EpochsFile(folder, step=step), ScreenTable()]
     if tensorboard and files.is_local(folder):
         sinks.append(TensorBoard(folder, step=step))

@@ -33,7 +33,7 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Stepper:
-    """What each step is made with. All processes step together, each over its own windows."""
+    """Makes the steps of a training. All processes step together, each over its own windows."""
 
     process: Process
     task: Task
@@ -66,6 +66,6 @@ class Stepper:
         )
 
     def _seed(self, number: int) -> None:
-        """Seed torch by seed, step and rank, so that a training that goes on draws what it would have drawn."""
+        """Seed torch by seed, step and rank, so that a resumed training draws the same numbers as one that never stopped."""
         seeds = np.random.SeedSequence((self.seed, number, self.process.rank)).generate_state(1, np.uint64)
         torch.manual_seed(int(seeds[0] >> np.uint64(1)))

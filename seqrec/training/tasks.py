@@ -4,8 +4,8 @@
     0 0 5 6 7                 0 0 5 6    0 0 6 7      0: nothing is predicted there
     2 3 4 5 6                 2 3 4 5    3 4 5 6
 
-A task may draw from torch's generator, which the trainer seeds by step and process before it. A batch has as many losses as it
-has targets, so another task changes neither the trainer nor the losses.
+A task may draw from torch's generator, which is seeded by step and process before each call. A batch has one loss for each of its
+targets, so a new task changes neither the trainer nor the losses.
 """
 
 from collections.abc import Callable

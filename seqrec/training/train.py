@@ -1,4 +1,4 @@
-"""A setup into a trainer, which starts a training, resumes it, or only validates the model.
+"""Builds the trainer that a setup describes, which starts a training, resumes it, or only validates the model.
 
 Nothing is written before the dataset is read, the memory is known to suffice, and the folder's training is known to be the same.
 """
@@ -156,7 +156,7 @@ class _Learner:
 
 
 def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, state: Checkpoint | None) -> _Learner:
-    """With weights drawn by the seed, or with what a state holds."""
+    """The learner of a new training, with weights drawn by the seed, or of the training that a state holds."""
     torch.manual_seed(setup.seed)
     model = plan.build().to(process.device)
     optimizer = build_optimizer(model, setup.optimizer)

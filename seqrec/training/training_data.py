@@ -1,4 +1,4 @@
-"""What a training reads of a dataset's version, without Spark: what meta.json says, the vocabulary, and whose the windows are."""
+"""What a training reads of a dataset's version, without Spark: meta.json, the vocabulary, and the users of the windows."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -92,14 +92,14 @@ def read_validation_users(
 def validate(model: Encoder, users: ValidationUsers, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
     """recall@1, recall and ndcg at 10 and 20, and the full-softmax cross-entropy of the targets, over the users of all ranks.
 
-    The metrics are those that evaluate says of the same users. A target's rank is one more than the number of other items that
-    the user hasn't seen and that score at least as much. A target without a training event is a miss, counted in `misses` and in
-    every mean. For users without any item, items score by their popularity. The cross-entropy is of all targets, with the model's
-    scores alone. Raises UserError for a score that isn't finite.
+    evaluate gives the same metrics for the same users. A target's rank is one more than the number of other items that the user
+    hasn't seen and that score at least as much. A target without a training event is a miss, counted in `misses` and in every
+    mean. For users without any item, items score by their popularity; the cross-entropy always uses the model's scores. Raises
+    UserError for a score that isn't finite.
     """
     model.eval()
     matrix = model.item_matrix()[FIRST_ITEM:].float()  # (V, D)
-    popularity = torch.from_numpy(np.unique(users.counts, return_inverse=True)[1]).to(matrix)  # (V,), their order in float32
+    popularity = torch.from_numpy(np.unique(users.counts, return_inverse=True)[1]).to(matrix)  # (V,), the counts' ranks, float32
     loss, ranks = 0.0, [np.zeros(0, dtype=np.int64)]
     for rows in _batches(len(users.targets), min(batch_size, max(1, SCORES // len(matrix)))):
         items = torch.from_numpy(_inputs(users, rows)).to(process.device)  # (B, L)
