@@ -37,6 +37,7 @@ class Strict(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _no_number_beyond_64_bits(cls, value: Any) -> Any:
+        """Spark, Parquet and the stores hold whole numbers of 64 bits."""
         if _has(value, _is_huge):
             raise ValueError("numbers are at most 2^63 - 1")
         return value

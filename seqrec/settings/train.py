@@ -45,6 +45,7 @@ class Optimizer(Strict):
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Optimizer":
+        """Nesterov momentum is of sgd, and needs a momentum."""
         if self.nesterov and (self.name != "sgd" or not self.momentum):
             raise ValueError("nesterov=true needs a momentum above 0, and name=sgd")
         return self
@@ -95,6 +96,7 @@ class Train(Training):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "Train":
+        """Every attention head gets the same part of the width."""
         if self.encoder.dim % self.encoder.heads:
             raise ValueError(f"encoder.dim={self.encoder.dim} is not a multiple of encoder.heads={self.encoder.heads}")
         return self
