@@ -8,9 +8,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := jobs dump seqrec tests
 
-# Test files side by side: much of a test is Spark's driver, which leaves the cores to another.
-TEST_PROCESSES ?= 2
-PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 10
+# Test files side by side: much of a test is Spark's driver, which leaves the cores to another. tests/conftest.py orders the files.
+TEST_PROCESSES ?= 3
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 10
 
 # The interpreter: PYTHON where it is given, else the one that .venv was made with, else python3.11.
 INTERPRETER := $(or $(PYTHON),$(shell $(BIN)/python -V >/dev/null 2>&1 && echo $(BIN)/python),python3.11)

@@ -19,6 +19,32 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 os.environ["SEQREC_LOG"] = os.devnull
 
 
+# Files whose tests wait most (for timeouts, jobs and other processes). They come first, so that none is left for the end alone.
+SLOWEST = (
+    "storage/test_s3.py",
+    "training/test_distributed.py",
+    "test_chain.py",
+    "test_jobs.py",
+    "publishing/test_publish.py",
+    "publishing/test_publish_machine.py",
+    "training/test_interruptions.py",
+    "test_two_tower.py",
+    "command/test_submit.py",
+    "stores/test_outages.py",
+    "dataset/test_build_sequences.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by SLOWEST; all others keep their order."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((number for number, name in enumerate(SLOWEST) if path.endswith(f"tests/{name}")), len(SLOWEST))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """One local session for all tests."""
