@@ -21,7 +21,6 @@ os.environ["SEQREC_LOG"] = os.devnull
 
 # Files whose tests wait most (for timeouts, jobs and other processes). They come first, so that none is left for the end alone.
 SLOWEST = (
-    "storage/test_s3.py",
     "training/test_distributed.py",
     "test_chain.py",
     "test_jobs.py",

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -22,7 +23,7 @@ BUCKET = "s3a://bucket"
 AWKWARD = ["a b", "[x]", "{a,b}", "*", "?", "a%20b", "a #b", "a: b", "ü 日本", "a\\b", "k=v", "a+&;b", "[a]: b#?%"]
 PUT_AND_GO_ON = """\
 import pathlib, sys
-from seqrec import files
+from seqrec.storage import files
 try:
     files.put(pathlib.Path(sys.argv[1]), sys.argv[2])
 except OSError as error:
@@ -89,7 +90,8 @@ def test_a_source_that_ends_too_early_leaves_the_old_file_while_the_process_live
     files.write_text(path, "old")
     os.mkfifo(pipe)
     with subprocess.Popen([sys.executable, "-c", PUT_AND_GO_ON, str(pipe), path], stdout=subprocess.PIPE, text=True) as writer:
-        pipe.write_bytes(bytes(30 << 20))
+        with _opened(pipe, writer) as source:
+            source.write(bytes(30 << 20))
         said, _ = writer.communicate(timeout=60)
     reason = f"{pipe} changed while it was copied: it had 0 bytes, {30 << 20} were read"
     assert (said, writer.returncode) == (f"{path} can't be written: {reason}\nold\n", 0)
@@ -201,10 +203,24 @@ def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
     assert not _uploads(bucket)
 
 
+def _opened(pipe: Path, reader: subprocess.Popen[Any]) -> BinaryIO:
+    """The pipe, once the process reads from it; an AssertionError if the process ends before, where a plain open would hang."""
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert reader.poll() is None, f"the reader of {pipe} ended with {reader.returncode}"
+            time.sleep(0.02)
+        else:
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "wb")
+
+
 def _leave_an_upload(bucket: Path, pipe: Path) -> None:
     """Begin to write s3a://bucket/left/x and be killed."""
     os.mkfifo(pipe)
-    with subprocess.Popen([sys.executable, "-c", PUT, str(pipe), f"{BUCKET}/left/x"]) as writer, pipe.open("wb") as source:
+    command = [sys.executable, "-c", PUT, str(pipe), f"{BUCKET}/left/x"]
+    with subprocess.Popen(command) as writer, _opened(pipe, writer) as source:
         source.write(bytes(30 << 20))
         source.flush()
         deadline = time.monotonic() + 30
