@@ -3,8 +3,8 @@
     for name, step in steps([documents, vectors]):
         step(publish_id)
 
-All stores are staged before the first is switched, so that a publication that fails in its long part changes nothing. All are
-switched, MongoDB first, before what is stale goes. A store that can't stage is written in its switch.
+All stores are staged before the first is switched, so that a publication that fails in its long part changes nothing. Then all
+are switched, MongoDB first. Stale rows are removed last. A store that can't stage is written in its switch.
 """
 
 import logging
@@ -25,9 +25,9 @@ log = logging.getLogger("seqrec")
 
 
 class Delivery(Protocol):
-    """What each store's delivery can do; a verb with a publish_id does nothing where its effect stands already.
+    """The verbs of every store's delivery; a verb with a publish_id does nothing if its effect is there already.
 
-    Its str says what goes where, for the log.
+    Its str names the rows and the destination, for the log.
     """
 
     @property
@@ -43,10 +43,10 @@ class Delivery(Protocol):
         """Whether the store can hold the new rows beside the old ones; else `stage` isn't called."""
 
     def try_to_write(self) -> None:
-        """Raise UserError if the store would refuse it."""
+        """Raise UserError if the store would refuse the rows."""
 
     def newest_publication(self) -> str | None:
-        """The publish_id of what stands in the store."""
+        """The newest publish_id in the store; None if there is none."""
 
     def stage(self, publish_id: str) -> None:
         """Write the rows where readers don't see them."""
@@ -55,7 +55,7 @@ class Delivery(Protocol):
         """Let readers see the rows."""
 
     def clear(self, publish_id: str) -> None:
-        """Remove what is older."""
+        """Remove the rows of older publications."""
 
 
 def steps(deliveries: Sequence[Delivery]) -> Iterator[tuple[str, Callable[[str], None]]]:
@@ -71,9 +71,9 @@ def steps(deliveries: Sequence[Delivery]) -> Iterator[tuple[str, Callable[[str],
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentDelivery:
-    """A table with the key _id on its way into a MongoDB collection; `whole`, if it takes the place of all that is there.
+    """A table with the key _id on its way into a MongoDB collection; `whole` if it replaces all documents there.
 
-    `is_dead` says of a publish_id whether what was staged under it will never be used.
+    `is_dead` tells whether the rows that were staged under a publish_id will never be used.
     """
 
     table: DataFrame
@@ -91,12 +91,12 @@ class DocumentDelivery:
 
     @property
     def address(self) -> str:
-        """As the collection shows itself."""
+        """The server and the collection."""
         return str(self.collection)
 
     @property
     def is_staged(self) -> bool:
-        """A swap is, an upsert isn't."""
+        """Whether the mode is swap; an upsert isn't staged."""
         return self.mode == "swap"
 
     def try_to_write(self) -> None:
@@ -133,7 +133,7 @@ class DocumentDelivery:
 class VectorDelivery:
     """A table of embeddings on its way behind a Milvus alias; on Milvus Lite, which has none, into the collection of that name.
 
-    `is_dead` says of a publish_id whether what was staged under it will never be used.
+    `is_dead` tells whether the rows that were staged under a publish_id will never be used.
     """
 
     embeddings: Embeddings
@@ -151,12 +151,12 @@ class VectorDelivery:
 
     @property
     def address(self) -> str:
-        """As the alias shows itself."""
+        """The server and the alias."""
         return str(self.alias)
 
     @property
     def is_staged(self) -> bool:
-        """Where there are aliases."""
+        """Whether the server has aliases."""
         return self.alias.server.aliases
 
     def try_to_write(self) -> None:
@@ -168,13 +168,13 @@ class VectorDelivery:
         return milvus.newest_publication(self.alias)
 
     def stage(self, publish_id: str) -> None:
-        """Fill, index and load a collection of its own."""
+        """Fill, index and load the publication's collection."""
         milvus.stage(
             self.alias, self.embeddings, publish_id=publish_id, run_id=self.run_id, index=self.index, writers=self.writers
         )
 
     def switch(self, publish_id: str) -> None:
-        """Put the alias on that collection, or upsert."""
+        """Switch the alias to that collection, or upsert."""
         if self.is_staged:
             milvus.switch(self.alias, publish_id=publish_id)
         else:

@@ -1,4 +1,4 @@
-"""Where rows go in each store, and how they are written there. Publications, dumps and rehearsals take the same destinations."""
+"""Where rows go in each store, and how they are written there. Publications, dumps and rehearsals use the same destinations."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,7 @@
-"""A Parquet table into MongoDB, or a table of embeddings into Milvus, whole: what the collection held before goes.
+"""Puts a Parquet table into MongoDB, or a table of embeddings into Milvus, in place of all that the collection held before.
 
-Everything is checked first. Then the new rows take the steps of a publication's delivery, under a publish_id of their own. There
-is no journal: a dump that was killed is simply run again.
+Everything is checked first. Then the rows are delivered in the steps of a publication, under a new publish_id. There is no
+journal: a dump that was killed is simply run again.
 """
 
 import logging
@@ -28,7 +28,7 @@ from seqrec.tables.io import column
 
 log = logging.getLogger("seqrec")
 
-RESERVED = "publish_id"  # what a dump adds to a document
+RESERVED = "publish_id"  # the field that a dump adds to each document
 
 
 class Origin(NamedTuple):
@@ -41,8 +41,8 @@ class Origin(NamedTuple):
 def open_origin(spark: SparkSession, origin: str, *, data: str | None) -> Origin:
     """Act: a table and its path. With a slash, origin is a path; else it is a name in the current version of `data`.
 
-    Without `data` that is SEQREC_ROOT/dataset. Raises UserError, with the tables that are there, for one that isn't, and for one
-    that is unfinished or not Parquet.
+    `data` is SEQREC_ROOT/dataset by default. Raises UserError for a missing table, with the names of those that exist, and for a
+    table that is unfinished or not Parquet.
     """
     if "/" in origin:
         path = origin
@@ -59,10 +59,10 @@ def open_origin(spark: SparkSession, origin: str, *, data: str | None) -> Origin
 
 
 def dump_documents(origin: Origin, destination: MongoDestination, *, key: str, max_loss: float = MAX_LOSS) -> int:
-    """Act: replace the collection's documents by one a row: all columns, publish_id, and as _id the value of the key.
+    """Act: replace the collection's documents by one for each row: all columns, publish_id, and the key's value as _id.
 
-    Returns the number of rows. Raises UserError, with the collection as it was, for a key that isn't there, is null or repeats,
-    for columns that BSON can't hold, and for a table that lacks more than the share max_loss of the documents that the
+    Returns the number of rows. Raises UserError, with the collection as it was, if the key's column is missing or has nulls or
+    repeated values, if BSON can't hold a column, and if the table has fewer than 1 - max_loss times the documents that the
     collection holds.
     """
     table, path = origin
@@ -100,11 +100,11 @@ def dump_vectors(
     dim: int | None,
     max_loss: float = MAX_LOSS,
 ) -> int:
-    """Act: replace what the alias reaches by the embeddings, with the columns of strings, numbers and booleans beside them.
+    """Act: replace the rows behind the alias by the embeddings, with the columns of strings, numbers and booleans beside them.
 
-    Returns the number of rows. Other columns are left out and named in a warning; the dump adds run_id. Raises UserError,
-    with the old rows in place, for a column that isn't there or of another type, as `check_embeddings` does, and for a table
-    that lacks more than the share max_loss of the rows that the alias reaches.
+    Returns the number of rows. Other columns are left out and named in a warning; the dump adds run_id. Raises UserError, with
+    the old rows in place, if a column is missing or has another type, if `check_embeddings` does, and if the table has fewer than
+    1 - max_loss times the rows behind the alias.
     """
     table = _with_embedding(origin, key, embedding)
     alias = destination.open()
@@ -133,7 +133,7 @@ def _deliver(delivery: Delivery, publish_id: str) -> None:
 
 
 def _remove_staging(delivery: DocumentDelivery, publish_id: str) -> None:
-    """Drop what a failed dump has staged, which no run will use. An error of this is left out: the first one says more."""
+    """Drop the documents that a failed dump has staged; no run will use them. Errors are ignored: the dump's own says more."""
     server = delivery.collection.server
     hurried = replace(delivery.collection, server=replace(server, timeouts=replace(server.timeouts, return_s=0.0)))
     with suppress(UserError):
@@ -141,7 +141,7 @@ def _remove_staging(delivery: DocumentDelivery, publish_id: str) -> None:
 
 
 def _with_embedding(origin: Origin, key: str, embedding: str) -> DataFrame:
-    """The key, the other columns that Milvus can hold, and the vector as `embedding`; UserError if a column can't be that."""
+    """The key, the other columns that Milvus can hold, and the vector as `embedding`; UserError if key or vector don't fit."""
     table, path = origin
     _require_key(table, key, path)
     kind = _require_column(table, embedding, path, "embedding")
@@ -155,7 +155,7 @@ def _with_embedding(origin: Origin, key: str, embedding: str) -> DataFrame:
 
 
 def _check_loss(rows: int, standing: int, path: str, destination: str, max_loss: float) -> None:
-    """Raise UserError if the table lacks too much of what the store holds."""
+    """Raise UserError if the table has too few rows, compared with those that the store holds."""
     if rows < (1 - max_loss) * standing:
         raise UserError(
             f"{path} has {rows} rows, and {destination} holds {standing}: more than --max-loss={max_loss} of them would go; "

@@ -1,7 +1,7 @@
-"""What stops a publication before anything is staged.
+"""Checks that stop a publication before anything is staged.
 
 A guard is a function that returns nothing or a number that it counted, and raises a UserError that names the table, the share and
-the setting that would let it pass. A limit of a new guard is a field of `settings.publish.Guards`.
+the setting that would let it pass. The limit of a new guard is a field of `settings.publish.Guards`.
 """
 
 from pyspark.sql import DataFrame
@@ -13,13 +13,13 @@ from seqrec.storage.metadata import ListsMeta
 from seqrec.stores.checks import is_finite
 from seqrec.tables import io
 
-COUNTED_AS = {"recommendations": "users"}  # tables whose rows the counts of a meta.json have under another name
+COUNTED_AS = {"recommendations": "users"}  # tables whose number of rows has another name in the counts of a meta.json
 
 
 def check_rows(table: DataFrame, meta: ListsMeta, name: str, *, path: str) -> None:
-    """Act: raise UserError if a table of a version has other rows than the version's meta.json says.
+    """Act: raise UserError if a table hasn't the number of rows that its version's meta.json records.
 
-    That is what a part that is gone, empty or another run's looks like.
+    That happens if one of its files is missing, empty or of another run.
     """
     recorded = meta.tables[name].rows if name in meta.tables else None
     counted = meta.counts.get(COUNTED_AS.get(name, name))
@@ -33,7 +33,7 @@ def check_rows(table: DataFrame, meta: ListsMeta, name: str, *, path: str) -> No
 
 
 def full_length(top_k: int, *, available: int | None, items: int | None) -> int:
-    """How long a list is where nothing is left out: top_k, or the items that may be recommended, or those there are, if known.
+    """The length of a full list: top_k, and at most the number of items that may be recommended or, if unknown, of all items.
 
     >>> full_length(100, available=7, items=50), full_length(100, available=None, items=50)
     (7, 50)
@@ -81,7 +81,7 @@ def check_recommendations(
 
 
 def _check_shares(counts: dict[str, int], users: int, path: str, wanted: int, limits: Guards) -> None:
-    """Raise UserError if too many of the users get a list of one of these kinds."""
+    """Raise UserError if too many users get an empty list, a short list, or the popular list."""
     lists = {
         "max_empty_share": (counts["empty"], "an empty list"),
         "max_short_share": (counts["short"], f"less than half of the {wanted} items that a full list has"),

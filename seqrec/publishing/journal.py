@@ -1,6 +1,6 @@
-"""The journal of publications, PUBLISHED.json in the output folder: how far the last one came, and those that ended.
+"""The journal of publications, PUBLISHED.json in the output folder: the last one with its finished steps, and those that ended.
 
-A publication that didn't end is continued under its own publish_id, unless a store holds a newer one by now.
+A publication that didn't end is continued under its publish_id, unless a store holds a newer publication by now.
 """
 
 import json
@@ -23,7 +23,7 @@ EXPECTED = {"model_type": "an object", "list_type": "a list", "string_type": "a 
 
 
 class Entry(BaseModel):
-    """A publication in the journal: into which stores, its finished steps, when it began and ended, and of how many users."""
+    """A publication in the journal: its stores, its finished steps, when it began and ended, and its number of users."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
@@ -38,7 +38,7 @@ class Entry(BaseModel):
 
 
 class Journal(BaseModel):
-    """What the file holds: the last publication, the ids of those that were given up, and those that ended, oldest first."""
+    """The file's content: the last publication, the ids of those that were given up, and those that ended, oldest first."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
@@ -59,7 +59,7 @@ class Publication:
 
 @contextmanager
 def locked(output: str) -> Iterator[None]:
-    """Hold the lock of a local output folder; UserError that says who else does. There are no locks on hdfs:// and s3a://."""
+    """Hold the lock of a local output folder; UserError names the process that holds it. hdfs:// and s3a:// have no locks."""
     if files.is_local(output):
         remedy = "wait until it has ended"
         with hold(files.local_path(output) / LOCK, what=f"a publication of {output}", remedy=remedy):
@@ -112,18 +112,18 @@ def finish(publication: Publication, *, users: int | None) -> None:
 
 
 def previous_users(output: str, store: str) -> int | None:
-    """The number of users of the last finished publication of everybody into a store; None if the journal has none."""
+    """The number of users of the last finished publication of all users into a store; None if the journal has none."""
     ended = [entry for entry in _read(output).ended if entry.whole and store in entry.stores]
     return ended[-1].users if ended else None
 
 
 def is_dead(output: str, publish_id: str) -> bool:
-    """Whether what a publication staged will never be used: a later one of this folder took its place, or it is a day old."""
+    """Whether the staged rows of a publication will never be used: a later one of this folder replaced it, or it is a day old."""
     return (files.is_local(output) and publish_id in _read(output).abandoned) or publish_ids.is_abandoned(publish_id)
 
 
 def _now() -> str:
-    """The time as the journal has it."""
+    """The time in the journal's format."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -148,7 +148,7 @@ def _read(output: str) -> Journal:
 
 
 def _problem(error: ValidationError) -> str:
-    """What a journal's content lacks, or what in it has another type."""
+    """The keys that a journal's content lacks, or the first value of a wrong type."""
     problems = error.errors(include_url=False)
     first, location = problems[0], problems[0]["loc"]
     if first["type"] == "missing":

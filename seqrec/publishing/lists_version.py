@@ -26,11 +26,11 @@ class ListsVersion:
 
     @property
     def whole(self) -> bool:
-        """Whether it is of all users, and all of them are published: then it takes the place of all that a store holds."""
+        """Whether the version has all users and all of them are published: then it replaces everything that a store holds."""
         return self.users is None and self.meta.users is None
 
     def recommendations(self) -> DataFrame:
-        """Act: the lists of the users; UserError if the table has other rows than meta.json says."""
+        """Act: the lists of the users; UserError if the table hasn't the number of rows in meta.json."""
         user, item = (schemas.IDS[kind] for kind in (self.meta.id_types.user, self.meta.id_types.item))
         path = self.table("recommendations")
         table = io.read_table(self.spark, path, schemas.recommendations(user, item))
@@ -38,7 +38,7 @@ class ListsVersion:
         return table if self.users is None else table.join(self.users, "user_id", "left_semi")
 
     def item_embeddings(self) -> DataFrame:
-        """Act: the items; UserError if the table has other rows than meta.json says."""
+        """Act: the items; UserError if the table hasn't the number of rows in meta.json."""
         path = self.table("item_embeddings")
         table = io.read_table(self.spark, path, schemas.item_embeddings(schemas.IDS[self.meta.id_types.item]))
         guards.check_rows(table, self.meta, "item_embeddings", path=path)

@@ -1,4 +1,4 @@
-"""A version of recommendations and item embeddings into MongoDB and Milvus.
+"""Publishes a version of recommendations and item embeddings in MongoDB and Milvus.
 
 The guards come first, then the steps of `deliveries`. Every step can be run again at any point, so a publication that was killed
 is simply published again: the journal in the output folder keeps its publish_id.
@@ -35,9 +35,9 @@ def publish(
 ) -> None:
     """Publish a version (its folder), or continue its publication that didn't end; the log says what was published, or why not.
 
-    Users (a column user_id), or a version that was made for a subset of the users, are upserted: nothing is removed, counts
+    With `users` (a column user_id), or for a version of a subset of the users, rows are upserted: nothing is removed, counts
     aren't guarded, and Milvus is left as it is. With dry_run the guards are checked and nothing is written. Raises UserError,
-    with the stores as they were, if a guard says no.
+    with the stores as they were, if a guard refuses the version.
     """
     lists = open_lists(spark, version, users=users)
     documents, vectors = None, None
@@ -62,7 +62,7 @@ def publish(
 def deliver_documents(
     lists: ListsVersion, destination: MongoDestination, *, limits: Guards, is_dead: Callable[[str], bool]
 ) -> DocumentDelivery:
-    """Act: a version's recommendations, ready for MongoDB; UserError if a guard says no."""
+    """Act: a version's recommendations, ready for MongoDB; UserError if a guard refuses them."""
     collection = destination.open()
     mode = mongo.choose_mode(collection, destination.mode) if lists.whole else "upsert"
     table, previous = lists.recommendations(), None
@@ -128,6 +128,6 @@ def _carry_out(lists: ListsVersion, deliveries: Sequence[Delivery], *, users: in
 
 
 def _after(finished: list[str]) -> str:
-    """What an error adds about the stores that readers see changed already."""
+    """The end of an error's message: the finished steps after which readers see a change already."""
     switched = [step for step in finished if step.endswith(("switched", "cleared"))]
     return f" (before that: {', '.join(switched)})" if switched else ""

@@ -25,13 +25,13 @@ def new_publish_id(*, after: str = "") -> str:
 
 
 def is_abandoned(publish_id: str) -> bool:
-    """Whether what a publication staged will never be used: it is a day old."""
+    """Whether the staged rows of a publication will never be used, because it is a day old."""
     started = _time_of(publish_id)
     return started is not None and datetime.now(UTC) - started > ABANDONED_AFTER
 
 
 def _time_of(publish_id: str) -> datetime | None:
-    """When a publication began, by its id; None for what is no publish_id."""
+    """When a publication began, by its id; None for a text that isn't a publish_id."""
     try:
         return datetime.strptime(publish_id.partition("-")[0], TIME).replace(tzinfo=UTC)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the stores would refuse of a model's lists and items, found before hours of scoring."""
+"""Tries what the stores would refuse of a model's lists and items, before hours of scoring or training."""
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,7 +20,7 @@ OTHER_BYTES = 4096  # of a document beside its items: ids, names and times
 def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export, top_k: int, whole: bool) -> None:
     """Act: try to write to both stores, and check the items of an export against them.
 
-    `whole` says whether all users are scored, for only then do the items go to Milvus. Raises UserError, before anything is
+    `whole` says whether all users are scored: only then are the items written to Milvus. Raises UserError, before anything is
     scored, for names and rights that are refused, for lists that are too long for a document, and for items that Milvus can't
     take.
     """
@@ -38,7 +38,7 @@ def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export,
 
 
 def rehearse_items(spark: SparkSession, destination: MilvusDestination, *, dataset: str, dim: int) -> None:
-    """Act: try to write to Milvus, and check the ids of a dataset's version against it, before a model of them is trained."""
+    """Act: try to write to Milvus, and check the item ids of a dataset's version against it, before a model is trained."""
     alias = destination.open()
     milvus.try_to_write(alias, dim=dim, index=destination.index)
     path = files.join(dataset, "items")

@@ -1,4 +1,4 @@
-"""MongoDB and Milvus: rows are staged and switched to at once where the store can do that, and replaced one by one elsewhere.
+"""MongoDB and Milvus: rows are staged and then switched to at once if the store can do that, else replaced one by one.
 
 `mongo` and `milvus` keep parallel verbs on purpose (try_to_write, newest_publication, largest_publication, stage, switch, upsert,
 remove_…): what holds for one holds for the other, and a third store would have the same. Every verb can be run again after a

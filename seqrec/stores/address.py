@@ -1,4 +1,4 @@
-"""Addresses of stores: checked for being ones, and shown without their passwords."""
+"""Addresses of stores: how they are checked, and how they are shown without passwords."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def scrubbed(text: str, *secrets: str) -> str:
 
 @contextmanager
 def emptied_variable(variable: str) -> Iterator[None]:
-    """Within the block, a variable of the environment is empty; were it unset, a .env file could set it."""
+    """In the `with` block, an environment variable is empty; if it were unset, a .env file could set it."""
     value = os.environ.get(variable)
     os.environ[variable] = ""
     try:

@@ -1,4 +1,4 @@
-"""What a table must be before any of it is written to a store."""
+"""Checks of a table before any of it is written to a store."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -82,7 +82,7 @@ def is_finite(value: Column) -> Column:
 
 
 def _usual_width(table: DataFrame, path: str) -> int:
-    """Act: the size that most embeddings have, the largest where several are as frequent; UserError if it is none."""
+    """Act: the size that most embeddings have, the largest of equally frequent ones; UserError if most are null or empty."""
     sizes = table.groupBy(F.size("embedding").alias("size")).count().orderBy(F.desc("count"), F.desc_nulls_last("size")).first()
     if sizes is None or not sizes["size"]:
         raise UserError(f"{path} holds no embeddings: most are null or empty")

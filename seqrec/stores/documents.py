@@ -68,7 +68,7 @@ def columns_not_for_bson(schema: StructType) -> list[str]:
 
 
 def cut_batches(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The batches in pieces of at most so many rows, which are held as Python objects at a time."""
+    """The batches in pieces of at most `rows` rows: only so many are held as Python objects at a time."""
     for batch in batches:
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)

@@ -36,7 +36,7 @@ def data_folder() -> Path:
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Hold the stores in a folder, as only one process at a time can; UserError that names the process that does already."""
+    """Hold the lock of the stores in a folder; UserError names the process that holds it already."""
     remedy = (
         f"wait for it or stop it; if it is `make stores`, export MONGODB_URI=mongodb://{LOOPBACK}:{MONGO_PORT} "
         f"MILVUS_URI=http://{LOOPBACK}:{MILVUS_PORT} instead"

@@ -18,9 +18,9 @@ from seqrec.stores.embedded_process import WAIT_S, require_free_port, wait_for_e
 
 @contextmanager
 def milvus_lite(folder: Path, *, port: int | None = None) -> Iterator[str]:
-    """Serve Milvus Lite from a file in the folder, on a socket of its own, or on loopback at a port; yield the URI.
+    """Serve Milvus Lite from a file in the folder, on a Unix socket, or on loopback at a port; yield the URI.
 
-    The server ends when this process gives up the lock of its file, also by dying.
+    The server ends when this process releases the lock of its file, even if it is killed.
     """
     package = importlib.util.find_spec("milvus_lite")
     if package is None or not package.submodule_search_locations:
@@ -49,7 +49,7 @@ def milvus_lite(folder: Path, *, port: int | None = None) -> Iterator[str]:
 
 
 def _lock_record(descriptor: int, folder: Path) -> None:
-    """Lock the file that the server watches, once the server of a process that was killed has gone; else UserError."""
+    """Lock the file that the server watches, when the server of a killed process has ended; UserError if it doesn't in time."""
     give_up = time.monotonic() + WAIT_S
     while True:
         try:

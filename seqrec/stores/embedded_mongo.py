@@ -38,7 +38,7 @@ class EmbeddedMongo:
 def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[EmbeddedMongo]:
     """Serve MongoDB on loopback, from a file in the folder, or from memory for None; port 0 takes a free one."""
     require_free_port(port)
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs with a trace what it raises, and a JVM's end as an error
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # py4j logs a trace of all that it raises, and a JVM's end as an error
     with ExitStack() as stack:
         gateway = stack.enter_context(_java())
         mongo = gateway.jvm.de.bwaldvogel.mongo
@@ -56,7 +56,7 @@ def mongo_server(folder: Path | None, *, port: int = 0) -> Iterator[EmbeddedMong
 
 @contextmanager
 def _java() -> Iterator[JavaGateway]:
-    """A JVM with the server's jars; it waits for the end of its input, which is closed in the end or with this process."""
+    """A JVM with the server's jars. It ends when its input is closed: after the block, or when this process ends."""
     spark_jars = Path(jars.spark_home(), "jars")
     java_port, token, process = launch_gateway(
         jarpath=str(next(spark_jars.glob("py4j*.jar"))),
@@ -85,7 +85,7 @@ def _end_java(gateway: JavaGateway, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _open_h2(gateway: JavaGateway, file: Path) -> object:
-    """The H2 store of a file. The JVM of a process that was killed has WAIT_S to let go of it; then it is a UserError."""
+    """The H2 store of a file. The JVM of a killed process may hold it for up to WAIT_S; UserError if it is held longer."""
     give_up = time.monotonic() + WAIT_S
     while True:
         try:
@@ -119,7 +119,7 @@ def _no_file() -> None:
 
 @contextmanager
 def _called_at_the_end(*calls: Callable[[], object]) -> Iterator[None]:
-    """Make the calls when the block is left. An error of theirs is a UserError, and never hides one from within the block."""
+    """Make the calls when the block is left. Their errors become UserErrors, and never hide an error from within the block."""
     try:
         yield
     except BaseException:

@@ -6,7 +6,7 @@ import subprocess
 from seqrec.errors import UserError
 from seqrec.stores.address import LOOPBACK
 
-WAIT_S = 10.0  # how long a server may take to start or to end, those of a process that was killed included
+WAIT_S = 10.0  # how long a server may take to start or to end, that of a killed process too
 
 
 def require_free_port(port: int) -> None:

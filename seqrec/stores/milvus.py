@@ -3,8 +3,8 @@
 The first column is the key, `embedding` is the vector, the other columns are fields beside it, and the field run_id is added.
 
 On a server each publication gets a collection of its own, ALIAS__PUBLISH_ID. It is filled, indexed, loaded and counted before
-the alias is put on it. Milvus Lite has no aliases: there the rows are upserted into one collection with the alias's name, and
-those of other runs are deleted after.
+the alias is switched to it. Milvus Lite has no aliases: there the rows are upserted into one collection with the alias's name,
+and the rows of other runs are deleted afterwards.
 """
 
 import json
@@ -38,7 +38,7 @@ def collection_name(alias: MilvusAlias, publish_id: str) -> str:
 
 
 def try_to_write(alias: MilvusAlias, *, dim: int, index: Index) -> None:
-    """Make a collection, index it and drop it: UserError if the server doesn't let us, or hasn't such an index."""
+    """Make a collection, index it and drop it: UserError if the server refuses that, or has no such index."""
     with connected(alias, "a trial of what is to be written failed") as client:
         name = f"{alias.name}__trial_{secrets.token_hex(4)}"
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description="seqrec trial")
@@ -60,9 +60,9 @@ def newest_publication(alias: MilvusAlias) -> str | None:
 
 
 def largest_publication(alias: MilvusAlias) -> int:
-    """The most rows of one run among those that searches reach.
+    """The number of rows of the run that has the most rows behind the alias.
 
-    An upsert that was killed leaves the rows of two runs side by side: their sum says nothing.
+    An upsert that was killed leaves the rows of two runs side by side: their sum isn't the size of a publication.
     """
     with connected(alias, "counting failed") as client:
         if not client.has_collection(alias.name):
@@ -84,7 +84,8 @@ def largest_publication(alias: MilvusAlias) -> int:
 def stage(alias: MilvusAlias, embeddings: Embeddings, *, publish_id: str, run_id: str, index: Index, writers: int) -> None:
     """Act: fill, index, load and count the publication's collection; nothing happens if it is whole.
 
-    UserError if a row is missing in the end, and if the alias stands on a collection of this publication that is another.
+    UserError if a row is missing in the end, or if the alias is on this publication's collection and that has other rows or
+    another index.
     """
     name, rows = collection_name(alias, publish_id), embeddings.rows
     with connected(alias, "staging failed") as client:
@@ -104,7 +105,7 @@ def stage(alias: MilvusAlias, embeddings: Embeddings, *, publish_id: str, run_id
 
 
 def switch(alias: MilvusAlias, *, publish_id: str) -> None:
-    """Put the alias on the publication's collection; nothing happens if it is there. UserError if a newer publication has it."""
+    """Switch the alias to the publication's collection, unless it is there. UserError if it is on a newer publication's."""
     name, newest = collection_name(alias, publish_id), newest_publication(alias)
     with connected(alias, "the switch failed", state=EITHER) as client:
         in_use = _collection_in_use(client, alias)
@@ -188,24 +189,24 @@ def _load(client: Client, alias: MilvusAlias, name: str) -> None:
 
 
 def _is_loaded(client: Client, name: str) -> bool:
-    """Whether a collection is there and can be searched: the last step of its staging."""
+    """Whether a collection exists and can be searched; loading is the last step of its staging."""
     return bool(client.has_collection(name) and client.get_load_state(name)["state"] == LoadState.Loaded)
 
 
 def _count(client: Client, name: str, condition: str = "") -> int:
-    """The rows of a collection, of those only that fulfil the condition."""
+    """The number of a collection's rows, or of those that fulfil the condition."""
     return int(client.query(name, filter=condition, output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"])
 
 
 def _assert_count(client: Client, alias: MilvusAlias, name: str, rows: int) -> None:
-    """Raise UserError if a collection has other than so many rows."""
+    """Raise UserError unless a collection has `rows` rows."""
     count = _count(client, name)
     if count != rows:
         raise UserError(f"{alias}: {name} has {count} rows for {rows} items: run publish again")
 
 
 def _write(alias: MilvusAlias, embeddings: Embeddings, name: str, *, run_id: str, writers: int) -> None:
-    """Upsert all rows: into a server from at most so many tasks at a time, into Milvus Lite from the driver alone."""
+    """Upsert all rows: into a server from at most `writers` tasks at a time, into Milvus Lite from the driver alone."""
     server, table = alias.server, embeddings.table
 
     def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

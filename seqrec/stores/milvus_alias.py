@@ -23,7 +23,7 @@ from seqrec.stores.address import emptied_variable
 from seqrec.stores.store_errors import UNCHANGED, as_user_errors
 from seqrec.stores.timeouts import TIMEOUTS, Timeouts, patiently
 
-with emptied_variable("MILVUS_URI"):  # pymilvus takes it for a server's address at its import, and ours may be a word
+with emptied_variable("MILVUS_URI"):  # at its import pymilvus takes it for an address, and here it may be a word
     from pymilvus import MilvusClient, MilvusException
 
 NAME = re.compile(r"^[A-Za-z_]\w{0,199}$")
@@ -46,7 +46,7 @@ class MilvusServer:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no message may show."""
+        """The texts that no message may show."""
         return (self.uri, self.token)
 
     def alias(self, name: str) -> "MilvusAlias":
@@ -85,7 +85,7 @@ class Client:
 def open_server(uri: str, *, token: str, name: str, timeouts: Timeouts = TIMEOUTS) -> MilvusServer:
     """The server at an address, once it has answered; UserError if it can't be reached or refuses us.
 
-    Milvus Lite is recognised by an error: it doesn't implement the question for its version.
+    Milvus Lite is recognised by its error: it doesn't implement the call that asks for its version.
     """
     server = MilvusServer(uri=uri, token=token, name=name, aliases=True, timeouts=timeouts)
     with _session(server, f"{server}: can't be reached", state=UNCHANGED, return_s=0.0) as client:
@@ -111,7 +111,7 @@ def connected(alias: MilvusAlias, what: str, *, state: str = UNCHANGED) -> Itera
 
 
 def open_client(server: MilvusServer, *, return_s: float | None = None) -> Client:
-    """A client of a server that may come back within return_s seconds, by default those of the server's timeouts."""
+    """A client; if the server is away, it is waited for, return_s seconds or by default as long as the server's timeouts say."""
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints errors that are caught here
     patience_s = server.timeouts.return_s if return_s is None else return_s
 

@@ -1,4 +1,4 @@
-"""The index of a collection of embeddings in Milvus: which it is, and how it is made."""
+"""The index of a collection of embeddings in Milvus: its type and parameters, and how it is made."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ METRIC = "IP"
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """What the embeddings are indexed by: type, metric and parameters, as Milvus names them."""
+    """An index of embeddings: its type, metric and parameters, as Milvus names them."""
 
     kind: str
     params: dict[str, int]

@@ -43,7 +43,7 @@ def find_neighbours(alias: MilvusAlias, item_id: int | str, *, k: int, bias: boo
 
 
 def first_item(alias: MilvusAlias) -> int | str:
-    """The id of the item with the smallest index, which is the most popular one; of a dump without indices, any."""
+    """The id of the item with the smallest index, which is the most popular one; of a dump without indices, that of any item."""
     with connected(alias, "reading failed") as client:
         key, types = _fields(client, alias)
         client.load_collection(alias.name)

@@ -16,7 +16,7 @@ from seqrec.stores.vectors import Entities, local_batches
 from seqrec.tables import schemas
 
 QUERIES = 64  # in a search
-MOST_HITS = 16384  # Milvus gives no more items for a query
+MOST_HITS = 16384  # Milvus returns no more items for a query
 
 
 def search_for_users(
@@ -25,9 +25,9 @@ def search_for_users(
     """The best items of each row of users (user_id, embedding, seen) in a collection: user_id, items.
 
     Items are structs of item_id (of the type `item`) and score, best first, ties by item_idx. Left out are a user's items in
-    seen, and for all users those in `without` (both are item indices). As many more are fetched as a user has seen. `params` are
-    those of the search, and its ef is at least the number that is fetched. A server is searched from tasks, Milvus Lite from
-    here, at once.
+    seen, and for all users those in `without` (both are item indices). As many more items are fetched as a user has seen.
+    `params` are those of the search; its ef is at least the number of fetched items. A server is searched from Spark's tasks when
+    the table is computed, Milvus Lite at once from the driver.
     """
     row = schemas.recommendations(users.schema["user_id"].dataType, item)
     scored = pa.list_(pa.struct([("item_id", _arrow(item)), ("score", pa.float32())]))

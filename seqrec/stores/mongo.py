@@ -1,8 +1,8 @@
 """Rows of a table as documents in MongoDB; the table's column _id is the key.
 
 Every document carries the publish_id of its publication. A swap fills a staging collection and renames it over the live one,
-which readers see at once. An upsert replaces documents one by one, unless a newer publication's stands, and removes the older
-ones at the end. Both can be run again from any point: tasks may be retried or speculated.
+which readers see at once. An upsert replaces documents one by one, except those of a newer publication, and older ones are
+removed at the end. Both can be run again from any point: tasks may be retried or speculated.
 """
 
 import secrets
@@ -22,14 +22,14 @@ Mode = Literal["swap", "upsert"]
 
 @dataclass(frozen=True, kw_only=True)
 class Upserted:
-    """What an upsert left: documents of this publication, and newer ones of others that were left alone."""
+    """The result of an upsert: the documents of this publication, and the newer ones of others that were left alone."""
 
     documents: int
     newer: int
 
 
 def choose_mode(collection: MongoCollection, mode: Literal["auto", "swap", "upsert"]) -> Mode:
-    """The way to write: for auto a swap where it is safe, else the mode itself. UserError for a swap that isn't safe."""
+    """How to write: for auto a swap if it is safe, else an upsert; otherwise the mode itself. UserError for an unsafe swap."""
     if mode == "upsert":
         return "upsert"
     reason = "" if collection.server.renames else "the embedded server loses renamed collections at its next start"
@@ -42,9 +42,9 @@ def choose_mode(collection: MongoCollection, mode: Literal["auto", "swap", "upse
 
 @persistent
 def try_to_write(collection: MongoCollection, mode: Mode) -> None:
-    """Do what a publication needs the right to, without a change: UserError if the server refuses it.
+    """Try the operations that a publication needs, without changing a document: UserError if the server refuses them.
 
-    A swap tries a staging collection, which it drops; an upsert a change of no document.
+    For a swap a staging collection is made and dropped; for an upsert a document that doesn't exist is updated and deleted.
     """
     with connected(collection, f"a trial of the rights to write by {mode} failed") as live:
         if mode == "swap":
@@ -67,9 +67,9 @@ def newest_publication(collection: MongoCollection) -> str | None:
 
 @persistent
 def largest_publication(collection: MongoCollection) -> int:
-    """The most documents of one publication in the collection; documents without a publish_id count as one publication.
+    """The number of documents of the largest publication in the collection; those without a publish_id count as a publication.
 
-    An upsert that was killed leaves the documents of two publications side by side: their sum says nothing.
+    An upsert that was killed leaves the documents of two publications side by side: their sum isn't the size of a publication.
     """
     with connected(collection, "counting failed") as live:
         publications = (None, *live.distinct("publish_id"))
@@ -100,7 +100,7 @@ def stage(collection: MongoCollection, table: DataFrame, *, publish_id: str, row
 
 @persistent
 def switch(collection: MongoCollection, *, publish_id: str) -> None:
-    """Rename the staging collection over the live one; nothing happens if that was done. UserError if a newer one stands."""
+    """Rename the staging collection over the live one, unless that was done. UserError if a newer publication is live."""
     newest = newest_publication(collection)
     if newest == publish_id:
         return
@@ -112,7 +112,7 @@ def switch(collection: MongoCollection, *, publish_id: str) -> None:
 
 @persistent
 def upsert(collection: MongoCollection, table: DataFrame, *, publish_id: str, rows: int, batching: Batching) -> Upserted:
-    """Act: put each document in place unless a newer publication's is there; nothing happens if all are.
+    """Act: write each document unless one of a newer publication is there; nothing happens if all are written already.
 
     UserError if a document of an older publication is left where one of these rows belongs.
     """
@@ -138,7 +138,7 @@ def remove_older(collection: MongoCollection, *, publish_id: str) -> int:
 
 @persistent
 def remove_stagings(collection: MongoCollection, *, is_dead: Callable[[str], bool]) -> None:
-    """Drop the staging collections of publications that will never go on."""
+    """Drop the staging collections of publications that will never be continued."""
     prefix = _staging(collection, "")
     with connected(collection, "removing stagings failed", state=NOT_CLEARED) as live:
         for name in live.database.list_collection_names():

@@ -4,8 +4,8 @@
     with connected(server.collection("seqrec", "recommendations"), "counting failed") as live:
         live.count_documents({})
 
-Every call has a time limit. A server that is gone for a moment (a restart, an election) is waited for: see `persistent`. Writes
-count once a majority of the replica set has them, reads go to the primary.
+Every call has a time limit. If a server is away for a moment (a restart, an election), calls wait for it: see `persistent`. A
+write has succeeded once a majority of the replica set has it; reads go to the primary.
 """
 
 import warnings
@@ -58,7 +58,7 @@ class MongoServer:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no message may show."""
+        """The texts that no message may show."""
         return (self.uri,)
 
     def collection(self, database: str, name: str) -> "MongoCollection":
@@ -101,7 +101,7 @@ def open_server(uri: str, *, name: str, timeouts: Timeouts = TIMEOUTS) -> MongoS
     """
     kinds = (PyMongoError, ValueError, OSError, UserWarning)
     with as_user_errors(f"MongoDB {name} can't be reached", *kinds, secrets=(uri,)), warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # pymongo only warns of unknown options, and goes on without them
+        warnings.simplefilter("error", UserWarning)  # pymongo only warns of unknown options, and ignores them
         with open_client(uri, timeouts) as client:
             mongod = _is_mongod(client)
     return MongoServer(uri=uri, name=name, mongod=mongod, renames=mongod, timeouts=timeouts)
@@ -151,7 +151,7 @@ def may_return(error: BaseException | None) -> bool:
 
 
 def persistent(verb: Callable[Concatenate[MongoCollection, P], T]) -> Callable[Concatenate[MongoCollection, P], T]:
-    """A verb on a collection that is called again while the server is gone for a moment: it must be harmless to call twice."""
+    """Decorates a verb on a collection: it is called again while the server is away, so it must be harmless to call twice."""
 
     @wraps(verb)
     def calls(collection: MongoCollection, /, *args: P.args, **kwargs: P.kwargs) -> T:

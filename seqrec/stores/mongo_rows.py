@@ -71,8 +71,8 @@ def insert(staged: DriverCollection, documents: Documents) -> int:
 def replace_older(live: DriverCollection, documents: Documents) -> int:
     """Upsert documents, but leave newer ones; return how many newer documents stand.
 
-    Where two upserts of a new id meet, one of them gets the error E11000 though its document isn't the older: those are
-    tried a second time.
+    If two upserts insert the same new id, one of them gets the error E11000, even if its document isn't the older one: such
+    documents are tried a second time.
     """
     refused = documents
     for _ in range(2):
@@ -89,7 +89,7 @@ def replace_older(live: DriverCollection, documents: Documents) -> int:
 
 
 def read_and_replace_older(live: DriverCollection, documents: Documents) -> int:
-    """The same in two steps, for the embedded server, which is slow at conditions beside an _id."""
+    """`replace_older` in two steps, for the embedded server, which is slow at conditions on other fields than _id."""
     standing = live.find({"_id": {"$in": [document["_id"] for document in documents]}}, {"publish_id": 1})
     newer = {other["_id"] for other in standing if str(other.get("publish_id", "")) > documents[0]["publish_id"]}
     requests = [

@@ -34,7 +34,7 @@ class Addresses:
 
     @classmethod
     def from_settings(cls, stores: Stores) -> Self:
-        """Those of a job's settings."""
+        """The addresses in a job's settings."""
         return cls(
             mongodb=stores.mongodb_uri.get_secret_value(),
             milvus=stores.milvus_uri.get_secret_value(),
@@ -43,7 +43,7 @@ class Addresses:
 
     @classmethod
     def from_environment(cls, *variables: str) -> Self:
-        """Those in the named variables, of MONGODB_URI and MILVUS_URI; UserError for one that is unset or empty."""
+        """The addresses in the named variables, MONGODB_URI or MILVUS_URI; UserError for one that is unset or empty."""
         uris = {variable: store_uri(variable) for variable in variables}
         return cls(
             mongodb=uris.get("MONGODB_URI", NONE),
@@ -81,8 +81,8 @@ class OpenStores:
 def connect(spark: SparkSession | None, addresses: Addresses) -> Iterator[OpenStores]:
     """Check the addresses, start the embedded servers, try both stores, and stop the servers at the end.
 
-    The embedded stores keep their files in `embedded.data_folder()`, which one process at a time has. Raises UserError for an
-    invalid address, an unreachable store, a folder that another process holds, and embedded stores where Spark runs on a
+    The embedded stores keep their files in `embedded.data_folder()`, which one process at a time can hold. Raises UserError for
+    an invalid address, an unreachable store, a folder that another process holds, and embedded stores where Spark runs on a
     cluster; a program without Spark passes None.
     """
     if addresses.any_embedded and spark is not None and not session.runs_locally(spark):

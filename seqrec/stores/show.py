@@ -65,7 +65,7 @@ def read_titles(path: str) -> Titles:
 
 
 def find_documents_of(collection: MongoCollection, texts: list[str]) -> list[Document]:
-    """The documents of ids that are given as texts: each may be meant as a string or as an integer."""
+    """The documents of ids in the form of texts: each text may stand for a string or for an integer."""
     ids = [key for text in texts for key in (text, _integer(text)) if key is not None]
     documents = find_documents(collection, ids)
     if not documents:
@@ -74,7 +74,7 @@ def find_documents_of(collection: MongoCollection, texts: list[str]) -> list[Doc
 
 
 def some_documents(collection: MongoCollection, number: int) -> list[Document]:
-    """The first documents, of users with a list of their own where there are some."""
+    """The first documents: those with a list by the model, or any if there are none."""
     documents = first_documents(collection, number, source="model") or first_documents(collection, number)
     if not documents:
         raise UserError(f"{collection}: nothing was published there yet")
@@ -113,7 +113,7 @@ def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: T
 
 
 def _dumped_lines(documents: list[Document], top: int) -> list[str]:
-    """Documents of any fields: a line each, and one for each field, of a list its first elements."""
+    """Documents with any fields: a line for each document and for each field; of a list, its first elements."""
     lines = []
     for document in documents:
         lines.append(f"document {document['_id']}")

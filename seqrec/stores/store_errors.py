@@ -1,4 +1,4 @@
-"""What went wrong with a store, on one line and without secrets, and what is true of the store after it."""
+"""Errors of a store on one line, without secrets, and with the state that the store is in afterwards."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How long a store may take to answer, and tries again while it is gone for a moment."""
+"""How long a store may take to answer, and how calls are repeated while it is away for a moment."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """Seconds to reach a server, to answer, to work in bulk (an index, a removal), and to come back for a server that is gone."""
+    """Seconds that a server has to be reached, to answer, for work in bulk (an index, a removal), and to come back."""
 
     reach_s: float = 10.0
     answer_s: float = 120.0
@@ -24,7 +24,7 @@ class Timeouts:
 
     @property
     def confirm_s(self) -> float:
-        """How long a majority of a replica set may take to confirm a write: half an answer's time, so that an answer says so."""
+        """How long a majority of a replica set may take to confirm a write: half of answer_s, so that an answer reports it."""
         return self.answer_s / 2
 
 
@@ -32,7 +32,7 @@ TIMEOUTS = Timeouts()
 
 
 def patiently(call: Callable[[], T], *, passes: Callable[[Exception], bool], return_s: float) -> T:
-    """What the call returns. While it raises errors that may pass by themselves, it is repeated, with longer and longer pauses.
+    """The result of the call. While it raises errors that may pass by themselves, it is repeated, with longer and longer pauses.
 
     Only for calls that may be made twice. After return_s seconds the last error is raised.
 

@@ -40,7 +40,7 @@ ROW_BYTES = 128  # numbers, run_id and the framing of a row
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """A table of embeddings that `checks` let pass: its key is the first column, its vectors are the column `embedding`."""
+    """A table of embeddings that `checks` accepted: its key is the first column, its vectors are the column `embedding`."""
 
     table: DataFrame
     rows: int
@@ -53,7 +53,7 @@ class Embeddings:
 
 
 def field_types(schema: StructType) -> dict[str, str]:
-    """What a table's columns are in Milvus, by name; columns of types that it hasn't are left out."""
+    """The types of a table's columns in Milvus, by name; columns of types that Milvus lacks are left out."""
     types = {
         field.name: "FLOAT_VECTOR" if field.name == "embedding" else FIELD_TYPES.get(type(field.dataType)) for field in schema
     }
