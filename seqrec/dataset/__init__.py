@@ -1,6 +1,6 @@
 """Ratings into a dataset: items, events, sequences and training windows, by Spark alone (no torch, no store).
 
-The way through, as `build_sequences` goes it:
+The stages, in the order of `build_sequences`:
 
     read, input_files, lines      a file of any format → interactions: user_id, item_id …, of whatever types
     profile, times                one pass: the types of ids and times, how many rows can't be used and why

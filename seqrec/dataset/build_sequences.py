@@ -40,7 +40,7 @@ SIDE_BY_SIDE = 3  # tables that are written at a time: while one is planned or c
 
 
 class InputLimits(NamedTuple):
-    """What an input may have at most: the share of rows that can't be used, and the ratings of a user."""
+    """The limits of an input: the largest share of rows that can't be used, and the most ratings of a user."""
 
     bad_share: float
     user_events: int
@@ -68,9 +68,9 @@ def ingest(
 ) -> Ratings:
     """Act, in one pass: the input's interactions and their profile.
 
-    Where the input has no timestamp, a row's position stands for its time. Raises UserError for an input that can't be read or is
-    still being written, of which too many rows can't be used, or in which a user has too many rows. These are counted in a second
-    pass, and only where the profile leaves it possible.
+    If the input has no timestamp, a row's position is used as its time. Raises UserError if the input can't be read, is still
+    being written, or has too many rows that can't be used, or if a user has too many rows. The rows of each user are counted in a
+    second pass, unless the profile rules such a user out.
     """
     snapshot = take_snapshot(spark, table)
     if columns.timestamp is None or columns.items is not None:
@@ -91,7 +91,7 @@ def settle(
 ) -> tuple[DataFrame, RatingCounts]:
     """Act, in another pass: the histories of the cleaned ratings, cached, and their counts.
 
-    Raises UserError if the input isn't what it was in the first pass, or a greater share of its rows are exact duplicates.
+    Raises UserError if the input changed since the first pass, or if more than max_share of its rows are exact duplicates.
     """
     spark, usable = ratings.interactions.sparkSession, ratings.profile.usable
     typed = parse_ratings(ratings.interactions, types=ratings.profile.types)
@@ -109,9 +109,9 @@ def index_histories(
 ) -> Indexed:
     """Act: the k-core, the vocabulary of its items after the parent's, and the users arranged by both.
 
-    Of a split by time the k-core and the counts know only what lies before the first cut. An item that comes up later is not
-    in the vocabulary. So its ratings are no events, and a user's target is the first rating after the cut of an item that is in
-    the vocabulary. The number of the others is counted.
+    With a split by time, the k-core and the counts use only ratings before the first cut. An item that first appears later isn't
+    in the vocabulary: its ratings are no events, but they are counted, and a user's target is the first rating after the cut
+    whose item is in the vocabulary.
     """
     learnable = histories.select("user_id", learnable_items(split.first_cut).alias("items"))
     core = k_core(learnable, users=minimum.users, items=minimum.items)

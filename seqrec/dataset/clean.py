@@ -1,4 +1,4 @@
-"""Typed ratings into histories: a user's ratings together, in order, without exact duplicates; and what is refused before."""
+"""Typed ratings into histories: a user's ratings together, in order, without exact duplicates; and the checks of an input."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from pyspark.sql import functions as F
 from seqrec.dataset.profile import Profile
 from seqrec.errors import UserError
 
-ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # within a user, as far as the columns are there
+ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # of a user's ratings, by those of these columns that exist
 ROWS_PER_PARTITION = 500_000
 
 
 def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> None:
-    """Raise UserError if the input is empty, has no usable row, or a greater share of rows that can't be used."""
+    """Raise UserError if the input is empty, has no usable row, or has more than max_share of rows that can't be used."""
     if not profile.rows:
         raise UserError(f"{path} has no rows: nothing to build sequences from")
     bad = sum(profile.dropped.values())
@@ -32,7 +32,7 @@ def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> No
 
 
 def guard_duplicates(*, rows: int, kept: int, max_share: float) -> None:
-    """Raise UserError if a greater share of the usable rows are exact duplicates."""
+    """Raise UserError if more than max_share of the usable rows are exact duplicates."""
     if rows - kept > max_share * rows:
         raise UserError(
             f"{rows - kept} of {rows} usable rows are exact duplicates, max_duplicate_share is {max_share:g}: "
@@ -41,7 +41,7 @@ def guard_duplicates(*, rows: int, kept: int, max_share: float) -> None:
 
 
 def guard_user_events(ratings: DataFrame, *, most: int, path: str) -> None:
-    """Act: raise UserError if a user has more than that many of the ratings, which are all in memory at once."""
+    """Act: raise UserError if a user has more than `most` ratings, because all ratings of a user are in memory at once."""
     counts = ratings.groupBy("user_id").count().where(F.col("count") > most).persist()
     first = counts.orderBy(F.desc("count"), "user_id").head(1)
     if first:
@@ -56,7 +56,7 @@ def guard_user_events(ratings: DataFrame, *, most: int, path: str) -> None:
 
 
 def partition_count(rows: int, *, at_least: int) -> int:
-    """The number of partitions for that many rows: ROWS_PER_PARTITION each, but at least one a core.
+    """The number of partitions for `rows` rows: ROWS_PER_PARTITION in each, but at least `at_least` partitions.
 
     >>> partition_count(20_000_000, at_least=2), partition_count(1000, at_least=2)
     (40, 2)
@@ -69,10 +69,10 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
 
     items, ratings, timestamps   arrays in ORDER. Ties of timestamp and order column are broken by a hash of user and item: it is
                                  the same whatever the partitioning and, unlike item_id, says nothing about the item
-    good                         an array: which ratings may be learned from. They are at or above the minimum rating (without a
-                                 value they aren't); with collapse the one before among these has another item
+    good                         an array: which ratings may be learned from: those at or above the minimum rating (a rating
+                                 without a value isn't); with collapse, of these only those whose predecessor has another item
     usable                       how many ratings came in, exact duplicates included
-    tied, rated, learnable       how many have the timestamp of the one before, reach the minimum rating, are good
+    tied, rated, learnable       how many have the same timestamp as the one before, reach the minimum rating, are good
     """
     keyed = ratings.withColumn("tie", F.xxhash64("user_id", "item_id")).repartition(partitions, "user_id")
     entry = F.struct(*(name for name in ORDER if name in keyed.columns))
@@ -85,7 +85,7 @@ def clean(ratings: DataFrame, *, partitions: int, min_rating: float | None = Non
         reached = F.array_repeat(F.lit(True), F.size(entries))
         rated = F.size(entries)
     else:
-        least = F.lit(min_rating).cast("float")  # as precise as the ratings: 4.1 as a double is above their 4.1
+        least = F.lit(min_rating).cast("float")  # a float, as the ratings are: 4.1 as a double is above the float
         reached = F.transform(entries, lambda entry: F.coalesce(entry.rating >= least, F.lit(False)))
         rated = F.size(F.filter("good", lambda good: good))
     users = users.withColumn("good", reached).withColumn("rated", rated).withColumn("learnable", F.col("rated"))
@@ -119,7 +119,7 @@ def unpack(histories: DataFrame) -> DataFrame:
 
 
 def without_repeats(name: str, key: Callable[[Column], Column]) -> Column:
-    """An array column without each element whose key is that of the element before.
+    """An array column without the elements whose key is that of the element before.
 
     It takes the column's name, since Spark would evaluate an expression anew for each element.
     """
@@ -127,14 +127,14 @@ def without_repeats(name: str, key: Callable[[Column], Column]) -> Column:
 
 
 def _all_differ(values: Column) -> Column:
-    """Whether no element is there twice. It is cheaper than finding the duplicates."""
+    """Whether no element repeats. It is cheaper than finding the duplicates."""
     return F.size(F.array_distinct(values)) == F.size(values)
 
 
 def _flag_first_of_neighbours(users: DataFrame) -> DataFrame:
-    """Of flagged entries that follow each other with the same item only the first stays `good`; `learnable` counts what stays.
+    """Of consecutive good entries with the same item only the first stays `good`; `learnable` counts those that stay.
 
-    The entries that aren't good don't part neighbours. They are left out at first, and take their positions again by a sort.
+    Entries that aren't good don't separate neighbours: they are left out at first, and a sort puts them back in their positions.
     """
     numbered = F.transform(
         F.arrays_zip("entries", "good"),

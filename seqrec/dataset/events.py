@@ -1,6 +1,6 @@
-"""A user's ratings as the dataset sees them: which are events, which split each event is in, which make up the history.
+"""Which of a user's ratings are events, which split each event is in, and which ratings make up the history.
 
-Histories that are cached and partitioned by user are worked on where they are.
+Histories that are cached and partitioned by user stay in their partitions.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -11,14 +11,14 @@ from seqrec.dataset.splits import Split
 
 
 def arrange(histories: DataFrame, items: DataFrame, *, split: Split, users: int, collapse: bool = False) -> DataFrame:
-    """A row a user, of histories (see `clean`) and items: item_id, core, and `item`, what the arrays hold for it (id or index).
+    """A row for each user, from histories (see `clean`) and items: item_id, core, and `item`, the id or index for the arrays.
 
     all                               an array as long as the user's ratings; null for an item that isn't in the vocabulary
     items, timestamps                 of the history, what belongs in `sequences`: good ratings of the vocabulary's items
-    event_items, event_ratings,       of the events, what is learned from or held out: good, the item is in the k-core, and so
-    event_timestamps, event_ordinals  is the user, see `_choose_events`; an ordinal counts all the user's ratings before it
+    event_items, event_ratings,       of the events, which are learned from or held out: good ratings whose item and user are in
+    event_timestamps, event_ordinals  the k-core, see `_choose_events`; an ordinal counts all the user's ratings before it
     train_length, tested              how many events are trained on, which come first; how many lie before the first of the test
-    outside_core, unknown_after_cut   how many good ratings are no events: before the first cut (or of all), and from it on
+    outside_core, unknown_after_cut   how many good ratings are no events: before the first cut (or without one), and from it on
 
     Collapse leaves only the first of neighbours with the same item in events and histories; the k-core counts all of them.
     """
@@ -69,7 +69,7 @@ def _choose_events(entries: DataFrame, *, users: int, split: Split, collapse: bo
 
 
 def _arranged_columns(chosen: DataFrame, *, split: Split) -> DataFrame:
-    """The columns that `arrange` promises."""
+    """The columns of `arrange`."""
     events = F.col("events")
     train, valid = split.lengths(events)
     missed_early = F.col("good_early") - _count_early(events, split.first_cut)

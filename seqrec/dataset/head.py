@@ -35,7 +35,7 @@ NO_TEXT = {  # the first bytes of files that aren't text
 class Head:
     """Settings that read a file, its column names (None without header), its first rows as text, the columns with lists.
 
-    Of Parquet, whose columns have names, there are no rows here.
+    For Parquet `rows` is empty: its columns have names.
     """
 
     settings: dict[str, str]
@@ -47,7 +47,7 @@ class Head:
 def read_head(path: Path) -> Head:
     """The head of a CSV, of JSON lines or of Parquet; of a folder the head of its first file with content.
 
-    Raises UserError for what isn't there, can't be read, or is none of the three, whatever its bytes are.
+    Raises UserError if the path doesn't exist, can't be read, or has none of these formats, whatever its bytes are.
     """
     try:
         file = _first_file(path)
@@ -127,7 +127,7 @@ def _json_lines(lines: list[str], settings: dict[str, str], path: Path) -> Head:
 
 
 def _csv(lines: list[str], settings: dict[str, str], path: Path) -> Head:
-    """The head of a CSV. Its delimiter cuts every line into the same number of fields; of several such the most fields win."""
+    """The head of a CSV. Its delimiter cuts all lines into equally many fields; of several such, the one with the most fields."""
     tables = {delimiter: _split(lines, delimiter) for delimiter in DELIMITERS}
     even = {delimiter: rows for delimiter, rows in tables.items() if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1}
     if not even:

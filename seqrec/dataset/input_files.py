@@ -1,4 +1,4 @@
-"""The files of an input before they are read: whether text is text at all, and whether all files have the same columns.
+"""Checks of an input's files before they are read: whether text files are text, and whether all have the same columns.
 
 Spark reads the columns of a CSV by their position, and takes the names from the header of one file. So the driver looks at the
 header of every file, through Hadoop, as Spark does: about 2 ms a local file.
@@ -40,7 +40,7 @@ def first_lines(spark: SparkSession, text: DataFrame) -> dict[str, str]:
 
 
 def guard_text(lines: Mapping[str, str], table: InputTable) -> None:
-    """Raise UserError if a file, by its first line, is no text of one byte a character or UTF-8."""
+    """Raise UserError if a file, by its first line, isn't text in UTF-8 or in an encoding of one byte a character."""
     for file, line in lines.items():
         for mark, remedy in REMEDIES.items():
             if line.startswith(mark):
@@ -62,7 +62,7 @@ def guard_headers(lines: Mapping[str, str], table: InputTable) -> None:
 
 
 def guard_sizes(raw: DataFrame, table: InputTable) -> None:
-    """Raise UserError if one of a table's Parquet files has no bytes: Spark would leave it out without a word."""
+    """Raise UserError if one of a table's Parquet files has no bytes: Spark would leave it out silently."""
     hadoop = _Hadoop(raw.sparkSession)
     files = sorted(raw.inputFiles())
     with ThreadPoolExecutor(THREADS) as threads:

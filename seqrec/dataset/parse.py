@@ -40,7 +40,7 @@ def parse_ratings(interactions: DataFrame, *, types: ColumnTypes) -> DataFrame:
 
 
 def rejection(schema: StructType, *, user: str, item: str) -> Column:
-    """Why a row can't be used: the first of its reasons, null if it can. A time in a wrong format is none of them."""
+    """Why a row can't be used: the first of its reasons, null if it can. A time in a wrong format isn't among the reasons."""
     tests = {
         "null_user": _is_missing("user_id", schema["user_id"].dataType),
         "null_item": _is_missing("item_id", schema["item_id"].dataType),

@@ -18,7 +18,7 @@ from seqrec.dataset.times import MILLISECONDS, TOO_LARGE, TimeCounts, epoch_numb
 log = logging.getLogger("seqrec")
 
 BUCKETS = 4096  # by a hash of the user: as many rows of counts go through the shuffle from each task
-BAD_TIME = "bad_timestamp"  # of a row that has no such reason: its time isn't in the format of the others
+BAD_TIME = "bad_timestamp"  # of a row without one of REASONS whose time isn't in the format of the others
 CHECKED = {"bad_user": "user_id", "bad_item": "item_id", "bad_rating": "rating", BAD_TIME: "timestamp"}  # what examples show
 EXACT = "decimal(38,18)"  # of an order column that is text, where a double would lose digits
 
@@ -90,7 +90,7 @@ def profile(interactions: DataFrame, wanted: WantedTypes) -> Profile:
 
 
 def _judge(interactions: DataFrame, wanted: WantedTypes) -> DataFrame:
-    """Add why a row can't be used, its time in each reading (null where it has none), and whether its ids lose something."""
+    """Add why a row can't be used, its time in each reading (null if it has none), and whether its ids lose digits as bigint."""
     kinds = {field.name: field.dataType for field in interactions.schema}
     return interactions.withColumns(
         {
@@ -117,7 +117,7 @@ def _is_timed() -> Column:
 
 
 def _row_tests() -> dict[str, Column]:
-    """What judged rows are counted for, their times and their order apart."""
+    """The tests by which judged rows are counted, without those of times and of order."""
     usable = F.col("reason").isNull()
     return {
         "rows": F.lit(True),
@@ -129,7 +129,7 @@ def _row_tests() -> dict[str, Column]:
 
 
 def _time_tests() -> dict[str, Column]:
-    """What the times of judged rows are counted for, see TimeCounts."""
+    """The tests by which the times of judged rows are counted, see TimeCounts."""
     usable, number = F.col("reason").isNull(), F.col("number")
     return {
         "numbers": usable & number.isNotNull(),
@@ -142,7 +142,7 @@ def _time_tests() -> dict[str, Column]:
 
 
 def _order_tests(kind: DataType) -> dict[str, Column]:
-    """What the values of an order column are counted for, in the order of OrderCounts; only a text has more than its values."""
+    """The tests by which the values of an order column are counted, in the order of OrderCounts; only text has all of them."""
     order = F.col("order")
     there = order.isNotNull()
     if not isinstance(kind, StringType):

@@ -1,4 +1,4 @@
-"""A table of any supported format as Spark reads it, and the interactions in it under known names; nothing is parsed yet."""
+"""A table of any supported format as Spark reads it, and its interactions under fixed names; nothing is parsed yet."""
 
 import logging
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from seqrec.storage import files
 from seqrec.tables import io
 from seqrec.tables.input_table import InputTable, RatingColumns
 
-NAMES = ("user_id", "item_id", "rating", "timestamp")  # of a CSV without header, where none are given
+NAMES = ("user_id", "item_id", "rating", "timestamp")  # of the columns of a CSV without header, by default
 SEPARATORS = r"[\s,;|]+"  # between the items of a list that is text
 log = logging.getLogger("seqrec")
 

@@ -32,7 +32,7 @@ ALIASES = {
         *("ratedat", "utc", "position", "pos"),
     ),
 }
-ENOUGH = 20  # rows from which an id is expected to come back
+ENOUGH = 20  # rows: in so many an id is expected to repeat
 EARLIEST = 1e8  # epoch seconds of 1973: smaller numbers are ids or ratings
 
 
@@ -53,7 +53,7 @@ def columns_by_name(names: Sequence[str], *, lists: Sequence[str] = ()) -> dict[
 def names_by_value(rows: Sequence[Sequence[str]]) -> list[str]:
     """A name for each column of a table without header: its role, or column_N.
 
-    A column of epochs or dates is the time. The first two others are user and item, as in all files that we know. Of what is left
+    A column of epochs or dates is the time. The first two others are user and item, as in all files that we know. Of the rest,
     a column of numbers up to 100 is the rating. Raises UserError if two columns could be the time or the rating, or if there are
     no two for the ids.
     """
@@ -72,7 +72,7 @@ def names_by_value(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row names the columns: no cell is a number or a date, and user and item are known names or numbers follow.
+    """Whether a first row names the columns: no cell is a number or a date, and it names user and item, or numbers follow.
 
     >>> is_header(["user", "film"], [["1", "2"]]), is_header(["u1", "i7"], [["u2", "i7"]]), is_header(["1", "2"], [["3", "4"]])
     (True, False, False)

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 
 def events(arranged: DataFrame) -> DataFrame:
-    """Table events: what is learned from or held out."""
+    """Table events: the training events and the held-out ones."""
     carried = ("user_id", "event_ratings", "event_timestamps", "train_length", "tested")
     exploded = arranged.select(*carried, F.posexplode("event_items").alias("position", "item_idx"))
     position = F.col("position")

@@ -1,4 +1,4 @@
-"""Whether a table of the user's is whole, and stays as it is while it is read twice."""
+"""Checks that an input table is complete, and that it doesn't change while it is read twice."""
 
 import re
 from collections.abc import Iterator
@@ -64,9 +64,9 @@ def require_whole(spark: SparkSession, table: InputTable) -> None:
 
 @contextmanager
 def unchanged(spark: SparkSession, table: InputTable, *, before: Snapshot) -> Iterator[None]:
-    """Within, the table is read once more; UserError at the end if its files aren't those of the snapshot.
+    """Read the table once more in the `with` block; UserError at its end if the files aren't those of the snapshot.
 
-    Where Spark itself fails because a file is gone or is another, its error becomes that UserError too.
+    If Spark itself fails because a file was removed or replaced, its error becomes that UserError too.
     """
     try:
         yield

@@ -34,14 +34,14 @@ class Split:
 
 
 def splitter(*, task: str, cuts: tuple[int, int] | None, share: float | None, seed: int) -> Split:
-    """By time where there are cuts; else by the last events of all users, or of a random share, and the others train whole."""
+    """A split by time if there are cuts; else by the last events of all users, or of a random share: the others only train."""
     if cuts is not None:
         return Split(partial(by_time, cuts=cuts), first_cut=cuts[0])
     return Split(partial(leave_last, task=task, share=share, seed=seed))
 
 
 def leave_last(events: Column, *, task: str, share: float | None, seed: int) -> tuple[Column, Column]:
-    """Hold out the last events as the task says, but none where nothing would be left to train on, or the user isn't chosen."""
+    """Hold out the last events as the task says, but none if nothing would be left to train on, or if the user isn't chosen."""
     valid, test = HELD_OUT[task]
     length = F.size(events)
     split = length > valid + test
@@ -64,7 +64,7 @@ def chosen_users(*, share: float, seed: int) -> Column:
 def parse_cuts(times: list[str]) -> tuple[int, int]:
     """Two cuts as epoch ms, from ISO 8601 (UTC where no zone is given), epoch seconds, or epoch ms from 1e11 on.
 
-    Raises UserError for what is neither, for a number that is a date without marks, and for cuts in the wrong order.
+    Raises UserError for any other text, for a number that is a date without marks, and for cuts in the wrong order.
 
     >>> parse_cuts(["2015-01-01", "1420156800"])
     (1420070400000, 1420156800000)

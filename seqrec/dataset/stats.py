@@ -61,7 +61,7 @@ class EventCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStats:
-    """The content of stats.json, in its order. Density is events over users with events times items of the vocabulary."""
+    """The content of stats.json, in its order. Density is events / (users with events · items of the vocabulary)."""
 
     rows: dict[str, int | dict[str, int]]
     not_events: dict[str, int]

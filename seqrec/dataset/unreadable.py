@@ -17,7 +17,7 @@ LONGEST = 400  # characters of what Spark says
 
 @contextmanager
 def reading(table: InputTable) -> Iterator[None]:
-    """Within, an error of Spark about a file of the table is a UserError, see `unreadable`; other errors pass."""
+    """In the `with` block, Spark's errors about a file of the table become a UserError, see `unreadable`; other errors pass."""
     try:
         yield
     except SPARK_ERRORS as error:

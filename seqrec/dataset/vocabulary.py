@@ -1,7 +1,7 @@
 """The vocabulary: which item has which index.
 
-An index never changes its meaning: a vocabulary only grows, at its end, so a model goes on with an extension of its own. Its hash
-says which vocabulary it is, and its lineage which ones it extends; both are in meta.json.
+An index never changes its meaning: a vocabulary only grows, at its end, so a model still fits an extension of its vocabulary. The
+hash identifies a vocabulary, and the lineage lists those that it extends; both are in meta.json.
 """
 
 import hashlib
@@ -47,9 +47,9 @@ def read_parent(spark: SparkSession, folder: str | None, *, id_type: str) -> Par
 
 
 def catalogue(core: DataFrame, parent: DataFrame | None) -> DataFrame:
-    """The items of the vocabulary to be: item_id, core (in the k-core), item_idx (in the parent, null for a new item).
+    """The items of the new vocabulary: item_id, core (in the k-core), item_idx (in the parent, null for a new item).
 
-    Acts where there is a parent: what is joined with it is cached, so that Spark knows its size in the joins that follow.
+    Acts if there is a parent: the join with it is cached, so that Spark knows its size in the joins that follow.
     """
     core = core.select("item_id", F.lit(True).alias("core"))
     if parent is None:

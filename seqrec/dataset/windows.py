@@ -15,7 +15,7 @@ from seqrec.tables import io
 from seqrec.tables.numbering import first_numbers
 
 BUCKETS = 1024  # of the shuffle; the driver takes their counts
-IDS_A_PARTITION = 64  # that are hashed, see `partition_keys`
+IDS_A_PARTITION = 64  # integers that are hashed for each partition, see `partition_keys`
 SHORTEST = 2  # items: one to predict and one to predict it from
 
 
@@ -42,7 +42,7 @@ class Filing:
 
 
 def windows(arranged: DataFrame, windowing: Windowing) -> DataFrame:
-    """items (2 to max_len + 1, oldest first), length, user, and what the shuffle goes by: bucket, key, user_id, window.
+    """items (2 to max_len + 1, oldest first), length, user, and the columns of the shuffle: bucket, key, user_id, window.
 
     Window 0 ends with the user's last training event, window k ends k strides (of at most max_len) before that, and the last
     one begins with the first event, so that each pair of neighbours is in a window. Without a stride there is window 0 only.
@@ -119,7 +119,7 @@ def partition_keys(spark: SparkSession, partitions: int) -> DataFrame:
 
 
 def file_count(rows: int, filing: Filing) -> int:
-    """The least multiple of `multiple` with at most rows_per_file rows in a file; where rows are fewer than files, one a row.
+    """The least multiple of `multiple` with at most rows_per_file rows in a file; with fewer rows than files, one for each row.
 
     >>> filing = Filing(rows_per_file=2048, multiple=8)
     >>> file_count(6040, filing), file_count(5, filing)

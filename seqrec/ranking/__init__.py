@@ -1,15 +1,15 @@
 """Features and samples for rankers and two-tower models, by Spark alone (no torch, no store); it stands on `dataset`.
 
-The way through, as `build_features` goes it:
+The stages, in the order of `build_features`:
 
     side_tables, genres   the user's tables of users and items → checked, by id, with the genres of items
     rating_splits         all cleaned ratings → which of them are the dataset's events, and the split of each
-    features_as_of        → what was known of its user and its item before each rating
+    features_as_of        → the features of user and item from before each rating
     ranking_samples       → ratings with a label (above or below a threshold) and these features
     matching_samples      → events as positives, and negatives drawn by popularity
-    feature_tables        → the tables, with what is known of users and items at the end, and feature_schema.json
+    feature_tables        → the tables, with the features of users and items at the end, and feature_schema.json
 
-`skew` has the sums and joins that hold where one item has most of the ratings.
+`skew` has the sums and joins that work even if one item has most of the ratings.
 A new feature goes into `features_as_of` (a column of `add_user_features` or `add_item_features`, its name in USER_CONTINUOUS …,
 its type in `tables.schemas`); a new kind of sample is one more module beside the two, and one more table in `feature_tables`.
 """

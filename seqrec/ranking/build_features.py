@@ -90,7 +90,7 @@ def assign_splits(ratings: Ratings, dataset: Dataset, *, partitions: int) -> Spl
 def guard_missing(ratings: DataFrame, tables: ReadTables, sides: SideTables, *, max_share: float) -> dict[str, MissingCount]:
     """Act: how many users and items are rated, and how many of them their tables lack.
 
-    Raises UserError if a table lacks a greater share. Where there is no table, all are missing and nothing is raised.
+    Raises UserError if a table lacks more than max_share of them. Without a table all count as missing, and nothing is raised.
     """
     missing = {}
     for key, table, side in (("users", tables.users, sides.users), ("items", tables.items, sides.items)):
@@ -125,7 +125,7 @@ def guard_labels(ratings: DataFrame, labelling: Labelling) -> None:
 
 
 def describe_ratings(split: SplitRatings, tables: ReadTables, options: FeatureOptions) -> DataFrame:
-    """The ratings with all features as of them and the columns of their user and item that are features, cached."""
+    """The ratings, cached, with all features as of each, and the feature columns of its user and item."""
     items = tables.items.drop(*tables.item_columns.text)
     features = add_item_features(split.ratings, items, cuts=split.cuts, threshold=options.threshold)
     features = add_user_features(features, genres=tables.genres, options=options)

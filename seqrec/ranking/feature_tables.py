@@ -26,16 +26,16 @@ from seqrec.tables.datasets import Dataset
 
 log = logging.getLogger("seqrec")
 
-PAST = {"valid": ("train",), "test": ("train", "valid")}  # the splits that a history has; of full there are all ratings
+PAST = {"valid": ("train",), "test": ("train", "valid")}  # the splits that belong to a history; full has all ratings
 
 
 def write_catalogues(
     features: DataFrame, tables: ReadTables, dataset: Dataset, path: str, *, past: str, options: FeatureOptions
 ) -> dict[str, int]:
-    """Write users, item_catalogue and item_features, every id of the tables or of the ratings a row; returns their counts.
+    """Write users, item_catalogue and item_features, with a row for every id of tables or ratings; returns their counts.
 
-    Features are as of the end of the past (full, or the input of valid or test). With full all ratings of an item count, else, as
-    in the samples, the training ratings.
+    Features are as of the end of the past (full, or the input of valid or test). With full, all ratings of an item count; else
+    only its training ratings, as in the samples.
     """
     user_past = features if past == "full" else features.where(F.col("split").isin(*PAST[past]))
     item_past = features if past == "full" else features.where(F.col("split") == "train")
@@ -66,7 +66,7 @@ def write_samples(
     labelling: Labelling | None,
     drawing: NegativeDrawing | None,
 ) -> dict[str, int]:
-    """Write ranking_samples and matching_samples, each where its options are there; returns their counts."""
+    """Write ranking_samples and matching_samples, each if its options are passed; returns their counts."""
     user_columns, item_columns = tables.user_columns.features.schema, tables.item_columns.features.schema
     counts = {}
     if labelling is not None:

@@ -1,7 +1,7 @@
-"""What was known before each rating: of its user by the user's earlier ratings, of its item by the earlier training ratings.
+"""Features as of each rating: of its user from the user's earlier ratings, of its item from the item's earlier training ratings.
 
-Earlier means a smaller timestamp. Ratings of the same time don't see each other, whatever their order, so that the order of ties
-is no hint. Ratings are summed as whole millionths, so that sums don't depend on the order of additions.
+Earlier means a smaller timestamp. Ratings with the same timestamp don't count for each other, so that the order of ties gives
+nothing away. Ratings are summed as whole millionths, so that sums don't depend on the order of additions.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def summands(threshold: float) -> dict[str, Column]:
 
 
 def guard_sum(size: float) -> None:
-    """Raise UserError if ratings whose sizes add up to that may have a sum in millionths beyond 64 bits."""
+    """Raise UserError if the sum of the ratings' absolute values, `size`, is so large that millionths may overflow 64 bits."""
     if size > LARGEST_SUM:
         raise UserError(
             f"the sizes of the ratings add up to {size:.3g}, but no more than {LARGEST_SUM:.3g} can be averaged exactly: divide "
@@ -75,8 +75,8 @@ def mean_columns(of: str, sums: RatingSums) -> list[Column]:
 def add_item_features(ratings: DataFrame, items: DataFrame, *, cuts: Sequence[int], threshold: float) -> DataFrame:
     """Ratings with ITEM_COUNTS and the columns of items (item_id and others), null for an item it lacks.
 
-    Of an item only training ratings count. First they are summed by item and timestamp; then those of a bucket of time (see
-    `skew.time_cuts`) by themselves, and the buckets' totals over a small table.
+    Of an item only training ratings count. They are summed by item and timestamp first, then within each bucket of time (see
+    `skew.time_cuts`); the buckets' totals are summed over a small table.
     """
     trained = F.col("split") == "train"
     values = {name: F.when(trained, value).otherwise(0) for name, value in summands(threshold).items()}
@@ -95,7 +95,7 @@ def add_user_features(ratings: DataFrame, *, genres: Sequence[str], options: Fea
     recent_items        the newest earlier items, oldest first
     last_item           the newest of them; last_genre is the first of its genres
     user_genre_shares   of each genre, the share of the earlier ratings whose items have it
-    A row without an item sees what came before, and no row sees it.
+    A row without an item gets features of the ratings before it, and counts for no other row.
     """
     newest = Window.partitionBy("user_id").orderBy("ordinal").rowsBetween(1 - options.recent_items, Window.currentRow)
     earlier = Window.partitionBy("user_id").orderBy("timestamp").rangeBetween(Window.unboundedPreceding, -1)
@@ -122,7 +122,7 @@ def add_user_features(ratings: DataFrame, *, genres: Sequence[str], options: Fea
 
 
 def user_features_at_end(ratings: DataFrame, users: DataFrame, *, genres: Sequence[str], options: FeatureOptions) -> DataFrame:
-    """user_id and USER_FEATURES after all of the ratings, a row a user: as `add_user_features` has them of a later rating."""
+    """user_id and USER_FEATURES after all of the ratings, for each user: those that `add_user_features` gives a later rating."""
     needed = ("user_id", "ordinal", "item_id", "rating", "timestamp", "genres")
     ends = users.select("user_id", F.lit(END).cast("bigint").alias("timestamp"))
     both = ratings.select(*needed).unionByName(ends, allowMissingColumns=True)

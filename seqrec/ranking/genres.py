@@ -16,7 +16,7 @@ class GenreSource:
     """Where the table of items has its genres: in one column, in columns of 0 and 1 named as the genres, or (both None) nowhere.
 
     delimiter   between the genres of a column that is text
-    most        of distinct genres; more mean that the delimiter is another
+    most        distinct genres: if there are more, the delimiter is wrong
     """
 
     column: str | None = None
@@ -28,8 +28,8 @@ class GenreSource:
 def genre_list(raw: DataFrame, source: GenreSource, *, path: str) -> Column:
     """An item's genres, distinct and in the table's order: empty for an item without any, null where the table has no genres.
 
-    A column is text with a delimiter, a JSON list as text, or a list of text. To look through columns of 0 and 1
-    it acts. Raises UserError for a column of another shape.
+    A column is text with a delimiter, a JSON list as text, or a list of text. It acts to check columns of 0 and 1. Raises
+    UserError for a column of another shape.
     """
     column, delimiter = source.column, source.delimiter
     if source.columns is not None:

@@ -18,7 +18,7 @@ BLOCK = 2**16  # items whose tickets one task sums up
 class NegativeDrawing:
     """How negatives are drawn.
 
-    count     of negatives for a positive
+    count     negatives for a positive
     redraws   further draws for a positive, in place of those that are the user's positives or repeat
     power     exponent of an item's count of training events in its chance to be drawn
     seed      of the draws

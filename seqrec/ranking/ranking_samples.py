@@ -26,6 +26,6 @@ def rating_label(labelling: Labelling) -> Column:
 
 
 def ranking_samples(features: DataFrame, labelling: Labelling) -> DataFrame:
-    """The ratings that have a split and a label; `features` are ratings with all that was known before them."""
+    """The ratings that have a split and a label; `features` are ratings with their features as of each."""
     samples = features.withColumn("label", rating_label(labelling))
     return samples.where(F.col("split").isNotNull() & F.col("label").isNotNull())

@@ -11,7 +11,7 @@ SAME = ("user_id", "item_id", "rating", "timestamp")  # what an event and its ra
 
 
 class StrayCounts(NamedTuple):
-    """The events, and those of them that no rating is."""
+    """The number of events, and of those without a matching rating."""
 
     events: int
     strays: int
@@ -23,9 +23,9 @@ def mark_ratings(
     """user_id, ordinal, item_id, rating, timestamp of the ratings in histories (see `dataset.clean`), and which are events.
 
     The ordinal counts from 0 within the user. Position and held (train, valid or test) are those of the event, null for a rating
-    that is no event. An event (user_id, item_id, rating, timestamp, position, split) that no rating is has no ordinal: see
-    `count_strays`. Ordered says that ratings may differ in their ordinal alone, by an order column: the events among them are
-    found by their order. Collapse says that the events are without neighbours of the same item.
+    that is no event. An event (user_id, item_id, rating, timestamp, position, split) without a matching rating has no ordinal:
+    see `count_strays`. With `ordered` (an order column), ratings may differ in their ordinal alone, and are matched to events by
+    their order. With `collapse`, of neighbouring ratings with the same item only the first is an event.
     """
     ratings = unpack(histories).drop("good")
     marked_events = events.select(*SAME, "position", F.col("split").alias("held"))
@@ -38,12 +38,12 @@ def mark_ratings(
 
 
 def _number_equals(both: DataFrame, *, collapse: bool) -> DataFrame:
-    """Number ratings and events that are equal in SAME, so that the k-th event and the k-th rating that is one share a number.
+    """Number ratings and events that are equal in SAME: the k-th event and the k-th rating that is an event share a number.
 
-    Of equal ratings either all are events or none is, since all of them are good and in the k-core, or none. Only a collapse
-    parts them: then of neighbours with the same item, among the ratings that equal an event, the first is one. (A rating that was
-    collapsed and equals no event has the item of the rating before it, so it parts no neighbours.) A rating that is no event gets
-    a number below 0, which no other row has.
+    Of equal ratings either all are events or none is, because all of them, or none, are good and in the k-core. Only a collapse
+    makes a difference: among the ratings that equal an event, the first of neighbours with the same item is an event. (A
+    collapsed rating that equals no event has the item of the rating before it, so it separates no neighbours.) A rating that is
+    no event gets a unique number below 0.
     """
     is_rating, ordinal = F.col("ordinal").isNotNull(), F.col("ordinal")
     equals_event = is_rating & (F.count("position").over(Window.partitionBy(*SAME)) > 0)
@@ -58,7 +58,7 @@ def _number_equals(both: DataFrame, *, collapse: bool) -> DataFrame:
 
 
 def count_strays(marked: DataFrame) -> StrayCounts:
-    """Act: the events among marked ratings, and those that no rating is."""
+    """Act: the number of events among marked ratings, and of those without a matching rating."""
     events, strays = F.count_if(F.col("position").isNotNull()), F.count_if(F.col("ordinal").isNull())
     return StrayCounts(*marked.agg(events, strays).collect()[0])
 

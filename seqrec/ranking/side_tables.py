@@ -1,4 +1,4 @@
-"""Tables of users and items beside the ratings, as the user gives them: read, checked, and joined by id."""
+"""Input tables of users and items beside the ratings: read, checked, and joined by id."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NUMBERS = ExpectedType((StringType, NumericType, BooleanType, NullType), "number
 
 
 class FeatureColumns(NamedTuple):
-    """Names of columns by what they are to a model: text is kept and is no feature."""
+    """Names of columns by their use in a model: text is kept, but is no feature."""
 
     text: tuple[str, ...] = ()
     discrete: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class FeatureColumns(NamedTuple):
 
     @property
     def schema(self) -> StructType:
-        """The columns as they stand in tables."""
+        """The schema of the columns in tables."""
         return schemas.described(text=self.text, discrete=self.discrete, continuous=self.continuous)
 
 
@@ -107,11 +107,11 @@ def read_item_tables(
 def typed_side_table(
     raw: DataFrame, side: SideTable, ids: IdColumn, *, max_bad_share: float, genres: Column | None = None
 ) -> DataFrame:
-    """Act: a table by its ids, of that type and unique: text and discrete columns as strings, continuous ones as floats.
+    """Act: a table with unique ids of the type in `ids`, text and discrete columns as strings, continuous ones as floats.
 
-    A continuous value that is no number, NaN, infinite or too large for a float is null. Raises UserError for a missing column,
-    one of a type that can't be read so, ids that are null, repeated or of another type, and columns of numbers with a greater
-    share of values that became null.
+    A continuous value that is no number, NaN, infinite or too large for a float becomes null. Raises UserError for a column that
+    is missing or has an unsuitable type, for ids that are null, repeated or of another type, and for continuous columns with more
+    than max_bad_share of values that became null.
     """
     key, path, columns = side.table.key, side.table.path, side.columns
     id_name = side.id or ids.name
@@ -160,7 +160,7 @@ def _finite(value: Column) -> Column:
 
 
 def _guard_values(raw: DataFrame, wrong: Mapping[str, Column], side: SideTable, ids: IdColumn, *, max_share: float) -> None:
-    """Act: count the wrong values of each column; UserError if an id is among them, or a greater share of another column."""
+    """Act: count the wrong values of each column; UserError for a wrong id, or for more than max_share in another column."""
     key, path, id_name = side.table.key, side.table.path, side.id or ids.name
     counts = (F.count_if(test).alias(f"n_{name}") for name, test in wrong.items())
     examples = (F.min(F.when(test, io.column(name).cast("string"))).alias(f"e_{name}") for name, test in wrong.items())

@@ -1,4 +1,4 @@
-"""Sums and joins that hold where one key has very many rows, as a popular item has: no task sees all rows of a key."""
+"""Sums and joins for keys with very many rows, such as a popular item: no task sees all rows of a key."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ def earlier_sums(
 
 
 def join_spread(rows: DataFrame, table: DataFrame, *, key: str, bucket: str) -> DataFrame:
-    """A left join by a key that is unique in the table, and of which rows may have very many.
+    """A left join by a key that is unique in the table, and that very many of the rows may share.
 
     The table is first joined to the distinct pairs of key and bucket, then these to the rows, which a key's buckets spread.
     """

@@ -1,7 +1,7 @@
 """Which users have which items, within limits of activity, and a seeded sample of each item's users.
 
-I_u are a user's distinct items, U_i an item's users. The limits come first: I_u, U_i and all sums over them know only the users
-within. The sample S_i of U_i bounds the work, not the sets: a sum over S_i is scaled to stand for the sum over U_i.
+I_u are a user's distinct items, U_i an item's users. The limits come first: I_u, U_i and all sums over them have only the users
+within the limits. The sample S_i of U_i only bounds the work: a sum over S_i is scaled to estimate the sum over U_i.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What a method scores pairs of items by, and how many neighbours of each item are wanted."""
+    """The input of a method that scores pairs of items, and how many neighbours of each item are wanted."""
 
     users: DataFrame  # see `sample_users`; partitioned by item_idx
     items: DataFrame  # see `item_users`
@@ -60,8 +60,8 @@ def item_users(users: DataFrame) -> DataFrame:
 def sample_users(users: DataFrame, *, max_users_per_item: int | None, seed: int) -> DataFrame:
     """item_idx, number (from 1, unique in the item), items and size of each user in the item's sample S_i.
 
-    The sample are the users whose ids hash lowest with the item's; None takes all of them. A user's items come whole. Spark cuts
-    the ranks before the shuffle too, so that a task gets max_users_per_item rows of an item from each task before it, not U_i.
+    The sample are the users whose ids hash lowest with the item's; None takes all of them. A user's list of items is never cut.
+    Spark applies the limit before the shuffle too: a task gets at most max_users_per_item rows of an item from each earlier task.
     """
     pairs = users.select("user_id", F.explode("items").alias("item_idx"))
     order = F.xxhash64(F.lit(seed), "item_idx", "user_id")

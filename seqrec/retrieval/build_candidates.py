@@ -41,7 +41,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """A user's newest items whose similar items are summed, most items of a list, and the constant of the fusion."""
+    """How many newest items of a user have their similar items summed, the most items of a list, and the fusion's constant."""
 
     max_seeds: int
     top_n: int
@@ -108,7 +108,7 @@ def write_candidates(
 
 
 def _describe(source: Source) -> MergedSource:
-    """What meta.json says of a source."""
+    """A source's entry in meta.json."""
     return MergedSource(run_id=source.run_id, kind=source.folder.kind, weight=source.folder.weight)
 
 

@@ -26,9 +26,9 @@ def similar_by_index(similar: DataFrame, items: DataFrame) -> DataFrame:
 
 
 def expand_seeds(histories: DataFrame, similar: DataFrame, *, max_seeds: int) -> DataFrame:
-    """What is similar to each user's newest distinct items: user_id, item_idx, score, a row for each seed that has the item.
+    """The items similar to each user's newest distinct items: user_id, item_idx, score, a row for each seed that has the item.
 
-    At most max_seeds times as many rows a user as there are items similar to a seed.
+    A user has at most max_seeds times as many rows as a seed has similar items.
     """
     newest = F.slice(F.array_distinct(F.reverse("items")), 1, max_seeds)
     seeds = histories.select("user_id", F.explode(newest).alias("seed"))
@@ -61,7 +61,7 @@ def rank_scored(scored: DataFrame, histories: DataFrame, items: DataFrame, *, to
 def fuse(lists: DataFrame, users: DataFrame, *, weights: Mapping[str, float], k: float, top_n: int) -> DataFrame:
     """The table candidates: each of the users with the top_n items of the lists (see schemas.candidate_lists), or none.
 
-    Weights are of the sources, by name; an item's sources stand in their order, and are added in it. One shuffle, by user.
+    Weights have a source's name each; an item's sources are listed and summed in the order of the weights. One shuffle, by user.
     """
     number = F.array_position(F.array(*map(F.lit, weights)), F.col("source"))
     weight = F.element_at(F.create_map(*(F.lit(value) for pair in weights.items() for value in pair)), F.col("source"))

@@ -15,14 +15,14 @@ def item_pairs(max_users_per_item: int | None) -> Column:
 
 
 def item_cf(sample: Sample) -> DataFrame:
-    """item_idx, neighbour, score: the sum of w_u^2 over the u of U_i that have j, over sqrt(W_i * W_j), W_i that over all U_i.
+    """item_idx, neighbour, score: the sum of w_u^2 over the users of i who have j, over sqrt(W_i * W_j), W_i the sum over U_i.
 
-    Where S_i is less than U_i the sum is that over S_i times |U_i| / |S_i|, whose expectation over samples is the sum over U_i:
-    scores of items with and without a sample compare, and the score of i and j in j's own list, counted on S_j, differs by chance
-    alone.
+    If S_i is smaller than U_i, the sum over S_i is multiplied by |U_i| / |S_i|; its expectation over samples is the sum over U_i.
+    So scores of items with and without a sample are comparable, and the score of i and j in j's list, which is counted on S_j,
+    differs by chance alone.
 
-    Cost: the users' items go once to each item they are sampled for, and a pair is counted where its item is: as the sample is
-    partitioned by item_idx, nothing but it is shuffled, at most max_user_items indices for an interaction.
+    Cost: the sample is shuffled once, at most max_user_items indices for an interaction. It is partitioned by item_idx, so pairs
+    are counted without another shuffle.
     """
     scale = units(largest=1.0, terms=sample.most_users)
     weight = to_units(1 / F.col("size"), scale).alias("weight")

@@ -68,7 +68,7 @@ def select_events(dataset: Dataset, *, history: str) -> DataFrame:
 def similar_items(
     events: DataFrame, items: DataFrame, *, method: Method, limits: Limits, top_n: int
 ) -> Iterator[tuple[DataFrame, Workload]]:
-    """Act, to know the work before it is done: the table similar_items, not yet computed, and its workload.
+    """Act, to estimate the work: the table similar_items, not yet computed, and its workload.
 
     Events have user_id and item_idx, repeated or not. Caches what it computes twice until the context ends; enter it within
     `session.working`. Raises UserError for limits that leave nothing, and for more pairs than allowed.
@@ -93,7 +93,7 @@ def similar_items(
 
 
 def _workload(activity: DataFrame, method: Method, limits: Limits) -> Workload:
-    """Act: the work that a method will have, logged; UserError if it is more than allowed, or none at all."""
+    """Act: the work that a method will have, logged; UserError if it is more than allowed, or if there is no pair."""
     workload = estimate(activity, pairs=method.pairs, max_users_per_item=limits.max_users_per_item)
     numbers = (f"{number:,}" for number in (workload.interactions, workload.items, workload.pairs))
     log.info("%s: %s interactions with %s items within the limits, about %s pairs", method.name, *numbers)

@@ -1,7 +1,7 @@
 """Swing (Yang et al., 2020, "Large Scale Product Graph Construction for Recommendation in E-commerce").
 
 Two users who both have items i and j make these two similar, the more the fewer other items the two users have in common. The
-sums run over pairs of users, in NumPy: SQL could say them only by a row for each pair of users and item they share.
+sums run over pairs of users, in NumPy: SQL would need a row for each pair of users and each item that they share.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from seqrec.retrieval.activity import Sample, sample_size
 
 PAIRS_PER_TASK = 10_000_000
 BLOCK = 2**20  # pairs of users at a time, for an item
-DENSE = 1 / 8  # the share of an item's users from which a product of matrices takes less than the list of pairs
+DENSE = 1 / 8  # the share of an item's users from which a product of matrices is faster than the list of pairs
 ROWS = 10_000  # of a batch that goes back to Spark, at least
 
 Indices = NDArray[np.int64]
@@ -44,9 +44,9 @@ def user_pairs(max_users_per_item: int | None) -> Column:
 def swing(sample: Sample, *, smoothing: Smoothing) -> DataFrame:
     """item_idx, neighbour, score: the sum of w_u * w_v / (alpha2 + |I_u ∩ I_v|) over the pairs of U_i of whom both have j.
 
-    w_u = 1 / (alpha1 + |I_u|)^beta. Where S_i is less than U_i the sum is that over the pairs of S_i times the pairs of U_i over
-    those of S_i, |U_i| (|U_i| - 1) / (|S_i| (|S_i| - 1)), whose expectation over samples is the sum over the pairs of U_i. Of an
-    item the top_n best are left, and what ties with the last of them.
+    w_u = 1 / (alpha1 + |I_u|)^beta. If S_i is smaller than U_i, the sum over the pairs of S_i is multiplied by the pairs of U_i
+    over those of S_i, |U_i| (|U_i| - 1) / (|S_i| (|S_i| - 1)); its expectation over samples is the sum over the pairs of U_i. An
+    item keeps its top_n best neighbours, and those that tie with the last of them.
 
     Nothing of the sample is shuffled. Each partition is sorted and goes through Python, many items a batch. Users come in the
     order of their numbers, so the sums are the same for any partitioning.
@@ -63,7 +63,8 @@ def pair_sums(users: Ragged, weights: Scores, *, alpha2: float, block: int = BLO
     adds to |I_u ∩ I_v|, and with the terms T of the pairs u < v as a matrix, the sums are those of the columns of A ∘ (T·A).
 
     D is at most the length of all lists / (N · DENSE), so A has at most 8 numbers for each that came in; T is worked through in
-    blocks of rows, with about `block` pairs each. N² · D multiplications, and half the square of each other item's users.
+    blocks of rows, with about `block` pairs each. Cost: N² · D multiplications, and for each other item half the square of its
+    number of users.
 
     >>> items, sums = pair_sums(Ragged.of([[2, 3], [2, 3, 4], [2]]), np.array([1.0, 0.5, 0.25]), alpha2=1.0)
     >>> items.tolist(), sums.round(3).tolist()  # of 2: 1 · 1/2 / 3 + 1 · 1/4 / 2 + 1/2 · 1/4 / 2; of 3 the first of these
@@ -95,7 +96,7 @@ def pair_sums(users: Ragged, weights: Scores, *, alpha2: float, block: int = BLO
 
 
 def _by_item(users: Ragged) -> tuple[Indices, Indices, Indices]:
-    """The items that at least two have, how many have each, and who: rows of users, ascending, item by item."""
+    """The items that at least two users have, how many users have each, and the rows of these, ascending, item by item."""
     order = np.argsort(users.values, kind="stable")
     items, counts = np.unique(users.values[order], return_counts=True)
     shared = counts > 1
@@ -103,7 +104,7 @@ def _by_item(users: Ragged) -> tuple[Indices, Indices, Indices]:
 
 
 def _blocks(work: Indices, most: int) -> Iterator[tuple[int, int]]:
-    """The rows from the first to before the last of each block, whose work is `most` and a row's at most.
+    """The first row of each block, and the row after its last; a block's work is at most `most` and that of one row.
 
     >>> list(_blocks(np.array([2, 2, 9, 1]), 5))
     [(0, 2), (2, 4)]
@@ -128,7 +129,7 @@ def _best(item: int, users: Ragged, weights: Scores, *, factor: float, alpha2: f
     neighbours, scores = items[others], sums[others] * factor
     if len(scores) <= top_n:
         return neighbours, scores
-    rounded = scores.astype(np.float32)  # what lists go by
+    rounded = scores.astype(np.float32)  # lists are ordered by it
     best = rounded >= np.partition(rounded, -top_n)[-top_n]
     return neighbours[best], scores[best]
 
@@ -168,7 +169,7 @@ def _items(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, Ragged
 
 
 def _joined(parts: list[pa.RecordBatch]) -> tuple[int, int, Ragged, Indices]:
-    """The item that all rows of the parts are of, |U_i|, the lists and the sizes."""
+    """The item of all rows of the parts, |U_i|, the lists and the sizes."""
     lists = pa.concat_arrays([part["items"] for part in parts])
     sizes = np.concatenate([part["size"].to_numpy() for part in parts])
     return parts[0]["item_idx"][0].as_py(), parts[0]["users"][0].as_py(), Ragged.of_arrow(lists), sizes
