@@ -1,6 +1,6 @@
-"""A Parquet table into a MongoDB collection, a document a row: all columns, and _id, the value of the column --queryid.
+"""A Parquet table into a MongoDB collection, a document for each row: all columns, and _id, the value of the column --queryid.
 
-The collection is switched to as a whole on a server (mode swap), or upserted and cleared of older documents. MONGODB_URI says
+The collection is replaced as a whole by a swap, or its documents are upserted and older ones removed (--mode). MONGODB_URI says
 which server: mongodb://host:27017, or embedded.
 """
 

@@ -46,7 +46,7 @@ def run(cfg: BatchRecommend) -> None:
 
 
 def _scoring(cfg: BatchRecommend) -> Scoring:
-    """What the settings say of the lists."""
+    """The settings of the lists."""
     return Scoring(
         history=cfg.history,
         lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen),

@@ -50,7 +50,7 @@ def run(cfg: Evaluate) -> None:
 
 
 def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]:
-    """What the settings name, ranked one after another; a checkpoint is exported into the folder `scratch` first."""
+    """The methods that the settings name, ranked one after another; a checkpoint is exported into the folder `scratch` first."""
     if cfg.candidates is not None:
         yield from rank_by_candidates(held_out, cfg.candidates)
     elif cfg.table is not None:

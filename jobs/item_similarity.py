@@ -33,7 +33,7 @@ def run(cfg: ItemSimilarity) -> None:
 
 
 def _limits(cfg: ItemSimilarity) -> Limits:
-    """What the settings say of the events that count."""
+    """The limits in the settings."""
     return Limits(
         min_user_items=cfg.min_user_items,
         max_user_items=cfg.max_user_items,

@@ -13,7 +13,7 @@ from seqrec.training.train import train
 
 
 def sequence_setup(cfg: Train) -> TrainingSetup:
-    """What is trained."""
+    """The training that the settings describe."""
     return training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
 
 

@@ -30,12 +30,12 @@ from seqrec.training.train import train
 
 
 def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
-    """What is trained."""
+    """The training that the settings describe."""
     return training_setup(cfg, PlanSimpleX(cfg.encoder, cfg.loss))
 
 
 def run(cfg: TrainTwoTower) -> None:
-    """Try Milvus, train, export, and make a version of users' lists, once they are whole, the current one."""
+    """Try Milvus, train, export, write a version of users' lists, and make it current when it is whole."""
     if not leads():
         train(tower_setup(cfg))
         return

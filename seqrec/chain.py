@@ -1,9 +1,9 @@
-"""The whole chain by one command: a file of ratings, or simulated ones, into stored recommendations.
+"""The whole chain in one command: a file of ratings, or simulated ones, into stored recommendations.
 
     python -m seqrec.chain recommend --ratings FILE --input "key=value …" --train "key=value …"
     python -m seqrec.chain demo --sizes "--users 4000 …" --train "key=value …"
 
-If ratings and settings didn't change since the last run, the dataset is taken again, and so is the trained model. Otherwise a new
+If ratings and settings didn't change since the last run, the dataset and the trained model are used again. Otherwise a new
 version of the dataset is built and a new model trained. A chain that was killed is simply run again.
 """
 
@@ -44,8 +44,8 @@ Run = Callable[..., None]
 def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], baselines: Sequence[str], run: Run) -> None:
     """Run the jobs of the chain in a folder: run(job, *overrides) is called for each, and raises if it fails.
 
-    The dataset is built unless the folder's is of the same ratings and settings; the training of another dataset or of other
-    settings, if there is one in the folder, is started over.
+    The dataset is built unless the folder has one of the same ratings and settings. If the folder has a training of another
+    dataset or with other settings, it is started over.
     """
     settings = load_config(BuildSequences, str(HOME / "conf" / "build_sequences.yaml"), list(overrides))
     content = digest(files.local_path(settings.input.path))
@@ -95,7 +95,7 @@ def digest(path: Path) -> str:
 
 
 def folder_of(ratings: str) -> str:
-    """The chain's folder of a file of ratings: its name, and a hash of where it lies, so that no two files share one.
+    """The chain's folder for a file of ratings: the file's name and a hash of its path, so that no two files share a folder.
 
     >>> folder_of("/data/it's 2024.csv").rpartition("/")[2]
     'it_s_2024.csv-b92a3fe7'
@@ -106,7 +106,7 @@ def folder_of(ratings: str) -> str:
 
 
 def recommend(ratings: str, *, keys: str, train: str, run: Run) -> None:
-    """The chain on a file of ratings, with the keys of build_sequences that detect doesn't find and those of train."""
+    """The chain on a file of ratings, with keys of build_sequences in addition to the detected ones, and keys of train."""
     if not ratings:
         raise UserError("say which ratings: make recommend RATINGS=ratings.csv")
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
@@ -137,7 +137,7 @@ def demo(sizes: str, *, train: str, run: Run) -> None:
 
 @contextmanager
 def working_in(folder: str) -> Iterator[str]:
-    """Within, SEQREC_ROOT is the folder, and no other chain works in it; what it is called with its whole path."""
+    """In the `with` block, SEQREC_ROOT is the folder's whole path, which is yielded, and no other chain works in the folder."""
     local = files.is_local(folder)
     root = str(files.local_path(folder).absolute()) if local else folder
     os.environ["SEQREC_ROOT"] = root
@@ -156,12 +156,12 @@ def say(text: str) -> None:
 
 
 def submit(job: str, *overrides: str) -> None:
-    """Run a job by spark-submit.sh; where it fails, which it says itself, this process ends with its status."""
+    """Run a job by spark-submit.sh; if it fails, the script prints the error and this process ends with its status."""
     call([str(HOME / "spark-submit.sh"), job, *overrides])
 
 
 def call(command: Sequence[str]) -> None:
-    """Run a command to its end, a signal to this process included, which ends with the command's status unless that is 0."""
+    """Run a command to its end, and pass signals on to it; unless its status is 0, this process ends with the same status."""
     with subprocess.Popen(command) as process:
         try:
             status = process.wait()
@@ -174,7 +174,7 @@ def call(command: Sequence[str]) -> None:
 
 
 def _free(text: str, name: str) -> list[str]:
-    """The overrides in a text, none of which says where the chain's folders are."""
+    """The overrides in a text; UserError if one of them sets a folder of the chain."""
     overrides = split_overrides(text)
     for key in FIXED:
         if key in parse_overrides(overrides):

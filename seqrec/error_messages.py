@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw, in one line: what went wrong at its root, and what a user can do about it."""
+"""Unexpected errors in one line: the root cause, and what a user can do about it."""
 
 import errno
 import os
@@ -103,7 +103,7 @@ def _sentence(error: BaseException, text: str) -> str:
 
 
 def _os_error(error: OSError) -> str:
-    """The sentence of an operating system's error; empty where it names no place and says nothing by itself."""
+    """The sentence for an operating system's error; empty if it names no file and means nothing without one."""
     remedies = {
         errno.ENOSPC: DISK_FULL,
         errno.EDQUOT: DISK_FULL,

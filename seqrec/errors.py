@@ -2,9 +2,9 @@
 
 
 class UserError(Exception):
-    """Something the user can mend. The message names the value, the place and the remedy.
+    """Something the user can mend. The message names the value, the file or setting, and the remedy.
 
-    Jobs print it as one line and exit with status 1; nothing has been written or swapped when it is raised.
+    Jobs print it as one line and exit with status 1. Checks raise it before anything is written or switched.
     """
 
 

@@ -2,8 +2,8 @@
 
 Items lie in topics of about 60. Each has a few successors in its topic, with geometrically falling probabilities; the likeliest
 ones form a cycle through the topic, the others are drawn by popularity (Zipf). A user starts at a popular item; each next one
-is, with probability `noise`, drawn by popularity, else a successor of the last. Nobody has an item twice: a draw that was had
-before is drawn again. So, with M[i, j] the chance of j after i, the next item's distribution given the whole past is
+is, with probability `noise`, drawn by popularity, else a successor of the last. Nobody has an item twice: if the user has had the
+item, another is drawn. So, with M[i, j] the chance of j after i, the next item's distribution given the whole past is
 
     P(j | past) = M[last, j] / sum of M[last, unseen]   for unseen j, else 0,
 
@@ -84,8 +84,8 @@ def walk(chain: Chain, lengths: Indices, generator: Generator) -> Indices:
 def best_lists(chain: Chain, paths: Indices, lengths: Indices) -> tuple[Indices, Floats]:
     """The TOP likeliest next items (B, TOP) after the first `lengths` of each path, and their probabilities, best first.
 
-    Where fewer are left, the places behind them hold -1 with probability 0; where there are fewer at all, the lists are shorter.
-    Besides the successors only the most popular can be among them: as many as TOP and the longest past together.
+    If fewer items are unseen, the rest of a list is -1 with probability 0; if the catalogue is smaller, lists are shorter.
+    Besides the successors only the most popular items can be among them: as many as TOP and the longest past together.
     """
     rows = np.arange(len(paths))[:, None]
     past = np.where(np.arange(paths.shape[1]) < lengths[:, None], paths, -1)
@@ -93,7 +93,7 @@ def best_lists(chain: Chain, paths: Indices, lengths: Indices) -> tuple[Indices,
     following = chain.successors[paths[rows[:, 0], lengths - 1]]  # (B, S)
     popular = np.argsort(-chain.popularity, kind="stable")[: TOP + past.shape[1]]
     others = np.broadcast_to(popular, (len(paths), len(popular)))  # (B, TOP + L)
-    keys = len(chain.popularity) * rows  # makes an item of one row another than the same of the next
+    keys = len(chain.popularity) * rows  # so that an item has another key in each row
     seen = (keys + past)[had]
     gone = np.isin(keys + following, seen)
     follows = np.where(gone, 0.0, (1 - chain.noise) * chain.steps + chain.noise * chain.popularity[following])

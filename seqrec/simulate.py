@@ -1,9 +1,9 @@
-"""Ratings of simulated users, whose next items are as predictable as `seqrec.planted` says: a known best NDCG@10.
+"""Ratings of simulated users, drawn from the Markov chain of `seqrec.planted`, for which the best possible NDCG@10 is known.
 
     python -m seqrec.simulate --users 4000 --items 1000 --events 200000 --output ratings.csv --titles titles.csv
 
-The best holds for a data set that keeps every rating: a user has at least 5, and the JSON file beside the output tells the
-rarest item's number.
+The best holds for a dataset that keeps every rating. Each user has at least 5 ratings; the JSON file beside the output has the
+number of ratings of the rarest item.
 """
 
 import argparse
@@ -37,7 +37,7 @@ WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWri
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """How many ratings of how many users and items are simulated, and of which chain: see `planted.plant`."""
+    """The numbers of simulated users, items and ratings (events), and the arguments of the chain: see `planted.plant`."""
 
     users: int
     items: int

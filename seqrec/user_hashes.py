@@ -1,4 +1,4 @@
-"""How a model that has embeddings of users knows a user: by Spark's xxhash64 of the id.
+"""How a model with embeddings of users identifies a user: by Spark's xxhash64 of the id.
 
 The hashes of the users it was trained on are sorted in users.npy; a user's position there, counted from 1, is the row of the
 user's embedding. Row 0 stands for everybody else.

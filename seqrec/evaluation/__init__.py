@@ -1,4 +1,4 @@
 """How good lists are: held-out items, ranked by models, lists, baselines and candidates, and measured alike.
 
-It reads what `scoring` and `retrieval` make, and imports no torch.
+It reads the tables of `scoring` and `retrieval`, and imports no torch.
 """

@@ -24,7 +24,7 @@ def popularity(held_out: DataFrame, *, items: DataFrame) -> DataFrame:
 def markov(held_out: DataFrame, *, items: DataFrame, events: DataFrame) -> DataFrame:
     """Rank by the number of training events that follow the user's last item; popularity decides where that is equal.
 
-    So the items that never followed it come behind those that did, by popularity, and all of them for a user without items.
+    Items that never followed it come after those that did, by popularity; for a user without items all come by popularity.
     A user's cost is the number of items that followed the last one, and of those seen. Acts as `popularity` does.
     """
     users = _by_popularity(held_out, items).withColumn("last", F.try_element_at("input", F.lit(-1)))
@@ -108,7 +108,7 @@ BASELINES: dict[str, Callable[[HeldOut], Ranked]] = {"popularity": rank_by_popul
 
 
 def result_name(name: str, *, kind: str, taken: Collection[str] = BASELINES) -> str:
-    """The name of a result that is no baseline's: followed by its kind where the plain name is taken.
+    """The name of a result, followed by its kind if a baseline, or another name in `taken`, is the same.
 
     >>> result_name("sasrec", kind="model"), result_name("popularity", kind="model")
     ('sasrec', 'popularity (model)')

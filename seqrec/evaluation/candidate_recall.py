@@ -1,4 +1,4 @@
-"""How much of what users did next the candidates hold, merged and of each source."""
+"""Which of the held-out items are among the candidates: in the merged lists, and in those of each source."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ MERGED_NAME = "merged"  # of the result; settings refuse a source of this name
 def rank_by_candidates(held_out: HeldOut, folder: str) -> Iterator[Ranked]:
     """Ranks in the merged lists of build_candidates, then in those of each source, for the same held-out items.
 
-    A user without a list misses. A source that is called as the merged lists or a baseline are is `NAME (source)` here. Raises
+    A user without a list misses. A source with the name of a baseline or of the merged lists becomes `NAME (source)` here. Raises
     UserError if the candidates were made for another history or dataset.
     """
     dataset, path = held_out.dataset, versions.resolve(folder)

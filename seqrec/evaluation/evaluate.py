@@ -32,7 +32,7 @@ def rank_by_model(held_out: HeldOut, export: Export, *, sizes: BlockSizes, priva
 
 
 def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
-    """Act: ranks in the lists of batch_recommend; UserError if they were made for something else, or scores aren't finite."""
+    """Act: ranks in the lists of batch_recommend; UserError if they are of another split or dataset, or scores aren't finite."""
     dataset, path = held_out.dataset, versions.resolve(folder)
     meta = ListsMeta.read(path)
     require_fitting(meta, path=path, split=held_out.split, dataset=dataset.meta.run_id)

@@ -30,7 +30,7 @@ def open_held_out(spark: SparkSession, data: str, *, split: str, sample_users: i
 
 
 def sample(table: DataFrame, *, users: int | None, seed: int) -> DataFrame:
-    """As many rows (key user_id), all if None: those whose ids hash lowest with the seed, whatever the partitioning."""
+    """`users` rows of a table (key user_id), or all if None: those whose ids hash lowest with the seed, however partitioned."""
     if users is None:
         return table
     return table.orderBy(F.xxhash64(F.lit(seed), "user_id"), "user_id").limit(users)

@@ -1,4 +1,4 @@
-"""Users' lists by search in Milvus, beside a version's exact ones, and how much of these the search finds."""
+"""Users' lists by search in Milvus, beside a version's exact lists, and the share of the exact lists that the search returns."""
 
 import logging
 import time
@@ -36,8 +36,8 @@ class Search:
 def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: Export, search: Search) -> dict[str, float]:
     """Act: search for the users of a version of lists, write the table milvus_recommendations beside them; its recall.
 
-    The version has recommendations and user_embeddings; its popular lists are not searched for. Items that no list of the
-    version may have are left out alike: what a user has seen, and items without a training event.
+    The version has recommendations and user_embeddings; users with the popular list are not searched for. As in the version's
+    lists, a user's seen items and items without a training event are left out.
     """
     spark, started = dataset.spark, time.monotonic()
     meta = ListsMeta.read(folder)
@@ -66,7 +66,7 @@ def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: E
 def recall_of(lists: DataFrame, exact: DataFrame, *, top_k: int) -> dict[str, float]:
     """Act: of the users in both (user_id, items), the mean share of the exact list's items that the other list has.
 
-    Of the first 10 of both lists where they are longer, and of all top_k; users whose exact list is empty don't count.
+    It is measured for all top_k, and for the first 10 if top_k is more; users whose exact list is empty don't count.
     """
     both = exact.select("user_id", F.col("items").alias("exact_items")).where(F.size("exact_items") > 0)
     both = both.join(lists.select("user_id", "items"), "user_id")

@@ -1,4 +1,4 @@
-"""Ranked tables: what every method of an evaluation makes of the held-out users.
+"""Ranked tables: the result of each method of an evaluation for the held-out users.
 
 A ranked table has a row for each user: user_id, target (item_idx), rank (bigint, from 1; 0 is a miss) and items, the best first
 (item indices, or structs of item_id and score).
@@ -48,7 +48,7 @@ def require_finite(lists: DataFrame, path: str) -> None:
 
 
 def count_misses(ranked: DataFrame, items: DataFrame) -> DataFrame:
-    """Rank 0 for targets without a training event: those whose `count` in items (item_idx, count) is 0, or that it lacks."""
+    """Set rank 0 for targets without a training event: their `count` in items (item_idx, count) is 0, or they aren't in it."""
     trained = items.where("count > 0").select(F.col("item_idx").alias("target"), F.lit(True).alias("trained"))
     rank = F.when(F.col("trained"), F.col("rank")).otherwise(F.lit(MISS).cast("bigint"))
     return ranked.join(trained, "target", "left").select("user_id", "target", rank.alias("rank"), "items")

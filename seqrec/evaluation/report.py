@@ -41,8 +41,8 @@ Metrics = dict[str, float]
 def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> Metrics:
     """Act: users, misses and the metrics of a ranked table, means over all its users, misses included.
 
-    Where ranks come from lists, a metric that looks further down than they reach isn't known, and is left out. `catalogue` is the
-    number of items. Raises UserError for scores that aren't finite.
+    If ranks come from lists, metrics with a cutoff beyond the lists' length are left out. `catalogue` is the number of items.
+    Raises UserError for scores that aren't finite.
     """
     deepest = max(*cutoffs, max(CUTOFFS))
     depth = ranked.listed or deepest

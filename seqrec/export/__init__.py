@@ -1,1 +1,1 @@
-"""From torch to ONNX: a checkpoint into the files that `serving` opens. Only this package imports both it and `training`."""
+"""From torch to ONNX: a checkpoint into the files that `serving` opens."""

@@ -121,7 +121,7 @@ def _check_parity(
     sequences: str,
     conversion: Conversion,
 ) -> dict[str, float]:
-    """What meta.json says of the comparison with torch; UserError if they differ too much, or if weights aren't finite."""
+    """The comparison with torch, for meta.json; UserError if they differ too much, or if weights aren't finite."""
     max_len, cache = int(trained.checkpoint.arguments["max_len"]), work / "sequences"
     sample = sample_histories(sequences, users=conversion.parity_users, end=len(matrix), max_len=max_len, cache=cache)
     difference = largest_difference(encoder, work / sealed.ENCODER, sample, max_len=max_len)
@@ -139,7 +139,7 @@ def _check_parity(
 
 
 def _describe(trained: TrainedModel, matrix: NDArray[np.float32], *, inputs: list[str]) -> dict[str, object]:
-    """What meta.json says of a model: the training's own words, the encoder's shape, and the checkpoint."""
+    """A model's part of meta.json: the training's meta, the encoder's arguments, and the checkpoint."""
     reached = trained.checkpoint
     progress = {"step": reached.step, "epoch": reached.epoch, "metrics": reached.metrics}
     return {

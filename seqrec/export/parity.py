@@ -22,7 +22,7 @@ BATCHES = (1, 3, 64)
 
 
 def sample_histories(table: str, *, users: int, end: int, max_len: int, cache: Path) -> Ragged:
-    """Histories of a sequences table's first file with rows, an empty one and one of max_len items, no item from `end` on.
+    """Histories of a sequences table's first file with rows, an empty one and one of max_len items; all items are below `end`.
 
     Half of the users (rounded up) are the longest, half are spread over all lengths. The table is read without Spark.
     """
@@ -78,7 +78,7 @@ def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_l
 
 
 def _some_users(encoder: Encoder, count: int) -> NDArray[np.int64] | None:
-    """As many rows of users' embeddings, the unknown user's among them; None for an encoder without embeddings of users."""
+    """`count` rows of users' embeddings, the unknown user's among them; None for an encoder without embeddings of users."""
     if not isinstance(encoder, SimpleX) or not encoder.user_weight:
         return None
     return np.arange(count, dtype=np.int64) % encoder.users.num_embeddings

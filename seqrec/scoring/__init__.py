@@ -1,1 +1,1 @@
-"""An exported model applied to every user, on Spark: `serving` inside of `tables`. It imports neither torch nor the stores."""
+"""An exported model applied to every user: Spark's tasks call `serving`. It imports neither torch nor the stores."""

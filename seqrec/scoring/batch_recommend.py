@@ -34,7 +34,7 @@ log = logging.getLogger("seqrec")
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """What is written, and of what: `write` names tables, `allow` and `deny` are paths of lists of items."""
+    """How users are scored: `write` names the tables to write, `allow` and `deny` are paths of lists of items."""
 
     history: str  # full, valid or test
     lists: ListSettings

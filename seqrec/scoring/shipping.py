@@ -1,7 +1,7 @@
-"""A model's files on every executor: a closure carries only where to find them.
+"""A model's files on every executor: a task's closure carries only their location.
 
-Executors open a folder that all hosts mount where it lies; what only the driver has goes to them as an archive; a remote export's
-files are fetched by each executor itself.
+A local folder that all hosts mount is opened in place. The files of a folder that only the driver has are sent as an archive. The
+files of a remote export are fetched by each executor.
 """
 
 import tarfile
@@ -40,8 +40,8 @@ def ship(spark: SparkSession, export: Export, *, private: bool = False) -> Shipp
     """Make an export available to the executors; UserError if its files aren't those of its meta.json.
 
     All hosts are taken to mount a local folder. `private=True` says that only the driver has it: then it is packed into an
-    archive, unless the executors run on the driver's host, and must stay until the session ends. A remote folder's files go by
-    their names, so a session takes a single remote model.
+    archive, unless the executors run on the driver's host, and must stay until the session ends. Spark tells the files of remote
+    folders apart by their names alone, so a session takes a single remote model.
     """
     hashes = export.scoring_files()
     if not files.is_local(export.path):

@@ -1,4 +1,4 @@
-"""The Python UDFs of scoring: a sequence model is what SQL can't say.
+"""The Python UDFs of scoring: SQL can't express a sequence model.
 
 They are Arrow-native iterators (mapInArrow): one ONNX Runtime session per Python worker, cached in seqrec.serving.model, the item
 matrix memory-mapped and so shared by the workers of a host, and no Python object for each user. A closure carries where the model
@@ -30,7 +30,7 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True, kw_only=True)
 class ListSettings:
-    """What lists hold: at most top_k items, with filter_seen none of those in `seen`."""
+    """The content of lists: at most top_k items, with filter_seen none of those in `seen`."""
 
     top_k: int
     filter_seen: bool = True
@@ -137,7 +137,7 @@ def _rank(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes) -> Bat
 
 
 def _spread(histories: DataFrame) -> DataFrame:
-    """At least as many partitions as there are cores: a small table comes as one."""
+    """The histories in at least as many partitions as there are cores: a small table would be in one."""
     cores = histories.sparkSession.sparkContext.defaultParallelism
     return histories.repartition(cores, "user_id") if histories.rdd.getNumPartitions() < cores else histories
 

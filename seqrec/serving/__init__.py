@@ -1,6 +1,6 @@
 """An exported model, opened and asked for recommendations. It imports neither torch nor Spark.
 
 sealed       names and hashes of an export's files   queries      histories into queries, by ONNX Runtime
-exports      where exports lie, and what they say    topk         the best items, and exact ranks
+exports      folders of exports, and their meta      topk         the best items, and exact ranks
 model        an export, opened                       recommender  lists for one user from code
 """

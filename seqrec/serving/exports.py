@@ -1,10 +1,10 @@
-"""A model's exports: where they lie, what they say of themselves, and which datasets they fit.
+"""A model's exports: their folders, their meta.json, and the datasets that they fit.
 
     export = locate("/data/model")
     export.meta.name, export.vocabulary
 
-Exports are versions, MODEL/exports/RUN_ID and MODEL/exports/CURRENT: what reads one isn't disturbed by the next, and an older one
-can be taken again. A job locates its export once and passes it on, so that all it reads is of one export.
+Exports are versions, MODEL/exports/RUN_ID and MODEL/exports/CURRENT: a reader of one isn't disturbed by the next, and an older
+one can be used again. A job locates its export once and passes it on, so that all it reads is of one export.
 """
 
 import logging
@@ -45,7 +45,7 @@ class Export:
         return tuple(sorted((name, digest) for name, digest in self.meta.files.items() if "/" not in name))
 
     def origin(self) -> dict[str, Any]:
-        """What metrics say of the model they are of: its name, the run ids of training and export, and the checkpoint."""
+        """The model that metrics belong to: its name, the run ids of training and export, and the checkpoint."""
         return {
             "model": self.meta.name,
             "model_run_id": self.meta.run_id,
@@ -57,8 +57,8 @@ class Export:
 def locate(folder: str) -> Export:
     """The current export of a model's folder; a folder that is an export itself, such as MODEL/exports/RUN_ID, is opened as one.
 
-    Call it once, at the start of a job: an export that follows then changes nothing under the reader. Where the folder's training
-    has started over since the export, a warning says so. Raises UserError if the model isn't exported.
+    Call it once, at the start of a job: then a later export changes nothing for this job. If the folder's training has started
+    over since the export, a warning says so. Raises UserError if the model isn't exported.
     """
     folder = folder.rstrip("/")
     exports = files.join(folder, sealed.EXPORTS)
@@ -79,7 +79,7 @@ def locate(folder: str) -> Export:
 
 
 def open_export(folder: str) -> Export:
-    """The export that lies in a folder; UserError if there is none, or if its meta.json is none of an export."""
+    """The export in a folder; UserError if there is none, or if its meta.json isn't that of an export."""
     path = files.join(folder, META)
     content = versions.read_meta(folder) if files.exists(path) else {}
     if "files" not in content:
@@ -90,7 +90,7 @@ def open_export(folder: str) -> Export:
 def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:
     """How many items of the dataset the model doesn't know; UserError if neither vocabulary is an extension of the other.
 
-    Where one is, the items that both have bear the same indices.
+    If one extends the other, their common items have the same indices.
     """
     ours, theirs = model.vocabulary, dataset.vocabulary
     if ours.hash in {ancestor.hash for ancestor in theirs.lineage}:

@@ -70,11 +70,11 @@ class Recommender:
     ) -> list[tuple[Id, float]]:
         """The K best items after a history (oldest first) and their scores, best first, ties in the vocabulary's order.
 
-        Ids that the model doesn't know (`knows` says which it does) are ignored; if none of the history is left, the most popular
-        items come, with their counts as scores. With `allow`, no other items are recommended; those in `deny` never are. Fewer
-        than K come where no more are left. A model with embeddings of users takes the one of `user`; without, or for a user who
-        wasn't trained on, the history alone. Raises UserError for an id that isn't of the type of the model's ids, such as "318"
-        where they are integers, and for a K below 1.
+        Ids that the model doesn't know (see `knows`) are ignored; if none of the history is left, the most popular items are
+        returned, with their counts as scores. With `allow`, no other items are recommended; those in `deny` never are. A list has
+        fewer than K items if no more are left. A model with embeddings of users uses that of `user`; without `user`, or for a
+        user who wasn't in the training, it uses the history alone. Raises UserError for an id that isn't of the type of the
+        model's ids, such as "318" where they are integers, and for a K below 1.
         """
         items = Ragged.of([self._indices(history, "history")])
         available = self.model.trained & ~self._marks(deny, "deny")

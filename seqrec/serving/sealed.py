@@ -76,7 +76,7 @@ def model_folder(folder: str) -> str:
 
 
 def export_again(folder: str) -> str:
-    """What to do about an export that isn't whole."""
+    """The remedy for an export that isn't whole."""
     return f"run export_onnx model={model_folder(folder)} again"
 
 

@@ -32,7 +32,7 @@ class SideTableSettings(Strict):
         return [*self.text, *self.discrete, *self.continuous]
 
     def table(self, key: str) -> InputTable | None:
-        """Where the table is, and how it is written; None if there is none. The key names these settings in messages."""
+        """The path and the format of the table; None if there is none. The key names these settings in messages."""
         if self.path is None:
             return None
         return InputTable(
@@ -128,7 +128,7 @@ class BuildFeatures(Strict):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "BuildFeatures":
-        """No two columns of a table have one name."""
+        """No two columns of a table have the same name."""
         tables = self.side_tables.values()
         repeated = [name for name, times in Counter(name for table in tables for name in table.columns).items() if times > 1]
         taken = [*repeated, *(name for table in tables for name in table.columns if name in FEATURE_COLUMNS)]

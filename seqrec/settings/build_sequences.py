@@ -39,7 +39,7 @@ class Input(Strict):
 
     @property
     def table(self) -> InputTable:
-        """Where the ratings are, and how they are written."""
+        """The path and the format of the ratings."""
         return InputTable(
             key="input",
             path=self.path,
@@ -52,7 +52,7 @@ class Input(Strict):
 
     @property
     def rating_columns(self) -> RatingColumns:
-        """What the columns are called."""
+        """The names of the columns."""
         names = self.columns
         return RatingColumns(
             user_id=names.user_id,
