@@ -19,7 +19,7 @@ from seqrec.storage.metadata import CandidatesMeta, ListsMeta
 class Ranked:
     """The ranked table of a method, and what the method was made from.
 
-    `listed` is the length of the lists, where ranks are known no further than that.
+    `listed` is the length of the lists if the ranks come from lists: beyond it no rank is known.
     """
 
     name: str

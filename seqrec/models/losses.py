@@ -1,6 +1,6 @@
 """What is minimised: a loss of each query, its target and negatives, summed over the queries.
 
-All losses have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item indices, and keywords of their own; one with
+All losses have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item indices, and further keywords; a loss with
 negatives has the keyword `sampler`. Gradients are computed chunk by chunk in the forward pass, so that the scores of all queries
 are never in memory at once: N·V floats would be 80 MB for 12,800 targets and 1,600 items, and 20 GB for 400,000 items.
 """

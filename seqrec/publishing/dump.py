@@ -133,7 +133,7 @@ def _deliver(delivery: Delivery, publish_id: str) -> None:
 
 
 def _remove_staging(delivery: DocumentDelivery, publish_id: str) -> None:
-    """Drop the documents that a failed dump has staged; no run will use them. Errors are ignored: the dump's own says more."""
+    """Drop what a failed dump has staged: no run will use it. Errors are ignored, because the dump's own error says more."""
     server = delivery.collection.server
     hurried = replace(delivery.collection, server=replace(server, timeouts=replace(server.timeouts, return_s=0.0)))
     with suppress(UserError):

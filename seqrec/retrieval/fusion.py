@@ -61,7 +61,7 @@ def rank_scored(scored: DataFrame, histories: DataFrame, items: DataFrame, *, to
 def fuse(lists: DataFrame, users: DataFrame, *, weights: Mapping[str, float], k: float, top_n: int) -> DataFrame:
     """The table candidates: each of the users with the top_n items of the lists (see schemas.candidate_lists), or none.
 
-    Weights have a source's name each; an item's sources are listed and summed in the order of the weights. One shuffle, by user.
+    Weights are by the name of the source; an item's sources are listed and summed in their order. One shuffle, by user.
     """
     number = F.array_position(F.array(*map(F.lit, weights)), F.col("source"))
     weight = F.element_at(F.create_map(*(F.lit(value) for pair in weights.items() for value in pair)), F.col("source"))

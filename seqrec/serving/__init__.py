@@ -1,4 +1,4 @@
-"""An exported model, opened and asked for recommendations. It imports neither torch nor Spark.
+"""An exported model, opened, and recommendations by it. It imports neither torch nor Spark.
 
 sealed       names and hashes of an export's files   queries      histories into queries, by ONNX Runtime
 exports      folders of exports, and their meta      topk         the best items, and exact ranks

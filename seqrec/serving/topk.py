@@ -160,7 +160,7 @@ def _better(scores: Scores, floor: Scores, k: int) -> tuple[Items, Items]:
 
 
 def _merge(items: Items, best: Scores, rows: Items, new_items: Items, new_scores: Scores) -> None:
-    """Merge new items, ordered by row and index, into the lists (Q, K); all their indices are above the lists' own."""
+    """Merge new items, ordered by row and index, into the lists (Q, K); their indices are all above those in the lists."""
     if not len(rows):
         return
     counts = np.bincount(rows, minlength=len(items))

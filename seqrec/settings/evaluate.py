@@ -33,7 +33,7 @@ class Evaluate(Strict):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> "Evaluate":
-        """Something to evaluate, and one thing at a time."""
+        """There is something to evaluate, and table and candidates exclude each other."""
         lists = self.model or self.table or self.candidates
         if not (lists or self.popularity or self.markov):
             raise ValueError("nothing to evaluate: set model, table, candidates, popularity or markov")

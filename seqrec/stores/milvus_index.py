@@ -17,7 +17,7 @@ class Index:
     metric: str = METRIC
 
     def is_that_of(self, client: Client, name: str) -> bool:
-        """Whether a collection has this index, with these parameters among its own."""
+        """Whether a collection has this index, with these parameters and perhaps others."""
         described = client.describe_index(name, "embedding") if client.list_indexes(name) else {}
         described = {**described, **dict(described.get("params") or {})}
         wanted = {"index_type": self.kind, "metric_type": self.metric, **self.params}

@@ -50,7 +50,7 @@ def open_parquet(spark: SparkSession, path: str) -> DataFrame:
 
 
 def read_parquet(spark: SparkSession, path: str) -> DataFrame:
-    """A Parquet file or folder, whoever wrote it, or Spark's own error."""
+    """A Parquet file or folder, whoever wrote it; errors are Spark's."""
     return reader(spark, path).parquet(files.absolute(path))
 
 

@@ -193,7 +193,7 @@ def ranking_samples(user: DataType, item: DataType, *, user_columns: StructType,
 def matching_samples(user: DataType, item: DataType, *, user_columns: StructType, item_columns: StructType) -> StructType:
     """Key (user_id, position, item_id): the event at the position with label 1, its negatives with label 0.
 
-    Negatives have the time and the user's features of their event, and their own item's columns.
+    Negatives have the time and the user's features of their event, and the columns of the negative item.
     """
     keys = _table(
         user_id=user, position=IntegerType(), item_id=item, label=IntegerType(), timestamp=LongType(), split=StringType()

@@ -25,7 +25,7 @@ class Loss(NamedTuple):
 class Objective(nn.Module):
     """From a batch to its loss, summed over its targets.
 
-    The loss is one of models.losses, with its own keywords bound to it. One that takes negatives gets the sampler: of the whole
+    The loss is a function of models.losses, with its keywords bound. A loss with negatives gets the sampler: of the whole
     vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window.
     """
 

@@ -1,6 +1,7 @@
 """Builds the trainer that a setup describes, which starts a training, resumes it, or only validates the model.
 
-Nothing is written before the dataset is read, the memory is known to suffice, and the folder's training is known to be the same.
+Nothing is written before the dataset is read, the memory is estimated to suffice, and the folder's training is checked to have
+the same settings.
 """
 
 import logging
