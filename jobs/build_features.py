@@ -15,16 +15,15 @@ from seqrec.ranking.ranking_samples import Labelling
 from seqrec.ranking.side_tables import FeatureColumns, SideTable, SideTables
 from seqrec.settings.build_features import BuildFeatures, Genres, Negatives, SideTableSettings
 from seqrec.settings.build_sequences import Input
-from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
 from seqrec.tables.datasets import open_dataset
 
 
 def run(cfg: BuildFeatures) -> None:
     """Read and check ratings and tables, write a version of the features, and make it current."""
-    spark, run_id = open_session("build_features"), versions.new_run_id()
-    path = files.join(cfg.output, run_id)
-    files.require_writable(cfg.output, key="output")
+    spark = open_session("build_features")
+    draft = Draft.of(cfg.output, settings=public(cfg))
     dataset = open_dataset(spark, cfg.data)
     types = dataset.meta.id_types
     source = cfg.input or Input.model_validate(dataset.meta.settings.input)
@@ -43,19 +42,19 @@ def run(cfg: BuildFeatures) -> None:
         if labelling is not None:
             guard_labels(split.ratings, labelling)
         features = describe_ratings(split, tables, options)
-        counts = write_catalogues(features, tables, dataset, path, past=cfg.history, options=options)
-        counts |= write_samples(features, tables, dataset, path, labelling=labelling, drawing=drawing)
-    write_feature_schema(tables, path, recent_items=cfg.recent_items)
+        counts = write_catalogues(features, tables, dataset, draft.path, past=cfg.history, options=options)
+        counts |= write_samples(features, tables, dataset, draft.path, labelling=labelling, drawing=drawing)
+    write_feature_schema(tables, draft.path, recent_items=cfg.recent_items)
     FeaturesMeta(
-        run_id=run_id,
+        run_id=draft.run_id,
         dataset=dataset.meta.run_id,
         id_types=types,
         history=cfg.history,
-        settings=public(cfg),
+        settings=draft.settings,
         inputs=FeatureInputs(ratings=source.path, users=cfg.users.path, items=cfg.items.path),
         counts={**counts, "ratings": split.rows, "missing": missing},
-    ).write(path)
-    versions.commit(cfg.output, run_id, keep=cfg.keep)
+    ).write(draft.path)
+    draft.commit(keep=cfg.keep)
 
 
 def side_tables(cfg: BuildFeatures) -> SideTables:

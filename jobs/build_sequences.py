@@ -12,7 +12,7 @@ from seqrec.dataset.stats import count_events, guard_windows, summarise_dataset,
 from seqrec.dataset.vocabulary import read_parent
 from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences
-from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
 
 
@@ -24,9 +24,8 @@ def run(cfg: BuildSequences) -> None:
     windowing = Windowing(max_len=cfg.max_len, stride=cfg.window_stride, seed=cfg.seed)
     filing = Filing(rows_per_file=cfg.rows_per_file, multiple=cfg.files_multiple)
     minimum = CoreMinimum(users=cfg.k_core.users, items=cfg.k_core.items)
-    spark, run_id = open_session("build_sequences"), versions.new_run_id()
-    path = files.join(cfg.data, run_id)
-    files.require_writable(cfg.data, key="data")
+    spark = open_session("build_sequences")
+    draft = Draft.of(cfg.data, settings=public(cfg), key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
     wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
@@ -42,20 +41,20 @@ def run(cfg: BuildSequences) -> None:
         event_counts = count_events(indexed.arranged, windowing)
         guard_windows(event_counts, task=cfg.task)
         warn_held_out(event_counts, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
-        write_dataset(indexed, path, types=types, max_history=cfg.max_history, windowing=windowing, filing=filing)
+        write_dataset(indexed, draft.path, types=types, max_history=cfg.max_history, windowing=windowing, filing=filing)
     stats = summarise_dataset(ratings.profile, rating_counts, event_counts, indexed.vocabulary)
-    write_stats(stats, path)
+    write_stats(stats, draft.path)
     DatasetMeta(
-        run_id=run_id,
+        run_id=draft.run_id,
         id_types=IdTypes.model_validate({"user": types.user, "item": types.item}),
         vocabulary=indexed.vocabulary.vocabulary,
         task=cfg.task,
         max_len=cfg.max_len,
-        settings=DatasetSettings.model_validate(public(cfg)),
+        settings=DatasetSettings.model_validate(draft.settings),
         inputs=DatasetInputs(ratings=cfg.input.path, vocabulary=parent.run_id if parent else None),
         counts=stats.counts(),
-    ).write(path)
-    versions.commit(cfg.data, run_id, keep=cfg.keep)
+    ).write(draft.path)
+    draft.commit(keep=cfg.keep)
 
 
 def main(argv: list[str] | None = None) -> None:

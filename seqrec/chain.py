@@ -22,9 +22,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from seqrec import simulate
-from seqrec.command.config import STORE_CHOICES, load_config, public
+from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line
-from seqrec.command.environment import variable
+from seqrec.command.environment import STORE_CHOICES, variable
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.dataset.detect import detect
 from seqrec.errors import UserError

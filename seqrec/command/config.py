@@ -8,16 +8,12 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
-from seqrec.command.environment import VARIABLE, check_text, variable
+from seqrec.command.environment import STORE_CHOICES, VARIABLE, check_text, variable
 from seqrec.command.overrides import parse_overrides
 from seqrec.command.template import read_yaml
 from seqrec.errors import UserError
 
 LONGEST_VALUE = 200
-STORE_CHOICES = {
-    "MONGODB_URI": "mongodb://host:27017, embedded or none",
-    "MILVUS_URI": "http://host:19530, embedded or none",
-}
 
 
 class Strict(BaseModel):

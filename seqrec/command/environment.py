@@ -22,7 +22,10 @@ MEMORY = re.compile(r"([1-9]\d*)([kmgt])", re.IGNORECASE)
 LEAST_MIB = 512  # with less Spark doesn't start
 MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
 PACKAGES = ("pyspark", "pydantic", "yaml", "pyarrow")
-STORES = ("MONGODB_URI", "MILVUS_URI")
+STORE_CHOICES = {
+    "MONGODB_URI": "mongodb://host:27017, embedded or none",
+    "MILVUS_URI": "http://host:19530, embedded or none",
+}
 
 
 def variable(name: str, needed_by: str) -> str:
@@ -62,7 +65,7 @@ def check_settings() -> None:
     size = MEMORY.fullmatch(memory)
     if memory and (size is None or int(size[1]) * MIB[size[2].lower()] < LEAST_MIB):
         raise UserError(f"SPARK_DRIVER_MEMORY={memory}: use a size from {LEAST_MIB}m on, such as 4g, or unset it")
-    for name in STORES:
+    for name in STORE_CHOICES:
         if os.environ.get(name):
             check_text(name, os.environ[name], secret=True)
 

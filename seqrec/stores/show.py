@@ -17,8 +17,8 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
-from seqrec.command.config import STORE_CHOICES
 from seqrec.command.entry import command_line
+from seqrec.command.environment import STORE_CHOICES
 from seqrec.errors import UserError
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.storage import files, versions

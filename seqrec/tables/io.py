@@ -7,7 +7,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, StructType
+from pyspark.sql.types import StructType
 
 from seqrec.error_messages import explain
 from seqrec.errors import UserError
@@ -95,11 +95,3 @@ def _check(actual: StructType, wanted: StructType, path: str) -> None:
         kind = actual[field.name].dataType.simpleString()  # without nullability, which Parquet doesn't keep
         if kind != field.dataType.simpleString():
             raise UserError(f"{path}: column {field.name} is {kind}, expected {field.dataType.simpleString()}")
-
-
-def element_type(table: DataFrame, column: str) -> DataType:
-    """The type of an array column's elements."""
-    kind = table.schema[column].dataType
-    if not isinstance(kind, ArrayType):
-        raise UserError(f"column {column} is {kind.simpleString()}, expected an array")
-    return kind.elementType

@@ -3,7 +3,7 @@
 No column is null unless its comment says so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pyspark.sql.types import (
     ArrayType,
@@ -199,6 +199,3 @@ def matching_samples(user: DataType, item: DataType, *, user_columns: StructType
         user_id=user, position=IntegerType(), item_id=item, label=IntegerType(), timestamp=LongType(), split=StringType()
     )
     return StructType([*keys, *user_columns, *_user_features(item), *item_columns, *_item_genres()])
-
-
-Schema = Callable[..., StructType]

@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.types import LongType, StringType
+from pyspark.sql.types import LongType
 from pyspark.testing import assertDataFrameEqual
 
 from seqrec.errors import UserError
 from seqrec.storage import versions
 from seqrec.tables import schemas
-from seqrec.tables.io import assert_unique, element_type, open_table, read_table, reader, write_table
+from seqrec.tables.io import assert_unique, open_table, read_table, reader, write_table
 
 ITEMS = schemas.items(LongType())
 
@@ -146,10 +146,3 @@ def test_repeated_keys_are_counted(spark: SparkSession) -> None:
     assert_unique(table.distinct(), key="user_id", path="t")
     with pytest.raises(UserError, match=r"t: 2 values of user_id repeat, e\.g\. \['[ac]', '[ac]'\]: keep one row a user_id"):
         assert_unique(table, key="user_id", path="t")
-
-
-def test_element_type_is_of_arrays_only(spark: SparkSession) -> None:
-    table = spark.createDataFrame([], "ids array<string>, n int")
-    assert element_type(table, "ids") == StringType()
-    with pytest.raises(UserError, match="column n is int, expected an array"):
-        element_type(table, "n")
