@@ -38,7 +38,7 @@ def test_a_mounted_folder_is_opened_where_it_lies(spark: SparkSession, tmp_path:
 def test_what_only_the_driver_has_travels_as_an_archive(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "is_local", lambda _: False)
+    monkeypatch.setattr(session, "runs_locally", lambda _: False)
     for factor in (1, 3):
         folder = tmp_path / AWKWARD / str(factor)
         folder.parent.mkdir(exist_ok=True)
