@@ -7,6 +7,7 @@ files of a remote export are fetched by each executor.
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark import SparkFiles, TaskContext
 from pyspark.sql import SparkSession
@@ -14,9 +15,11 @@ from pyspark.sql import SparkSession
 from seqrec.command import session
 from seqrec.errors import UserError
 from seqrec.serving import sealed
-from seqrec.serving.exports import Export
 from seqrec.serving.model import Model, load_model
 from seqrec.storage import files
+
+if TYPE_CHECKING:  # as in serving.model: a Python worker of Spark loads no kinds of meta.json
+    from seqrec.serving.exports import Export
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Shipped:
         return load_model(folder, self.hashes, self.max_len, context.cpus() if context else 1)
 
 
-def ship(spark: SparkSession, export: Export, *, private: bool = False) -> Shipped:
+def ship(spark: SparkSession, export: "Export", *, private: bool = False) -> Shipped:
     """Make an export available to the executors; UserError if its files aren't those of its meta.json.
 
     All hosts are taken to mount a local folder. `private=True` says that only the driver has it: then it is packed into an

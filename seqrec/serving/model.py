@@ -6,6 +6,7 @@ The matrix is memory-mapped, so the processes of a host share it. A process open
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
-from seqrec.serving.exports import Export
 from seqrec.serving.queries import encode_histories, open_encoder
 from seqrec.serving.sealed import ENCODER, MATRIX, USERS, VOCABULARY, Hashes, export_again, verify_files
 from seqrec.storage import files
 from seqrec.user_hashes import user_rows
+
+if TYPE_CHECKING:  # every Python worker of Spark loads this module, and the kinds of meta.json take a quarter of a second
+    from seqrec.serving.exports import Export
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ class Model:
         return self.popularity[:, 0] > 0
 
 
-def open_model(export: Export, threads: int) -> Model:
+def open_model(export: "Export", threads: int) -> Model:
     """The model of an export in a local folder."""
     return load_model(str(files.local_path(export.path)), export.scoring_files(), export.meta.max_len, threads)
 

@@ -27,7 +27,7 @@ EXPECTED = {  # what was expected, by pydantic's names of errors
 class Part(BaseModel):
     """A part of a meta.json: frozen, with exactly these types; other keys are ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=(), defer_build=True)
 
 
 class TableRecord(Part):
