@@ -29,7 +29,7 @@ def run(cfg: BuildSequences) -> None:
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
     wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    ratings = ingest(spark, cfg.input.table, cfg.input.rating_columns, wanted=wanted, limits=limits)
+    ratings = ingest(spark, cfg.input.ratings, cfg.input.rating_columns, wanted=wanted, limits=limits)
     types = ratings.profile.types
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):

@@ -8,19 +8,13 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import History, Path, Positive, Seed, Share
 from seqrec.settings.build_sequences import Input
-from seqrec.tables.input_table import InputTable
+from seqrec.settings.files import TableFile
 from seqrec.tables.schemas import FEATURE_COLUMNS
 
 
-class SideTableSettings(Strict):
+class SideTableSettings(TableFile):
     """A table of users or items beside the ratings, one row an id."""
 
-    path: str | None = Field(None, description="file or folder; null: there is none")
-    format: Literal["csv", "parquet", "json"] = Field("csv", description="csv, parquet or json (JSON lines)")
-    delimiter: Path = Field(",", description="of CSV; any string, such as :: or \\t")
-    header: bool = Field(True, description="whether the first line of a CSV names its columns")
-    names: list[str] | None = Field(None, description="column names of a CSV, in place of its header's if it has one")
-    encoding: str = Field("UTF-8", description="of CSV and JSON")
     id: str | None = Field(None, description="column of the id; null: user_id or item_id")
     text: list[str] = Field([], description="columns that are kept as they are and are no features, such as a title")
     discrete: list[str] = Field([], description="columns that are discrete features")
@@ -30,20 +24,6 @@ class SideTableSettings(Strict):
     def columns(self) -> list[str]:
         """All the columns that are kept, but the id."""
         return [*self.text, *self.discrete, *self.continuous]
-
-    def table(self, key: str) -> InputTable | None:
-        """The path and the format of the table; None if there is none. The key names these settings in messages."""
-        if self.path is None:
-            return None
-        return InputTable(
-            key=key,
-            path=self.path,
-            format=self.format,
-            delimiter=self.delimiter,
-            header=self.header,
-            names=self.names,
-            encoding=self.encoding,
-        )
 
 
 class Genres(Strict):

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import Path, Positive, Seed, Share
+from seqrec.settings.files import TableFile
 from seqrec.tables.input_table import InputTable, RatingColumns
 
 Task = Literal["train_val_test", "train_val", "test", "inference"]
@@ -24,31 +25,20 @@ class Columns(Strict):
     items: str | None = Field(None, description="column with a user's items in order, for inputs of one row a user")
 
 
-class Input(Strict):
+class Input(TableFile):
     """Where the ratings are and how to read them."""
 
     path: Path = Field(description="file or folder of ratings")
-    format: Literal["csv", "parquet", "json"] = Field("csv", description="csv, parquet or json (JSON lines)")
-    delimiter: Path = Field(",", description="of CSV; any string, such as :: or \\t")
-    header: bool = Field(True, description="whether the first line of a CSV names its columns")
-    names: list[str] | None = Field(None, description="column names of a CSV without header")
-    encoding: str = Field("UTF-8", description="of CSV and JSON")
     columns: Columns = Columns()
     id_type: Literal["auto", "bigint", "string"] = Field("auto", description="auto: bigint where all ids parse without loss")
     time_unit: Literal["auto", "s", "ms", "iso"] = Field("auto", description="epoch seconds, milliseconds, or ISO 8601")
 
     @property
-    def table(self) -> InputTable:
+    def ratings(self) -> InputTable:
         """The path and the format of the ratings."""
-        return InputTable(
-            key="input",
-            path=self.path,
-            format=self.format,
-            delimiter=self.delimiter,
-            header=self.header,
-            names=self.names,
-            encoding=self.encoding,
-        )
+        table = self.table("input")
+        assert table is not None  # the path of the ratings is required
+        return table
 
     @property
     def rating_columns(self) -> RatingColumns:

@@ -177,5 +177,5 @@ def test_what_is_detected_reads_back_what_was_written(
             given, _ = detect(str(folder / name))
             overrides = [f"{key}={value}" for key, value in {**given, "input.path": str(folder)}.items()]
             source = load_config(BuildSequences, CONF, ["data=d", *overrides]).input
-        found = read_interactions(spark, source.table, source.rating_columns).select(*ROLES).collect()
+        found = read_interactions(spark, source.ratings, source.rating_columns).select(*ROLES).collect()
         assert sorted(map(tuple, found)) == sorted(row for table in group for row in table.rows)
