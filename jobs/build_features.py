@@ -5,6 +5,8 @@ from seqrec.command.entry import run_job
 from seqrec.command.session import open_session, working
 from seqrec.dataset.build_sequences import InputLimits, ingest
 from seqrec.dataset.clean import partition_count
+from seqrec.dataset.detect import detect
+from seqrec.dataset.head import settle_table
 from seqrec.dataset.profile import WantedTypes
 from seqrec.ranking.build_features import assign_splits, describe_ratings, guard_labels, guard_missing, read_tables
 from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_samples
@@ -29,7 +31,8 @@ def run(cfg: BuildFeatures) -> None:
     source = cfg.input or Input.model_validate(dataset.meta.settings.input)
     wanted = WantedTypes(user=types.user, item=types.item, time=source.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    ratings = ingest(spark, source.ratings, source.rating_columns, wanted=wanted, limits=limits)
+    detected = detect(source.wanted_ratings, source.wanted_columns)
+    ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     sides, genres = side_tables(cfg), genre_source(cfg.genres)
     options = FeatureOptions(recent_items=cfg.recent_items, threshold=cfg.label.threshold)
@@ -79,11 +82,11 @@ def negative_drawing(negatives: Negatives, *, seed: int) -> NegativeDrawing:
 
 def _side_table(key: str, settings: SideTableSettings) -> SideTable | None:
     """A table beside the ratings; None if the configuration names no path."""
-    table = settings.table(key)
-    if table is None:
+    wanted = settings.wanted(key)
+    if wanted is None:
         return None
     columns = FeatureColumns(tuple(settings.text), tuple(settings.discrete), tuple(settings.continuous))
-    return SideTable(table=table, id=settings.id, columns=columns)
+    return SideTable(table=settle_table(wanted), id=settings.id, columns=columns)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from seqrec.command.entry import run_job
 from seqrec.command.session import open_session, working
 from seqrec.dataset.build_sequences import InputLimits, index_histories, ingest, settle, write_dataset
 from seqrec.dataset.clean import partition_count
+from seqrec.dataset.detect import detect
 from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
@@ -29,7 +30,8 @@ def run(cfg: BuildSequences) -> None:
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
     wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    ratings = ingest(spark, cfg.input.ratings, cfg.input.rating_columns, wanted=wanted, limits=limits)
+    detected = detect(cfg.input.wanted_ratings, cfg.input.wanted_columns)
+    ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
     types = ratings.profile.types
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):

@@ -26,7 +26,6 @@ from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line
 from seqrec.command.environment import STORE_CHOICES, variable
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
-from seqrec.dataset.detect import detect
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
@@ -111,12 +110,8 @@ def recommend(ratings: str, *, keys: str, train: str, run: Run) -> None:
         raise UserError("say which ratings: make recommend RATINGS=ratings.csv")
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
-        settings, seen = detect(ratings)
-        overrides = [f"{key}={value}" for key, value in settings.items() if key != "input.path"]
-        sys.stderr.write("\n".join(seen) + "\n")
-        say(f'found: {" ".join(overrides) or "what is the default"}; what isn\'t right is set by INPUT="key=value …"')
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
-        run_chain(root, overrides=[path, *overrides, *inputs], train=trained, baselines=["popularity"], run=run)
+        run_chain(root, overrides=[path, *inputs], train=trained, baselines=["popularity"], run=run)
         _show(root)
 
 

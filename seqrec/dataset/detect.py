@@ -1,53 +1,75 @@
-"""Find the settings that read a file of ratings (input.*) by its first rows, without Spark.
+"""Find by the first rows of a file of ratings what the configuration (input.*) doesn't say of it."""
 
-python -m seqrec.dataset.detect FILE    # prints an override a line on stdout, and on stderr what the file is taken for and why
-"""
+from dataclasses import asdict, dataclass, replace
 
-import sys
-
-from seqrec.command.entry import command_line
-from seqrec.command.overrides import show_value
-from seqrec.dataset.head import Head, read_head
+from seqrec.dataset.head import Head, read_head, settle_table
 from seqrec.dataset.roles import columns_by_name, names_by_value
 from seqrec.errors import UserError
-from seqrec.storage import files
+from seqrec.tables.input_table import AUTO, InputTable, RatingColumns, WantedTable
 
-DEFAULT = ["user_id", "item_id", "rating", "timestamp"]
+ROLES = ["user_id", "item_id", "rating", "timestamp"]
 REMEDY = (
     "say which column is which: input.columns.user_id, .item_id, .rating and .timestamp (null where there is none), "
     "input.names=[…] where a CSV has no header"
 )
 
 
-def detect(path: str) -> tuple[dict[str, str], list[str]]:
-    """The input.* settings for a local file or folder, as overrides; and what the file is taken for, in words.
+@dataclass(frozen=True, kw_only=True)
+class DetectedInput:
+    """A table of ratings as it is read: how its file is written, its columns, and what it is taken for and why, in words."""
+
+    table: InputTable
+    columns: RatingColumns
+    words: list[str]
+
+
+def detect(wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
+    """Find what the configuration doesn't say of a table of ratings; what it says is obeyed.
 
     Raises UserError for a file that isn't here or is empty, and for one whose columns can't be told apart; it says what to set.
     """
-    if not files.is_local(path):
-        raise UserError(f"{path} isn't on this machine: look into a copy of its first lines, or {REMEDY}")
-    head = read_head(files.local_path(path))
-    settings = {"input.path": path, **head.settings}
-    words = [f"{path}: " + ", ".join(f"{name.removeprefix('input.')} {value!r}" for name, value in head.settings.items())]
-    names = head.names
+    if not _is_auto(wanted, wanted_columns):
+        return DetectedInput(table=settle_table(wanted), columns=wanted_columns, words=[])
+    head = read_head(wanted)
+    path, table, names = wanted.path, head.table, head.names
+    words = [f"{path}: format {table.format!r}, delimiter {table.delimiter!r}, header {table.header}"]
     if names is None:
         names = _name_columns(head, path)
         words.append(f"no header; by position and values the columns are {', '.join(names)}")
-        if names != DEFAULT:
-            settings["input.names"] = f"[{', '.join(names)}]"
-    columns = columns_by_name(names, lists=head.lists)
-    ids = ("user_id", "items") if columns["items"] else ("user_id", "item_id")
-    missing = [role for role in ids if columns[role] is None]
+        table = replace(table, names=names)
+    columns = _settle_columns(wanted_columns, columns_by_name(names, lists=head.lists))
+    roles = ("user_id", "items") if columns.items else ROLES
+    missing = [role for role in roles if getattr(columns, role) == AUTO]
     if missing:
         raise UserError(
             f"{path} has the columns {', '.join(names) or 'none'}, none of a name known for {' or '.join(missing)}: {REMEDY}"
         )
-    roles = ids if columns["items"] else DEFAULT
-    for role in roles:
-        if columns[role] != role or role == "items":  # the default of items is none
-            settings[f"input.columns.{role}"] = show_value(columns[role])
-    words += [_say(role, columns[role]) for role in roles]
-    return settings, words
+    words += [_say(role, getattr(columns, role)) for role in roles]
+    return DetectedInput(table=table, columns=columns, words=words)
+
+
+def _is_auto(wanted: WantedTable, columns: RatingColumns) -> bool:
+    """Whether anything is to be found."""
+    text = (wanted.delimiter, wanted.header) if wanted.format == "csv" else ()
+    return AUTO in (wanted.format, wanted.encoding, *text, *asdict(columns).values())
+
+
+def _settle_columns(wanted: RatingColumns, by_name: dict[str, str | None]) -> RatingColumns:
+    """The columns by their roles. Without a wanted column of items, a column of lists counts where there is no wanted item_id.
+
+    A column of an id that isn't found stays AUTO.
+    """
+    found = {role: by_name[role] if getattr(wanted, role) == AUTO else getattr(wanted, role) for role in (*ROLES, "items")}
+    if wanted.item_id != AUTO and wanted.items == AUTO:
+        found["items"] = None
+    return RatingColumns(
+        user_id=found["user_id"] or AUTO,
+        item_id=found["item_id"] or ("item_id" if found["items"] else AUTO),
+        rating=found["rating"],
+        timestamp=found["timestamp"],
+        order=wanted.order,
+        items=found["items"],
+    )
 
 
 def _name_columns(head: Head, path: str) -> list[str]:
@@ -63,18 +85,3 @@ def _say(role: str, column: str | None) -> str:
     if column is not None:
         return f"{role} is the column {column}"
     return {"rating": "no rating: every event counts", "timestamp": "no time: the order of the lines counts"}[role]
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Print the settings that read the file."""
-    arguments = sys.argv[1:] if argv is None else argv
-    if len(arguments) != 1:
-        sys.exit("usage: python -m seqrec.dataset.detect FILE")
-    with command_line():
-        settings, words = detect(arguments[0])
-    sys.stderr.write("\n".join(words) + "\n")
-    sys.stdout.write("\n".join(f"{key}={value}" for key, value in settings.items()) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import Path, Positive, Seed, Share
 from seqrec.settings.files import TableFile
-from seqrec.tables.input_table import InputTable, RatingColumns
+from seqrec.tables.input_table import AUTO, RatingColumns, WantedTable
 
 Task = Literal["train_val_test", "train_val", "test", "inference"]
 
@@ -15,14 +15,14 @@ ROW_GROUP_BYTES = 64 * 2**20  # half of Parquet's block size, so that a file is 
 
 
 class Columns(Strict):
-    """Names of the input's columns."""
+    """Names of the input's columns; `auto` is found by names and values."""
 
-    user_id: str = Field("user_id", description="column of the user")
-    item_id: str = Field("item_id", description="column of the item")
-    rating: str | None = Field("rating", description="column of the rating; null if there is none")
-    timestamp: str | None = Field("timestamp", description="column of the time; null: the order of lines in the one input file")
+    user_id: str = Field(AUTO, description="column of the user")
+    item_id: str = Field(AUTO, description="column of the item")
+    rating: str | None = Field(AUTO, description="column of the rating; null if there is none")
+    timestamp: str | None = Field(AUTO, description="column of the time; null: the order of lines in the one input file")
     order: str | None = Field(None, description="column that orders events of the same timestamp")
-    items: str | None = Field(None, description="column with a user's items in order, for inputs of one row a user")
+    items: str | None = Field(AUTO, description="column with a user's items in order, for inputs of one row a user")
 
 
 class Input(TableFile):
@@ -34,15 +34,15 @@ class Input(TableFile):
     time_unit: Literal["auto", "s", "ms", "iso"] = Field("auto", description="epoch seconds, milliseconds, or ISO 8601")
 
     @property
-    def ratings(self) -> InputTable:
-        """The path and the format of the ratings."""
-        table = self.table("input")
+    def wanted_ratings(self) -> WantedTable:
+        """What is said of the file of ratings."""
+        table = self.wanted("input")
         assert table is not None  # the path of the ratings is required
         return table
 
     @property
-    def rating_columns(self) -> RatingColumns:
-        """The names of the columns."""
+    def wanted_columns(self) -> RatingColumns:
+        """The names of the columns, AUTO where none is said."""
         names = self.columns
         return RatingColumns(
             user_id=names.user_id,

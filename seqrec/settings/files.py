@@ -1,4 +1,4 @@
-"""The settings of a table that a user gives: where it is, and how it is written."""
+"""The settings of a table that a user gives: where it is, and how it is written; `auto` is found by its first rows."""
 
 from typing import Literal
 
@@ -6,24 +6,24 @@ from pydantic import Field
 
 from seqrec.command.config import Strict
 from seqrec.settings import Path
-from seqrec.tables.input_table import InputTable
+from seqrec.tables.input_table import AUTO, WantedTable
 
 
 class TableFile(Strict):
     """A file or folder of ratings, users or items."""
 
     path: str | None = Field(None, description="file or folder; null: there is none")
-    format: Literal["csv", "parquet", "json"] = Field("csv", description="csv, parquet or json (JSON lines)")
-    delimiter: Path = Field(",", description="of CSV; any string, such as :: or \\t")
-    header: bool = Field(True, description="whether the first line of a CSV names its columns")
+    format: Literal["auto", "csv", "parquet", "json"] = Field(AUTO, description="csv, parquet or json (JSON lines)")
+    delimiter: Path = Field(AUTO, description="of CSV; any string, such as :: or \\t")
+    header: bool | Literal["auto"] = Field(AUTO, description="whether the first line of a CSV names its columns")
     names: list[str] | None = Field(None, description="column names of a CSV, in place of its header's if it has one")
-    encoding: str = Field("UTF-8", description="of CSV and JSON")
+    encoding: str = Field(AUTO, description="of CSV and JSON, such as UTF-8 or ISO-8859-1")
 
-    def table(self, key: str) -> InputTable | None:
-        """The path and the format of the table; None if there is none. The key names these settings in messages."""
+    def wanted(self, key: str) -> WantedTable | None:
+        """What these settings say of the table; None if there is none. The key names them in messages."""
         if self.path is None:
             return None
-        return InputTable(
+        return WantedTable(
             key=key,
             path=self.path,
             format=self.format,

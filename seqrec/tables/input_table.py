@@ -1,7 +1,23 @@
-"""An input table, as a configuration describes it: its path, its format, and the names of its columns."""
+"""An input table: what a configuration says of it, how it is read, and the names of its columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+AUTO: Literal["auto"] = "auto"  # of what is found by the first rows of a file
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedTable:
+    """What a configuration says of an input table: AUTO where it says nothing. The fields are those of `InputTable`."""
+
+    key: str
+    path: str
+    format: str = AUTO
+    delimiter: str = AUTO
+    header: bool | Literal["auto"] = AUTO
+    names: Sequence[str] | None = None
+    encoding: str = AUTO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +46,8 @@ class RatingColumns:
     timestamp   None: ratings are ordered by their lines in the input, which is one file
     order       orders ratings of the same timestamp
     items       the list of a user's items in order, in a table of one row a user: item_id, rating, timestamp and order are unused
+
+    Of what a configuration says, AUTO is a column that is found by the first rows.
     """
 
     user_id: str = "user_id"

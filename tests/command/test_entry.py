@@ -15,7 +15,6 @@ from seqrec import simulate
 from seqrec.command.config import Stores, Strict
 from seqrec.command.entry import run_job
 from seqrec.command.log_file import append, choose
-from seqrec.dataset import detect
 from seqrec.errors import UserError
 from seqrec.stores import show
 
@@ -123,7 +122,6 @@ def test_sigterm_ends_with_its_status_after_what_was_opened_is_closed(conf: str)
             "something else has",
         ),
         (lambda file: show.main(["--titles", f"{file.parent}"]), "it is a folder|directory"),
-        (lambda file: detect.main([f"{file}/x.csv"]), "file/x.csv"),
     ],
 )
 def test_every_command_ends_with_one_line(tmp_path: Path, call: Callable[[Path], None], said: str) -> None:

@@ -11,10 +11,31 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqrec.command.overrides import parse_overrides
-from seqrec.dataset.detect import detect, main
+from seqrec.command.overrides import parse_overrides, show_value
+from seqrec.dataset.detect import detect
 from seqrec.dataset.head import MOST
 from seqrec.errors import UserError
+from seqrec.tables.input_table import AUTO, RatingColumns, WantedTable
+
+NOTHING_SAID = RatingColumns(user_id=AUTO, item_id=AUTO, rating=AUTO, timestamp=AUTO, items=AUTO)
+
+
+def found_settings(path: str) -> tuple[dict[str, str], list[str]]:
+    """What is found of a file of which nothing is said, as overrides; and the words."""
+    detected = detect(WantedTable(key="input", path=path), NOTHING_SAID)
+    table, columns = detected.table, detected.columns
+    settings = {"input.path": path, "input.format": table.format}
+    if table.format == "csv":
+        settings |= {"input.delimiter": table.delimiter.replace("\t", "\\t"), "input.header": str(table.header).lower()}
+    if table.encoding != "UTF-8":
+        settings["input.encoding"] = table.encoding
+    if table.names is not None and list(table.names) != ["user_id", "item_id", "rating", "timestamp"]:
+        settings["input.names"] = f"[{', '.join(table.names)}]"
+    for role in ("user_id", "items") if columns.items else ("user_id", "item_id", "rating", "timestamp"):
+        if getattr(columns, role) != role or role == "items":
+            settings[f"input.columns.{role}"] = show_value(getattr(columns, role))
+    return settings, detected.words
+
 
 CSV = {"input.format": "csv"}
 CASES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -85,7 +106,7 @@ CASES: dict[str, tuple[str, str, dict[str, str]]] = {
 def test_what_is_found(tmp_path: Path, case: str) -> None:
     name, content, expected = CASES[case]
     (tmp_path / name).write_text(content)
-    settings, _ = detect(str(tmp_path / name))
+    settings, _ = found_settings(str(tmp_path / name))
     assert settings == {"input.path": str(tmp_path / name), **expected}
 
 
@@ -93,21 +114,21 @@ def test_what_is_found(tmp_path: Path, case: str) -> None:
 def test_a_path_may_be_a_url_of_any_name(tmp_path: Path, scheme: str) -> None:
     (tmp_path / "[a] b: #?%.csv").write_text("user_id,item_id\n1,2\n2,3\n")
     path = f"{scheme}{tmp_path}/[a] b: #?%.csv"
-    assert detect(path)[0]["input.path"] == path
+    assert found_settings(path)[0]["input.path"] == path
 
 
 def test_a_remote_file_is_refused() -> None:
     with pytest.raises(UserError, match=r"^s3a://bucket/r\.csv isn't on this machine"):
-        detect("s3a://bucket/r.csv")
+        found_settings("s3a://bucket/r.csv")
 
 
 def test_compressed_latin_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress("user,item,time\nJosé,1,978300760\n".encode("latin-1")))
-    settings, _ = detect(str(tmp_path / "r.csv.gz"))
+    settings, _ = found_settings(str(tmp_path / "r.csv.gz"))
     assert settings["input.encoding"] == "ISO-8859-1"
     assert settings["input.columns.timestamp"] == "time"
     pq.write_table(pa.table({"user_id": [1], "movie_id": [2], "pos": [0]}), tmp_path / "r.parquet")
-    settings, said = detect(str(tmp_path / "r.parquet"))
+    settings, said = found_settings(str(tmp_path / "r.parquet"))
     assert settings["input.format"] == "parquet"
     assert (settings["input.columns.item_id"], settings["input.columns.timestamp"], settings["input.columns.rating"]) == (
         "movie_id",
@@ -134,7 +155,7 @@ def test_compressed_latin_and_parquet(tmp_path: Path) -> None:
 def test_what_cannot_be_told_is_asked_for(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(UserError, match=said):
-        detect(str(tmp_path / "r.csv"))
+        found_settings(str(tmp_path / "r.csv"))
 
 
 BOM = b"\xef\xbb\xbf"
@@ -158,7 +179,7 @@ def test_a_byte_order_mark_changes_nothing(tmp_path: Path, name: str, content: b
         path = tmp_path / str(number) / (f"{name}.gz" if form == "gzip" else name)
         path.parent.mkdir()
         path.write_bytes(gzip.compress(start + content, mtime=0) if form == "gzip" else start + content)
-        settings, _ = detect(str(path.parent if form == "folder" else path))
+        settings, _ = found_settings(str(path.parent if form == "folder" else path))
         found.append({key: value for key, value in settings.items() if key != "input.path"})
     assert found[0] == found[1]
     assert found[0].get("input.columns.user_id", "userId") == "userId"
@@ -166,7 +187,7 @@ def test_a_byte_order_mark_changes_nothing(tmp_path: Path, name: str, content: b
 
 def test_a_name_that_is_no_plain_word_is_quoted(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("# user,[item]\n1,2\n")
-    settings, _ = detect(str(tmp_path / "r.csv"))
+    settings, _ = found_settings(str(tmp_path / "r.csv"))
     given = parse_overrides([f"{key}={value}" for key, value in settings.items()])
     assert given["input"]["columns"] == {"user_id": "# user", "item_id": "[item]", "rating": None, "timestamp": None}
 
@@ -199,7 +220,7 @@ def test_a_name_that_is_no_plain_word_is_quoted(tmp_path: Path) -> None:
 def test_what_is_no_table_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said.replace("FOLDER", str(tmp_path))):
-        detect(str(tmp_path if said.startswith("FOLDER") else tmp_path / name))
+        found_settings(str(tmp_path if said.startswith("FOLDER") else tmp_path / name))
 
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
@@ -210,20 +231,20 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
         ("x" * 300, "File name too long"),
     ):
         with pytest.raises(UserError, match=said):
-            detect(str(path))
+            found_settings(str(path))
 
 
 def test_of_a_folder_the_first_file_with_content_counts(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     (tmp_path / "b.csv").write_text("user,item\n1,2\n")
-    assert detect(str(tmp_path))[0]["input.columns.user_id"] == "user"
+    assert found_settings(str(tmp_path))[0]["input.columns.user_id"] == "user"
 
 
 def test_nanoseconds_are_named_with_their_column(tmp_path: Path) -> None:
     times = pa.array([978300760 * 10**9], pa.timestamp("ns"))
     pq.write_table(pa.table({"user": [1], "item": [2], "time": times}), tmp_path / "r.parquet", version="2.6")
     with pytest.raises(UserError, match=r"column 'time' has times in nanoseconds, .* coerce_timestamps='us'"):
-        detect(str(tmp_path / "r.parquet"))
+        found_settings(str(tmp_path / "r.parquet"))
 
 
 @given(st.binary(max_size=300) | st.text(alphabet='ab01,;|\t "\n\r{}[]:', max_size=300).map(str.encode))
@@ -232,28 +253,11 @@ def test_whatever_the_bytes_are_nothing_but_a_user_error_is_raised(tmp_path: Pat
     for name in ("r.csv", "r.csv.gz"):
         (tmp_path / name).write_bytes(content)
         with suppress(UserError):
-            detect(str(tmp_path / name))
+            found_settings(str(tmp_path / name))
         (tmp_path / name).write_bytes(gzip.compress(content, mtime=0))
         with suppress(UserError):
-            detect(str(tmp_path / name))
+            found_settings(str(tmp_path / name))
     for start in (b"PAR1", b"{", BOM):
         (tmp_path / "r.csv").write_bytes(start + content)
         with suppress(UserError):
-            detect(str(tmp_path / "r.csv"))
-
-
-def test_the_command_prints_overrides_and_reasons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "r.csv").write_text("user_id,item_id,rating,timestamp\n1,2,3,978300760\n")
-    main([str(tmp_path / "r.csv")])
-    printed = capsys.readouterr()
-    assert printed.out.splitlines() == [
-        f"input.path={tmp_path}/r.csv",
-        "input.format=csv",
-        "input.delimiter=,",
-        "input.header=true",
-    ]
-    assert "rating is the column rating" in printed.err
-    with pytest.raises(SystemExit, match=r"error: .*no such file"):
-        main([str(tmp_path / "none.csv")])
-    with pytest.raises(SystemExit, match="usage"):
-        main([])
+            found_settings(str(tmp_path / "r.csv"))

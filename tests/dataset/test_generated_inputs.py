@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
@@ -174,8 +175,8 @@ def test_what_is_detected_reads_back_what_was_written(
         for number, table in enumerate(group):
             name, content = (f"{number}.csv", table.content) if number % 2 else (f"{number}.csv.gz", gzip.compress(table.content))
             (folder / name).write_bytes(content)
-            given, _ = detect(str(folder / name))
-            overrides = [f"{key}={value}" for key, value in {**given, "input.path": str(folder)}.items()]
-            source = load_config(BuildSequences, CONF, ["data=d", *overrides]).input
-        found = read_interactions(spark, source.ratings, source.rating_columns).select(*ROLES).collect()
+            source = load_config(BuildSequences, CONF, ["data=d", f"input.path={folder / name}"]).input
+            detected = detect(source.wanted_ratings, source.wanted_columns)
+        source_table = replace(detected.table, path=str(folder))
+        found = read_interactions(spark, source_table, detected.columns).select(*ROLES).collect()
         assert sorted(map(tuple, found)) == sorted(row for table in group for row in table.rows)
