@@ -1,6 +1,7 @@
 """The shape of every job's main: parse, load, run, and errors on one line."""
 
 import argparse
+import inspect
 import logging
 import os
 import signal
@@ -24,23 +25,36 @@ log = logging.getLogger("seqrec")
 
 
 def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None) -> None:
-    """Parse `--conf FILE [key=value …]`, load the configuration, and call `run` with it.
+    """Parse `[--conf FILE] [key=value …]`, load the configuration, and call `run` with it.
 
-    Errors and signals end the process as in `command_line`.
+    Without --conf the file is the job's template, see `template_of`. Errors and signals end the process as in `command_line`.
     """
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
         epilog="keys, their defaults and what they mean:\n" + "\n".join(describe_keys(settings)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--conf", required=True, metavar="FILE", help="YAML file with the job's keys, such as conf/train.yaml")
+    default = "default: conf/JOB.yaml beside the folder of the job's script"
+    parser.add_argument("--conf", metavar="FILE", help=f"YAML file with the job's keys; {default}")
     examples = "k_core.users=5, write='[a, b]', or with quotes of its own input.delimiter='\"; \"'"
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"keys to set over the file's, e.g. {examples}")
     arguments = parser.parse_args(argv)
     with command_line():
-        config = load_config(settings, arguments.conf, arguments.overrides)
+        config = load_config(settings, arguments.conf or str(template_of(run)), arguments.overrides)
         log.info("%s %s", settings.__name__, public(config))
         run(config)
+
+
+def template_of(run: Callable[..., None]) -> Path:
+    """The template of the job whose script holds `run`: conf/JOB.yaml for jobs/JOB.py; UserError where it isn't there.
+
+    A scheduler that copies the script alone, as spark-submit does with --deploy-mode cluster, leaves the template behind.
+    """
+    script = Path(inspect.getfile(run)).absolute()
+    template = script.parents[1] / "conf" / f"{script.stem}.yaml"
+    if not template.exists():
+        raise UserError(f"{script} has no template {template}: pass --conf FILE")
+    return template
 
 
 @contextmanager

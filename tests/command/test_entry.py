@@ -1,5 +1,6 @@
 """A job's main: what it prints and how it ends."""
 
+import importlib
 import logging
 import os
 import re
@@ -42,6 +43,25 @@ def test_run_gets_the_configuration_and_the_log_no_secret(conf: str, caplog: pyt
     assert seen[0].data == "y"
     assert "'data': 'y'" in caplog.text
     assert "hidden" not in caplog.text
+
+
+def test_without_conf_the_template_beside_the_job_s_folder_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conf: str
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "score.py").write_text("def run(cfg):\n    print(cfg.data)\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "jobs"))
+    job = importlib.import_module("score")
+    missing = f"error: {tmp_path}/jobs/score.py has no template {tmp_path}/conf/score.yaml: pass --conf FILE"
+    with pytest.raises(SystemExit, match=f"^{re.escape(missing)}$"):
+        run_job(Settings, job.run, [])
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "score.yaml").write_text("data: of the template")
+    seen: list[str] = []
+    monkeypatch.setattr(job, "print", lambda data: seen.append(data), raising=False)
+    for arguments in ([], ["data=y"], ["--conf", conf]):
+        run_job(Settings, job.run, arguments)
+    assert seen == ["of the template", "y", "x"]
 
 
 def raise_(error: BaseException) -> None:
