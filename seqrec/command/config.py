@@ -99,6 +99,18 @@ def public(settings: BaseModel) -> dict[str, Any]:
     return shown
 
 
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings with dotted keys; an empty mapping is a value.
+
+    >>> flatten({"seed": 1, "loss": {"name": "ce"}, "joined": {}})
+    {'seed': 1, 'loss.name': 'ce', 'joined': {}}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return flat
+
+
 def describe_keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
     """A line for each key: its name, type, default and description, for --help."""
     lines = []

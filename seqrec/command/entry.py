@@ -14,8 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from seqrec.command.config import Strict, describe_keys, load_config, public
+from seqrec.command import screen, story
+from seqrec.command.config import Strict, describe_keys, load_config
+from seqrec.command.kept_log import MemoryHandler, start_memory, write_logs
 from seqrec.command.log_file import append
+from seqrec.command.screen import LEVELS, VERBOSITY, ScreenHandler, connect_streams
 from seqrec.error_messages import explain, hide_secrets, one_line
 from seqrec.errors import UserError
 
@@ -25,7 +28,7 @@ log = logging.getLogger("seqrec")
 
 
 def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None) -> None:
-    """Parse `[--conf FILE] [key=value …]`, load the configuration, and call `run` with it.
+    """Parse `[--conf FILE] [--quiet | --verbose] [key=value …]`, load the configuration, say what is done, and call `run`.
 
     Without --conf the file is the job's template, see `template_of`. Errors and signals end the process as in `command_line`.
     """
@@ -37,11 +40,12 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
     default = "default: conf/JOB.yaml beside the folder of the job's script"
     parser.add_argument("--conf", metavar="FILE", help=f"YAML file with the job's keys; {default}")
     examples = "k_core.users=5, write='[a, b]', or with quotes of its own input.delimiter='\"; \"'"
+    verbosity_arguments(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"keys to set over the file's, e.g. {examples}")
-    arguments = parser.parse_args(argv)
-    with command_line():
+    arguments = parser.parse_intermixed_args(argv)
+    with command_line(arguments):
         config = load_config(settings, arguments.conf or str(template_of(run)), arguments.overrides)
-        log.info("%s %s", settings.__name__, public(config))
+        story.begin(settings, config)
         run(config)
 
 
@@ -57,26 +61,63 @@ def template_of(run: Callable[..., None]) -> Path:
     return template
 
 
+def verbosity_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that say how much it shows."""
+    group = parser.add_mutually_exclusive_group()
+    for name, help_text in (
+        ("quiet", "show results, warnings and errors alone"),
+        ("verbose", "show details too"),
+    ):
+        group.add_argument(f"-{name[0]}", f"--{name}", dest="verbosity", action="store_const", const=name, help=help_text)
+
+
 @contextmanager
-def command_line() -> Iterator[None]:
+def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
     """In the `with` block, logs go to stderr, and an error ends the process with one line and status 1, Ctrl-C with 130.
 
     The line is the message of a UserError; for any other error it is a summary, with the log file that has the trace. SIGTERM
-    ends the process with status 143, after open resources are closed.
+    ends the process with status 143, after open resources are closed. The logs of what was made are written last.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    log.setLevel(logging.INFO)
+    if verbosity := getattr(arguments, "verbosity", None):
+        os.environ[VERBOSITY] = verbosity
+    connect_streams()
+    failed = True
+    with logs_on_screen():
+        try:
+            with _closing_at_sigterm():
+                yield
+            failed = False
+        except UserError as error:
+            _end(f"error: {one_line(hide_secrets(str(error)))}")
+        except KeyboardInterrupt:
+            log.error("interrupted")
+            sys.exit(130)
+        except Exception as error:
+            _end(f"error: {explain(error)}{_write_trace(error)}")
+        finally:
+            write_logs(failed=failed)
+
+
+@contextmanager
+def logs_on_screen() -> Iterator[None]:
+    """In the `with` block, seqrec's logs are shown as the verbosity says, and kept for log.txt; others' only from warnings on.
+
+    A command that another one calls in the same process changes nothing.
+    """
+    if any(isinstance(handler, MemoryHandler) for handler in log.handlers):
+        yield
+        return
+    root, shown, memory, level = logging.getLogger(), ScreenHandler(LEVELS[screen.verbosity()]), start_memory(), log.level
+    root.addHandler(shown)
+    log.addHandler(memory)
+    log.setLevel(logging.DEBUG)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # py4j logs a trace of all that it raises, and a JVM's end as an error
     try:
-        with _closing_at_sigterm():
-            yield
-    except UserError as error:
-        _end(f"error: {one_line(hide_secrets(str(error)))}")
-    except KeyboardInterrupt:
-        log.error("interrupted")
-        sys.exit(130)
-    except Exception as error:
-        _end(f"error: {explain(error)}{_write_trace(error)}")
+        yield
+    finally:
+        root.removeHandler(shown)
+        log.removeHandler(memory)
+        log.setLevel(level)
 
 
 @contextmanager
@@ -94,6 +135,7 @@ def _closing_at_sigterm() -> Iterator[None]:
 
 def _end(line: str) -> NoReturn:
     """End with the line and status 1; spark-submit.sh looks for the mark, to say something where a job could not."""
+    log.error("%s", line, extra={"shown": True})
     if SAID in os.environ:
         with suppress(OSError):
             Path(os.environ[SAID]).touch()

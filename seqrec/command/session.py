@@ -5,9 +5,11 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from threading import Event
 
 from pyspark.sql import SparkSession
 
+from seqrec.command.bars import watch_stages
 from seqrec.command.java import require_java
 
 log = logging.getLogger("seqrec")
@@ -26,7 +28,7 @@ DEFAULTS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-    "spark.ui.showConsoleProgress": "true",
+    "spark.ui.showConsoleProgress": "false",  # `bars` shows the stages
     "spark.sql.optimizer.windowGroupLimitThreshold": "10000",
     "spark.sql.execution.replaceHashWithSortAgg": "true",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
@@ -53,7 +55,7 @@ def open_session(name: str, **settings: str) -> SparkSession:
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     if active is None:
-        atexit.register(_stop, session)
+        atexit.register(_stop, session, watch_stages(session))
     if runs_locally(session) and PARTITIONS not in {**submitted, **settings}:
         session.conf.set(PARTITIONS, LOCAL_PARTITIONS_PER_CORE * session.sparkContext.defaultParallelism)
     session.sparkContext.setLogLevel(os.environ.get("SEQREC_LOG_LEVEL", "ERROR"))
@@ -88,8 +90,9 @@ def runs_locally(session: SparkSession) -> bool:
     return str(session.sparkContext.master).startswith("local")
 
 
-def _stop(session: SparkSession) -> None:
+def _stop(session: SparkSession, bar: Event) -> None:
     """Stop the session at the end of the process; errors are ignored, because its JVM may have ended before."""
+    bar.set()
     with suppress(Exception):
         session.stop()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from seqrec.command.config import public
+from seqrec.command.config import flatten, public
 from seqrec.errors import UserError
 from seqrec.settings.train import Training
 from seqrec.training.checkpoint import Checkpoint
@@ -33,17 +33,6 @@ class Shaping:
         fields = {name: field.get_default() for name, field in type(settings).model_fields.items() if name in SHAPING}
         defaults = {name: public(value) if isinstance(value, BaseModel) else value for name, value in fields.items()}
         return cls(values=flatten(values), defaults=flatten(defaults))
-
-
-def flatten(nested: dict[str, Any], prefix: str = "") -> Flat:
-    """
-    >>> flatten({"seed": 1, "loss": {"name": "ce"}})
-    {'seed': 1, 'loss.name': 'ce'}
-    """
-    flat: Flat = {}
-    for key, value in nested.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def former_values(before: Checkpoint, defaults: Flat) -> Flat:

@@ -41,7 +41,7 @@ def test_run_gets_the_configuration_and_the_log_no_secret(conf: str, caplog: pyt
     with caplog.at_level(logging.INFO, logger="seqrec"):
         run_job(Settings, seen.append, ["--conf", conf, "data=y"])
     assert seen[0].data == "y"
-    assert "'data': 'y'" in caplog.text
+    assert "settings: what the job does\n  data=y\n" in caplog.text
     assert "hidden" not in caplog.text
 
 
