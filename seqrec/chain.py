@@ -36,6 +36,7 @@ MADE_FROM = "chain.json"
 STARTED = time.monotonic()
 FIXED = ("data", "model")
 EMBEDDED = "embedded"
+BASELINES = ("popularity", "markov")  # what the model is compared with
 
 Run = Callable[..., None]
 
@@ -111,7 +112,7 @@ def recommend(ratings: str, *, keys: str, train: str, run: Run) -> None:
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
-        run_chain(root, overrides=[path, *inputs], train=trained, baselines=["popularity"], run=run)
+        run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, run=run)
         _show(root)
 
 
@@ -122,7 +123,7 @@ def demo(sizes: str, *, train: str, run: Run) -> None:
         ratings, titles = Path(root, "ratings.csv"), Path(root, "titles.csv")
         say("simulate")
         simulate.main([*shlex.split(sizes), "--output", str(ratings), "--titles", str(titles)])
-        run_chain(root, overrides=[], train=trained, baselines=["popularity", "markov"], run=run)
+        run_chain(root, overrides=[], train=trained, baselines=BASELINES, run=run)
         _show(root, "--titles", str(titles))
         metrics = json.loads(files.read_text(f"{versions.resolve(f'{root}/evaluation')}/metrics.json"))["metrics"]
         best = json.loads(ratings.with_suffix(".json").read_text())["drawn_ndcg@10"]["test"]

@@ -41,3 +41,20 @@ def test_a_chain_falls_item_by_item_and_the_rounds_are_bounded(spark: SparkSessi
 def test_one_is_off(spark: SparkSession) -> None:
     found = k_core(histories(spark, [(1, 10), (2, 20), (2, 20)]), users=1, items=0)
     assert {row["item_id"] for row in found.collect()} == {10, 20}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([(n % 20, n) for n in range(200)], "none of 200 items has two users: the columns are probably others than"),
+        ([(n, n % 20) for n in range(200)], "none of 200 users has two items: the columns are probably others than"),
+        ([(n, 1) for n in range(9)], r"\(0 of 9 users have 5 events; 1 of 1 items have 5 events\): lower them"),
+        ([], r"\(0 of 0 users have 5 events; 0 of 0 items have 5 events\): lower them"),
+        ([(n % 20, n // 2) for n in range(200)], r"\(20 of 20 users have 5 events; 0 of 100 items have 5 events\): lower them"),
+    ],
+)
+def test_an_empty_core_says_whether_the_columns_or_the_limits_are_to_blame(
+    spark: SparkSession, pairs: list[tuple[int, int]], said: str
+) -> None:
+    with pytest.raises(UserError, match=f"k_core.users=5 and k_core.items=5 leave no events.*{said}"):
+        k_core(histories(spark, pairs), users=5, items=5)
