@@ -29,6 +29,8 @@ stores: export SEQREC_ROOT ?= $(CURDIR)/.seqrec/demo
 override export RATINGS := $(value RATINGS)
 override export INPUT := $(value INPUT)
 override export TRAIN := $(value TRAIN)
+override export TITLES := $(value TITLES)
+override export TITLE_COLUMNS := $(value TITLE_COLUMNS)
 export DEMO_SIZE ?= --users 4000 --items 1000 --events 200000
 export DEMO_TRAIN ?= optimizer.warmup_steps=50 max_epochs=20
 
@@ -66,8 +68,9 @@ format: $(STAMP) ## format the code and mend what lint can mend
 demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 5 minutes on 2 cores
 	@$(BIN)/python -m seqrec.chain demo --sizes "$$DEMO_SIZE" --train "$$DEMO_TRAIN"
 
-recommend: $(STAMP) ## the whole chain on RATINGS=FILE; INPUT="input.delimiter=;" and TRAIN="max_epochs=20" set keys
-	@$(BIN)/python -m seqrec.chain recommend --ratings "$$RATINGS" --input "$$INPUT" --train "$$TRAIN"
+recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv shows titles; INPUT="input.delimiter=;", TRAIN="max_epochs=20" set keys
+	@$(BIN)/python -m seqrec.chain recommend --ratings "$$RATINGS" --input "$$INPUT" --train "$$TRAIN" \
+	    --titles "$$TITLES" --title-columns "$$TITLE_COLUMNS"
 
 bench: $(STAMP) ## measure the speed of each part against a plain way to do the same
 	$(BIN)/python -m tests.bench

@@ -22,6 +22,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from seqrec import simulate
+from seqrec.catalogue.titles import add_title_options, titles_of
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line
 from seqrec.command.environment import STORE_CHOICES, variable
@@ -105,15 +106,20 @@ def folder_of(ratings: str) -> str:
     return str(HOME / ".seqrec" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)[:60]}-{where}")
 
 
-def recommend(ratings: str, *, keys: str, train: str, run: Run) -> None:
-    """The chain on a file of ratings, with keys of build_sequences in addition to the detected ones, and keys of train."""
+def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = (), run: Run) -> None:
+    """The chain on a file of ratings, with keys of build_sequences in addition to the detected ones, and keys of train.
+
+    `titles` are the options of stores.show that name a file of titles.
+    """
     if not ratings:
         raise UserError("say which ratings: make recommend RATINGS=ratings.csv")
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
         run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, run=run)
-        _show(root)
+        _show(root, *titles)
+        shown = shlex.join(["--history", "ID,ID", *titles])
+        say(f"one user: {sys.executable} -m seqrec.recommend {shlex.quote(root)} {shown}")
 
 
 def demo(sizes: str, *, train: str, run: Run) -> None:
@@ -184,6 +190,14 @@ def _show(root: str, *options: str) -> None:
     call([sys.executable, "-m", "seqrec.stores.show", "--data", f"{root}/dataset", *options])
 
 
+def _title_options(arguments: argparse.Namespace) -> list[str]:
+    """The options that name the titles, which are read once before the first job, so that a mistake ends the chain there."""
+    titles_of(arguments, option="TITLE_COLUMNS=ID,TITLE")
+    path = arguments.titles and str(Path(arguments.titles).absolute())
+    given = {"--titles": path, "--title-columns": arguments.title_columns}
+    return [word for option, value in given.items() if value for word in (option, value)]
+
+
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m seqrec.chain", description=(__doc__ or "").split("\n\n")[0])
@@ -195,6 +209,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     demonstrating = chains.add_parser("demo", help="of simulated ratings, in SEQREC_ROOT")
     demonstrating.add_argument("--sizes", default="", metavar="OPTIONS", help="options of python -m seqrec.simulate, in one text")
+    add_title_options(recommending)
     for command in (recommending, demonstrating):
         command.add_argument("--train", default="", metavar="KEYS", help="keys of train, in one text")
     arguments = parser.parse_args(argv)
@@ -204,7 +219,8 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.chain == "demo":
             demo(arguments.sizes, train=arguments.train, run=submit)
         else:
-            recommend(arguments.ratings, keys=arguments.input, train=arguments.train, run=submit)
+            titles = _title_options(arguments)
+            recommend(arguments.ratings, keys=arguments.input, train=arguments.train, titles=titles, run=submit)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -129,10 +130,15 @@ def test_make_recommend_runs_again(tmp_path: Path) -> None:
     """Through make and spark-submit.sh: a file and a folder of awkward names, twice; the second run builds and trains nothing."""
     ratings, root = tmp_path / "it's #1 $HOME.2024.csv", tmp_path / "a #b: 50% \\'$HOME' ä&"
     write_ratings(ratings, Simulation(users=40, items=80, events=400, seed=1))
-    given = ["recommend", f"RATINGS={ratings}", "INPUT=k_core={users: 5, items: 0}  min_rating=null", f"TRAIN={' '.join(TINY)}"]
+    titles = tmp_path / "the titles, of $it.csv"
+    titles.write_text("code,name\n1,Heat\n")
+    given = ["recommend", f"RATINGS={ratings}", f"TITLES={titles}", "TITLE_COLUMNS=code,name"]
+    given += ["INPUT=k_core={users: 5, items: 0}  min_rating=null", f"TRAIN={' '.join(TINY)}"]
     stores = {"MONGODB_URI": "none", "MILVUS_URI": "none", "SEQREC_ROOT": str(root)}
     first = make(tmp_path, *given, **stores)
     assert first.returncode == 0, first.stdout + first.stderr
+    assert f"1 titles in {titles}: column name, by code\n" in first.stderr
+    assert f" --titles {shlex.quote(str(titles))} --title-columns code,name" in first.stdout
     assert f"the chain's folder is {root}\n" in first.stdout
     dataset, *_ = run_ids(root)
     assert versions.read_meta(versions.resolve(f"{root}/dataset"))["settings"]["input"]["path"] == str(ratings)
@@ -150,6 +156,8 @@ def test_make_recommend_runs_again(tmp_path: Path) -> None:
     [
         ([], "error: say which ratings: make recommend RATINGS=ratings.csv\n"),
         (["RATINGS=/none $HOME's.csv"], "/none $HOME's.csv"),
+        (["RATINGS=x", "TITLES=/none.csv"], "error: /none.csv: no such file; titles are in a CSV"),
+        (["RATINGS=x", "TITLE_COLUMNS=a"], "error: TITLE_COLUMNS=ID,TITLE says how a file of titles is read: give that file too"),
         (["RATINGS=x", "INPUT=a b=1"], "error: `a` in `a b=1` is not key=value; a value with blanks is quoted: key='a b'\n"),
         (["RATINGS=x", "INPUT=data=/y"], "error: INPUT sets data, but a chain's folders lie in SEQREC_ROOT: set that instead\n"),
         (["RATINGS=x", "TRAIN=model=/y"], "error: TRAIN sets model, but a chain's folders lie in SEQREC_ROOT"),

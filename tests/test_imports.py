@@ -13,11 +13,11 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 
 # Layers from the top. A package (or a module beside the packages) imports itself and the layers below, and none of its own layer.
 LAYERS = [
-    {"jobs", "dump", "seqrec.chain"},
+    {"jobs", "dump", "seqrec.chain", "seqrec.recommend"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking")},
     {f"seqrec.{name}" for name in ("scoring", "training")},
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
-    {f"seqrec.{name}" for name in ("settings", "planted", "metrics")},
+    {f"seqrec.{name}" for name in ("settings", "catalogue", "planted", "metrics")},
     {f"seqrec.{name}" for name in ("command", "tables")},
     {"seqrec.storage"},
     {f"seqrec.{name}" for name in ("errors", "error_messages", "indices", "ragged", "user_hashes")},
@@ -31,7 +31,7 @@ ONLY_IN = {
     "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus"},
     "milvus_lite": {"seqrec.stores.embedded_milvus"},
 }
-NEITHER_TORCH_NOR_SPARK = {"serving", "storage", "metrics", "ragged", "user_hashes"}
+NEITHER_TORCH_NOR_SPARK = {"serving", "recommend", "catalogue", "storage", "metrics", "ragged", "user_hashes"}
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
 NOT_IN = {  # what no package of these imports
     "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings"},
@@ -142,8 +142,9 @@ def test_the_check_lets_pass_what_is_right() -> None:
     assert violations("seqrec.dataset.clean", "from seqrec.dataset.parse import numbers\nimport torchvision") == []
 
 
-def test_a_notebook_loads_neither_torch_nor_spark() -> None:
-    loaded = loaded_by("seqrec.serving.recommender")
+@pytest.mark.parametrize("module", ["seqrec.serving.recommender", "seqrec.recommend"])
+def test_a_notebook_and_a_command_for_one_user_load_neither_torch_nor_spark(module: str) -> None:
+    loaded = loaded_by(module)
     assert "onnxruntime" in loaded
     assert loaded.isdisjoint({"torch", "pyspark", "petastorm"})
 

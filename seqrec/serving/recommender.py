@@ -2,10 +2,13 @@
 
 recommender = Recommender.load("/data/model")
 recommender.recommend(["318", "50"], k=10)    # [(item id, score), ...], the best first
+
+recommender = Recommender.load("/data/model", titles="movies.csv")
+[(recommender.title(item), score) for item, score in recommender.recommend(["318", "50"])]
 """
 
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from seqrec.catalogue.titles import NO_TITLES, Titles, read_titles
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
@@ -25,11 +29,13 @@ from seqrec.serving.topk import NONE, BlockSizes, Catalogue, Items, Scores, top_
 from seqrec.storage import files
 from seqrec.storage.meta import META
 from seqrec.storage.metadata import IdTypes
-from seqrec.user_hashes import hash_ids
+from seqrec.user_hashes import UNKNOWN, hash_ids, user_rows
 
 SIZES = BlockSizes(users=1, items=65536)
+FROM_CODE = "titles=read_titles(FILE, 'ID,TITLE')"  # what says, from code, which columns of a file of titles are meant
 
 Id = int | str
+Source = str | Mapping[int, str] | Mapping[str, str] | Titles | None  # a file of titles, or the titles themselves
 TYPES: dict[str, type[int] | type[str]] = {"bigint": int, "string": str}
 BIGINT = range(-(2**63), 2**63)
 
@@ -42,21 +48,25 @@ class Recommender:
     name: str
     run_id: str
     id_types: IdTypes
+    titles: Titles = field(default=NO_TITLES, repr=False)
     fetched: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)  # lives as long as the model
 
     @classmethod
-    def load(cls, folder: str, *, threads: int = 1) -> "Recommender":
+    def load(cls, folder: str, *, threads: int = 1, titles: Source = None) -> "Recommender":
         """Open the current export of a model's folder, or an export itself (MODEL/exports/RUN_ID, or a copy of it).
 
-        A remote one is copied to a temporary folder. Raises UserError if the model isn't exported, or if files are missing or
-        aren't those of its meta.json.
+        A remote one is copied to a temporary folder. `titles` are {id: title}, or a file of them (see `read_titles`). Raises
+        UserError if the model isn't exported, if files are missing or aren't those of its meta.json, or if titles are given and
+        none is of an item of the model.
         """
         export, fetched = exports.locate(folder), None
         if not files.is_local(export.path):
             fetched = tempfile.TemporaryDirectory(prefix="seqrec-model-")
             export = _fetch(export, fetched.name)
-        meta = export.meta
-        return cls(model=open_model(export, threads), name=meta.name, run_id=meta.run_id, id_types=meta.id_types, fetched=fetched)
+        meta, model, known = export.meta, open_model(export, threads), _titles(titles)
+        if words := known.mismatch(model.ids.to_pylist() if known.texts else []):
+            raise UserError(words)
+        return cls(model=model, name=meta.name, run_id=meta.run_id, id_types=meta.id_types, titles=known, fetched=fetched)
 
     def recommend(
         self,
@@ -89,6 +99,15 @@ class Recommender:
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
         return self._typed(item_id, "item_id") in self._index
+
+    def knows_user(self, user: Id) -> bool:
+        """Whether the model has an embedding of the user; UserError if the id isn't of the type of its ids of users."""
+        hashes = hash_ids(pa.array([self._typed(user, "user", of="user")]))
+        return self.model.users is not None and bool(user_rows(hashes, self.model.users)[0] != UNKNOWN)
+
+    def title(self, item_id: Id) -> str | None:
+        """The title of an item; None if it has none, or if no titles were loaded."""
+        return self.titles.of(self._typed(item_id, "item_id"))
 
     def neighbours(self, item_id: Id, k: int = 10) -> list[tuple[Id, float]]:
         """The K items most like an item, by the cosine of their rows of the item matrix, ties in the vocabulary's order.
@@ -148,6 +167,15 @@ class Recommender:
         listed = items[items != NONE]
         ids = self.model.ids.take(pa.array(listed - FIRST_ITEM)).to_pylist()
         return list(zip(ids, scores[: len(listed)].tolist(), strict=True))
+
+
+def _titles(given: Source) -> Titles:
+    """The titles that `load` was given."""
+    if isinstance(given, Mapping):
+        return Titles({str(item_id): title for item_id, title in given.items()}, f"{len(given):,} titles", FROM_CODE)
+    if isinstance(given, str):
+        return read_titles(given, option=FROM_CODE)
+    return given or NO_TITLES
 
 
 def _fetch(export: Export, folder: str) -> Export:

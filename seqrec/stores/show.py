@@ -2,7 +2,7 @@
 
     MONGODB_URI=… MILVUS_URI=… python -m seqrec.stores.show --users 3 --titles movies.csv --data $SEQREC_ROOT/dataset
 
-MONGODB_URI and MILVUS_URI are those that were published to. Titles are a CSV or Parquet file with the columns item_id and title;
+MONGODB_URI and MILVUS_URI are those that were published to. Titles are any file with an id and a title (see catalogue.titles);
 with the dataset's folder, each user's latest items are printed too. No Spark session is opened, which would take longer than all
 the rest: the dataset is read by Arrow.
 """
@@ -12,11 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv
 import pyarrow.dataset
-import pyarrow.parquet
 
+from seqrec.catalogue.titles import Titles, add_title_options, titles_of
 from seqrec.command.entry import command_line
 from seqrec.command.environment import STORE_CHOICES
 from seqrec.errors import UserError
@@ -27,7 +25,6 @@ from seqrec.stores.mongo import find_documents, first_documents
 from seqrec.stores.mongo_collection import MongoCollection
 from seqrec.stores.open_stores import Addresses, OpenStores, connect
 
-Titles = dict[str, str]
 Document = dict[str, Any]
 
 
@@ -39,29 +36,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--item", metavar="ID", help="the item whose neighbours are shown; without it, the most popular one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="items of each list (5)")
     parser.add_argument("--bias", action="store_true", help="the last dimension of the embeddings is an output bias")
-    parser.add_argument("--titles", metavar="FILE", help="CSV or Parquet with the columns item_id, title")
+    add_title_options(parser)
     parser.add_argument("--data", metavar="FOLDER", help="the dataset, to print the users' histories")
     parser.add_argument("--database", default=Mongo().database, help="database of MongoDB")
     parser.add_argument("--collection", default=Mongo().collection, help="collection of MongoDB")
     parser.add_argument("--alias", default=Milvus().alias, help="alias of Milvus")
     options = parser.parse_args(argv)
     with command_line():
-        titles = read_titles(options.titles) if options.titles else {}
+        titles = titles_of(options)
         with connect(None, Addresses.from_environment(*STORE_CHOICES)) as stores:
             for line in [*_describe_mongodb(stores, options, titles), *_describe_milvus(stores, options, titles)]:
                 sys.stdout.write(line + "\n")
-
-
-def read_titles(path: str) -> Titles:
-    """Titles by the item's id as text, from a CSV or Parquet file with the columns item_id and title."""
-    file = files.local_path(path)
-    if not file.exists():
-        raise UserError(f"{path}: no such file; titles are a local CSV or Parquet file with the columns item_id and title")
-    table = pa.parquet.read_table(file) if path.endswith(".parquet") else pa.csv.read_csv(file)
-    missing = {"item_id", "title"} - set(table.column_names)
-    if missing:
-        raise UserError(f"{path} has the columns {', '.join(table.column_names)}, and lacks {', '.join(sorted(missing))}")
-    return dict(zip(map(str, table["item_id"].to_pylist()), map(str, table["title"].to_pylist()), strict=True))
 
 
 def find_documents_of(collection: MongoCollection, texts: list[str]) -> list[Document]:
@@ -102,11 +87,13 @@ def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: T
         return [f"{collection}: {len(documents)} documents of a dump", *_dumped_lines(documents, options.top)]
     users = [document["_id"] for document in documents]
     histories = latest_items(options.data, users, number=options.top) if options.data else {}
+    if words := titles.mismatch(entry["item_id"] for document in documents for entry in document["items"]):
+        sys.stderr.write(f"{words}\n")
     lines = [f"{collection}: {len(documents)} users, run {documents[0]['run_id']} of {documents[0]['model']}"]
     for document in documents:
         lines.append(f"user {document['_id']}")
         if document["_id"] in histories:
-            lines.append("  latest       " + " | ".join(_title(item, titles) for item in histories[document["_id"]]))
+            lines.append("  latest       " + " | ".join(titles.shown(item) for item in histories[document["_id"]]))
         entries = document["items"][: options.top]
         lines.append("  recommended  " + " | ".join(_scored(entry, titles) for entry in entries))
     return lines
@@ -131,7 +118,7 @@ def _describe_milvus(stores: OpenStores, options: argparse.Namespace, titles: Ti
     alias = stores.milvus.alias(options.alias)
     item = first_item(alias) if options.item is None else parse_item_id(alias, options.item)
     neighbours = find_neighbours(alias, item, k=options.top, bias=options.bias)
-    return [f"{alias}: nearest to {_title(item, titles)}", *(f"  {_scored(entry, titles)}" for entry in neighbours)]
+    return [f"{alias}: nearest to {titles.shown(item)}", *(f"  {_scored(entry, titles)}" for entry in neighbours)]
 
 
 def _read(table: Path, columns: list[str], condition: pyarrow.dataset.Expression) -> list[dict[str, Any]]:
@@ -150,14 +137,9 @@ def _integer(text: str) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
-def _title(item: Any, titles: Titles) -> str:
-    """An item's title, or its id if it has none."""
-    return titles.get(str(item), f"item {item}")
-
-
 def _scored(entry: Document, titles: Titles) -> str:
     """An entry of a list, with its score."""
-    return f"{_title(entry['item_id'], titles)} ({entry['score']:.3f})"
+    return f"{titles.shown(entry['item_id'])} ({entry['score']:.3f})"
 
 
 if __name__ == "__main__":

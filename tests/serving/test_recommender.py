@@ -75,6 +75,20 @@ def test_options(recommender: Recommender) -> None:
     assert recommender.recommend([], k=5, allow=["f"]) == []
 
 
+def test_titles(tmp_path: Path) -> None:
+    write_model(tmp_path / "toy", MATRIX, [1, 2, 3, 4, 5, 6], [1] * 6)
+    (tmp_path / "movies.csv").write_text("movieId,title\n1,Heat\n2,Ran\n")
+    for titles in (str(tmp_path / "movies.csv"), {1: "Heat", 2: "Ran"}):
+        recommender = Recommender.load(str(tmp_path / "toy"), titles=titles)
+        assert [recommender.title(item) for item, _ in recommender.recommend([5], k=6, filter_seen=False, allow=[2, 3])] == [
+            "Ran",
+            None,
+        ]
+    assert Recommender.load(str(tmp_path / "toy")).title(1) is None
+    with pytest.raises(UserError, match=r"none of the items'.*titles=read_titles\(FILE, 'ID,TITLE'\) says"):
+        Recommender.load(str(tmp_path / "toy"), titles={77: "Heat"})
+
+
 def test_neighbours_by_cosine(recommender: Recommender) -> None:
     neighbours = recommender.neighbours("a", k=3)
     assert [item for item, _ in neighbours] == ["b", "e", "c"]

@@ -36,14 +36,16 @@ def root(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     items.write.parquet(str(version / "items"))
     sequences = spark.createDataFrame([(1, [4, 2], [1, 2], [2, 4]), (3, [2], [1], [2])], schemas.sequences(bigint))
     sequences.write.parquet(str(version / "sequences"))
-    (tmp_path / "titles.csv").write_text('item_id,title\n7,"Seven, the film"\n8,Eight\n')
+    (tmp_path / "titles.csv").write_text('movieId,title\n7,"Seven, the film"\n8,Eight\n')
     return tmp_path
 
 
 def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     version = root / "data" / RUNS[A]
     show.main(["--users", "1", "--top", "2", "--titles", str(root / "titles.csv"), "--data", str(version)])
-    assert capsys.readouterr().out.splitlines() == [
+    out, err = capsys.readouterr()
+    assert err == f"2 titles in {root}/titles.csv: column title, by movieId\n"
+    assert out.splitlines() == [
         f"MongoDB embedded in {root}/stores, collection seqrec.recommendations: 1 users, run run of sasrec",
         "user 1",
         "  latest       Eight | Seven, the film",
@@ -59,6 +61,14 @@ def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"Milvus embedded in {root}/stores, alias item_embeddings: nearest to item 8",
         "  item 9 (0.707)",
     ]
+
+
+def test_titles_of_other_items_are_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "titles.csv").write_text("id,title\ntt7,Seven\n")
+    show.main(["--users", "1", "--titles", str(root / "titles.csv")])
+    out, err = capsys.readouterr()
+    assert "but its ids ('tt7', …) are none of the items' (7, 9, …): --title-columns ID,TITLE says" in err
+    assert "recommended  item 7" in out
 
 
 def test_show_of_dumps(root: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:

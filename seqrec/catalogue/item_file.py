@@ -1,0 +1,188 @@
+"""A file of items as a table: CSV with any delimiter, JSON lines, Parquet, or the folder of build_features.
+
+Nothing need be said about the file: its content says how it is written. Text stays text, so that an id such as 0195153448 keeps
+its zeros; Parquet keeps its types. A file is in memory as a whole.
+"""
+
+import csv
+import gzip
+import io
+import json
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqrec.catalogue.item_roles import names_columns
+from seqrec.errors import UserError
+from seqrec.storage import files, versions
+
+SAMPLE = 500  # lines by which the delimiter is chosen
+DELIMITERS = ("::", "\t", ",", ";", "|")
+EVEN = 0.95  # share of the lines that a delimiter cuts into the same number of fields
+CATALOGUE = "item_catalogue"  # the table of items that build_features writes
+GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+NO_TEXT = {b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are too", b"BZh": "is compressed by bzip2"}
+ENCODINGS = ("utf-8-sig", "latin-1")
+
+Fields = list[list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFile:
+    """A file's table. Without a header the columns are named by their numbers, from 1."""
+
+    path: str
+    table: pa.Table
+    header: bool
+    uneven: int = 0  # lines of another number of fields, which are left out
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.table.column_names)
+
+
+def read_item_file(path: str) -> ItemFile:
+    """The table in a file, or in the folder of build_features; UserError if it can't be read as one.
+
+    A remote file is copied into memory; a remote folder, to a temporary one.
+    """
+    if files.names(path) and not _is_file(path):
+        return ItemFile(path=path, table=_read_catalogue(path), header=True)
+    try:
+        content = files.read_bytes(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; titles are in a CSV, JSON lines or Parquet file with an id and a title") from None
+    if content.startswith(GZIP):
+        content = _unzip(content, path)
+    if content.startswith(PARQUET):
+        return ItemFile(path=path, table=_parquet(content, path), header=True)
+    for mark, words in NO_TEXT.items():
+        if content.startswith(mark):
+            raise UserError(f"{path} {words}: give the text that is in it, such as a CSV")
+    text = _decode(content)
+    if not text.strip():
+        raise UserError(f"{path} is empty")
+    return _json_lines(text, path) if text.lstrip().startswith("{") else _csv(text, path)
+
+
+def _is_file(path: str) -> bool:
+    """Whether a local path is a file; a remote one with names below it is a folder."""
+    return files.is_local(path) and files.local_path(path).is_file()
+
+
+def _read_catalogue(folder: str) -> pa.Table:
+    """The table item_catalogue of a version of the features, or any finished table in a folder."""
+    name = folder.rstrip("/").rpartition("/")[2]
+    has_versions = versions.CURRENT in files.names(folder) or versions.RUN_ID.match(name)
+    table = files.join(versions.resolve(folder), CATALOGUE) if has_versions else folder.rstrip("/")
+    with tempfile.TemporaryDirectory(prefix="seqrec-items-") as cache:
+        parts = versions.fetch_table(table, Path(cache))
+        if not parts:
+            raise UserError(f"{folder} holds no Parquet files: give a file of items, or the folder of build_features")
+        return pa.concat_tables([pq.read_table(part) for part in parts])
+
+
+def _unzip(content: bytes, path: str) -> bytes:
+    """The content of a gzip file."""
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} is a broken gzip file ({error}): copy it again") from None
+
+
+def _parquet(content: bytes, path: str) -> pa.Table:
+    """The table of a Parquet file."""
+    try:
+        return pq.read_table(pa.BufferReader(content))
+    except pa.ArrowException as error:
+        raise UserError(f"{path} is a broken Parquet file ({' '.join(str(error).split())}): write it again") from None
+
+
+def _decode(content: bytes) -> str:
+    """The text of a file in UTF-8 or, where its bytes aren't that, in Latin-1; a byte order mark says UTF-16."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode(ENCODINGS[0])
+    except UnicodeDecodeError:
+        return content.decode(ENCODINGS[1])
+
+
+def _json_lines(text: str, path: str) -> ItemFile:
+    """Objects, one a line; values that are lists or objects are left out."""
+    rows, names = [], dict[str, None]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}: line {number} isn't JSON ({error}): give one object a line") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number} is no object: give one object a line")
+        plain = {name: str(value) for name, value in row.items() if isinstance(value, str | int | float)}
+        names |= dict.fromkeys(plain)
+        rows.append(plain)
+    columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
+    return ItemFile(path=path, table=pa.table(columns), header=True)
+
+
+def _csv(text: str, path: str) -> ItemFile:
+    """A CSV, cut by the delimiter that cuts most of its lines into equally many fields; of several, into the most fields."""
+    csv.field_size_limit(len(text) + 1)
+    lines = re.split(r"\r\n|\n|\r", text)
+    sample = [line for line in lines[: SAMPLE + 1] if line.strip()][:SAMPLE]
+    ways = [(delimiter, quoted) for delimiter in DELIMITERS for quoted in (False, True) if not (quoted and len(delimiter) > 1)]
+    measured = {way: _evenness(_split(sample, *way)) for way in ways}
+    best = max(measured, key=lambda way: measured[way])
+    if measured[best][0] < EVEN:
+        tried = ", ".join(map(repr, DELIMITERS))
+        raise UserError(f"{path}: none of {tried} cuts its lines into equal columns; the first is {sample[0][:80]!r}")
+    rows = [row for row in _split(lines if not best[1] else [text], *best) if row not in ([], [""])]
+    width = _usual_width(rows)
+    even = [row for row in rows if len(row) == width]
+    header = names_columns(even[0], even[1:SAMPLE])
+    names = _distinct(even[0]) if header else [str(number + 1) for number in range(width)]
+    if len(even) == header:
+        raise UserError(f"{path} has a header, and no items below it")
+    columns = zip(*even[1 if header else 0 :], strict=True)
+    table = pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)})
+    return ItemFile(path=path, table=table, header=header, uneven=len(rows) - len(even))
+
+
+def _split(lines: Sequence[str], delimiter: str, quoted: bool) -> Fields:
+    """The fields of lines, trimmed; where they are quoted, a field may hold delimiters and line ends."""
+    if not quoted:
+        return [[field.strip() for field in line.split(delimiter)] for line in lines if line.strip()]
+    source = io.StringIO("\n".join(lines), newline="")
+    return [[field.strip() for field in row] for row in csv.reader(source, delimiter=delimiter, skipinitialspace=True)]
+
+
+def _evenness(rows: Fields) -> tuple[float, int, int]:
+    """How well a way to cut fits, the better the greater: the share of rows of the usual width, the width, and no quotes left."""
+    width = _usual_width(rows)
+    share = sum(len(row) == width for row in rows) / max(1, len(rows)) if width > 1 else 0.0
+    left = sum(len(field) > 1 and field[0] == field[-1] == '"' for row in rows for field in row)
+    return round(share, 2), width if share >= EVEN else 0, -left
+
+
+def _usual_width(rows: Fields) -> int:
+    """The number of fields that most rows have."""
+    widths = Counter(len(row) for row in rows if row)
+    return widths.most_common(1)[0][0] if widths else 0
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names of a header; one that occurs again, or is empty, becomes the column's number.
+
+    >>> _distinct(["id", "title", "", "id"])
+    ['id', 'title', '3', '4']
+    """
+    return [name if name and names.index(name) == place else str(place + 1) for place, name in enumerate(names)]
