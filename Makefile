@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo recommend stores test check format bench clean
+.PHONY: help setup demo recommend stores test check format bench docs clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -74,6 +74,9 @@ recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv shows 
 
 bench: $(STAMP) ## measure the speed of each part against a plain way to do the same
 	$(BIN)/python -m tests.bench
+
+docs: $(STAMP) ## write the generated pages, docs/keys.md and docs/tables.md
+	$(BIN)/python -m tests.docs.generate
 
 stores: $(STAMP) ## serve the embedded MongoDB and Milvus, to look into them, until Ctrl-C
 	$(BIN)/python -m seqrec.stores.embedded --serve

@@ -167,7 +167,7 @@ FEATURE_COLUMNS = {
 
 
 def users(user: DataType, item: DataType, *, columns: StructType) -> StructType:
-    """Key user_id: a user's columns (see `described`), and the features as of the end of the history."""
+    """Key user_id: a user's columns, and the features as of the end of the history."""
     return StructType([*_table(user_id=user), *columns, *_user_features(item)])
 
 
