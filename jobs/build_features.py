@@ -54,7 +54,7 @@ def run(cfg: BuildFeatures) -> None:
         id_types=types,
         history=cfg.history,
         settings=draft.settings,
-        inputs=FeatureInputs(ratings=source.path, users=cfg.users.path, items=cfg.items.path),
+        inputs=FeatureInputs(ratings=source.wanted_ratings.path, users=cfg.users.place, items=cfg.items.place),
         counts={**counts, "ratings": split.rows, "missing": missing},
     ).write(draft.path)
     draft.commit(keep=cfg.keep)

@@ -53,7 +53,7 @@ def run(cfg: BuildSequences) -> None:
         task=cfg.task,
         max_len=cfg.max_len,
         settings=DatasetSettings.model_validate(draft.settings),
-        inputs=DatasetInputs(ratings=cfg.input.path, vocabulary=parent.run_id if parent else None),
+        inputs=DatasetInputs(ratings=cfg.input.place, vocabulary=parent.run_id if parent else None),
         counts=stats.counts(),
     ).write(draft.path)
     draft.commit(keep=cfg.keep)

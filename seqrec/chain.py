@@ -49,7 +49,7 @@ def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], base
     dataset or with other settings, it is started over.
     """
     settings = load_config(BuildSequences, str(HOME / "conf" / "build_sequences.yaml"), list(overrides))
-    content = digest(files.local_path(settings.input.path))
+    content = digest(files.local_path(settings.input.wanted_ratings.path))
     current = reusable(root, settings, content)
     if current is None:
         say("build_sequences")

@@ -28,7 +28,7 @@ def detect(wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
 
     Raises UserError for a file that isn't here or is empty, and for one whose columns can't be told apart; it says what to set.
     """
-    if not _is_auto(wanted, wanted_columns):
+    if wanted.is_settled and AUTO not in asdict(wanted_columns).values():
         return DetectedInput(table=settle_table(wanted), columns=wanted_columns, words=[])
     head = read_head(wanted)
     path, table, names = wanted.path, head.table, head.names
@@ -46,12 +46,6 @@ def detect(wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
         )
     words += [_say(role, getattr(columns, role)) for role in roles]
     return DetectedInput(table=table, columns=columns, words=words)
-
-
-def _is_auto(wanted: WantedTable, columns: RatingColumns) -> bool:
-    """Whether anything is to be found."""
-    text = (wanted.delimiter, wanted.header) if wanted.format == "csv" else ()
-    return AUTO in (wanted.format, wanted.encoding, *text, *asdict(columns).values())
 
 
 def _settle_columns(wanted: RatingColumns, by_name: dict[str, str | None]) -> RatingColumns:

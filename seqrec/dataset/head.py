@@ -1,215 +1,224 @@
-"""The first rows of a file, and how it is written: what the configuration says is obeyed, and what it doesn't say is found."""
+"""The first rows of a table, and how it is written: what the configuration says is obeyed, and what it doesn't say is found."""
 
-import csv
-import gzip
-import json
 import re
-import zlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+from pyspark.sql.types import ArrayType, StructType
 
+from seqrec.dataset.content import MOST, RangedFile, decode_start, encoding_of, first_content
+from seqrec.dataset.dialect import LEAST_SHARE, LINES, CutLines, column_names, cut_lines, decimal_mark, text_lines
+from seqrec.dataset.first_files import InputFile, first_file
+from seqrec.dataset.json_head import json_rows, text_of
 from seqrec.dataset.roles import is_header
+from seqrec.dataset.spark_tables import open_spark_table, table_format
 from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.tables.input_table import AUTO, InputTable, WantedTable
 
-LINES = 200
-MOST = 2**22  # bytes that are looked at
-DELIMITERS = ("::", "\t", ",", ";", "|", " ")
-ENCODINGS = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}  # Python's name and Spark's
-BOM = b"\xef\xbb\xbf"  # Excel begins a CSV in UTF-8 with it; Spark leaves it out
-GZIP = b"\x1f\x8b"
-NO_TEXT = {  # the first bytes of files that aren't text
-    b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are too: give the text that is in it, such as a CSV",
-    b"BZh": "is compressed by bzip2: give it plain, or compressed by gzip",
-    b"\x28\xb5\x2f\xfd": "is compressed by Zstandard: give it plain, or compressed by gzip",
-    b"\xfd7zXZ": "is compressed by xz: give it plain, or compressed by gzip",
-    b"\xff\xfe": "is UTF-16, which isn't read: save it as UTF-8",
-    b"\xfe\xff": "is UTF-16, which isn't read: save it as UTF-8",
-}
+LIST_COLUMNS = ("user_id", "items")
+BLOCK_COLUMNS = ("item_id", "user_id", "rating", "timestamp")
+BLOCK = re.compile(r"\s*([^\s,;|:]+)\s*:\s*")  # the line above a block
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """How a file is read; the names of its columns (None without any), its first rows as text, and the columns that hold lists.
+    """How a table is read; the names of its columns (None without any), its first rows as text, and the columns that hold lists.
 
-    For Parquet `rows` is empty: its columns have names. `reasons` says, for each key that was found, why (such as
-    `delimiter`: "cuts all 200 lines into 4 fields").
+    rows      of CSV only those that have as many cells as most; null is an empty text, a list is JSON
+    fields    of each column that holds lists of objects, the names of their fields
+    reasons   for each key that was found, why, such as `delimiter`: "cuts all 200 first lines into 4 cells"
     """
 
     table: InputTable
     names: list[str] | None
     rows: list[list[str]]
     lists: list[str] = field(default_factory=list)
+    fields: dict[str, list[str]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
 
 def read_head(wanted: WantedTable) -> Head:
-    """The head of a CSV, of JSON lines or of Parquet; of a folder the head of its first file with content.
+    """The head of a table; of a folder or a pattern the head of its first file with content.
 
-    Raises UserError if the path doesn't exist, can't be read, or has none of these formats, whatever its bytes are.
+    Raises UserError if the path doesn't exist, can't be read, or has none of the formats, whatever its bytes are.
     """
-    if not files.is_local(wanted.path):
-        raise UserError(
-            f"{wanted.path} isn't on this machine: look into a copy of its first lines, or set {wanted.key}.format and .columns"
-        )
-    path = files.local_path(wanted.path)
-    try:
-        file = _first_file(path)
-        with file.open("rb") as source:
-            start = source.read(8)
-        is_parquet = start.startswith(b"PAR1") if wanted.format == AUTO else wanted.format == "parquet"
-        return _parquet(file, wanted) if is_parquet else _text(file, start, wanted)
-    except (OSError, EOFError, zlib.error, ValueError) as error:  # a path with a NUL is a ValueError
-        raise UserError(f"{path} can't be read: {' '.join(str(error).split()) or type(error).__name__}") from None
+    if wanted.format == AUTO and (kind := table_format(wanted.path)):
+        wanted = replace(wanted, format=kind)
+    if wanted.format in ("table", "delta", "iceberg"):
+        return _spark_table(wanted)
+    file = first_file(wanted.path)
+    start = files.read_part(file.path, 0, 8)
+    is_parquet = start.startswith(b"PAR1") if wanted.format == AUTO else wanted.format == "parquet"
+    return _parquet(file, wanted) if is_parquet else _text(file, wanted)
 
 
 def settle_table(wanted: WantedTable) -> InputTable:
     """How a table is read; its file is only looked at where the configuration doesn't say it."""
-    text = () if wanted.format == "parquet" else (wanted.encoding,)
-    csv_only = (wanted.delimiter, wanted.header) if wanted.format == "csv" else ()
-    if AUTO in (wanted.format, *text, *csv_only):
-        return read_head(wanted).table
-    return _settle(wanted, format=wanted.format)
+    return wanted.settled(_plain(wanted)) if wanted.is_settled else read_head(wanted).table
 
 
-def _first_file(path: Path) -> Path:
-    """The file itself, or the first file with content in a folder."""
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise UserError(f"{path}: {'neither a file nor a folder' if path.exists() else 'no such file'}")
-    parts = sorted(part for part in path.rglob("*") if part.is_file() and not part.name.startswith((".", "_")))
-    if not parts:
-        raise UserError(f"{path} is an empty folder")
-    return next((part for part in parts if part.stat().st_size), parts[0])
+def _plain(wanted: WantedTable) -> InputTable:
+    """A table of which nothing is found."""
+    return InputTable(key=wanted.key, path=wanted.path)
 
 
-def _parquet(path: Path, wanted: WantedTable) -> Head:
+def _spark_table(wanted: WantedTable) -> Head:
+    """The head of a table that Spark reads by itself, in the session of this process."""
+    spark, table = SparkSession.getActiveSession(), wanted.settled(_plain(wanted))
+    if spark is None:
+        raise UserError(f"{wanted.path} is a table of Spark's: it is only looked at in a job")
+    frame = open_spark_table(spark, table)
+    rows = [tuple(row) for row in frame.limit(LINES).collect()]
+    arrays = {column.name: column.dataType.elementType for column in frame.schema if isinstance(column.dataType, ArrayType)}
+    inner = {name: kind.fieldNames() for name, kind in arrays.items() if isinstance(kind, StructType)}
+    cells = [[text_of(value) for value in row] for row in rows]
+    reasons = {"format": f"it is a table of {wanted.format.capitalize()}"} if wanted.format != "table" else {}
+    return Head(table=table, names=frame.columns, rows=cells, lists=list(arrays), fields=inner, reasons=reasons)
+
+
+def _parquet(file: InputFile, wanted: WantedTable) -> Head:
     """The head of a Parquet file."""
     try:
-        source = pq.ParquetFile(path)
+        source = pq.ParquetFile(pa.PythonFile(RangedFile(file.path), mode="r"))
         columns = source.schema_arrow
-    except pa.ArrowException as error:
-        raise UserError(f"{path} is a broken Parquet file: {' '.join(str(error).split())}") from None
-    times = (source.schema.column(index) for index in range(len(source.schema)))
-    nanoseconds = [column.path for column in times if "timeUnit=nanoseconds" in str(column.logical_type)]
-    if nanoseconds:
-        raise UserError(
-            f"{path}: column {nanoseconds[0]!r} has times in nanoseconds, which Spark doesn't read: write microseconds, as "
-            "df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
-        )
-    lists = [column.name for column in columns if pa.types.is_list(column.type) or pa.types.is_large_list(column.type)]
-    return Head(table=_settle(wanted, format="parquet"), names=columns.names, rows=[], lists=lists)
-
-
-def _text(path: Path, start: bytes, wanted: WantedTable) -> Head:
-    """The head of a file of text, which begins with these bytes."""
-    for mark, remedy in NO_TEXT.items():
-        if start.startswith(mark):
-            raise UserError(f"{path} {remedy}")
-    zipped = path.suffix == ".gz"
-    if start and zipped != start.startswith(GZIP):
-        raise UserError(
-            f"{path} is named .gz but isn't compressed by gzip: give it another name"
-            if zipped
-            else f"{path} is compressed by gzip, which Spark knows by the name alone: let its name end in .gz"
-        )
-    lines, encoding = _lines(path, wanted.encoding)
-    if not lines:
-        raise UserError(f"{path} is empty")
-    is_json = lines[0].lstrip().startswith("{") if wanted.format == AUTO else wanted.format == "json"
-    if wanted.format == AUTO and lines[0].lstrip().startswith("["):
-        raise UserError(f"{path} is a JSON array; give JSON lines: one object a line")
-    read = _json_lines if is_json else _csv
-    return read(lines, replace(wanted, encoding=encoding), path)
-
-
-def _settle(wanted: WantedTable, *, format: str, delimiter: str = ",", header: bool = True) -> InputTable:
-    """The table as it is read; of the found format, delimiter and header those count that the configuration doesn't say."""
-    encoding = "UTF-8" if wanted.encoding == AUTO else wanted.encoding
-    return InputTable(
-        key=wanted.key,
-        path=wanted.path,
-        format=format if wanted.format == AUTO else wanted.format,
-        delimiter=delimiter if wanted.delimiter == AUTO else wanted.delimiter,
-        header=header if wanted.header == AUTO else wanted.header,
-        names=wanted.names,
-        encoding=encoding,
+        batch = next(source.iter_batches(batch_size=LINES), None)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file.path} is a broken Parquet file: {' '.join(str(error).split())}") from None
+    kinds = {column.name: column.type for column in columns}
+    lists = [name for name, kind in kinds.items() if pa.types.is_list(kind) or pa.types.is_large_list(kind)]
+    elements = {name: kinds[name].value_type for name in lists}
+    inner = {name: [part.name for part in kind] for name, kind in elements.items() if pa.types.is_struct(kind)}
+    rows = [] if batch is None else [list(row.values()) for row in batch.to_pylist()]
+    cells = [[text_of(value) for value in [*row, *file.partitions.values()]] for row in rows]
+    return Head(
+        table=wanted.settled(replace(_plain(wanted), format="parquet")),
+        names=[*columns.names, *file.partitions],
+        rows=cells,
+        lists=lists,
+        fields=inner,
+        reasons={"format": "it begins like Parquet"},
     )
 
 
-def _json_lines(lines: list[str], wanted: WantedTable, path: Path) -> Head:
-    """The head of JSON lines; its columns are the keys in order of appearance."""
-    rows = []
+def _text(file: InputFile, wanted: WantedTable) -> Head:
+    """The head of a file of text."""
+    content = first_content(file.path, member=wanted.member)
+    whole = len(content) < MOST
+    encoding, why = encoding_of(content, whole=whole)
+    if not encoding.startswith("UTF-16") and encoding != "UTF-32" and content.count(0) * 1000 > len(content):
+        raise UserError(f"{file.path} is no text: many of its bytes are 0; give CSV, JSON or Parquet")
+    text = decode_start(content, encoding if wanted.encoding == AUTO else wanted.encoding, file.path, whole=whole)
+    lines = text_lines(text)
+    if not lines:
+        raise UserError(f"{file.path} is empty")
+    form = wanted.format
+    if form == AUTO:
+        form = "json" if lines[0].lstrip()[:1] in ("{", "[") else "blocks" if BLOCK.fullmatch(lines[0]) else AUTO
+    wanted = replace(wanted, format=form, encoding=encoding if wanted.encoding == AUTO else wanted.encoding)
+    read = {"json": _json, "blocks": _blocks, "lists": _lists}.get(form, _csv)
+    head = read(text, wanted, file)
+    return replace(head, reasons={"encoding": why, **head.reasons})
+
+
+def _json(text: str, wanted: WantedTable, file: InputFile) -> Head:
+    """The head of JSON; its columns are the keys in order of appearance."""
+    found = json_rows(text, file.path)
+    cells = [[*row, *file.partitions.values()] for row in found.cells]
+    multiline = "it is an array" if found.array else "it has an object a line"
+    return Head(
+        table=wanted.settled(replace(_plain(wanted), multiline=found.array)),
+        names=[*found.names, *file.partitions],
+        rows=cells,
+        lists=found.lists,
+        fields=found.fields,
+        reasons={"format": "it begins like JSON", "multiline": multiline},
+    )
+
+
+def _csv(text: str, wanted: WantedTable, file: InputFile) -> Head:
+    """The head of a CSV; of a text that only its first cells and one delimiter make a table, that of `_lists`."""
+    try:
+        cut = cut_lines(text, wanted, path=file.path)
+    except UserError:
+        if wanted.format == AUTO and (delimiter := _list_delimiter(text)):
+            return _lists(text, replace(wanted, format="lists", delimiter=delimiter), file)
+        raise
+    header, why = _has_header(cut, wanted)
+    names = list(wanted.names) if wanted.names is not None else column_names(cut.rows[0]) if header and cut.rows else None
+    rows = cut.rows[1:] if header else cut.rows
+    decimal, why_decimal = decimal_mark(rows, cut.dialect.delimiter)
+    dialect = cut.dialect
+    found = replace(
+        _plain(wanted),
+        delimiter=dialect.delimiter,
+        quote=dialect.quote,
+        escape=dialect.escape,
+        multiline=dialect.multiline,
+        header=header,
+        decimal=decimal,
+    )
+    table = replace(wanted, format="csv").settled(found)
+    if names is not None and header and cut.rows and "" in (cell.strip() for cell in cut.rows[0]):
+        table = replace(table, names=names)  # else Spark would take the number of columns from the header's cells
+    rows = [[*row, *file.partitions.values()] for row in rows] if names is not None else rows
+    names = names if names is None else [*names, *file.partitions]
+    return Head(table=table, names=names, rows=rows, reasons={**cut.reasons, "header": why, "decimal": why_decimal})
+
+
+def _has_header(cut: CutLines, wanted: WantedTable) -> tuple[bool, str]:
+    """Whether the first line names the columns, and why."""
+    if wanted.header != AUTO:
+        return wanted.header, "the configuration says so"
+    if not cut.rows:
+        return False, "no line can be cut"
+    header = is_header(cut.rows[0], cut.rows[1:])
+    return header, "the first line names the columns" if header else "the first line has values, as the others"
+
+
+def _blocks(text: str, wanted: WantedTable, file: InputFile) -> Head:
+    """The head of lines of ratings below lines `ITEM:`; a row begins with its item."""
+    lines = text_lines(text)
+    below = [line for line in lines if not BLOCK.fullmatch(line)]
+    cut = cut_lines("\n".join(below), replace(wanted, quote=None, escape='"', multiline=False), path=file.path)
+    names = list(wanted.names) if wanted.names is not None else list(BLOCK_COLUMNS[: cut.width + 1])
+    rows, item = [], ""
     for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} begins like JSON lines, but a line isn't JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{path} begins like JSON lines, but a line is no object: {line[:80]!r}")
-        rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lists = [name for name in names if any(isinstance(row.get(name), list) for row in rows)]
-    cells = [[str(row.get(name, "")) for name in names] for row in rows]
-    return Head(table=_settle(wanted, format="json"), names=names, rows=cells, lists=lists)
+        if block := BLOCK.fullmatch(line):
+            item = block[1]
+        elif len(cells := line.split(cut.dialect.delimiter)) == cut.width:
+            rows.append([item, *cells])
+    table = wanted.settled(replace(_plain(wanted), delimiter=cut.dialect.delimiter, quote=None, names=names))
+    reasons = {"format": f"lines such as {lines[0]!r} stand above lines of {cut.width} cells", **cut.reasons}
+    return Head(table=table, names=names, rows=rows, reasons=reasons)
 
 
-def _csv(lines: list[str], wanted: WantedTable, path: Path) -> Head:
-    """The head of a CSV. Its delimiter cuts all lines into equally many fields; of several such, the one with the most fields."""
-    tried = DELIMITERS if wanted.delimiter == AUTO else (wanted.delimiter,)
-    tables = {delimiter: _split(lines, delimiter) for delimiter in tried}
-    even = {delimiter: rows for delimiter, rows in tables.items() if rows and len({len(row) for row in rows}) == 1}
-    cut = {delimiter: rows for delimiter, rows in even.items() if len(rows[0]) > 1}
-    if not cut:
-        named = ", ".join(repr(delimiter) for delimiter in tried)
-        raise UserError(f"{path}: none of {named} cuts its lines into equal columns; the first is {lines[0][:80]!r}")
-    delimiter = max(cut, key=lambda delimiter: len(cut[delimiter][0]))
-    rows = cut[delimiter]
-    header = is_header(rows[0], rows[1:]) if wanted.header == AUTO else wanted.header
-    names = list(wanted.names) if wanted.names is not None else rows[0] if header else None
-    table = _settle(wanted, format="csv", delimiter=delimiter, header=header)
-    return Head(table=table, names=names, rows=rows[1:] if header else rows)
+def _lists(text: str, wanted: WantedTable, file: InputFile) -> Head:
+    """The head of lines of a user and its items, with one delimiter throughout."""
+    delimiter = (_list_delimiter(text) or " ") if wanted.delimiter == AUTO else wanted.delimiter
+    header = False if wanted.header == AUTO else wanted.header
+    names = list(wanted.names) if wanted.names is not None else list(LIST_COLUMNS)
+    rows = [line.split(delimiter, 1) for line in text_lines(text)[int(header) :]]
+    cells = [[row[0], "".join(row[1:]), *file.partitions.values()] for row in rows]
+    table = wanted.settled(replace(_plain(wanted), delimiter=delimiter, header=header, names=names))
+    reasons = {
+        "format": f"its lines are a user and a list of items between {delimiter!r}: the first cells differ all, the lengths too"
+    }
+    return Head(table=table, names=[*names, *file.partitions], rows=cells, lists=[names[-1]], reasons=reasons)
 
 
-def _split(lines: list[str], delimiter: str) -> list[list[str]]:
-    """The fields of each line; none where a field is longer than Python's csv reads."""
-    if len(delimiter) > 1:
-        return [line.split(delimiter) for line in lines]
-    try:
-        return list(csv.reader(lines, delimiter=delimiter))
-    except csv.Error:
-        return []
-
-
-def _lines(path: Path, wanted: str) -> tuple[list[str], str]:
-    """The first lines that aren't blank, without a byte order mark, and Spark's name of the encoding."""
-    with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as source:
-        content = source.read(MOST).removeprefix(BOM)
-    if len(content) >= MOST - len(BOM):
-        content = content[: content.rfind(b"\n") + 1]
-        if not content:
-            raise UserError(f"{path}: its first line is longer than {MOST:,} bytes: give one rating or one user a line")
-    encoding = next(name for name in ENCODINGS if _decodes(content, name)) if wanted == AUTO else wanted
-    try:
-        text = content.decode(encoding, errors="replace")
-    except LookupError:
-        raise UserError(
-            f"{path}: {wanted!r} is no encoding: say UTF-8, ISO-8859-1 or another one of Python's and Java's"
-        ) from None
-    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
-    return lines[:LINES], ENCODINGS.get(encoding, encoding)
-
-
-def _decodes(content: bytes, encoding: str) -> bool:
-    """Whether bytes are text in an encoding."""
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _list_delimiter(text: str) -> str | None:
+    """The delimiter of lines of a user and its items: nearly all have it, their lengths differ, and no first cell repeats."""
+    lines = text_lines(text)
+    for delimiter in ("\t", ",", ";", "|", " "):
+        rows = [line.split(delimiter) for line in lines]
+        long = [row for row in rows if len(row) > 1]
+        firsts: Sequence[str] = [row[0] for row in long]
+        whole = all(cell.strip() and " " not in cell.strip() for row in long for cell in row)
+        if len(lines) > 2 and len(long) >= LEAST_SHARE * len(lines) and len(set(firsts)) == len(firsts) and whole:
+            return delimiter if len(Counter(map(len, long))) > 1 else None
+    return None

@@ -96,11 +96,11 @@ class BuildFeatures(Strict):
     def _readable(self) -> "BuildFeatures":
         """Every table that is used has a path and names for its columns."""
         for key, table in self.side_tables.items():
-            if table.path is None and (table.columns or key.startswith("joined.")):
+            if table.place is None and (table.columns or key.startswith("joined.")):
                 raise ValueError(f"{key} has no path: set {key}.path=FILE")
             if table.format == "csv" and not table.header and table.names is None:
                 raise ValueError(f"{key}.header=false needs {key}.names=[…], the names of all columns")
-        if self.items.path is None and (self.joined or self.genres.used):
+        if self.items.place is None and (self.joined or self.genres.used):
             raise ValueError("genres and joined belong to a table of items: set items.path=FILE")
         if self.genres.column is not None and self.genres.columns is not None:
             raise ValueError("genres.column and genres.columns are two ways to give genres: set one of them to null")

@@ -28,7 +28,7 @@ class Columns(Strict):
 class Input(TableFile):
     """Where the ratings are and how to read them."""
 
-    path: Path = Field(description="file or folder of ratings")
+    path: str | None = Field(None, description="file, folder or pattern of the ratings")
     columns: Columns = Columns()
     id_type: Literal["auto", "bigint", "string"] = Field("auto", description="auto: bigint where all ids parse without loss")
     time_unit: Literal["auto", "s", "ms", "iso"] = Field("auto", description="epoch seconds, milliseconds, or ISO 8601")
@@ -37,8 +37,15 @@ class Input(TableFile):
     def wanted_ratings(self) -> WantedTable:
         """What is said of the file of ratings."""
         table = self.wanted("input")
-        assert table is not None  # the path of the ratings is required
+        assert table is not None  # see _somewhere
         return table
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "Input":
+        """The ratings are somewhere."""
+        if not self.place:
+            raise ValueError("path says where the ratings are: set input.path=FILE, or input.table=NAME for a table of Spark's")
+        return self
 
     @property
     def wanted_columns(self) -> RatingColumns:

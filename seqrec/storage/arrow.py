@@ -71,6 +71,18 @@ class ArrowFiles:
             source.seek(max(0, source.size() - size))
             return bytes(source.read())
 
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        with _opened(path) as (system, inner), system.open_input_file(inner) as source:
+            source.seek(start)
+            return bytes(source.read(size))
+
+    def size(self, path: str) -> int | None:
+        with _opened(path) as (system, inner):
+            info = system.get_file_info(inner)
+            if info.type == pyarrow.fs.FileType.NotFound:
+                raise FileNotFoundError(path)
+            return int(info.size) if info.type == pyarrow.fs.FileType.File else None
+
     def remove(self, path: str) -> None:
         with _opened(path) as (system, inner):
             kind = system.get_file_info(inner).type

@@ -40,6 +40,12 @@ class FileSystem(Protocol):
     def read_end(self, path: str, size: int) -> bytes:
         """The last `size` bytes of a file."""
 
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        """At most `size` bytes of a file, from the byte `start` on."""
+
+    def size(self, path: str) -> int | None:
+        """The bytes of a file; None for a folder."""
+
     def write(self, path: str, content: bytes) -> None:
         """Create or replace a file, whole or not at all."""
 
@@ -122,6 +128,18 @@ def read_end(path: str, size: int) -> bytes:
     """The last `size` bytes of a file, or the whole of a shorter one; FileNotFoundError if there is none."""
     with _operation(path, "read", missing=True) as system:
         return system.read_end(path, size)
+
+
+def read_part(path: str, start: int, size: int) -> bytes:
+    """At most `size` bytes of a file, from the byte `start` on; FileNotFoundError if there is none."""
+    with _operation(path, "read", missing=True) as system:
+        return system.read_part(path, start, size)
+
+
+def size_of(path: str) -> int | None:
+    """The bytes of a file; None for a folder; FileNotFoundError if there is neither."""
+    with _operation(path, "looked at", missing=True) as system:
+        return system.size(path)
 
 
 def remove(path: str) -> None:

@@ -110,6 +110,21 @@ class HadoopFiles:
             finally:
                 stream.close()
 
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        with _errors(path):
+            stream = _system(path).open(_path(path))
+            try:
+                stream.seek(start)
+                part = _jvm().org.apache.commons.io.input.BoundedInputStream(stream, size)
+                return bytes(_jvm().org.apache.commons.io.IOUtils.toByteArray(part))
+            finally:
+                stream.close()
+
+    def size(self, path: str) -> int | None:
+        with _errors(path):
+            status = _system(path).getFileStatus(_path(path))
+            return int(status.getLen()) if status.isFile() else None
+
     def remove(self, path: str) -> None:
         with _errors(path):
             _system(path).delete(_path(path), True)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -50,6 +51,18 @@ class LocalFiles:
         with local_path(path).open("rb") as source:
             source.seek(max(0, source.seek(0, os.SEEK_END) - size))
             return source.read()
+
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        with local_path(path).open("rb") as source:
+            source.seek(start)
+            return source.read(size)
+
+    def size(self, path: str) -> int | None:
+        """The bytes of a file; None for a folder; OSError for what is neither."""
+        status = local_path(path).stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise OSError("it is neither a file nor a folder")
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def remove(self, path: str) -> None:
         """Remove a file, a link, or a folder with all it holds; nothing happens if it isn't there."""

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqrec.command.overrides import parse_overrides, show_value
+from seqrec.dataset.content import MOST
 from seqrec.dataset.detect import detect
-from seqrec.dataset.head import MOST
 from seqrec.errors import UserError
 from seqrec.tables.input_table import AUTO, RatingColumns, WantedTable
 
@@ -117,11 +117,6 @@ def test_a_path_may_be_a_url_of_any_name(tmp_path: Path, scheme: str) -> None:
     assert found_settings(path)[0]["input.path"] == path
 
 
-def test_a_remote_file_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^s3a://bucket/r\.csv isn't on this machine"):
-        found_settings("s3a://bucket/r.csv")
-
-
 def test_compressed_latin_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress("user,item,time\nJosé,1,978300760\n".encode("latin-1")))
     settings, _ = found_settings(str(tmp_path / "r.csv.gz"))
@@ -143,7 +138,7 @@ def test_compressed_latin_and_parquet(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("alone\nalone\n", "none of .* cuts its lines into equal columns"),
-        ('[{"user": 1}]', "is a JSON array; give JSON lines"),
+        ("[1, 2]", "is a JSON array, but an element is no object: '1'"),
         (
             "movieId,title\n1,a\n",
             r"has the columns movieId, title, none of a name known for user_id: say which column is which: input\.columns",
@@ -198,22 +193,24 @@ def test_a_name_that_is_no_plain_word_is_quoted(tmp_path: Path) -> None:
         ("r.json", b'{"user": 1, "item": 2}\n[1, 2]\n', r"a line is no object: '\[1, 2\]'"),
         ("r.json", b'{"user": 1, "item": ' + b"[" * 100_000, "a line isn't JSON"),
         ("r.json", b"{}\n", "has the columns none"),
-        ("r.json", b' [{"user": 1}]', "is a JSON array"),
-        ("r.csv.gz", b"user,item\n1,2\n", "is named .gz but isn't compressed by gzip: give it another name"),
-        ("r.csv", gzip.compress(b"user,item\n1,2\n", mtime=0), r"is compressed by gzip.*let its name end in \.gz"),
+        ("r.json", b" [", "is a JSON array without any object"),
+        (
+            "r.json",
+            b'{\n"user": 1,\n"item": 2\n}\n',
+            "begins like JSON, but a line isn't JSON, such as '{': give one object a line",
+        ),
         (
             "r.csv.gz",
             gzip.compress(b"user,item\n" + bytes(range(256)) * 99, mtime=0)[:-40],
             "can't be read: Compressed file ended",
         ),
         ("r.csv.gz", b"", "is empty"),
-        ("r.xlsx", b"PK\x03\x04....", "is a ZIP archive, as Excel workbooks are too"),
-        ("r.csv", "user,item\n1,2\n".encode("utf-16"), "is UTF-16, which isn't read: save it as UTF-8"),
+        ("r.xlsx", b"PK\x03\x04....", "can't be read: File is not a zip file"),
         ("r.parquet", b"PAR1 and no more", "is a broken Parquet file: .*Either the file is corrupted"),
         ("r.csv", b"user,item\n" + b"x" * 200_000 + b",1\n1\n", "none of .* cuts its lines into equal columns"),
         ("r.csv", b"user,item,1\n2\n", "none of .* cuts its lines into equal columns"),
         ("r.csv", b"x" * (MOST + 1), "its first line is longer than 4,194,304 bytes"),
-        ("r.csv", bytes(range(256)) * 50, "none of"),
+        ("r.csv", bytes(range(256)) * 50, "is no text: many of its bytes are 0"),
         ("_r.csv", b"1,2", "FOLDER is an empty folder"),
     ],
 )
@@ -238,13 +235,6 @@ def test_of_a_folder_the_first_file_with_content_counts(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     (tmp_path / "b.csv").write_text("user,item\n1,2\n")
     assert found_settings(str(tmp_path))[0]["input.columns.user_id"] == "user"
-
-
-def test_nanoseconds_are_named_with_their_column(tmp_path: Path) -> None:
-    times = pa.array([978300760 * 10**9], pa.timestamp("ns"))
-    pq.write_table(pa.table({"user": [1], "item": [2], "time": times}), tmp_path / "r.parquet", version="2.6")
-    with pytest.raises(UserError, match=r"column 'time' has times in nanoseconds, .* coerce_timestamps='us'"):
-        found_settings(str(tmp_path / "r.parquet"))
 
 
 @given(st.binary(max_size=300) | st.text(alphabet='ab01,;|\t "\n\r{}[]:', max_size=300).map(str.encode))

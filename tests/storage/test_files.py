@@ -259,8 +259,11 @@ def check_some(folder: str) -> None:
     assert files.read_end(f"{folder}/b", 99) == b"abc"
     assert files.read_end(f"{folder}/inner/c", 90_000) == bytes(89_999) + b"z"
     assert (files.sizes(f"{folder}/none"), files.newest_change(f"{folder}/none")) == ({}, 0.0)
-    with pytest.raises(FileNotFoundError):
-        files.read_end(f"{folder}/none", 1)
+    assert (files.read_part(f"{folder}/b", 1, 1), files.read_part(f"{folder}/b", 2, 99)) == (b"b", b"c")
+    assert (files.size_of(f"{folder}/b"), files.size_of(f"{folder}/inner")) == (3, None)
+    for read in (lambda path: files.read_end(path, 1), lambda path: files.read_part(path, 0, 1), files.size_of):
+        with pytest.raises(FileNotFoundError):
+            read(f"{folder}/none")
 
 
 def test_sizes_times_and_ends_of_files(tmp_path: Path) -> None:
