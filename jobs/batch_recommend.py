@@ -12,7 +12,7 @@ from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
-from seqrec.scoring.udf import ListSettings
+from seqrec.scoring.lists import ListSettings
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.batch_recommend import BatchRecommend

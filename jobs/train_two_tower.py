@@ -14,7 +14,7 @@ from seqrec.publishing.destinations import Destinations, to_milvus
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse_items
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
-from seqrec.scoring.udf import ListSettings
+from seqrec.scoring.lists import ListSettings
 from seqrec.settings.publish import Guards
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.storage import files, versions

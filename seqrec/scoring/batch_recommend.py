@@ -17,8 +17,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from seqrec.scoring.available import count_available, mark_available
+from seqrec.scoring.lists import POPULAR, ListSettings
 from seqrec.scoring.shipping import Shipped, ship
-from seqrec.scoring.udf import POPULAR, ListSettings, embed_users, recommend_users
+from seqrec.scoring.udf import embed_users, recommend_users
 from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes

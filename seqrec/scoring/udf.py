@@ -1,39 +1,87 @@
 """The Python UDFs of scoring: SQL can't express a sequence model.
 
-They are Arrow-native iterators (mapInArrow): one ONNX Runtime session per Python worker, cached in seqrec.serving.model, the item
-matrix memory-mapped and so shared by the workers of a host, and no Python object for each user. A closure carries where the model
-lies, a few numbers, and one bit for each item of the vocabulary.
+`recommend_udf` is a column function for users: an iterator pandas_udf, which is called in a select or in SQL.
+
+    spark.udf.register("recommend", recommend_udf("/data/model", top_k=10))
+    spark.sql("SELECT user_id, recommend(items, seen) AS lists FROM sequences")
+
+`recommend_users`, `embed_users` and `rank_users` are for jobs, and take whole tables by mapInArrow. Both ways compute in `lists`.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pyarrow as pa
+import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
-from pyspark.sql.types import IntegerType, LongType, StructField, StructType
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.types import ArrayType, DataType, FloatType, IntegerType, LongType, StringType, StructField, StructType
 
-from seqrec.indices import FIRST_ITEM
-from seqrec.ragged import Ragged
-from seqrec.scoring.shipping import Shipped
-from seqrec.serving.model import Model
-from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, rank_targets, top_k
+from seqrec.errors import UserError
+from seqrec.scoring.available import mark_available
+from seqrec.scoring.lists import ListSettings, ListTask, embed_batches, rank_batches, recommend_batches
+from seqrec.scoring.series import recommend_series
+from seqrec.scoring.shipping import Shipped, ship
+from seqrec.serving.exports import locate
+from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.tables import schemas
 
-MODEL, POPULAR = "model", "popular"  # where a list comes from
+if TYPE_CHECKING:
+    from pyspark.sql._typing import UserDefinedFunctionLike
+
+MOST_ITEMS = 10_000  # in a list, which is held in memory
 USER_HASH = "xxhash64(user_id) AS user"  # how a model with embeddings of users knows a user
 
-Batches = Iterator[pa.RecordBatch]
+
+def recommend_udf(
+    model: str,
+    top_k: int = 10,
+    *,
+    filter_seen: bool = True,
+    allow: str | None = None,
+    deny: str | None = None,
+    embeddings: bool = False,
+) -> "UserDefinedFunctionLike":
+    """Act: a column function recommend(items, seen), or recommend(items, seen, user_id), of a model's folder.
+
+    The folder is a MODEL, whose current export is taken, or MODEL/exports/RUN_ID. items and seen are arrays of item_idx, as in
+    the table sequences; a null is an empty array. The function gives a struct of item_id and score, two arrays of one length,
+    best first, ties by item_idx; of source, `model` or `popular`; and with `embeddings` of embedding, null for the popular.
+    arrays_zip(item_id, score) is the column items of the table recommendations. user_id counts for a model with embeddings of
+    users alone, which without it uses the history alone. `allow` and `deny` are paths of lists of items, as in batch_recommend.
+
+    Raises UserError if the model isn't exported or whole, or the lists of items leave none. Columns of other types end the query.
+    """
+    if not 1 <= top_k <= MOST_ITEMS:
+        raise UserError(f"top_k={top_k}: a list has 1 to {MOST_ITEMS:,} items")
+    spark, export = SparkSession.builder.getOrCreate(), locate(model)
+    task = ListTask(
+        model=ship(spark, export),
+        lists=ListSettings(top_k=top_k, filter_seen=filter_seen),
+        available=pack(mark_available(spark, export, allow=allow, deny=deny)),
+        embeddings=embeddings,
+    )
+    return recommend_column(task, user_type=export.meta.id_types.user)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListSettings:
-    """The content of lists: at most top_k items, with filter_seen none of those in `seen`."""
+def recommend_column(task: ListTask, *, user_type: str) -> "UserDefinedFunctionLike":
+    """The column function of a task; user_type, bigint or string, is that of the users the model was trained on."""
+    kinds: dict[str, DataType] = {
+        "item_id": ArrayType(schemas.IDS[task.model.item_type], containsNull=False),
+        "score": ArrayType(FloatType(), containsNull=False),
+        "source": StringType(),
+    }
+    if task.embeddings:
+        kinds["embedding"] = schemas.EMBEDDING
+    fields = [StructField(name, kind) for name, kind in kinds.items()]  # pyspark makes each field of a struct nullable
 
-    top_k: int
-    filter_seen: bool = True
+    def recommend(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+        yield from recommend_series(batches, task=task, user_type=user_type)
+
+    function: UserDefinedFunctionLike = cast(Any, pandas_udf)(recommend, StructType(fields))  # its stubs lack such iterators
+    return function
 
 
 def recommend_users(
@@ -55,15 +103,15 @@ def recommend_users(
     fields = [row["user_id"], row["items"], row["source"]]
     if embeddings:
         fields.append(StructField("embedding", schemas.EMBEDDING, nullable=True))
-    packed = None if available is None else np.packbits(available).tobytes()
-    score = partial(_recommend, model=model, lists=lists, available=packed, embeddings=embeddings, sizes=sizes)
+    task = ListTask(model=model, lists=lists, available=pack(available), embeddings=embeddings, sizes=sizes)
+    score = partial(recommend_batches, task=task)
     return _spread(histories.selectExpr("user_id", "items", "seen", USER_HASH)).mapInArrow(score, StructType(fields))
 
 
 def embed_users(histories: DataFrame, *, model: Shipped, sizes: BlockSizes = DEFAULT_SIZES) -> DataFrame:
     """The query of each row of histories (user_id, items): user_id, embedding; null without an item that the model knows."""
     fields = [histories.schema["user_id"], StructField("embedding", schemas.EMBEDDING, nullable=True)]
-    embed = partial(_embed, model=model, batch_users=sizes.users)
+    embed = partial(embed_batches, model=model, batch_users=sizes.users)
     return _spread(histories.selectExpr("user_id", "items", USER_HASH)).mapInArrow(embed, StructType(fields))
 
 
@@ -77,115 +125,17 @@ def rank_users(held_out: DataFrame, *, model: Shipped, top_k: int = 100, sizes: 
     """
     row = schemas.recommendations(held_out.schema["user_id"].dataType, schemas.IDS[model.item_type])
     target, rank = StructField("target", IntegerType(), False), StructField("rank", LongType(), False)
-    score = partial(_rank, model=model, k=top_k, sizes=sizes)
+    score = partial(rank_batches, model=model, k=top_k, sizes=sizes)
     columns = _spread(held_out.selectExpr("user_id", "items", "seen", "target", USER_HASH))
     return columns.mapInArrow(score, StructType([row["user_id"], target, rank, row["items"], row["source"]]))
 
 
-def _recommend(
-    batches: Batches, *, model: Shipped, lists: ListSettings, available: bytes | None, embeddings: bool, sizes: BlockSizes
-) -> Batches:
-    """The rows of `recommend_users`, batch by batch; `available` has a bit for each row of the item matrix."""
-    opened = model.open()
-    allowed = opened.trained
-    if available is not None:
-        allowed = allowed & np.unpackbits(np.frombuffer(available, np.uint8), count=len(allowed)).astype(bool)
-    catalogue, popular = Catalogue.of(opened.matrix, allowed), Catalogue.of(opened.popularity, allowed)
-    k = min(lists.top_k, max(1, len(catalogue.items)))
-    choose = partial(top_k, k=k, sizes=sizes)
-    for batch in batches:
-        users, hashes, (histories, seen) = batch.column(0), _hashes(batch), _lists(batch, opened)
-        seen = seen if lists.filter_seen else seen.where(np.zeros(len(seen.values), bool))
-        warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
-        queries = opened.encode(histories.take(warm), sizes.users, hashes[warm])
-        items, scores = _no_lists(len(users), k)
-        items[warm], scores[warm] = choose(queries, catalogue, seen=seen.take(warm))
-        items[cold], scores[cold] = _popular(seen.take(cold), partial(choose, catalogue=popular))
-        columns = [users, _scored(items, scores, opened.ids), _sources(histories)]
-        if embeddings:
-            columns.append(_embeddings(queries, warm, len(users)))
-        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "items", "source", "embedding"][: len(columns)])
-
-
-def _embed(batches: Batches, *, model: Shipped, batch_users: int) -> Batches:
-    """The rows of `embed_users`, batch by batch."""
-    opened = model.open()
-    for batch in batches:
-        histories = opened.without_unknown(Ragged.of_arrow(batch.column(1)))
-        warm = np.flatnonzero(histories.lengths)
-        queries = opened.encode(histories.take(warm), batch_users, _hashes(batch)[warm])
-        columns = [batch.column(0), _embeddings(queries, warm, len(histories))]
-        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "embedding"])
-
-
-def _rank(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes) -> Batches:
-    """The rows of `rank_users`, batch by batch."""
-    opened = model.open()
-    for batch in batches:
-        users, targets = batch.column(0), batch.column(3).to_numpy().astype(np.int64)
-        histories, seen = _lists(batch, opened)
-        others = seen.where(seen.values != targets[seen.rows])
-        items, scores = _no_lists(len(users), k)
-        ranks = np.zeros(len(users), np.int64)
-        warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
-        queries = opened.encode(histories.take(warm), sizes.users, _hashes(batch)[warm])
-        for rows, query, matrix in ((warm, queries, opened.matrix), (cold, np.ones((len(cold), 1)), opened.popularity)):
-            ranks[rows] = rank_targets(query, matrix, seen.take(rows), targets[rows], sizes=sizes)
-            items[rows], scores[rows] = top_k(query, Catalogue.of(matrix), k=k, seen=others.take(rows), sizes=sizes)
-        columns = [users, batch.column(3), pa.array(ranks), _scored(items, scores, opened.ids), _sources(histories)]
-        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "target", "rank", "items", "source"])
+def pack(available: NDArray[np.bool_] | None) -> bytes | None:
+    """Marks (V + 2,) of items as a bit each; None stays None."""
+    return None if available is None else np.packbits(available).tobytes()
 
 
 def _spread(histories: DataFrame) -> DataFrame:
     """The histories in at least as many partitions as there are cores: a small table would be in one."""
     cores = histories.sparkSession.sparkContext.defaultParallelism
     return histories.repartition(cores, "user_id") if histories.rdd.getNumPartitions() < cores else histories
-
-
-def _hashes(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    """The users of a batch by their hashes, which are the column of USER_HASH."""
-    hashes: NDArray[np.int64] = batch.column("user").to_numpy()
-    return hashes
-
-
-def _lists(batch: pa.RecordBatch, opened: Model) -> tuple[Ragged, Ragged]:
-    """Histories and seen items of a batch, without items that the model doesn't know."""
-    return opened.without_unknown(Ragged.of_arrow(batch.column(1))), opened.without_unknown(Ragged.of_arrow(batch.column(2)))
-
-
-def _no_lists(users: int, k: int) -> tuple[Items, Scores]:
-    """Items and scores (N, K) of lists without an item."""
-    return np.full((users, k), NONE), np.full((users, k), -np.inf, np.float32)
-
-
-def _popular(seen: Ragged, choose: Callable[..., tuple[Items, Scores]]) -> tuple[Items, Scores]:
-    """Lists of popular items; users who have seen nothing share a list, which is computed once."""
-    with_seen = np.flatnonzero(seen.lengths)
-    distinct = seen.take(np.append(with_seen, np.flatnonzero(seen.lengths == 0)[:1]))
-    items, scores = choose(np.ones((len(distinct), 1)), seen=distinct)
-    row = np.full(len(seen), len(with_seen))
-    row[with_seen] = np.arange(len(with_seen))
-    return items[row], scores[row]
-
-
-def _scored(items: Items, scores: Scores, ids: pa.Array) -> pa.ListArray:
-    """Item indices and scores (N, K), -1 where there is none, as lists of structs with the original ids."""
-    filled = items >= FIRST_ITEM
-    offsets = np.concatenate([[0], np.cumsum(np.count_nonzero(filled, axis=1))])
-    listed = ids.take(pa.array(items[filled] - FIRST_ITEM))
-    values = pa.StructArray.from_arrays([listed, pa.array(scores[filled].astype(np.float32))], names=["item_id", "score"])
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
-
-
-def _sources(histories: Ragged) -> pa.Array:
-    """The column source: where each list comes from."""
-    return pa.array(np.where(histories.lengths > 0, MODEL, POPULAR), pa.string())
-
-
-def _embeddings(queries: NDArray[np.float32], warm: Items, users: int) -> pa.ListArray:
-    """The queries of the warm users as lists, null for the others."""
-    has = np.zeros(users, bool)
-    has[warm] = True
-    offsets = np.concatenate([[0], np.cumsum(has)]) * queries.shape[1]
-    marked = pa.array(offsets, pa.int32(), mask=np.append(~has, False))
-    return pa.ListArray.from_arrays(marked, pa.array(queries.ravel()))

@@ -11,8 +11,9 @@ from pyspark.sql import SparkSession
 from jobs import batch_recommend, export_onnx
 from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
+from seqrec.scoring.lists import ListSettings
 from seqrec.scoring.shipping import ship
-from seqrec.scoring.udf import ListSettings, recommend_users
+from seqrec.scoring.udf import recommend_users
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import versions
 from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training

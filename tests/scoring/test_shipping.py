@@ -9,8 +9,9 @@ from pyspark.sql import SparkSession
 
 from seqrec.command import session
 from seqrec.errors import UserError
+from seqrec.scoring.lists import ListSettings
 from seqrec.scoring.shipping import Shipped, ship
-from seqrec.scoring.udf import ListSettings, recommend_users
+from seqrec.scoring.udf import recommend_users
 from seqrec.serving import sealed
 from seqrec.serving.exports import open_export
 from seqrec.storage import files

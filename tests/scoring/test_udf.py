@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from seqrec.scoring.lists import ListSettings
 from seqrec.scoring.shipping import Shipped, ship
-from seqrec.scoring.udf import ListSettings, embed_users, rank_users, recommend_users
+from seqrec.scoring.udf import embed_users, rank_users, recommend_users
 from seqrec.serving.exports import open_export
 from seqrec.serving.topk import BlockSizes
 from tests.scoring.toy import write_model

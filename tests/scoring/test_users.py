@@ -9,8 +9,9 @@ from pyspark.sql import SparkSession
 
 from seqrec.export.export_onnx import export
 from seqrec.models.simplex import SimpleX
+from seqrec.scoring.lists import ListSettings
 from seqrec.scoring.shipping import ship
-from seqrec.scoring.udf import ListSettings, embed_users, rank_users, recommend_users
+from seqrec.scoring.udf import embed_users, rank_users, recommend_udf, recommend_users
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import versions
 from seqrec.training import checkpoint
@@ -41,6 +42,9 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     for user, query in expected.items():
         np.testing.assert_allclose(found[user], query, atol=1e-6)
     lists = {row["user_id"]: row["items"] for row in recommend_users(table, model=shipped, lists=ListSettings(top_k=3)).collect()}
+    recommend = recommend_udf(folder, top_k=3)("items", "seen", "user_id")
+    column = table.select("user_id", recommend.alias("lists")).selectExpr("user_id", "arrays_zip(lists.item_id, lists.score)")
+    assert {row[0]: row[1] for row in column.collect()} == lists
     ranks = {row["user_id"]: row["rank"] for row in rank_users(table, model=shipped).collect()}
     matrix = model.item_matrix().detach().numpy()
     recommender = Recommender.load(folder)

@@ -1,0 +1,179 @@
+"""What Spark's Python workers compute: batches of users into lists, ranks and embeddings.
+
+A worker opens the model once (see seqrec.serving.model), and memory-maps the item matrix, which the workers of a host share.
+`Encoded` and `Chooser` are the computation, and the functions on Arrow's batches, which make no Python object for each user, call
+them; so does `series`, on pandas' Series.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from seqrec.indices import FIRST_ITEM
+from seqrec.ragged import Ragged
+from seqrec.scoring.shipping import Shipped
+from seqrec.serving.model import Model
+from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, rank_targets, top_k
+
+MODEL, POPULAR = "model", "popular"  # where a list comes from
+
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListSettings:
+    """The content of lists: at most top_k items, with filter_seen none of those in `seen`."""
+
+    top_k: int
+    filter_seen: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListTask:
+    """What a task of recommending needs: where the model lies, a few numbers, and one bit for each item of the vocabulary."""
+
+    model: Shipped
+    lists: ListSettings
+    available: bytes | None = None  # a bit for each row of the item matrix; None: all items may be recommended
+    embeddings: bool = False
+    sizes: BlockSizes = DEFAULT_SIZES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """N users: their histories and seen items that the model knows, and the queries (W, D) of those with such a history."""
+
+    histories: Ragged
+    seen: Ragged
+    warm: Items  # (W,), users with a query
+    cold: Items  # (N - W,), the others
+    queries: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, model: Model, histories: Ragged, seen: Ragged, hashes: NDArray[np.int64], *, batch_users: int) -> "Encoded":
+        """Of lists of item indices, without the items that the model doesn't know; the hashes (N,) say whose they are."""
+        histories = model.without_unknown(histories)
+        warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
+        queries = model.encode(histories.take(warm), batch_users, hashes[warm])
+        return cls(histories=histories, seen=model.without_unknown(seen), warm=warm, cold=cold, queries=queries)
+
+    @classmethod
+    def of_batch(cls, model: Model, batch: pa.RecordBatch, *, batch_users: int) -> "Encoded":
+        """Of a batch with the columns items, user (the hash) and, where it matters, seen."""
+        histories = Ragged.of_arrow(batch.column("items"))
+        seen = Ragged.of_arrow(batch.column("seen")) if "seen" in batch.schema.names else histories
+        return cls.of(model, histories, seen, batch.column("user").to_numpy(), batch_users=batch_users)
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        """(N,): where the list of each user comes from."""
+        return np.where(self.histories.lengths > 0, MODEL, POPULAR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chooser:
+    """An opened model and the items that may be recommended, by their rows of the matrix and by their counts."""
+
+    model: Model
+    catalogue: Catalogue
+    popular: Catalogue
+    task: ListTask
+
+    @classmethod
+    def of(cls, task: ListTask) -> "Chooser":
+        """The chooser of a task, in its worker. Items without a training event are never recommended."""
+        model = task.model.open()
+        allowed = model.trained
+        if task.available is not None:
+            allowed = allowed & np.unpackbits(np.frombuffer(task.available, np.uint8), count=len(allowed)).astype(bool)
+        catalogue, popular = Catalogue.of(model.matrix, allowed), Catalogue.of(model.popularity, allowed)
+        return cls(model=model, catalogue=catalogue, popular=popular, task=task)
+
+    def best(self, users: Encoded) -> tuple[Items, Scores]:
+        """Items and scores (N, K) of the users' lists, best first, short ones ended by NONE; K is at most the number of items."""
+        lists = self.task.lists
+        seen = users.seen if lists.filter_seen else users.seen.where(np.zeros(len(users.seen.values), bool))
+        choose = partial(top_k, k=min(lists.top_k, max(1, len(self.catalogue.items))), sizes=self.task.sizes)
+        items, scores = _no_lists(len(users.histories), choose.keywords["k"])
+        items[users.warm], scores[users.warm] = choose(users.queries, self.catalogue, seen=seen.take(users.warm))
+        items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), partial(choose, catalogue=self.popular))
+        return items, scores
+
+
+def recommend_batches(batches: Batches, *, task: ListTask) -> Batches:
+    """user_id, items, source and, if asked, embedding, of batches of user_id, items, seen and user (the hash)."""
+    chooser = Chooser.of(task)
+    for batch in batches:
+        users = Encoded.of_batch(chooser.model, batch, batch_users=task.sizes.users)
+        columns = [
+            batch.column("user_id"),
+            _scored(*chooser.best(users), chooser.model.ids),
+            pa.array(users.sources, pa.string()),
+        ]
+        if task.embeddings:
+            columns.append(_embeddings(users))
+        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "items", "source", "embedding"][: len(columns)])
+
+
+def embed_batches(batches: Batches, *, model: Shipped, batch_users: int) -> Batches:
+    """user_id and embedding, of batches of user_id, items and user (the hash)."""
+    opened = model.open()
+    for batch in batches:
+        users = Encoded.of_batch(opened, batch, batch_users=batch_users)
+        yield pa.RecordBatch.from_arrays([batch.column("user_id"), _embeddings(users)], names=["user_id", "embedding"])
+
+
+def rank_batches(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes) -> Batches:
+    """user_id, target, rank, items and source, of batches of user_id, items, seen, target and user (the hash)."""
+    opened = model.open()
+    for batch in batches:
+        users, targets = (
+            Encoded.of_batch(opened, batch, batch_users=sizes.users),
+            batch.column("target").to_numpy().astype(np.int64),
+        )
+        others = users.seen.where(users.seen.values != targets[users.seen.rows])
+        items, scores = _no_lists(len(targets), k)
+        ranks = np.zeros(len(targets), np.int64)
+        counted = np.ones((len(users.cold), 1))
+        for rows, query, matrix in ((users.warm, users.queries, opened.matrix), (users.cold, counted, opened.popularity)):
+            ranks[rows] = rank_targets(query, matrix, users.seen.take(rows), targets[rows], sizes=sizes)
+            items[rows], scores[rows] = top_k(query, Catalogue.of(matrix), k=k, seen=others.take(rows), sizes=sizes)
+        lists, sources = _scored(items, scores, opened.ids), pa.array(users.sources, pa.string())
+        columns = [batch.column("user_id"), batch.column("target"), pa.array(ranks), lists, sources]
+        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "target", "rank", "items", "source"])
+
+
+def _no_lists(users: int, k: int) -> tuple[Items, Scores]:
+    """Items and scores (N, K) of lists without an item."""
+    return np.full((users, k), NONE), np.full((users, k), -np.inf, np.float32)
+
+
+def _popular(seen: Ragged, choose: Callable[..., tuple[Items, Scores]]) -> tuple[Items, Scores]:
+    """Lists of popular items; users who have seen nothing share a list, which is computed once."""
+    with_seen = np.flatnonzero(seen.lengths)
+    distinct = seen.take(np.append(with_seen, np.flatnonzero(seen.lengths == 0)[:1]))
+    items, scores = choose(np.ones((len(distinct), 1)), seen=distinct)
+    row = np.full(len(seen), len(with_seen))
+    row[with_seen] = np.arange(len(with_seen))
+    return items[row], scores[row]
+
+
+def _scored(items: Items, scores: Scores, ids: pa.Array) -> pa.ListArray:
+    """Item indices and scores (N, K), -1 where there is none, as lists of structs with the original ids."""
+    filled = items >= FIRST_ITEM
+    offsets = np.concatenate([[0], np.cumsum(np.count_nonzero(filled, axis=1))])
+    listed = ids.take(pa.array(items[filled] - FIRST_ITEM))
+    values = pa.StructArray.from_arrays([listed, pa.array(scores[filled].astype(np.float32))], names=["item_id", "score"])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+
+def _embeddings(users: Encoded) -> pa.ListArray:
+    """The queries of the warm users as lists, null for the others."""
+    has = users.histories.lengths > 0
+    offsets = np.concatenate([[0], np.cumsum(has)]) * users.queries.shape[1]
+    marked = pa.array(offsets, pa.int32(), mask=np.append(~has, False))
+    return pa.ListArray.from_arrays(marked, pa.array(users.queries.ravel()))
