@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo recommend stores test check format bench docs clean
+.PHONY: help setup demo recommend stores tensorboard test check format bench docs clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,7 @@ export PYSPARK_PYTHON := $(abspath $(BIN)/python)
 demo: export SEQREC_ROOT := $(CURDIR)/.seqrec/demo
 demo: export MONGODB_URI := embedded
 demo: export MILVUS_URI := embedded
+tensorboard: export LOGS ?= $(or $(SEQREC_ROOT),.seqrec)
 stores: export SEQREC_ROOT ?= $(CURDIR)/.seqrec/demo
 
 override export RATINGS := $(value RATINGS)
@@ -80,6 +81,10 @@ docs: $(STAMP) ## write the generated pages, docs/keys.md and docs/tables.md
 
 stores: $(STAMP) ## serve the embedded MongoDB and Milvus, to look into them, until Ctrl-C
 	$(BIN)/python -m seqrec.stores.embedded --serve
+
+tensorboard: $(STAMP) ## show the curves of the trainings below LOGS (a model's folder; else SEQREC_ROOT or .seqrec) until Ctrl-C
+	@if [[ ! -d "$$LOGS" ]]; then echo "error: LOGS=$$LOGS is no folder on this machine: give a model's, or a copy of its tensorboard" >&2; exit 1; fi
+	@$(BIN)/tensorboard --logdir "$$LOGS"
 
 clean: ## remove what was built: caches and .seqrec (demo, recommend); .venv stays
 	rm -rf .seqrec build spark-warehouse metastore_db derby.log .mypy_cache .pytest_cache .ruff_cache

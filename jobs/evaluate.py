@@ -14,7 +14,7 @@ from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
 from seqrec.evaluation.held_out import HeldOut, open_held_out
 from seqrec.evaluation.ranked import Ranked
-from seqrec.evaluation.report import measure, show_metrics, write_metrics, write_predictions
+from seqrec.evaluation.report import SHOWN, measure, show_metrics, write_metrics, write_predictions
 from seqrec.export.export_onnx import export
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
@@ -36,7 +36,7 @@ def run(cfg: Evaluate) -> None:
             results[ranked.name] = measure(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
             sources[ranked.name] = ranked.source
             if draft is not None and cfg.save_predictions and number == 0:
-                write_predictions(ranked, held_out, files.join(draft.path, "predictions"))
+                write_predictions(ranked, held_out, files.join(draft.path, "predictions"), k=cfg.predictions_k)
             ranked.table.unpersist()
     held_out.users.unpersist()
     sys.stdout.write(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}\n")
@@ -56,12 +56,12 @@ def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]
     elif cfg.table is not None:
         yield rank_by_table(held_out, cfg.table)
     elif cfg.model is not None:
-        sizes = BlockSizes(users=cfg.batch_size, items=cfg.block_items)
+        sizes, top_k = BlockSizes(users=cfg.batch_size, items=cfg.block_items), max(SHOWN, cfg.predictions_k)
         if cfg.onnx:
-            yield rank_by_model(held_out, locate(cfg.model), sizes=sizes)
+            yield rank_by_model(held_out, locate(cfg.model), sizes=sizes, top_k=top_k)
         else:
             exported = export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=scratch)
-            yield rank_by_model(held_out, exported, sizes=sizes, private_of=cfg.model)
+            yield rank_by_model(held_out, exported, sizes=sizes, top_k=top_k, private_of=cfg.model)
     switches = {"popularity": cfg.popularity, "markov": cfg.markov}
     yield from (rank(held_out) for name, rank in BASELINES.items() if switches[name])
 

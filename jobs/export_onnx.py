@@ -2,18 +2,22 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
-from seqrec.export.export_onnx import Conversion, export
+from seqrec.export.export_onnx import Conversion, export, require_place
 from seqrec.settings.export_onnx import ExportOnnx
 from seqrec.storage import files
 
 
 def run(cfg: ExportOnnx) -> None:
     """Export; a Spark session is opened only where it is the way to a remote file system."""
-    if not (files.is_local(cfg.data) and files.is_local(cfg.model)):
+    if not all(files.is_local(folder) for folder in (cfg.data, cfg.model, cfg.output or cfg.model)):
         open_session("export_onnx")
-    files.require_writable(cfg.model, key="model")
+    if cfg.output is None:
+        files.require_writable(cfg.model, key="model")
+    else:
+        require_place(cfg.output)
+        files.require_writable(cfg.output, key="output")
     conversion = Conversion(opset=cfg.opset, parity_users=cfg.parity_users, parity_tolerance=cfg.parity_tolerance)
-    export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, keep=cfg.keep, conversion=conversion)
+    export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=cfg.output, keep=cfg.keep, conversion=conversion)
 
 
 def main(argv: list[str] | None = None) -> None:

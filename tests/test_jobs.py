@@ -84,7 +84,7 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
         run("build_sequences", "k_core.items=0")
         run("train", *TINY)
         run("export_onnx")
-        run("evaluate", "onnx=true", "popularity=true", "markov=true", "save_predictions=true")
+        run("evaluate", "onnx=true", "popularity=true", "markov=true", "save_predictions=true", "predictions_k=15")
         run("batch_recommend", f"top_k={TOP}", "write=[recommendations, user_embeddings]")
         yield root
 
@@ -144,7 +144,9 @@ def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: Op
 def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
     path = Path(versions.resolve(str(root / "evaluation")))
     ours, popularity, markov = json.loads((path / "metrics.json").read_text())["metrics"].values()
-    hits = [row["rank"] <= 10 for row in table(root / "evaluation", "predictions") if row["rank"] > 0]
+    predictions = table(root / "evaluation", "predictions")
+    hits = [row["rank"] <= 10 for row in predictions if row["rank"] > 0]
+    assert {len(row["items"]) for row in predictions} == {15}
     assert ours["users"] == popularity["users"] == markov["users"] == USERS
     assert ours["hit_rate@10"] == pytest.approx(sum(hits) / USERS)
     assert markov["ndcg@10"] > popularity["ndcg@10"]

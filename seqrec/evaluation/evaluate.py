@@ -17,15 +17,17 @@ from seqrec.storage.metadata import ListsMeta
 from seqrec.tables import io, schemas
 
 
-def rank_by_model(held_out: HeldOut, export: Export, *, sizes: BlockSizes, private_of: str | None = None) -> Ranked:
-    """Ranks by an export; where only the driver has it, `private_of` is the model's folder, which all hosts can read.
+def rank_by_model(
+    held_out: HeldOut, export: Export, *, sizes: BlockSizes, top_k: int = SHOWN, private_of: str | None = None
+) -> Ranked:
+    """Ranks by an export, and lists of top_k; where only the driver has it, `private_of` is its model's folder, for all hosts.
 
     Raises UserError if the model's vocabulary isn't the dataset's, or if its files aren't of one export.
     """
     spark = held_out.dataset.spark
     check_lineage(export.meta, held_out.dataset.meta)
     model = ship(spark, export, private=private_of is not None)
-    ranked = rank_users(held_out.users, model=model, top_k=SHOWN, sizes=sizes)
+    ranked = rank_users(held_out.users, model=model, top_k=top_k, sizes=sizes)
     vocabulary = io.read_parquet(spark, files.join(private_of, sealed.VOCABULARY) if private_of else export.vocabulary)
     name = result_name(export.meta.name, kind="model")
     return Ranked(name=name, table=count_misses(ranked, vocabulary), source=export.origin())

@@ -5,6 +5,7 @@ the lists' items beside `coverage`, and both need a label in LABELS.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,7 +22,9 @@ from seqrec.metrics import CUTOFFS, rank_metrics
 from seqrec.storage import files
 from seqrec.tables import io, schemas
 
-SHOWN = 10  # the items of a list that are saved, and that count for the coverage
+log = logging.getLogger("seqrec")
+
+SHOWN = 10  # the items of a list that count for the coverage
 COVERAGE = f"coverage@{SHOWN}"
 LABELS = {  # of metrics, by their whole name or by the part before the cutoff, in the order they are shown in
     "users": "users",
@@ -82,16 +85,18 @@ def write_metrics(metrics: Mapping[str, object], path: str) -> None:
     files.write_text(files.join(path, "metrics.json"), json.dumps(metrics, indent=2) + "\n")
 
 
-def write_predictions(ranked: Ranked, held_out: HeldOut, path: str) -> None:
-    """Act: write the table predictions of a method whose lists have original ids."""
+def write_predictions(ranked: Ranked, held_out: HeldOut, path: str, *, k: int) -> None:
+    """Act: write the table predictions of a method whose lists have original ids; a warning says if they are shorter than k."""
     dataset = held_out.dataset
-    io.write_table(predictions(ranked.table, dataset.items), path, schemas.predictions(dataset.user, dataset.item))
+    if ranked.listed is not None and ranked.listed < k:
+        log.warning("predictions_k=%d: the lists of %s have at most %d items", k, ranked.name, ranked.listed)
+    io.write_table(predictions(ranked.table, dataset.items, k=k), path, schemas.predictions(dataset.user, dataset.item))
 
 
-def predictions(ranked: DataFrame, items: DataFrame) -> DataFrame:
-    """The table predictions: a ranked table with its targets' original ids and the first SHOWN of each list."""
+def predictions(ranked: DataFrame, items: DataFrame, *, k: int) -> DataFrame:
+    """The table predictions: a ranked table with its targets' original ids and the first k of each list."""
     ids = items.select(F.col("item_idx").alias("target"), "item_id")
-    best = F.slice("items", 1, SHOWN).cast(ranked.schema["items"].dataType)
+    best = F.slice("items", 1, k).cast(ranked.schema["items"].dataType)
     named = ranked.join(ids, "target")
     return named.select("user_id", F.col("item_id").alias("target"), "rank", best.alias("items"))
 

@@ -1,9 +1,10 @@
-"""A checkpoint into an export: encoder.onnx, item_matrix.npy, item_embeddings and the meta.json that seals them.
+"""A checkpoint into an export: encoder.onnx, item_matrix.npy, item_embeddings, item2id.json and the meta.json that seals them.
 
 The files are made in a temporary folder and checked against torch on histories of the dataset. Only then they become a version in
 MODEL/exports, and when that is whole, the current one. So an export that fails leaves the ones before as they were.
 """
 
+import json
 import logging
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage, open_export
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold_in
+from seqrec.storage.meta import META
 from seqrec.storage.metadata import DatasetMeta
 
 log = logging.getLogger("seqrec")
@@ -80,6 +82,12 @@ def export(
     return exported
 
 
+def require_place(folder: str) -> None:
+    """Raise UserError unless an export may be written into a folder: it is empty, not there, or holds an export already."""
+    if "files" not in (versions.read_meta(folder) if files.exists(files.join(folder, META)) else {}) and files.names(folder):
+        raise UserError(f"output={folder} holds other files than those of an export: name an empty folder, or a new one")
+
+
 def _write_files(model: str, trained: TrainedModel, work: Path, *, opset: int) -> tuple[Encoder, NDArray[np.float32]]:
     """Write all files of the export into the folder `work`; returns the encoder and the item matrix."""
     path = files.join(model, sealed.VOCABULARY)
@@ -93,11 +101,13 @@ def _write_files(model: str, trained: TrainedModel, work: Path, *, opset: int) -
 
 
 def _write_items(encoder: Encoder, vocabulary: pa.Table, work: Path) -> NDArray[np.float32]:
-    """Write the item matrix (V + 2, D), which is returned, the table item_embeddings and the vocabulary."""
+    """Write the item matrix (V + 2, D), which is returned, the table item_embeddings, the vocabulary and item2id.json."""
     matrix: NDArray[np.float32] = encoder.item_matrix().detach().numpy()
     np.save(work / sealed.MATRIX, matrix)
     write_item_embeddings(matrix, vocabulary, work / sealed.EMBEDDINGS_PART)
     pq.write_table(vocabulary, work / sealed.VOCABULARY)
+    ids = zip(vocabulary["item_id"].to_pylist(), vocabulary["item_idx"].to_pylist(), strict=True)
+    (work / sealed.ITEM2ID).write_text(json.dumps({str(item): index for item, index in ids}, ensure_ascii=False), "utf-8")
     return matrix
 
 

@@ -1,11 +1,13 @@
 """The names of the files in a model's folder, and the hashes that seal those of an export.
 
     MODEL/                       a training: vocabulary.parquet, users.npy
-    MODEL/exports/RUN_ID/        an export: encoder.onnx, item_matrix.npy, vocabulary.parquet, item_embeddings/, users.npy
+    MODEL/exports/RUN_ID/        an export: encoder.onnx, item_matrix.npy, vocabulary.parquet, item2id.json, item_embeddings/,
+                                 users.npy
 
-Large weights lie beside the graph, in encoder.onnx.data. A model with embeddings of users has users.npy: the sorted hashes of the
-users it was trained on (see `user_hashes`). An export's meta.json holds the SHA-256 of each of its files, so files of two exports
-are never taken together. Neither ONNX Runtime nor Spark is needed to check them.
+item2id.json has the item_idx of each item_id, which is its row in item_matrix.npy, for programs that don't read Parquet. Large
+weights lie beside the graph, in encoder.onnx.data. A model with embeddings of users has users.npy: the sorted hashes of the users
+it was trained on (see `user_hashes`). An export's meta.json holds the SHA-256 of each of its files, so files of two exports are
+never taken together. Neither ONNX Runtime nor Spark is needed to check them.
 """
 
 import hashlib
@@ -18,9 +20,10 @@ from seqrec.storage import files, versions
 
 EXPORTS = "exports"
 ENCODER, WEIGHTS, MATRIX, VOCABULARY = "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "vocabulary.parquet"
+ITEM2ID = "item2id.json"
 EMBEDDINGS, USERS = "item_embeddings", "users.npy"
 EMBEDDINGS_PART = f"{EMBEDDINGS}/part-00000.parquet"
-EXPORTED = (ENCODER, WEIGHTS, MATRIX, VOCABULARY, USERS, EMBEDDINGS_PART)  # what an export may have, in the order it is written
+EXPORTED = (ENCODER, WEIGHTS, MATRIX, VOCABULARY, ITEM2ID, USERS, EMBEDDINGS_PART)  # what an export may have, as it is written
 NEEDED = frozenset({ENCODER, MATRIX, VOCABULARY})  # what scoring can't do without
 
 Hashes = tuple[tuple[str, str], ...]  # name and SHA-256 of each file

@@ -5,7 +5,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
-from seqrec.settings import Path, Positive, Seed
+from seqrec.settings import ListLength, Path, Positive, Seed
+
+SAVED = 10  # items of a saved list where nothing else is said
 
 
 class Evaluate(Strict):
@@ -24,6 +26,7 @@ class Evaluate(Strict):
     split: Literal["valid", "test"] = Field("test", description="valid or test")
     sample_users: Positive | None = Field(None, description="a seeded sample of that many users; null: all")
     save_predictions: bool = Field(False, description="write the predictions beside the targets to output")
+    predictions_k: ListLength = Field(SAVED, description="items of each list that save_predictions writes")
     popularity: bool = Field(False, description="also evaluate popularity")
     markov: bool = Field(False, description="also evaluate first-order Markov")
     batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
@@ -39,6 +42,8 @@ class Evaluate(Strict):
             raise ValueError("nothing to evaluate: set model, table, candidates, popularity or markov")
         if self.save_predictions and not (self.output and lists):
             raise ValueError("save_predictions needs output=FOLDER, and a model, a table or candidates")
+        if self.predictions_k != SAVED and not self.save_predictions:
+            raise ValueError("predictions_k says how many items save_predictions=true writes: set that too")
         if self.table and self.candidates:
             raise ValueError("table and candidates are two things to evaluate: set one of them to null")
         if self.onnx and self.model is None:

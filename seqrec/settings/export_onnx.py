@@ -13,6 +13,9 @@ class ExportOnnx(Strict):
 
     data: Path = Field(description="folder of the dataset; its sequences check the parity")
     model: Path = Field(description="folder of the model")
+    output: str | None = Field(
+        None, min_length=1, description="another folder, which becomes an export; null: a version in MODEL/exports"
+    )
     checkpoint: Path = Field("best", description="best, last, or the path of a checkpoint")
     opset: Annotated[int, Field(ge=18)] = Field(18, description="ONNX opset")
     parity_users: Positive = Field(256, description="users whose sequences are compared")

@@ -1,5 +1,6 @@
 """The settings of train, and those that every training has."""
 
+import warnings
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -51,6 +52,9 @@ class Optimizer(Strict):
         return self
 
 
+warnings.filterwarnings("ignore", message='Field name "validate" in "Training"')  # pydantic's own `validate` is deprecated
+
+
 class Training(Strict):
     """The settings of every training: where it reads and writes, how it learns, and when it ends."""
 
@@ -58,7 +62,10 @@ class Training(Strict):
     model: Path = Field(description="folder of the model; a training whose checkpoints it holds goes on")
     name: str | None = Field(None, description="name of the model; null: made from its settings")
     optimizer: Optimizer = Optimizer()
-    batch_size: Positive = Field(64, description="windows in a step, of each process")
+    batch_size: Positive = Field(64, description="windows that a process sends through the model at once")
+    accumulate_steps: Positive = Field(
+        1, description="batches whose gradients make one step: memory for batch_size, steps as of accumulate_steps · batch_size"
+    )
     pool_batches: Positive = Field(32, description="batches in a pool; within one, windows are batched by length")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
     max_epochs: Positive = Field(200, description="most epochs")
@@ -68,6 +75,9 @@ class Training(Strict):
     )
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="most wall time of this run, in minutes; the same command goes on from there"
+    )
+    validate: bool = Field(  # type: ignore[assignment]
+        True, description="false: train to max_epochs (or _steps, _minutes) without validation; the last checkpoint is the best"
     )
     validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
     valid_users: Positive | None = Field(10000, description="users of a validation, a seeded sample; null: all")
@@ -83,7 +93,14 @@ class Training(Strict):
     processes: Positive = Field(1, description="training processes started by distributor=spark")
     distributor: Literal["none", "spark"] = Field("none", description="spark: TorchDistributor; torchrun is recognised by itself")
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="memory to fit in; null: the device's free memory")
+    deterministic: bool = Field(
+        False,
+        description="the same bits in each run on a GPU too, by slower algorithms of torch; on CPUs they are the same anyway",
+    )
     tensorboard: bool = Field(True, description="write scalars to MODEL/tensorboard")
+    log_every: Positive | None = Field(
+        100, description="steps between scalars of loss and learning rate in TensorBoard; null: with each validation alone"
+    )
     seed: Seed = Field(42, description="of every random choice")
 
 

@@ -14,7 +14,10 @@ from seqrec.errors import UserError
 from seqrec.settings.train import Training
 from seqrec.training.checkpoint import Checkpoint
 
-SHAPING = ("seed", "encoder", "loss", "optimizer", "batch_size", "pool_batches", "validate_every", "valid_users", "metric")
+SHAPING = (
+    *("seed", "encoder", "loss", "optimizer", "batch_size", "accumulate_steps", "pool_batches"),
+    *("validate", "validate_every", "valid_users", "metric"),
+)
 
 Flat = dict[str, Any]
 

@@ -77,8 +77,12 @@ def _read_validation(
     *,
     max_len: int,
 ) -> ValidationUsers | None:
-    """The users to validate with; None if the dataset has none, with a warning if its task holds users out."""
-    if data.meta.task not in ("train_val_test", "train_val"):
+    """The users to validate with; None without validation, with a warning if the dataset's task holds users out, and none are."""
+    if not setup.validate and process.rank == 0:
+        log.info(
+            "validate=false: the training ends by max_epochs, _steps or _minutes, and the last checkpoint stands for the best"
+        )
+    if not setup.validate or data.meta.task not in ("train_val_test", "train_val"):
         return None
     users = read_validation_users(
         data, user_hashes=user_hashes, sample=setup.sample, max_len=max_len, process=process, cache=cache

@@ -154,20 +154,20 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
     return Shard(urls=urls, rows=sum(rows.values()))
 
 
-def count_steps(rows: int, *, batch_size: int, process: Process) -> int:
-    """Batches of an epoch, of batch_size on the rank with the most windows; rows are this rank's windows.
+def count_steps(rows: int, *, step_windows: int, process: Process) -> int:
+    """Steps of an epoch, each of `step_windows` windows on the rank with the most; rows are this rank's windows.
 
     Raises UserError, on all ranks, if there are no windows at all, or if a rank has fewer windows than there are batches.
     """
     most, least = (int(value) for value in process.max(torch.tensor([rows, -rows])).tolist())
     if not most:
         raise UserError("the dataset has no training windows: no user has two training events, so there is nothing to learn from")
-    steps = -(-most // batch_size)
+    steps = -(-most // step_windows)
     if -least < steps:
         raise UserError(
-            f"an epoch has {steps} steps of batch_size={batch_size}, but one of {process.world} processes has {-least} windows: "
-            f"run build_sequences with files_multiple={process.world} and smaller rows_per_file, raise batch_size, or train with "
-            "fewer processes"
+            f"an epoch has {steps} steps of {step_windows} windows (batch_size · accumulate_steps), but one of {process.world} "
+            f"processes has {-least} windows: run build_sequences with files_multiple={process.world} and smaller rows_per_file, "
+            "raise batch_size, or train with fewer processes"
         )
     return steps
 

@@ -37,7 +37,7 @@ from seqrec.training.processes import Process
 from seqrec.training.progress import Progress
 from seqrec.training.signals import StopRequest, ending, stop_requests
 from seqrec.training.sinks import Record, Sink
-from seqrec.training.steps import Stepper, Stop
+from seqrec.training.steps import Stepper, StepResult, Stop
 
 log = logging.getLogger("seqrec")
 
@@ -68,6 +68,7 @@ class Milestones:
     validate_every: int | None  # steps; None: at the end of each epoch
     checkpoint_every: int | None  # steps, besides each validation
     metric: str
+    log_every: int | None  # steps between the scalars of steps; None: there are none
 
 
 @dataclass(kw_only=True)
@@ -84,6 +85,7 @@ class Trainer:
     sinks: list[Sink]  # empty but in rank 0
     progress: Progress
     metrics: dict[str, float] = field(default_factory=dict)  # of the model as it is, where it has been validated
+    recent: Progress = field(default_factory=Progress)  # its sums alone: of the steps since the last scalars, in this run
 
     def run(self) -> dict[str, float]:
         """Step until a limit; the metrics of the best checkpoint or, where nothing was validated yet, of the model as it is.
@@ -118,6 +120,7 @@ class Trainer:
             self.metrics = {}
             progress.add(result.loss_sum, result.losses, result.extras)
             progress.advance(self.batches.steps)
+            self._log_step(result)
             progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
             bar.set_postfix(loss=f"{result.loss_sum / max(1, result.losses):.3f}", refresh=False)
             if self._validates_now():
@@ -145,7 +148,7 @@ class Trainer:
     def _validate(self) -> None:
         """Validate, give the sinks a record, and keep the model if it is the best; losses are means since the last time."""
         progress, metric = self.progress, self.milestones.metric
-        record = {**self._reached(), **self._mean_losses(), "lr": float(self.stepper.optimizer.param_groups[0]["lr"])}
+        record = {**self._reached(), **self._mean_losses(), "lr": self._rate()}
         progress.clear_sums()
         if self.measure is not None:
             self.metrics = self.measure()
@@ -155,6 +158,24 @@ class Trainer:
                 self.checkpointer.save_best(progress, self.metrics, metric=metric)
         for sink in self.sinks:
             sink.add(record)
+
+    def _log_step(self, result: StepResult) -> None:
+        """Add up a step and, every log_every steps, give the sinks the mean losses of these, over all processes."""
+        every, step = self.milestones.log_every, self.progress.step
+        if every is None:
+            return
+        self.recent.add(result.loss_sum, result.losses, result.extras)
+        if step % every == 0:
+            loss, count, *extras = self.process.sum(torch.tensor(self.recent.sums, dtype=torch.float64)).tolist()
+            sums = {"train_loss": loss} | dict(zip(self.recent.extras, extras, strict=True))
+            self.recent.clear_sums()
+            record = {name: total / max(1.0, count) for name, total in sums.items()} | {"lr": self._rate(), "step": step}
+            for sink in self.sinks:
+                sink.log(record)
+
+    def _rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.stepper.optimizer.param_groups[0]["lr"])
 
     def _show(self) -> dict[str, float]:
         """Validate the model as it is and show its metrics; the training's state stays as it is."""

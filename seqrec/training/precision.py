@@ -1,8 +1,16 @@
-"""Whether products are in bf16: where the hardware is faster with it, or where the user wants it. Weights stay in fp32."""
+"""How torch computes: in bf16 where the hardware is faster with it, or where the user wants it; with the same bits in each run.
+
+Weights stay in fp32.
+"""
+
+import logging
+import os
 
 import torch
 
 from seqrec.errors import UserError
+
+log = logging.getLogger("seqrec")
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:
@@ -16,3 +24,18 @@ def use_bf16(precision: str, device: torch.device) -> bool:
             raise UserError(f"precision=bf16: {torch.cuda.get_device_name(device)} has no bf16; use precision=fp32")
         return able and precision != "fp32"
     return precision == "bf16" or (precision == "auto" and torch.cpu._is_amx_tile_supported())
+
+
+def repeat_bits(deterministic: bool, device: torch.device) -> None:
+    """Have a GPU compute the same bits in each run, or as fast as it can.
+
+    A CPU computes the same bits anyway, for the same number of threads. An operation of a GPU for which torch has no such
+    algorithm is then a RuntimeError, which names it.
+    """
+    if device.type == "cuda":
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = False
+    elif deterministic:
+        log.info("deterministic=true changes nothing on a CPU: it computes the same bits in each run anyway")

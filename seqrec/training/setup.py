@@ -27,14 +27,17 @@ class TrainingSetup:
     folder: str  # of the model
     name: str | None  # of the model; None: the plan's
     architecture: Architecture
-    batch_size: int
+    batch_size: int  # windows that go through the model at once
+    accumulate_steps: int  # such batches in a step
     pooling: Pooling
     optimizer: Optimizer
     limits: TrainingLimits
     milestones: Milestones
+    validate: bool
     sample: UserSample  # of the users of a validation
     precision: str
     memory_gb: float | None  # None: the device's free memory
+    deterministic: bool
     tensorboard: bool
     resume: bool | Literal["same"]
     seed: int
@@ -50,6 +53,7 @@ def training_setup(settings: Training, architecture: Architecture) -> TrainingSe
         name=settings.name,
         architecture=architecture,
         batch_size=settings.batch_size,
+        accumulate_steps=settings.accumulate_steps,
         pooling=Pooling(pool_batches=settings.pool_batches, seed=settings.seed, workers=settings.reader_workers),
         optimizer=settings.optimizer,
         limits=TrainingLimits(
@@ -62,10 +66,13 @@ def training_setup(settings: Training, architecture: Architecture) -> TrainingSe
             validate_every=settings.validate_every,
             checkpoint_every=settings.checkpoint_every,
             metric=settings.metric,
+            log_every=settings.log_every if settings.tensorboard else None,
         ),
+        validate=settings.validate,
         sample=UserSample(users=settings.valid_users, seed=settings.seed),
         precision=settings.precision,
         memory_gb=settings.memory_gb,
+        deterministic=settings.deterministic,
         tensorboard=settings.tensorboard,
         resume=settings.resume,
         seed=settings.seed,

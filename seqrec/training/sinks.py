@@ -1,13 +1,18 @@
 """Where the records of a training go: epochs.jsonl, a table on the screen, TensorBoard.
 
 A record is a validation's result: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
-sink is an object with the three methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
+sink is an object with the four methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
 """
 
 import json
+import tempfile
+import time
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from seqrec.storage import files
+
+COPY_S = 60.0  # between two copies of TensorBoard's file to a remote folder
 
 Record = dict[str, float]  # integers and the boolean `best` too
 
@@ -17,6 +22,9 @@ class Sink(Protocol):
 
     def add(self, record: Record) -> None:
         """Take a record of the training."""
+
+    def log(self, record: Record) -> None:
+        """Take the losses and the learning rate of the steps since the last time."""
 
     def show(self, record: Record) -> None:
         """Show the metrics of a model that was validated between two records; they aren't kept."""
@@ -40,6 +48,9 @@ class EpochsFile:
         """Append a line."""
         self.records.append(record)
         self._write()
+
+    def log(self, record: Record) -> None:
+        """Nothing: the file holds what the training has reached at its validations."""
 
     def show(self, record: Record) -> None:
         """Nothing: the file holds what the training has reached at its validations."""
@@ -90,6 +101,9 @@ class ScreenTable:
         cells = (f"{format(record[name], kind) if name in record else '-':>{width}}" for name, width, kind in COLUMNS)
         print("  ".join(cells) + ("  *" if record.get("best") else ""), flush=True)
 
+    def log(self, record: Record) -> None:
+        """Nothing: the bar shows the loss of a step."""
+
     def show(self, record: Record) -> None:
         """Print a row."""
         self.add(record)
@@ -99,33 +113,61 @@ class ScreenTable:
 
 
 class TensorBoard:
-    """A scalar for each real number of a record, in MODEL/tensorboard on this machine."""
+    """A scalar for each real number of a record, in MODEL/tensorboard; those of steps have names such as step/train_loss.
+
+    TensorBoard's writer needs a folder on this machine. For a remote model it is a temporary one, whose file is copied with each
+    record and, between records, once a minute.
+    """
 
     def __init__(self, folder: str, *, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        path = files.local_path(files.join(folder, "tensorboard"))
+        self.remote = None if files.is_local(folder) else files.join(folder, "tensorboard")
+        self.temporary = None if self.remote is None else tempfile.TemporaryDirectory(prefix="seqrec-tensorboard-")
+        path = Path(self.temporary.name) if self.temporary else files.local_path(files.join(folder, "tensorboard"))
         self.writer: Any = SummaryWriter(str(path), purge_step=step + 1)
+        self.copied = time.monotonic()
 
     def add(self, record: Record) -> None:
         """Write the record's scalars."""
-        for name, value in record.items():
-            if isinstance(value, float):
-                self.writer.add_scalar(name, value, record["step"])
-        self.writer.flush()
+        self._write("", record)
+        self._flush()
+
+    def log(self, record: Record) -> None:
+        """Write the scalars of steps."""
+        self._write("step/", record)
+        if time.monotonic() - self.copied > COPY_S:
+            self._flush()
 
     def show(self, record: Record) -> None:
         """Nothing: only records are written."""
 
     def close(self) -> None:
         """Flush what is held."""
+        self._flush()
         self.writer.close()
+        if self.temporary is not None:
+            self.temporary.cleanup()
+
+    def _write(self, prefix: str, record: Record) -> None:
+        """Write the real numbers of a record under its step."""
+        for name, value in record.items():
+            if isinstance(value, float):
+                self.writer.add_scalar(f"{prefix}{name}", value, record["step"])
+
+    def _flush(self) -> None:
+        """Put all that was written into the file and, for a remote model, the file into its folder."""
+        self.writer.flush()
+        self.copied = time.monotonic()
+        if self.temporary is not None and self.remote is not None:
+            for file in Path(self.temporary.name).iterdir():
+                files.put(file, files.join(self.remote, file.name))
 
 
 def open_sinks(folder: str, *, step: int, tensorboard: bool) -> list[Sink]:
-    """The sinks of a model's folder, for a run that continues from `step`; TensorBoard's needs a folder on this machine."""
+    """The sinks of a model's folder, for a run that continues from `step`."""
     sinks: list[Sink] = [EpochsFile(folder, step=step), ScreenTable()]
-    if tensorboard and files.is_local(folder):
+    if tensorboard:
         sinks.append(TensorBoard(folder, step=step))
     return sinks
 

@@ -1,17 +1,19 @@
 """One step of a training: windows in, weights a little better. loop.py has the picture."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from seqrec.training.loader import Windows
 from seqrec.training.objective import Loss
 from seqrec.training.processes import Process
-from seqrec.training.tasks import Task
+from seqrec.training.tasks import Batch, Task
 
 
 class Stop(NamedTuple):
@@ -41,11 +43,12 @@ class Stepper:
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int], float]  # the learning rate of a step, counted from 0
     clip_norm: float | None  # largest norm of all gradients together
+    parts: int  # that a step's windows go through the model in, one after another: memory for one, the gradient of all
     bf16: bool
     seed: int
 
     def step(self, windows: Windows, *, number: int, stop: Stop) -> StepResult:
-        """One step of all processes, counted from 0; gradients are of the mean over the losses of all of them."""
+        """One step of all processes, counted from 0; gradients are of the mean over the losses of all of them, of all parts."""
         self._seed(number)
         batch = self.task(windows)
         losses = batch.losses
@@ -53,17 +56,32 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule(number)
         self.optimizer.zero_grad(set_to_none=True)
-        device = self.process.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            loss: Loss = self.objective(*(part.to(device, non_blocking=True) for part in batch))
-        (loss.sum * (self.process.world / total)).backward()  # DDP averages over processes: world makes it their sum
+        loss_sum, extras = 0.0, dict[str, float]()
+        parts = batch.parts(self.parts)
+        for place, part in enumerate(parts, start=1):
+            with self._exchanging(place == len(parts)):
+                loss = self._loss(part)
+                (loss.sum * (self.process.world / total)).backward()  # DDP averages over processes: world makes it their sum
+            loss_sum += float(loss.sum.detach())
+            extras = {name: extras.get(name, 0.0) + float(value) for name, value in loss.extras.items()}
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
         self.optimizer.step()
-        extras = {name: float(value) for name, value in loss.extras.items()}
-        return StepResult(
-            loss_sum=float(loss.sum.detach()), losses=losses, extras=extras, stop=Stop(late=late > 0, signalled=signalled > 0)
-        )
+        return StepResult(loss_sum=loss_sum, losses=losses, extras=extras, stop=Stop(late=late > 0, signalled=signalled > 0))
+
+    def _loss(self, part: Batch) -> Loss:
+        """The loss of a part, on the training's device."""
+        device = self.process.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            loss: Loss = self.objective(*(tensor.to(device, non_blocking=True) for tensor in part))
+        return loss
+
+    def _exchanging(self, last: bool) -> AbstractContextManager[None]:
+        """In the `with` block of the last part, DDP sums the gradients of all processes; before that, each adds up its own."""
+        if last or not isinstance(self.objective, DistributedDataParallel):
+            return nullcontext()
+        silent: AbstractContextManager[None] = self.objective.no_sync()
+        return silent
 
     def _seed(self, number: int) -> None:
         """Seed torch by seed, step and rank, so that a resumed training draws the same numbers as one that never stopped."""

@@ -30,6 +30,22 @@ class Batch(NamedTuple):
         """How many targets the batch has: its loss is a sum of as many terms."""
         return int(torch.count_nonzero(self.targets))
 
+    def parts(self, number: int) -> "list[Batch]":
+        """The windows in at most `number` parts of near-equal size, in order, without the columns that only pad.
+
+        >>> [part.inputs.tolist() for part in Batch(*torch.tensor([[[0, 5], [3, 4]], [[0, 6], [4, 5]]]), torch.zeros(2)).parts(2)]
+        [[[5]], [[3, 4]]]
+        """
+        if number == 1:
+            return [self]
+        cuts = zip(*(part.tensor_split(min(number, len(part))) for part in self), strict=True)
+        return [Batch(*cut)._without_padding() for cut in cuts]
+
+    def _without_padding(self) -> "Batch":
+        """The batch from the first column on in which a window has an item."""
+        first = int(((self.inputs != PADDING) | (self.targets != PADDING)).any(0).int().argmax())
+        return Batch(self.inputs[:, first:], self.targets[:, first:], self.users)
+
 
 Task = Callable[[Windows], Batch]
 

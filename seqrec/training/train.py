@@ -26,6 +26,7 @@ from seqrec.training.loop import Trainer
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.plan import ModelPlan
+from seqrec.training.precision import repeat_bits
 from seqrec.training.processes import Process, join_processes
 from seqrec.training.progress import Progress
 from seqrec.training.setup import TrainingSetup
@@ -59,7 +60,8 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     path = process.share(path)
     with process.together():
         inputs = read_inputs(setup, path, process, cache)
-    steps = count_steps(inputs.shard.rows, batch_size=setup.batch_size, process=process)
+    repeat_bits(setup.deterministic, process.device)
+    steps = count_steps(inputs.shard.rows, step_windows=setup.batch_size * setup.accumulate_steps, process=process)
     template = _template(setup, inputs, process, total_steps=setup.limits.total_steps(steps))
     state = _resume_or_start(setup, inputs, process, template, stack)
     with process.together():
@@ -185,6 +187,7 @@ def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learn
         optimizer=learner.optimizer,
         schedule=schedule.rate,
         clip_norm=options.clip_norm,
+        parts=setup.accumulate_steps,
         bf16=inputs.bf16,
         seed=setup.seed,
     )

@@ -235,6 +235,7 @@ def test_scores_that_are_not_finite_are_an_error(
     [
         ({}, "nothing to evaluate"),
         ({"popularity": True, "save_predictions": True}, "save_predictions needs"),
+        ({"popularity": True, "predictions_k": 20}, "predictions_k says how many items save_predictions=true writes"),
         ({"popularity": True, "onnx": True}, "onnx=true needs model"),
         ({"popularity": True, "split": "valid"}, "holds nobody out"),
         ({"model": "nowhere", "onnx": True}, "nowhere holds no exported model"),

@@ -93,14 +93,15 @@ def test_a_sample_is_the_same_for_every_partitioning_and_changes_with_the_seed(s
     assert sample(users, users=None, seed=1) is users
 
 
-def test_predictions_have_the_original_ids_and_ten_items(spark: SparkSession, items: DataFrame) -> None:
+@pytest.mark.parametrize("k", [1, 10, 30])
+def test_predictions_have_the_original_ids_and_k_items(k: int, spark: SparkSession, items: DataFrame) -> None:
     rows = [(1, 4, 2, [(f"i{place}", float(-place)) for place in range(12)])]
     ranked = spark.createDataFrame(rows, RANKED.replace("int>", "struct<item_id: string, score: float>>"))
-    found = predictions(ranked, items)
+    found = predictions(ranked, items, k=k)
     row = found.collect()[0]
     assert found.schema.simpleString() == schemas.predictions(BIGINT, STRING).simpleString()
     assert (row["user_id"], row["target"], row["rank"]) == (1, "c", 2)
-    assert [entry["item_id"] for entry in row["items"]] == [f"i{place}" for place in range(10)]
+    assert [entry["item_id"] for entry in row["items"]] == [f"i{place}" for place in range(min(k, 12))]
 
 
 @pytest.mark.parametrize(

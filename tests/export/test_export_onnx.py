@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs import export_onnx as job
 from seqrec.errors import UserError
 from seqrec.export import export_onnx as exporting
 from seqrec.export import item_embeddings
@@ -22,12 +24,16 @@ from seqrec.export.parity import largest_difference, sample_histories
 from seqrec.models.sasrec import SASRec
 from seqrec.ragged import Ragged
 from seqrec.serving import exports, sealed
+from seqrec.serving.exports import locate
 from seqrec.serving.queries import open_encoder
 from seqrec.serving.recommender import Recommender
+from seqrec.serving.sealed import verify_files
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold
 from seqrec.training import checkpoint
 from tests.scoring.folders import DATASET, IDS, SHAPE, lineage, write_dataset, write_training
+
+ROOT = Path(__file__).parents[2]
 
 
 class Places(NamedTuple):
@@ -94,6 +100,33 @@ def test_item_embeddings_are_the_rows_of_the_matrix(places: Places) -> None:
     assert rows["item_idx"] == [2, 3, 4, 5, 6, 7]
     assert np.array_equal(np.array(rows["embedding"], np.float32), np.load(f"{places.exported}/item_matrix.npy")[2:])
     assert Path(places.exported, "item_embeddings", "_SUCCESS").exists()
+
+
+def test_item2id_has_the_row_of_each_id(places: Places, tmp_path: Path) -> None:
+    rows = pq.read_table(f"{places.exported}/item_embeddings").to_pylist()
+    copy = tmp_path / "copy"
+    shutil.copytree(places.exported, copy)
+    item2id = json.loads((copy / "item2id.json").read_text())
+    assert item2id == {str(row["item_id"]): row["item_idx"] for row in rows}
+    verify_files(str(copy), locate(str(copy)).scoring_files())
+    (copy / "item2id.json").write_text("{}")
+    with pytest.raises(UserError, match=r"item2id.json is not the file that meta.json names"):
+        verify_files(str(copy), locate(str(copy)).scoring_files())
+
+
+def test_an_export_into_a_folder_of_its_own(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
+    output, versions_before = tmp_path / "own", files.names(f"{places.model}/exports")
+    conf = ["--conf", str(ROOT / "conf" / "export_onnx.yaml"), f"data={places.data}", f"model={places.model}"]
+    for _ in range(2):
+        job.main([*conf, f"output={output}"])
+    assert files.names(f"{places.model}/exports") == versions_before
+    assert locate(str(output)).meta.files == locate(places.exported).meta.files
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    for other in (places.model, tmp_path / "mine"):
+        with pytest.raises(SystemExit, match=f"output={other} holds other files than those of an export"):
+            job.main([*conf, f"output={other}"])
 
 
 def test_item_embeddings_are_written_in_groups(tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

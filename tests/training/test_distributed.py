@@ -74,15 +74,19 @@ def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -
     assert [record["train_loss"] for record in read_records(whole.model)] == [record["train_loss"] for record in records]
 
 
-def test_two_processes_step_as_one_with_both_batches(settings: Make, tmp_path: Path) -> None:
-    """Without dropout, full softmax: the sum of both ranks' gradients is that of the windows together."""
+@pytest.mark.parametrize(("batch_size", "accumulate_steps"), [(30, 1), (10, 3)])
+def test_two_processes_step_as_one_with_both_batches(
+    settings: Make, tmp_path: Path, batch_size: int, accumulate_steps: int
+) -> None:
+    """Without dropout, full softmax: the sum of both ranks' gradients, of all parts, is that of the windows together."""
     plain = {
         "encoder": {"dim": 8, "heads": 2, "ffn": 2, "dropout": 0.0},
         "optimizer": {"name": "sgd", "lr": 0.1, "warmup_steps": 0},
     }
     one = settings(model=str(tmp_path / "one"), batch_size=60, max_steps=1, **plain)
     train(one)
-    two = settings(model=str(tmp_path / "two"), batch_size=30, max_steps=1, **plain)
+    shares = {"batch_size": batch_size, "accumulate_steps": accumulate_steps}
+    two = settings(model=str(tmp_path / "two"), max_steps=1, **shares, **plain)
     torchrun(two, tmp_path)
     alone, both = (checkpoint.load(checkpoint.find(cfg.model, "last")).model for cfg in (one, two))
     for name, weight in alone.items():
@@ -93,7 +97,9 @@ def test_a_process_with_fewer_windows_than_steps_is_refused(settings: Make, tmp_
     shutil.rmtree(tmp_path / "data")
     write_dataset(tmp_path / "data", files=3)
     said = torchrun(settings(batch_size=1), tmp_path, status=1)
-    assert "an epoch has 40 steps of batch_size=1, but one of 2 processes has 20 windows: run build_sequences" in said
+    assert (
+        "an epoch has 40 steps of 1 windows (batch_size · accumulate_steps), but one of 2 processes has 20 windows: run" in said
+    )
     assert not (tmp_path / "model").exists()
 
 

@@ -92,6 +92,7 @@ def run_until(settings: Train, stop: str | int) -> None:
         ({"patience": 1, "optimizer": {"lr": 1e-9, "warmup_steps": 0}}, [1, 2, "minutes", "SIGTERM"]),
         ({"loss": {"name": "bce", "negatives": 3}}, [3, "minutes"]),
         ({"precision": "bf16"}, [3, "minutes", 8]),
+        ({"batch_size": 4, "accumulate_steps": 4}, [3, "minutes", "SIGTERM"]),
     ],
 )
 def test_a_stopped_training_ends_as_one_that_never_stopped(

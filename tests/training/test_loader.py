@@ -117,7 +117,7 @@ def test_a_table_without_windows_is_refused(tmp_path: Path, windows: list[list[i
     for path in (tmp_path / "data" / RUN_ID / "windows").glob("*.parquet"):
         pq.write_table(pq.read_table(path).slice(0, 0), path)
     with pytest.raises(UserError, match=r"has no training windows: no user has two training events"):
-        count_steps(shard_of(tmp_path).rows, batch_size=4, process=ALONE)
+        count_steps(shard_of(tmp_path).rows, step_windows=4, process=ALONE)
 
 
 def test_shards_are_disjoint_and_whole(tmp_path: Path, windows: list[list[int]]) -> None:

@@ -1,7 +1,7 @@
 """A training starts, stops, goes on and refuses as its settings say."""
 
-import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.precision import repeat_bits
 from seqrec.training.sinks import read_records
 from seqrec.training.training_data import open_training_data
 from seqrec.training.validation import validate
@@ -211,11 +212,53 @@ def test_vocabulary_and_metadata_lie_beside_the_weights(settings: Make, tmp_path
     assert (tmp_path / "model" / "vocabulary.parquet").exists()
 
 
-def test_tensorboard_and_epochs_are_written(settings: Make, tmp_path: Path) -> None:
-    train(settings(max_epochs=2, tensorboard=True))
-    assert list((tmp_path / "model" / "tensorboard").glob("events.*"))
-    lines = (tmp_path / "model" / "epochs.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+@pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 0.1, "clip_norm": 0.05}, {"lr": 0.01}])
+def test_parts_of_a_step_make_the_step_of_one_large_batch(settings: Make, tmp_path: Path, optimizer: dict[str, Any]) -> None:
+    """Without dropout, full softmax: windows of other lengths, so that parts have other numbers of positions."""
+    plain = {"encoder": {"dim": 8, "heads": 2, "ffn": 2, "dropout": 0.0}, "optimizer": {"warmup_steps": 0, **optimizer}}
+    large = settings(model=str(tmp_path / "large"), batch_size=15, **plain)
+    parts = settings(model=str(tmp_path / "parts"), batch_size=3, accumulate_steps=5, **plain)
+    train(large)
+    train(parts)
+    assert last(parts).step == last(large).step == 12
+    for name, weight in last(large).model.items():
+        torch.testing.assert_close(last(parts).model[name], weight, rtol=1e-3, atol=1e-5)
+    for one, other in zip(read_records(parts.model), read_records(large.model), strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
+    with pytest.raises(UserError, match=r"batch_size=3 there, 15 now; accumulate_steps=5 there, 1 now"):
+        train(large.model_copy(update={"model": parts.model}))
+
+
+def test_training_without_validation(settings: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="seqrec")
+    cfg = settings(max_epochs=2, validate=False, patience=1)
+    assert train(cfg) == {}
+    assert checkpoint.find(cfg.model, "best") == checkpoint.find(cfg.model, "last")
+    assert [set(record) for record in read_records(cfg.model)] == [{"epoch", "step", "seconds", "train_loss", "lr"}] * 2
+    assert "validate=false: the training ends by max_epochs" in caplog.text
+    weights, whole = last(cfg).model, settings(max_epochs=2, resume=False)
+    train(whole)
+    assert equal(weights, last(whole).model)
+    with pytest.raises(UserError, match=r"\(validate=True there, False now\)"):
+        train(cfg)
+
+
+def test_bits_repeat_on_a_gpu_where_that_is_asked_for(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    caplog.set_level("INFO", logger="seqrec")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    repeat_bits(False, torch.device("cpu"))
+    assert caplog.text == ""
+    repeat_bits(True, torch.device("cpu"))
+    assert "deterministic=true changes nothing on a CPU" in caplog.text
+    assert not torch.are_deterministic_algorithms_enabled()
+    try:
+        repeat_bits(True, torch.device("cuda"))
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        repeat_bits(False, torch.device("cuda"))
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def without(settings: Train, *keys: str) -> None:
