@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from seqrec import simulate
-from seqrec.catalogue.titles import add_title_options, titles_of
+from seqrec.catalogue.titles import add_title_options, titles_of, two_columns
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line
 from seqrec.command.environment import STORE_CHOICES, variable
@@ -42,7 +43,9 @@ BASELINES = ("popularity", "markov")  # what the model is compared with
 Run = Callable[..., None]
 
 
-def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], baselines: Sequence[str], run: Run) -> None:
+def run_chain(
+    root: str, *, overrides: Sequence[str], train: Sequence[str], baselines: Sequence[str], publish: Sequence[str] = (), run: Run
+) -> None:
     """Run the jobs of the chain in a folder: run(job, *overrides) is called for each, and raises if it fails.
 
     The dataset is built unless the folder has one of the same ratings and settings. If the folder has a training of another
@@ -65,7 +68,7 @@ def run_chain(root: str, *, overrides: Sequence[str], train: Sequence[str], base
     say("evaluate")
     run("evaluate", *(f"{name}=true" for name in baselines))
     say("batch_recommend")
-    run("batch_recommend")
+    run("batch_recommend", *publish)
 
 
 def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
@@ -116,7 +119,7 @@ def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = ()
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
-        run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, run=run)
+        run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, publish=_carried(titles), run=run)
         _show(root, *titles)
         shown = shlex.join(["--history", "ID,ID", *titles])
         say(f"one user: {sys.executable} -m seqrec.recommend {shlex.quote(root)} {shown}")
@@ -188,6 +191,18 @@ def _show(root: str, *options: str) -> None:
     """Show some of what the stores hold."""
     say("what the stores hold")
     call([sys.executable, "-m", "seqrec.stores.show", "--data", f"{root}/dataset", *options])
+
+
+def _carried(titles: Sequence[str]) -> list[str]:
+    """The keys by which documents carry the titles that the options of stores.show name."""
+    options = dict(zip(titles[::2], titles[1::2], strict=True))
+    if "--titles" not in options:
+        return []
+    keys: dict[str, Any] = {"item_table": options["--titles"], "item_columns": ["title"]}
+    if "--title-columns" in options:
+        keys["item_key"], title = two_columns(options["--title-columns"])
+        keys["item_columns"] = [f"title={title}"]
+    return [f"mongo.{key}={show_value(value)}" for key, value in keys.items()]
 
 
 def _title_options(arguments: argparse.Namespace) -> list[str]:

@@ -138,6 +138,9 @@ def test_make_recommend_runs_again(tmp_path: Path) -> None:
     first = make(tmp_path, *given, **stores)
     assert first.returncode == 0, first.stdout + first.stderr
     assert f"1 titles in {titles}: column name, by code\n" in first.stderr
+    carried = {"item_table": str(titles), "item_columns": ["title=name"], "item_key": "code"}
+    settings = versions.read_meta(versions.resolve(f"{root}/output"))["settings"]["mongo"]
+    assert {key: settings[key] for key in carried} == carried
     assert f" --titles {shlex.quote(str(titles))} --title-columns code,name" in first.stdout
     assert f"the chain's folder is {root}\n" in first.stdout
     dataset, *_ = run_ids(root)

@@ -36,7 +36,7 @@ TEXT = 0.9  # share of a title column's values that hold a letter
 LETTER, DATE = re.compile(r"[^\W\d_]"), re.compile(r"^\d{1,4}[-/.]\w{1,3}[-/.]\d{1,4}")
 
 
-class ItemColumns(NamedTuple):
+class IdAndTitle(NamedTuple):
     """The names of a table's columns of the id and of the title."""
 
     id: str
@@ -55,25 +55,30 @@ def names_columns(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     return any(not _is_number(name) and all(_is_number(cell) for cell in cells if cell) for name, cells in columns if any(cells))
 
 
-def choose_columns(file: "ItemFile", chosen: Sequence[str], *, option: str) -> ItemColumns:
+def choose_columns(file: "ItemFile", chosen: Sequence[str], *, option: str) -> IdAndTitle:
     """The columns of id and title: those that `chosen` names (or counts, from 1), else those that are found.
 
     Raises UserError, with the candidates and the `option` that chooses, if there is no such column, or more than one.
     """
     if chosen:
-        return ItemColumns(*(named_column(file, name, option=option) for name in chosen))
-    titles = _by_name(file, TITLE_NAMES)
-    ids = _by_name(file, ID_NAMES) or [name for name in file.names if name not in titles and _is_code(_texts(file, name))]
-    titles = titles or [name for name in file.names if name not in ids[:1] and _is_title(_texts(file, name))]
-    return ItemColumns(_only(file, ids, "ids", option=option), _only(file, titles, "titles", option=option))
+        return IdAndTitle(*(named_column(file, name, option=option) for name in chosen))
+    item_id = choose_id(file, None, option=option)
+    return IdAndTitle(item_id, choose_title(file, item_id, option=option))
 
 
 def choose_id(file: "ItemFile", chosen: str | None, *, option: str) -> str:
     """The column of the id alone, as in `choose_columns`."""
     if chosen is not None:
         return named_column(file, chosen, option=option)
-    ids = _by_name(file, ID_NAMES) or [name for name in file.names if _is_code(_texts(file, name))]
+    titles = _by_name(file, TITLE_NAMES)
+    ids = _by_name(file, ID_NAMES) or [name for name in file.names if name not in titles and _is_code(_texts(file, name))]
     return _only(file, ids, "ids", option=option)
+
+
+def choose_title(file: "ItemFile", item_id: str, *, option: str) -> str:
+    """The column of the title beside that of the id, as in `choose_columns`."""
+    titles = _by_name(file, TITLE_NAMES) or [name for name in file.names if name != item_id and _is_title(_texts(file, name))]
+    return _only(file, titles, "titles", option=option)
 
 
 def named_column(file: "ItemFile", name: str, *, option: str) -> str:

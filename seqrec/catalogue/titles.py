@@ -65,7 +65,7 @@ def read_titles(path: str, columns: str | None = None, *, option: str = OPTION) 
     id occurs again, its first title stands. Raises UserError if the file can't be read, or if columns can't be told apart.
     """
     file = read_item_file(path)
-    chosen = _two(columns, option) if columns else []
+    chosen = two_columns(columns, option) if columns else []
     found = choose_columns(file, chosen, option=option)
     texts: dict[str, str] = {}
     repeated = untitled = 0
@@ -115,7 +115,7 @@ def _said(word: str, file: ItemFile, name: str) -> str:
     return f"{word} {name}" if file.header else f"without header, {word} {name}"
 
 
-def _two(columns: str, option: str) -> list[str]:
+def two_columns(columns: str, option: str = OPTION) -> list[str]:
     """The two names in a text such as `asin,"name, long"`; UserError if there aren't two."""
     names = [name.strip() for name in next(csv.reader([columns], skipinitialspace=True), [])]
     if len(names) != 2 or not all(names):

@@ -7,5 +7,6 @@ publish       a version into the stores                  deliveries    a table i
 guards        what stops a publication                   destinations  where rows go, and how they are written
 journal       how far a publication came                 dump          any table into one store
 lists_version the version that is published              dump_options  the options of both dumps' command lines
+carried_fields fields of items, such as titles, in lists
 rehearsal     what the stores would refuse               publish_ids   ids that sort by time
 """

@@ -83,16 +83,17 @@ class DocumentDelivery:
     batching: Batching
     whole: bool
     is_dead: Callable[[str], bool]
+    carried: str = ""  # in words, the fields that items carry
 
     store = "MongoDB"
 
     def __str__(self) -> str:
-        return f"{self.rows} users to {self.collection} by {self.mode}"
+        return f"{self.rows} users to {self.address} by {self.mode}"
 
     @property
     def address(self) -> str:
-        """The server and the collection."""
-        return str(self.collection)
+        """The server, the collection and the fields of items: a publication with others doesn't go on with this one's rows."""
+        return f"{self.collection}, with {self.carried}" if self.carried else str(self.collection)
 
     @property
     def is_staged(self) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from seqrec.catalogue.item_fields import ItemFields, read_item_fields
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.stores.milvus_alias import MilvusAlias, MilvusServer
 from seqrec.stores.milvus_index import Index
@@ -20,6 +21,7 @@ class MongoDestination:
     collection: str
     mode: Literal["auto", "swap", "upsert"]
     batching: Batching
+    fields: ItemFields | None = None  # that each item of a list carries
 
     def open(self) -> MongoCollection:
         """The collection; UserError if MongoDB refuses its name."""
@@ -58,7 +60,9 @@ def destinations_of(stores: OpenStores, *, mongo: Mongo | None = None, milvus: M
 
 
 def to_mongodb(server: MongoServer, settings: Mongo) -> MongoDestination:
-    """The collection that the settings name."""
+    """The collection that the settings name; UserError if its fields of items can't be read."""
+    table = settings.item_table
+    fields = None if table is None else read_item_fields(table, settings.item_columns, key=settings.item_key)
     batching = Batching(writers=settings.writers, batch_size=settings.batch_size)
     return MongoDestination(
         server=server,
@@ -66,6 +70,7 @@ def to_mongodb(server: MongoServer, settings: Mongo) -> MongoDestination:
         collection=settings.collection,
         mode=settings.mode,
         batching=batching,
+        fields=fields,
     )
 
 

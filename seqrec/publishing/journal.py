@@ -113,8 +113,13 @@ def finish(publication: Publication, *, users: int | None) -> None:
 
 def previous_users(output: str, store: str) -> int | None:
     """The number of users of the last finished publication of all users into a store; None if the journal has none."""
-    ended = [entry for entry in _read(output).ended if entry.whole and store in entry.stores]
+    ended = [entry for entry in _read(output).ended if entry.whole and _includes(entry, store)]
     return ended[-1].users if ended else None
+
+
+def _includes(entry: Entry, store: str) -> bool:
+    """Whether a publication went into a store, with or without fields of items."""
+    return any(address == store or address.startswith(f"{store}, with ") for address in entry.stores)
 
 
 def is_dead(output: str, publish_id: str) -> bool:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
 from seqrec.publishing import guards, journal
+from seqrec.publishing.carried_fields import require_fields, with_fields
 from seqrec.publishing.deliveries import Delivery, DocumentDelivery, VectorDelivery, steps
 from seqrec.publishing.destinations import Destinations, MilvusDestination, MongoDestination
 from seqrec.publishing.lists_version import ListsVersion, open_lists
@@ -79,8 +80,13 @@ def deliver_documents(
         limits=limits,
         partial=not lists.whole,
     )
+    fields = destination.fields
+    if fields is not None:
+        require_fields(lists.item_embeddings(), fields)
+        table = with_fields(table, fields)
     return DocumentDelivery(
         table=table.withColumnRenamed("user_id", "_id"),
+        carried="" if fields is None else fields.words,
         rows=rows,
         collection=collection,
         mode=mode,

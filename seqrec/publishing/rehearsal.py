@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from seqrec.errors import UserError
+from seqrec.publishing.carried_fields import require_fields
 from seqrec.publishing.destinations import Destinations, MilvusDestination
 from seqrec.serving.exports import Export
 from seqrec.storage import files
@@ -30,7 +31,10 @@ def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export,
         collection = destinations.mongodb.open()
         mode = mongo.choose_mode(collection, destinations.mongodb.mode) if whole else "upsert"
         mongo.try_to_write(collection, mode)
-        _check_length(items, top_k)
+        fields = destinations.mongodb.fields
+        if fields is not None:
+            require_fields(items, fields)
+        _check_length(items, top_k, further=0 if fields is None else fields.longest)
     if destinations.milvus is not None and whole:
         alias = destinations.milvus.open()
         embeddings = check_embeddings(items, alias, path=export.embeddings)
@@ -45,13 +49,13 @@ def rehearse_items(spark: SparkSession, destination: MilvusDestination, *, datas
     check_keys(io.open_table(spark, path).select("item_id"), alias, path=path)
 
 
-def _check_length(items: DataFrame, top_k: int) -> None:
-    """Act: raise UserError if a list of top_k items may be longer than a document."""
+def _check_length(items: DataFrame, top_k: int, *, further: int) -> None:
+    """Act: raise UserError if a list of top_k items, each with so many further bytes, may be longer than a document."""
     size = F.octet_length("item_id") + 5 if isinstance(items.schema["item_id"].dataType, StringType) else F.lit(8)
     sizes = items.agg(F.count("*").alias("items"), F.max(size).alias("longest")).first()
     assert sizes is not None
     longest = min(top_k, sizes["items"])
-    entry = ENTRY_BYTES + len(str(longest)) + int(sizes["longest"] or 0)
+    entry = ENTRY_BYTES + len(str(longest)) + int(sizes["longest"] or 0) + further
     if OTHER_BYTES + longest * entry > MOST_DOCUMENT_BYTES:
         most = (MOST_DOCUMENT_BYTES - OTHER_BYTES) // entry
         raise UserError(

@@ -138,8 +138,9 @@ def _integer(text: str) -> int | None:
 
 
 def _scored(entry: Document, titles: Titles) -> str:
-    """An entry of a list, with its score."""
-    return f"{titles.shown(entry['item_id'])} ({entry['score']:.3f})"
+    """An entry of a list by its title, the one that it carries or its id, with its score."""
+    item = entry["item_id"]
+    return f"{titles.of(item) or entry.get('title') or titles.shown(item)} ({entry['score']:.3f})"
 
 
 if __name__ == "__main__":

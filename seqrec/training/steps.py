@@ -56,17 +56,18 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule(number)
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum, extras = 0.0, dict[str, float]()
+        summed: list[Loss] = []  # read after the step, so that a GPU isn't waited for before
         parts = batch.parts(self.parts)
         for place, part in enumerate(parts, start=1):
             with self._exchanging(place == len(parts)):
                 loss = self._loss(part)
                 (loss.sum * (self.process.world / total)).backward()  # DDP averages over processes: world makes it their sum
-            loss_sum += float(loss.sum.detach())
-            extras = {name: extras.get(name, 0.0) + float(value) for name, value in loss.extras.items()}
+            summed.append(Loss(loss.sum.detach(), loss.extras))
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
         self.optimizer.step()
+        loss_sum = sum(float(loss.sum) for loss in summed)
+        extras = {name: sum(float(loss.extras[name]) for loss in summed) for name in summed[0].extras}
         return StepResult(loss_sum=loss_sum, losses=losses, extras=extras, stop=Stop(late=late > 0, signalled=signalled > 0))
 
     def _loss(self, part: Batch) -> Loss:

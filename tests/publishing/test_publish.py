@@ -70,11 +70,19 @@ class Stores:
     def __init__(self, spark: SparkSession, collection: MongoCollection, alias: MilvusAlias, output: str) -> None:
         self.spark, self.collection, self.alias, self.output = spark, collection, alias, output
 
-    def publish(self, run_id: str, *, users: list[int] | None = None, dry_run: bool = False, **limits: float) -> None:
+    def publish(
+        self,
+        run_id: str,
+        *,
+        users: list[int] | None = None,
+        dry_run: bool = False,
+        fields: dict[str, Any] | None = None,
+        **limits: float,
+    ) -> None:
         table = None if users is None else self.spark.createDataFrame([(user,) for user in users], "user_id bigint")
         mode: Literal["swap", "auto"] = "swap" if self.collection.server.renames else "auto"
         destinations = Destinations(
-            mongodb=to_mongodb(self.collection.server, Mongo(database=self.collection.database, mode=mode)),
+            mongodb=to_mongodb(self.collection.server, Mongo(database=self.collection.database, mode=mode, **(fields or {}))),
             milvus=to_milvus(self.alias.server, Milvus(alias=self.alias.name, index="FLAT")),
         )
         version, guarded = f"{self.output}/{run_id}", Guards(**limits)
@@ -135,6 +143,40 @@ def test_killed_after_any_step_it_is_simply_run_again(stores: Stores, monkeypatc
     assert stores.standing() == whole([2, 3, 4], ["b", "c"], NEW)
     with mongo_collection.connected(stores.collection, "listing failed") as live:
         assert live.database.list_collection_names() == ["recommendations"]
+
+
+def carried(stores: Stores) -> list[dict[str, Any]]:
+    """The items of a user's document, without their score."""
+    [document, *_] = first_documents(stores.collection, 1)
+    return [{name: value for name, value in entry.items() if name != "score"} for entry in document["items"]]
+
+
+@ONE_PAIR
+def test_items_carry_titles(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="seqrec")
+    (tmp_path / "films.csv").write_text('asin,name,year\na,"Heat, the film",1995\nz,Ran,1985\n')
+    fields = {"item_table": str(tmp_path / "films.csv"), "item_columns": ["title", "made=year"]}
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "record", _killer(1, before=False))
+        with pytest.raises(Killed):
+            stores.publish(OLD)
+    stores.publish(OLD, fields=fields)
+    assert carried(stores) == [{"item_id": "a", "title": "Heat, the film", "made": "1995"}]
+    assert f"title, made of {tmp_path}/films.csv, by asin: 1 of 2 items have them, the others null" in caplog.text
+    assert "going on with publication" not in caplog.text
+    write_version(stores.spark, stores.output, "20260103T000000Z-cccc", [1, 2])
+    with pytest.raises(UserError, match=r"has 2 users, the last publication 3: more than guards.max_user_loss"):
+        stores.publish("20260103T000000Z-cccc", fields=fields)
+    (tmp_path / "films.csv").write_text("asin,name\nB1,Heat\n")
+    with pytest.raises(
+        UserError, match=r"its ids \('B1', …\) are none of the items' \('a', 'b', …\): say by mongo.item_key=COLUMN"
+    ):
+        stores.publish(OLD, fields={**fields, "item_columns": ["title"]})
+    assert stores.standing()[0] == dict.fromkeys([1, 2, 3], OLD)
+    stores.publish(OLD)
+    assert carried(stores) == [{"item_id": "a"}]
 
 
 def _kill_at_each_step(stores: Stores, run_id: str, monkeypatch: pytest.MonkeyPatch, *, before: bool) -> None:

@@ -1,0 +1,90 @@
+"""Lists whose items carry fields of their own, such as titles, on their way into documents."""
+
+import logging
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import ArrayType, LongType, StructField, StructType
+
+from seqrec.catalogue.item_fields import KEY, ItemFields
+from seqrec.errors import UserError
+from seqrec.stores.documents import columns_not_for_bson
+
+log = logging.getLogger("seqrec")
+
+
+def require_fields(items: DataFrame, fields: ItemFields) -> None:
+    """Act: log how many of the items (a column item_id) have fields; UserError if none has, or if BSON can't hold a field."""
+    try:
+        misfits = columns_not_for_bson(from_arrow_schema(fields.table.schema))
+    except (TypeError, NotImplementedError) as error:
+        raise UserError(f"mongo.item_columns: {fields.words} has a type that MongoDB can't hold ({error}): take others") from None
+    if misfits:
+        raise UserError(f"mongo.item_columns: MongoDB can't hold {', '.join(misfits)}: take other columns")
+    kind = _arrow_id(items.schema)
+    ids = pa.array([row["item_id"] for row in items.select("item_id").collect()], kind)
+    known = pc.sum(pc.is_in(ids, value_set=fields.typed(kind)["item_id"])).as_py() or 0
+    if len(ids) and not known:
+        there, shown = (", ".join(map(repr, some[:3].to_pylist())) for some in (fields.table["item_id"], ids))
+        raise UserError(
+            f"{fields.words}: its ids ({there}, …) are none of the items' ({shown}, …): say by {KEY} which column has them"
+        )
+    log.info("%s: %s of %s items have them, the others null", fields.words, f"{known:,}", f"{len(ids):,}")
+
+
+def with_fields(lists: DataFrame, fields: ItemFields) -> DataFrame:
+    """The lists with further fields in each element of the array `items`; null for an item that has none.
+
+    The fields travel with the tasks; a batch of lists is looked up at once.
+    """
+    entry = lists.schema["items"].dataType
+    assert isinstance(entry, ArrayType)
+    assert isinstance(entry.elementType, StructType)
+    table = fields.typed(_arrow_id(entry.elementType))
+    further = [field for field in from_arrow_schema(table.schema) if field.name != "item_id"]
+    longer = ArrayType(StructType([*entry.elementType, *further]), entry.containsNull)
+    schema = StructType(
+        [StructField("items", longer, field.nullable) if field.name == "items" else field for field in lists.schema]
+    )
+
+    def extend(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """In a task: batches of lists with the fields."""
+        for batch in batches:
+            yield extend_lists(batch, table)
+
+    return lists.mapInArrow(extend, schema)
+
+
+def extend_lists(batch: pa.RecordBatch, table: pa.Table) -> pa.RecordBatch:
+    """A batch whose lists `items` have the fields of a table (item_id, …) in each element; null where the table lacks the item.
+
+    >>> lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], []])
+    >>> batch, titles = pa.RecordBatch.from_arrays([lists], ["items"]), pa.table({"item_id": [7], "title": ["Heat"]})
+    >>> extend_lists(batch, titles)["items"].to_pylist()
+    [[{'item_id': 7, 'title': 'Heat'}], [{'item_id': 8, 'title': None}, {'item_id': 7, 'title': 'Heat'}], []]
+    """
+    place = batch.schema.get_field_index("items")
+    lists = batch.column(place)
+    entries = lists.flatten()
+    rows = pc.index_in(entries.field("item_id"), value_set=table["item_id"])
+    names = [field.name for field in entries.type]
+    columns = [*(entries.field(name) for name in names), *(_taken(table[name], rows) for name in table.column_names[1:])]
+    longer = pa.StructArray.from_arrays(columns, [*names, *table.column_names[1:]])
+    offsets = pc.subtract(lists.offsets, lists.offsets[0])
+    arrays = [*batch.columns]
+    arrays[place] = pa.ListArray.from_arrays(offsets, longer)
+    return pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+
+
+def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.Array:
+    """A column's values at some rows; null where the row is."""
+    values = column.combine_chunks()
+    return (values.chunk(0) if isinstance(values, pa.ChunkedArray) else values).take(rows)
+
+
+def _arrow_id(schema: StructType) -> pa.DataType:
+    """Arrow's type of the column item_id."""
+    return pa.int64() if isinstance(schema["item_id"].dataType, LongType) else pa.string()
