@@ -25,11 +25,12 @@ list_jobs() {
 
 usage() {
     cat <<HELP
-usage: ./spark-submit.sh JOB [key=value …] [-- spark-submit options]
+usage: ./spark-submit.sh JOB [--conf FILE.yaml] [key=value …] [-- spark-submit options]
        ./spark-submit.sh write_mongo|write_milvus --origin TABLE --dest COLLECTION … [-- spark-submit options]
        ./spark-submit.sh JOB --help        the job's keys or options, their defaults and what they mean
+       ./spark-submit.sh --print JOB …     the whole spark-submit line, for a scheduler, of a copy of the code that stays; runs nothing
 
-Runs jobs/JOB.py with conf/JOB.yaml, whose variables are filled from the environment; key=value sets a key over the
+Runs jobs/JOB.py with conf/JOB.yaml, or FILE.yaml, whose variables are filled from the environment; key=value sets a key over the
 template's, e.g. ./spark-submit.sh train preset=gsasrec optimizer.lr=5e-4 -- --master spark://host:7077
 A value is a word as it stands (null is none, \t a tab), a list [a, b], a mapping {a: b}, or quoted: 'a, b'
 
@@ -64,12 +65,21 @@ find_spark() {
         export SPARK_HOME
     fi
     [[ -x $SPARK_HOME/bin/spark-submit ]] || fail "SPARK_HOME=$SPARK_HOME holds no bin/spark-submit: set it to Spark's folder, or unset it"
-    export SPARK_SUBMIT_OPTS="$(quoted "-Dlog4j2.configurationFile=$root/conf/log4j2.properties") $(quoted "-Djava.io.tmpdir=$work/tmp") ${SPARK_SUBMIT_OPTS:-}"
+    local settings="$(quoted "-Dlog4j2.configurationFile=$root/conf/log4j2.properties")"
+    if [[ -n $work ]]; then settings+=" $(quoted "-Djava.io.tmpdir=$work/tmp")"; fi
+    export SPARK_SUBMIT_OPTS="$settings ${SPARK_SUBMIT_OPTS:-}"
 }
 
 # In single quotes, as spark-submit reads SPARK_SUBMIT_OPTS.
 quoted() {
     echo "'${1//\'/\'\"\'\"\'}'"
+}
+
+# --conf names a file of keys before `--`; after it, it is spark-submit's.
+check_keys_file() {
+    [[ $1 == *.yaml || $1 == *.yml ]] ||
+        fail "--conf ${1:-} stands before \`--\` and names no FILE.yaml: spark-submit's options come after it, as in … -- --conf ${1:-NAME=VALUE}"
+    [[ -f $1 ]] || fail "$1: no such configuration file; the templates lie in conf/"
 }
 
 check_environment() {
@@ -136,6 +146,15 @@ collect_options() {
     done
 }
 
+# Whether the template, SEQREC_ROOT or an argument has a path of S3 that needs Hadoop's package. s3:// means s3a://, unless this Spark
+# has a file system of its own for it, as on EMR.
+needs_s3() {
+    local words defaults=${SPARK_CONF_DIR:-$SPARK_HOME/conf}/spark-defaults.conf
+    words=$(cat "$1" && printf '%s\n' "${SEQREC_ROOT:-}" "${@:2}")
+    if [[ $words == *s3a://* ]]; then return 0; fi
+    [[ $words == *s3://* && $* != *fs.s3.impl* ]] && ! grep -qs 'fs\.s3\.impl' "$defaults" "${HADOOP_CONF_DIR:-/etc/hadoop/conf}/core-site.xml"
+}
+
 # The Hadoop package of Spark's own Hadoop, the committer that S3 needs for whole tables, and limits to its patience: Hadoop's own
 # add up to hours for a server that refuses each request or never answers. The user's --conf overrides what is set here.
 add_s3() {
@@ -180,6 +199,38 @@ with zipfile.ZipFile(sys.argv[1], "w") as archive:
 PYTHON
 }
 
+# A copy of the package and of the job's script, in a folder named by their content: a line that was printed runs the code that it was
+# printed for, whatever becomes of this tree. The template, the presets and log4j2.properties are read where they lie.
+keep_code() {
+    local folder=$root/.seqrec/submit made name
+    made=$(mkdir -p "$folder" && mktemp -d "$folder/new.XXXXXX") && zip_package "$made/seqrec.zip" && cp "$1" "$made/" && chmod 755 "$made" ||
+        fail "$folder can't be written: the printed line needs a copy of the code that stays; free space there, or let it be written"
+    name=$(cat "$made"/* | cksum | tr -d ' ')
+    if [[ -d $folder/$name ]]; then rm -rf "$made"; else mv "$made" "$folder/$name"; fi
+    echo "$folder/$name"
+}
+
+# The line that a scheduler runs, from any folder and with an environment that has no more than what may be secret.
+print_line() {
+    local name line="cd $(shell_word "$PWD") && env" secret=()
+    export SEQREC_LOG_LEVEL=${SEQREC_LOG_LEVEL:-ERROR} LC_ALL=${LC_ALL:-${LANG:-C.UTF-8}} # a scheduler keeps stderr; cron has no locale
+    for name in SEQREC_HOME SEQREC_ROOT SEQREC_LOG_LEVEL JAVA_HOME SPARK_HOME SPARK_CONF_DIR HADOOP_CONF_DIR YARN_CONF_DIR SPARK_LOCAL_DIRS \
+        SPARK_DRIVER_MEMORY SPARK_SUBMIT_OPTS PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION TMPDIR LC_ALL; do
+        if [[ -n ${!name:-} ]]; then line+=" $name=$(shell_word "${!name}")"; fi
+    done
+    for name in "$@"; do line+=" $(shell_word "$name")"; done
+    echo "$line"
+    for name in MONGODB_URI MILVUS_URI MILVUS_TOKEN AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; do
+        if [[ -n ${!name:-} ]]; then secret+=("$name"); fi
+    done
+    if ((${#secret[@]})); then echo "not in the line, because they may hold secrets: set ${secret[*]} where it runs" >&2; fi
+}
+
+# A word as a shell reads it.
+shell_word() {
+    if [[ $1 =~ ^[A-Za-z0-9_./:=@%+,-]+$ ]]; then echo "$1"; else echo "'${1//\'/\'\\\'\'}'"; fi
+}
+
 # Runs in a process group of its own, so that a signal to this script reaches Spark's JVM and the job's Python alike.
 run_group() {
     local group signal status=0
@@ -217,11 +268,13 @@ join() {
 }
 
 main() {
+    local printing=
+    if [[ ${1:-} == --print ]]; then printing=1 && shift; fi
     case ${1:-} in
         -h | --help) usage && exit 0 ;;
         "") usage >&2 && exit 2 ;;
     esac
-    local job=$1 script=$root/jobs/$1.py template=$root/conf/$1.yaml arguments=(--conf "$root/conf/$1.yaml") status=0
+    local job=$1 script=$root/jobs/$1.py template=$root/conf/$1.yaml arguments=(--conf "$root/conf/$1.yaml") status=0 code
     shift
     if [[ $job =~ ^[a-z_]+$ && -f $root/dump/$job.py ]]; then
         script=$root/dump/$job.py template=/dev/null arguments=()
@@ -229,6 +282,13 @@ main() {
     [[ $job =~ ^[a-z_]+$ && -e $template && -f $script ]] || fail "there is no job $job; jobs are: $(list_jobs)"
     find_python
     while (($#)) && [[ $1 != -- ]]; do
+        if [[ $1 == --conf=* ]]; then set -- --conf "${1#*=}" "${@:2}"; fi
+        if [[ $1 == --conf && $template != /dev/null ]]; then
+            check_keys_file "${2:-}"
+            template=$2 arguments[1]=$2
+            shift 2
+            continue
+        fi
         case $1 in
             -h | --help) "$PYSPARK_DRIVER_PYTHON" "$script" --help && exit 0 ;;
             -*) [[ $template == /dev/null ]] || fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
@@ -237,16 +297,22 @@ main() {
         shift
     done
     check_environment "$job" "$template"
-    make_work_folder
+    if [[ -z $printing ]]; then make_work_folder; fi
     find_spark
-    zip_package "$work/seqrec.zip" 2>/dev/null || fail "$work can't be written: free space there, or set TMPDIR to another folder"
-    if grep -q 's3a://' "$template" <(printf '%s\n' "${SEQREC_ROOT:-}" "${arguments[@]}"); then add_s3; fi
+    if [[ -n $printing ]]; then
+        code=$(keep_code "$script") && script=$code/$job.py
+    else
+        code=$work
+        zip_package "$code/seqrec.zip" 2>/dev/null || fail "$code can't be written: free space there, or set TMPDIR to another folder"
+    fi
+    if needs_s3 "$template" "${arguments[@]}" "$@"; then add_s3; fi
     if [[ ! -t 2 ]]; then options+=(--conf spark.ui.showConsoleProgress=false); fi
     collect_options "${@:2}"
-    keep_spills "${options[@]}"
+    if [[ -z $printing ]]; then keep_spills "${options[@]}"; fi
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
-    options+=(--py-files "$(join "$work/seqrec.zip" "${py_files[@]}")")
+    options+=(--py-files "$(join "$code/seqrec.zip" "${py_files[@]}")")
     export SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} SEQREC_SAID=$work/said
+    if [[ -n $printing ]]; then print_line "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" && exit 0; fi
     if [[ -t 2 || -n ${SEQREC_LOG_LEVEL:-} ]]; then exec 3>&2; else exec 3>"$work/stderr"; fi
     run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" 2>&3 || status=$?
     say_end "$job" "$status"

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -122,6 +123,11 @@ def test_a_variable_that_can_t_be_used_is_named(tree: Path, spark_home: Path, va
         (["ecko"], "error: there is no job ecko; jobs are: echo\n"),
         (["../echo"], "error: there is no job ../echo; jobs are: echo\n"),
         (["echo", "--master", "x"], "error: --master stands before `--`: spark-submit's options come after it"),
+        (
+            ["echo", "--conf", "a=b"],
+            "error: --conf a=b stands before `--` and names no FILE.yaml: spark-submit's options come after",
+        ),
+        (["echo", "--conf=none.yaml"], "error: none.yaml: no such configuration file; the templates lie in conf/"),
         (["echo", "--", "--deploy-mode", "cluster"], "error: --deploy-mode cluster: jobs read this machine's files"),
         (["echo", "--", "--deploy-mode=cluster"], "error: --deploy-mode cluster: jobs read this machine's files"),
         (["echo", "--", "--packages"], "error: --packages needs a value\n"),
@@ -169,9 +175,61 @@ def test_s3_brings_its_packages_and_the_user_s_lists_are_joined(tree: Path, spar
     assert "hidden" not in "\n".join(said)
 
 
-def test_local_paths_bring_no_packages(tree: Path, spark_home: Path) -> None:
-    assert "--packages" not in submit(tree, "echo", SPARK_HOME=str(spark_home)).stdout
-    assert "hadoop-aws:3.9.1" in submit(tree, "echo", SPARK_HOME=str(spark_home), SEQREC_ROOT="s3a://bucket").stdout
+@pytest.mark.parametrize(
+    ("root", "arguments", "packages"),
+    [
+        ("/data", [], False),
+        ("s3a://bucket", [], True),
+        ("s3://bucket", [], True),
+        ("/data", ["data=s3://bucket/x"], True),
+        ("/data", ["--conf", "{tree}/out.yaml"], True),
+        ("s3://bucket", ["--", "--conf", "spark.hadoop.fs.s3.impl=com.amazon.ws.emr.hadoop.fs.EmrFileSystem"], False),
+        ("s3a://bucket", ["--", "--conf", "spark.hadoop.fs.s3.impl=com.amazon.ws.emr.hadoop.fs.EmrFileSystem"], True),
+    ],
+)
+def test_paths_of_s3_alone_bring_packages(tree: Path, spark_home: Path, root: str, arguments: list[str], packages: bool) -> None:
+    (tree / "out.yaml").write_text("data: s3a://bucket/dataset\n")
+    given = [argument.format(tree=tree) for argument in arguments]
+    said = submit(tree, "echo", *given, SPARK_HOME=str(spark_home), SEQREC_ROOT=root).stdout
+    assert ("hadoop-aws:3.9.1" in said) == packages
+    assert f"{tree}/{'out' if '{tree}/out.yaml' in arguments else 'conf/echo'}.yaml" in said
+
+
+def test_a_cluster_s_own_file_system_for_s3_is_kept(tree: Path, spark_home: Path) -> None:
+    (tree / "core-site.xml").write_text("<property><name>fs.s3.impl</name><value>EmrFileSystem</value></property>")
+    variables = {"SPARK_HOME": str(spark_home), "SEQREC_ROOT": "s3://bucket", "HADOOP_CONF_DIR": str(tree)}
+    assert "--packages" not in submit(tree, "echo", **variables).stdout
+
+
+def test_a_printed_line_runs_from_anywhere_the_code_that_it_was_printed_for(tree: Path, spark_home: Path) -> None:
+    arguments = ["echo", "--conf", f"{tree}/it's.yaml", "say=a  b;$c", "--", "--master", "spark://h:7077"]
+    (tree / "it's.yaml").write_text("data: x\n")
+    variables = {"SPARK_HOME": str(spark_home), "SEQREC_ROOT": "s3a://it's/$HOME", "AWS_ENDPOINT_URL": "http://127.0.0.1:7070"}
+    secrets = {"MONGODB_URI": "mongodb://u:hidden@h", "AWS_SECRET_ACCESS_KEY": "hidden"}
+    run = submit(tree, *arguments, **variables, **secrets).stdout.splitlines()
+    printed = submit(tree, "--print", *arguments, **variables, **secrets)
+    assert (printed.returncode, len(printed.stdout.splitlines())) == (0, 1)
+    assert "hidden" not in printed.stdout
+    assert printed.stderr == (
+        "not in the line, because they may hold secrets: set MONGODB_URI AWS_SECRET_ACCESS_KEY where it runs\n"
+    )
+    job = (tree / "jobs" / "echo.py").read_text()
+    (tree / "jobs" / "echo.py").write_text("changed")
+    done = subprocess.run(
+        ["sh", "-c", printed.stdout], env={"PATH": os.defpath}, cwd="/", capture_output=True, text=True, check=False
+    )
+    said = done.stdout.splitlines()
+    script = said.index(f"{tree}/it's.yaml") - 2
+    assert said[script + 1 : script + 4] == ["--conf", f"{tree}/it's.yaml", "say=a  b;$c"]
+    assert Path(said[script]).read_text() == job
+    kept = Path(said[script]).parent
+    assert "seqrec/errors.py" in zipfile.ZipFile(kept / "seqrec.zip").namelist()
+    assert said[said.index("--py-files") + 1] == f"{kept}/seqrec.zip"
+    length = run.index(f"{tree}/it's.yaml") - 4  # the options but --py-files
+    assert said[:length] == run[:length]
+    assert {f"python={sys.executable}", next(line for line in run if line.startswith("memory="))} <= set(said)
+    assert " root=s3a://it's/$HOME" in done.stdout
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
 @pytest.mark.usefixtures("dump")
