@@ -25,7 +25,7 @@ list_jobs() {
 
 usage() {
     cat <<HELP
-usage: ./spark-submit.sh JOB [--conf FILE.yaml] [key=value …] [-- spark-submit options]
+usage: ./spark-submit.sh JOB [--conf FILE.yaml] [--quiet | --verbose] [key=value …] [-- spark-submit options]
        ./spark-submit.sh write_mongo|write_milvus --origin TABLE --dest COLLECTION … [-- spark-submit options]
        ./spark-submit.sh JOB --help        the job's keys or options, their defaults and what they mean
        ./spark-submit.sh --print JOB …     the whole spark-submit line, for a scheduler, of a copy of the code that stays; runs nothing
@@ -107,6 +107,28 @@ make_work_folder() {
             echo "removed $folder, which a killed job left" >&2
         fi
     done
+}
+
+# Spark starts the job's Python with both of its streams joined into the JVM's stdout. Pipes past the JVM keep results and story
+# apart, and tell the job which of them a terminal shows. The script holds them open until the job has ended.
+open_streams() {
+    local size streams=$work/streams
+    mkdir "$streams" && mkfifo "$streams/stdout" "$streams/stderr" 2>/dev/null || return 0
+    exec 6<>"$streams/stdout" 7<>"$streams/stderr" 4<"$streams/stdout" 5<"$streams/stderr"
+    (trap '' INT TERM HUP && exec cat) <&4 4<&- 5<&- 6>&- 7>&- &
+    (trap '' INT TERM HUP && exec cat) <&5 >&2 4<&- 5<&- 6>&- 7>&- &
+    exec 4<&- 5<&-
+    if [[ -t 1 ]]; then touch "$streams/stdout.terminal"; fi
+    if [[ -t 2 ]]; then
+        touch "$streams/stderr.terminal"
+        size=$(stty size <&2 2>/dev/null) && export COLUMNS=${size#* }
+    fi
+    export SEQREC_STREAMS=$streams
+}
+
+close_streams() {
+    exec 6>&- 7>&-
+    wait
 }
 
 # What Spark spills and shuffles lies in the job's folder too, unless the user says which disk.
@@ -235,7 +257,7 @@ shell_word() {
 run_group() {
     local group signal status=0
     set -m
-    "$@" </dev/null &
+    "$@" </dev/null 6>&- 7>&- &
     group=$!
     set +m
     for signal in INT TERM HUP; do
@@ -291,6 +313,7 @@ main() {
         fi
         case $1 in
             -h | --help) "$PYSPARK_DRIVER_PYTHON" "$script" --help && exit 0 ;;
+            -q | --quiet | -v | --verbose) ;;
             -*) [[ $template == /dev/null ]] || fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
         esac
         arguments+=("$1")
@@ -306,15 +329,16 @@ main() {
         zip_package "$code/seqrec.zip" 2>/dev/null || fail "$code can't be written: free space there, or set TMPDIR to another folder"
     fi
     if needs_s3 "$template" "${arguments[@]}" "$@"; then add_s3; fi
-    if [[ ! -t 2 ]]; then options+=(--conf spark.ui.showConsoleProgress=false); fi
     collect_options "${@:2}"
     if [[ -z $printing ]]; then keep_spills "${options[@]}"; fi
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
     options+=(--py-files "$(join "$code/seqrec.zip" "${py_files[@]}")")
     export SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} SEQREC_SAID=$work/said
     if [[ -n $printing ]]; then print_line "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" && exit 0; fi
-    if [[ -t 2 || -n ${SEQREC_LOG_LEVEL:-} ]]; then exec 3>&2; else exec 3>"$work/stderr"; fi
+    if [[ -n ${SEQREC_LOG_LEVEL:-} ]]; then exec 3>&2; else exec 3>"$work/stderr"; fi
+    open_streams
     run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" 2>&3 || status=$?
+    close_streams
     say_end "$job" "$status"
     exit "$status"
 }

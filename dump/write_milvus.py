@@ -6,7 +6,7 @@ MILVUS_URI says which server: http://host:19530 (with MILVUS_TOKEN where one is 
 
 import argparse
 
-from seqrec.command.entry import command_line, positive
+from seqrec.command.entry import command_line, positive, verbosity_arguments
 from seqrec.command.session import open_session
 from seqrec.publishing.destinations import MilvusDestination
 from seqrec.publishing.dump import dump_vectors, open_origin
@@ -54,8 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--keep", type=positive, default=defaults.keep, help="collections that stay (default: %(default)s)")
     add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
     loss_argument(parser)
+    verbosity_arguments(parser)
     options = parser.parse_args(argv)
-    with command_line():
+    with command_line(options):
         run(options)
 
 

@@ -6,7 +6,7 @@ which server: mongodb://host:27017, or embedded.
 
 import argparse
 
-from seqrec.command.entry import command_line, positive
+from seqrec.command.entry import command_line, positive, verbosity_arguments
 from seqrec.command.session import open_session
 from seqrec.publishing.destinations import MongoDestination
 from seqrec.publishing.dump import dump_documents, open_origin
@@ -45,8 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--writers", type=positive, default=defaults.writers, help="tasks at a time (default: %(default)s)")
     add("--batch-size", type=positive, default=defaults.batch_size, help="documents in a write (default: %(default)s)")
     loss_argument(parser)
+    verbosity_arguments(parser)
     options = parser.parse_args(argv)
-    with command_line():
+    with command_line(options):
         run(options)
 
 

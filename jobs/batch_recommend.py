@@ -1,13 +1,15 @@
 """Sequences and a model into recommendations, then into MongoDB and Milvus."""
 
 import logging
+import shlex
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 
-from seqrec.command.config import public
 from seqrec.command.entry import run_job
+from seqrec.command.screen import counted, duration, listed
 from seqrec.command.session import open_session
+from seqrec.command.story import Next, end, open_draft
 from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
@@ -16,7 +18,6 @@ from seqrec.scoring.lists import ListSettings
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.batch_recommend import BatchRecommend
-from seqrec.storage.draft import Draft
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
 from seqrec.tables.histories import read_subset
@@ -28,7 +29,7 @@ def run(cfg: BatchRecommend) -> None:
     """Try the stores, score into a new version, make it current, and publish it."""
     started = time.monotonic()
     spark = open_session("batch_recommend", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
-    draft = Draft.of(cfg.output, settings=public(cfg))
+    draft = open_draft(cfg, cfg.output)
     dataset, export = open_dataset(spark, cfg.data), locate(cfg.model)
     subset = read_subset(dataset, cfg.users)
     with connect(spark, Addresses.from_settings(cfg.stores)) if cfg.publish else nullcontext() as stores:
@@ -39,10 +40,12 @@ def run(cfg: BatchRecommend) -> None:
             draft, dataset, export, scoring=_scoring(cfg), generated_at=datetime.now(UTC), subset=subset
         )
         draft.commit(keep=cfg.keep)
-        log.info("scored %s into version %s in %.1f s", counts, draft.run_id, time.monotonic() - started)
+        log.info("scored: %s, in %s", listed(counts), duration(time.monotonic() - started))
         if destinations is not None:
             publish(spark, destinations, draft.path, limits=cfg.guards, users=subset.users if subset else None)
-            log.info("version %s is done, %.1f s in all", draft.run_id, time.monotonic() - started)
+    made = f"version {draft.run_id} of the lists of {counted(counts.get('users', counts.get('user_embeddings', 0)), 'user')}"
+    look = f"python -m seqrec.stores.show --data {shlex.quote(cfg.data)}"
+    end(made=made, path=draft.path, then=look if cfg.publish else Next("publish", ("output",)))
 
 
 def _scoring(cfg: BatchRecommend) -> Scoring:

@@ -1,14 +1,14 @@
 """Similar items and users' lists into candidates, merged by reciprocal rank fusion."""
 
 import logging
-import time
+import shlex
 
-from seqrec.command.config import public
 from seqrec.command.entry import run_job
+from seqrec.command.screen import counted, listed
 from seqrec.command.session import open_session
+from seqrec.command.story import end, open_draft
 from seqrec.retrieval.build_candidates import Fusion, SourceFolder, write_candidates
 from seqrec.settings.build_candidates import BuildCandidates
-from seqrec.storage.draft import Draft
 from seqrec.tables.datasets import open_dataset
 
 log = logging.getLogger("seqrec")
@@ -16,9 +16,8 @@ log = logging.getLogger("seqrec")
 
 def run(cfg: BuildCandidates) -> None:
     """Expand, rank and merge into a new version, and make it current."""
-    started = time.monotonic()
     spark = open_session("build_candidates")
-    draft = Draft.of(cfg.output, settings=public(cfg))
+    draft = open_draft(cfg, cfg.output)
     counts = write_candidates(
         draft,
         open_dataset(spark, cfg.data),
@@ -31,7 +30,9 @@ def run(cfg: BuildCandidates) -> None:
         fusion=Fusion(max_seeds=cfg.max_seeds, top_n=cfg.top_n, k=cfg.k),
     )
     draft.commit(keep=cfg.keep)
-    log.info("wrote %s into version %s in %.1f s", counts.model_dump(), draft.run_id, time.monotonic() - started)
+    log.info("users with a list of each source: %s", listed(counts.sources))
+    made = f"candidates {draft.run_id} of {counted(counts.users, 'user')}, {counts.empty:,} of them without any"
+    end(made=made, path=draft.path, then=f"./spark-submit.sh evaluate model=null {shlex.quote(f'candidates={cfg.output}')}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,8 +1,9 @@
 """Ratings, users and items into users, item_catalogue, item_features, ranking_samples and matching_samples."""
 
-from seqrec.command.config import public
 from seqrec.command.entry import run_job
+from seqrec.command.screen import listed
 from seqrec.command.session import open_session, working
+from seqrec.command.story import end, open_draft
 from seqrec.dataset.build_sequences import InputLimits, ingest
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.detect import detect
@@ -17,7 +18,6 @@ from seqrec.ranking.ranking_samples import Labelling
 from seqrec.ranking.side_tables import FeatureColumns, SideTable, SideTables
 from seqrec.settings.build_features import BuildFeatures, Genres, Negatives, SideTableSettings
 from seqrec.settings.build_sequences import Input
-from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
 from seqrec.tables.datasets import open_dataset
 
@@ -25,7 +25,7 @@ from seqrec.tables.datasets import open_dataset
 def run(cfg: BuildFeatures) -> None:
     """Read and check ratings and tables, write a version of the features, and make it current."""
     spark = open_session("build_features")
-    draft = Draft.of(cfg.output, settings=public(cfg))
+    draft = open_draft(cfg, cfg.output)
     dataset = open_dataset(spark, cfg.data)
     types = dataset.meta.id_types
     source = cfg.input or Input.model_validate(dataset.meta.settings.input)
@@ -58,6 +58,7 @@ def run(cfg: BuildFeatures) -> None:
         counts={**counts, "ratings": split.rows, "missing": missing},
     ).write(draft.path)
     draft.commit(keep=cfg.keep)
+    end(made=f"features {draft.run_id}: {listed(counts)}", path=draft.path)
 
 
 def side_tables(cfg: BuildFeatures) -> SideTables:

@@ -1,19 +1,19 @@
 """Ratings into a dataset: items, events, sequences, windows, valid, test and stats.json."""
 
-from seqrec.command.config import public
 from seqrec.command.entry import run_job
+from seqrec.command.screen import counted
 from seqrec.command.session import open_session, working
+from seqrec.command.story import Next, end, open_draft
 from seqrec.dataset.build_sequences import InputLimits, index_histories, ingest, settle, write_dataset
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.detect import detect
 from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
-from seqrec.dataset.stats import count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
+from seqrec.dataset.stats import DatasetStats, count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
 from seqrec.dataset.vocabulary import read_parent
 from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences
-from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
 
 
@@ -26,7 +26,7 @@ def run(cfg: BuildSequences) -> None:
     filing = Filing(rows_per_file=cfg.rows_per_file, multiple=cfg.files_multiple)
     minimum = CoreMinimum(users=cfg.k_core.users, items=cfg.k_core.items)
     spark = open_session("build_sequences")
-    draft = Draft.of(cfg.data, settings=public(cfg), key="data")
+    draft = open_draft(cfg, cfg.data, key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
     wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
@@ -57,6 +57,13 @@ def run(cfg: BuildSequences) -> None:
         counts=stats.counts(),
     ).write(draft.path)
     draft.commit(keep=cfg.keep)
+    end(made=f"dataset {draft.run_id} of {_size(stats)}", path=draft.path, then=Next("train", ("data",)))
+
+
+def _size(stats: DatasetStats) -> str:
+    """How large a dataset is, in words."""
+    users, items, events = stats.users["with_events"], stats.items["vocabulary"], stats.events["all"]
+    return f"{counted(users, 'user')}, {counted(items, 'item')} and {counted(events, 'event')}"
 
 
 def main(argv: list[str] | None = None) -> None:

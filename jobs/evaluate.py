@@ -1,14 +1,15 @@
 """A model or a scored table, and baselines, against held-out items."""
 
-import sys
 import tempfile
 from collections.abc import Iterator
 
 from pyspark import StorageLevel
 
-from seqrec.command.config import public
+from seqrec.command.bars import working_on
 from seqrec.command.entry import run_job
+from seqrec.command.screen import show
 from seqrec.command.session import open_session
+from seqrec.command.story import end, open_draft
 from seqrec.evaluation.baselines import BASELINES
 from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
@@ -20,18 +21,18 @@ from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.evaluate import Evaluate
 from seqrec.storage import files
-from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import EvaluationMeta
 
 
 def run(cfg: Evaluate) -> None:
     """Rank the targets by each method, measure the ranks, show and write the metrics."""
     spark = open_session("evaluate", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
-    draft = None if cfg.output is None else Draft.of(cfg.output, settings=public(cfg))
+    draft = None if cfg.output is None else open_draft(cfg, cfg.output)
     held_out = open_held_out(spark, cfg.data, split=cfg.split, sample_users=cfg.sample_users, seed=cfg.seed)
     dataset, results, sources = held_out.dataset.meta, {}, {}
     with tempfile.TemporaryDirectory(prefix="seqrec-evaluate-") as scratch:
         for number, ranked in enumerate(_methods(cfg, held_out, scratch)):
+            working_on(f"ranking by {ranked.name}")
             ranked.table.persist(StorageLevel.DISK_ONLY)
             results[ranked.name] = measure(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
             sources[ranked.name] = ranked.source
@@ -39,7 +40,7 @@ def run(cfg: Evaluate) -> None:
                 write_predictions(ranked, held_out, files.join(draft.path, "predictions"), k=cfg.predictions_k)
             ranked.table.unpersist()
     held_out.users.unpersist()
-    sys.stdout.write(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}\n")
+    show(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}")
     if draft is not None:
         facts = {"run_id": draft.run_id, "dataset": dataset.run_id, "split": cfg.split}
         write_metrics({**facts, "metrics": results}, draft.path)
@@ -47,6 +48,7 @@ def run(cfg: Evaluate) -> None:
             run_id=draft.run_id, dataset=dataset.run_id, split=cfg.split, sources=sources, settings=draft.settings
         ).write(draft.path)
         draft.commit(keep=cfg.keep)
+        end(made=f"an evaluation of {', '.join(results)}, with all metrics", path=files.join(draft.path, "metrics.json"))
 
 
 def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]:

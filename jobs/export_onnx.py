@@ -2,6 +2,7 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
+from seqrec.command.story import Next, end
 from seqrec.export.export_onnx import Conversion, export, require_place
 from seqrec.settings.export_onnx import ExportOnnx
 from seqrec.storage import files
@@ -17,7 +18,12 @@ def run(cfg: ExportOnnx) -> None:
         require_place(cfg.output)
         files.require_writable(cfg.output, key="output")
     conversion = Conversion(opset=cfg.opset, parity_users=cfg.parity_users, parity_tolerance=cfg.parity_tolerance)
-    export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=cfg.output, keep=cfg.keep, conversion=conversion)
+    exported = export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=cfg.output, keep=cfg.keep, conversion=conversion)
+    end(
+        made=f"an export of {exported.meta.name}",
+        path=exported.path,
+        then=None if cfg.output else Next("batch_recommend", ("data", "model")),
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,27 +1,21 @@
 """A dataset's events into similar items, by ItemCF or Swing."""
 
-import logging
-import time
-
-from seqrec.command.config import public
 from seqrec.command.entry import run_job
+from seqrec.command.screen import counted
 from seqrec.command.session import open_session, working
+from seqrec.command.story import Next, end, open_draft
 from seqrec.dataset.clean import partition_count
 from seqrec.retrieval.activity import Limits
 from seqrec.retrieval.item_similarity import guard_method, methods, write_similar_items
 from seqrec.retrieval.swing import Smoothing
 from seqrec.settings.item_similarity import ItemSimilarity
-from seqrec.storage.draft import Draft
 from seqrec.tables.datasets import open_dataset
-
-log = logging.getLogger("seqrec")
 
 
 def run(cfg: ItemSimilarity) -> None:
     """Compute the lists into a new version, and make it current."""
-    started = time.monotonic()
     spark = open_session("item_similarity")
-    draft = Draft.of(cfg.output, settings=public(cfg))
+    draft = open_draft(cfg, cfg.output)
     dataset = open_dataset(spark, cfg.data)
     guard_method(cfg.output, cfg.method)
     method = methods(Smoothing(alpha1=cfg.alpha1, alpha2=cfg.alpha2, beta=cfg.beta))[cfg.method]
@@ -29,7 +23,8 @@ def run(cfg: ItemSimilarity) -> None:
     with working(spark, partitions=partition_count(events, at_least=spark.sparkContext.defaultParallelism)):
         counts = write_similar_items(draft, dataset, history=cfg.history, method=method, limits=_limits(cfg), top_n=cfg.top_n)
     draft.commit(keep=cfg.keep)
-    log.info("wrote %s into version %s in %.1f s", counts, draft.run_id, time.monotonic() - started)
+    made = f"similar items {draft.run_id}: {counted(counts['neighbours'], 'neighbour')} of {counted(counts['items'], 'item')}"
+    end(made=made, path=draft.path, then=Next("build_candidates", ("data",)))
 
 
 def _limits(cfg: ItemSimilarity) -> Limits:

@@ -2,6 +2,7 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
+from seqrec.command.story import end
 from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.settings.publish import Publish
@@ -22,6 +23,8 @@ def run(cfg: Publish) -> None:
         users = None if cfg.users is None else read_ids(spark, cfg.users, column="user_id", kind=kind)
         destinations = destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
         publish(spark, destinations, version, limits=cfg.guards, users=users, dry_run=cfg.dry_run)
+    if not cfg.dry_run:
+        end(made="the publication", then="python -m seqrec.stores.show")
 
 
 def main(argv: list[str] | None = None) -> None:

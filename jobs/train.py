@@ -5,9 +5,11 @@ Several processes: `torchrun --nproc-per-node N jobs/train.py --conf FILE …`, 
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
+from seqrec.command.story import Next, end
 from seqrec.settings.train import Train
-from seqrec.storage import files
+from seqrec.storage import files, versions
 from seqrec.training.plan_sasrec import PlanSASRec
+from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.train import train
 
@@ -26,6 +28,9 @@ def run(cfg: Train) -> None:
         train_on_spark(open_session("train"), sequence_setup(cfg), processes=cfg.processes)
     else:
         train(sequence_setup(cfg))
+    if leads():
+        name = versions.read_meta(cfg.model)["name"]
+        end(made=f"the model {name}", path=cfg.model, then=Next("export_onnx", ("data", "model")))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,12 +1,12 @@
 """Windows into SimpleX, its items into Milvus, and users' best items by exact search and by search in Milvus."""
 
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from seqrec.command.config import public
 from seqrec.command.entry import run_job
+from seqrec.command.screen import listed, show
 from seqrec.command.session import open_session
+from seqrec.command.story import Next, end, open_draft
 from seqrec.evaluation.milvus_recall import Search, search_lists
 from seqrec.evaluation.report import write_metrics
 from seqrec.export.export_onnx import export
@@ -18,7 +18,6 @@ from seqrec.scoring.lists import ListSettings
 from seqrec.settings.publish import Guards
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.storage import files, versions
-from seqrec.storage.draft import Draft
 from seqrec.stores.address import NONE
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
@@ -41,7 +40,7 @@ def run(cfg: TrainTwoTower) -> None:
         return
     cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     files.require_writable(cfg.model, key="model")
-    draft = Draft.of(cfg.output, settings=public(cfg))
+    draft = open_draft(cfg, cfg.output)
     spark = open_session("train_two_tower", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     addresses = replace(Addresses.from_settings(cfg.stores), mongodb=NONE)
     with connect(spark, addresses) as stores:  # so that what Milvus refuses is an error before the training
@@ -62,8 +61,9 @@ def run(cfg: TrainTwoTower) -> None:
     write_metrics(metrics, draft.path)
     versions.write_meta(draft.path, versions.read_meta(draft.path))  # a second time, with the table that the search wrote
     draft.commit(keep=cfg.keep)
-    for name, measured in metrics.items():
-        sys.stdout.write(f"{name}: {'  '.join(f'{key} {value:.4g}' for key, value in measured.items())}\n")
+    show("\n".join(f"{name}: {listed(measured)}" for name, measured in metrics.items()))
+    made = f"version {draft.run_id} of the lists of {exported.meta.name}"
+    end(made=made, path=draft.path, then=Next("build_candidates", ("data",)))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,6 +10,7 @@ version of the dataset is built and a new model trained. A chain that was killed
 import argparse
 import hashlib
 import json
+import logging
 import os
 import re
 import shlex
@@ -25,9 +26,11 @@ from typing import Any
 from seqrec import simulate
 from seqrec.catalogue.titles import add_title_options, titles_of, two_columns
 from seqrec.command.config import load_config, public
-from seqrec.command.entry import command_line
+from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
+from seqrec.command.screen import duration, heading, show
+from seqrec.command.story import STEP
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
@@ -36,9 +39,12 @@ from seqrec.storage.lock import hold
 HOME = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[1]))
 MADE_FROM = "chain.json"
 STARTED = time.monotonic()
+STEPS = 5
 FIXED = ("data", "model")
 EMBEDDED = "embedded"
 BASELINES = ("popularity", "markov")  # what the model is compared with
+
+log = logging.getLogger("seqrec")
 
 Run = Callable[..., None]
 
@@ -53,22 +59,25 @@ def run_chain(
     """
     settings = load_config(BuildSequences, str(HOME / "conf" / "build_sequences.yaml"), list(overrides))
     content = digest(files.local_path(settings.input.wanted_ratings.path))
+    log.info("the chain's folder is %s", root)
     current = reusable(root, settings, content)
     if current is None:
-        say("build_sequences")
-        run("build_sequences", *overrides)
+        with step(1, "build_sequences"):
+            run("build_sequences", *overrides)
         origin = {"dataset": versions.resolve(settings.data).rsplit("/", 1)[-1], "ratings": content}
         files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
     else:
-        say(f"build_sequences: the ratings and their settings are those of version {current}, which is taken again")
-    say("train")
-    run("train", "resume=same", *train)
-    say("export_onnx")
-    run("export_onnx")
-    say("evaluate")
-    run("evaluate", *(f"{name}=true" for name in baselines))
-    say("batch_recommend")
-    run("batch_recommend", *publish)
+        with step(1, "build_sequences"):
+            log.info("the ratings and their settings are those of version %s, which is taken again", current)
+    jobs = {
+        "train": ["resume=same", *train],
+        "export_onnx": [],
+        "evaluate": [f"{name}=true" for name in baselines],
+        "batch_recommend": list(publish),
+    }
+    for number, (job, keys) in enumerate(jobs.items(), start=2):
+        with step(number, job):
+            run(job, *keys)
 
 
 def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
@@ -122,7 +131,7 @@ def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = ()
         run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, publish=_carried(titles), run=run)
         _show(root, *titles)
         shown = shlex.join(["--history", "ID,ID", *titles])
-        say(f"one user: {sys.executable} -m seqrec.recommend {shlex.quote(root)} {shown}")
+        log.info("one user: %s -m seqrec.recommend %s %s", sys.executable, shlex.quote(root), shown)
 
 
 def demo(sizes: str, *, train: str, run: Run) -> None:
@@ -130,14 +139,14 @@ def demo(sizes: str, *, train: str, run: Run) -> None:
     trained = _free(train, "DEMO_TRAIN")
     with working_in(variable("SEQREC_ROOT", "the demo")) as root:
         ratings, titles = Path(root, "ratings.csv"), Path(root, "titles.csv")
-        say("simulate")
+        log.info("%s", f"\n{heading('simulated ratings')}")
         simulate.main([*shlex.split(sizes), "--output", str(ratings), "--titles", str(titles)])
         run_chain(root, overrides=[], train=trained, baselines=BASELINES, run=run)
         _show(root, "--titles", str(titles))
         metrics = json.loads(files.read_text(f"{versions.resolve(f'{root}/evaluation')}/metrics.json"))["metrics"]
         best = json.loads(ratings.with_suffix(".json").read_text())["drawn_ndcg@10"]["test"]
         reached = next(iter(metrics.values()))["ndcg@10"]
-        sys.stdout.write(f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached:.4f}\n")
+        show(f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached:.4f}")
 
 
 @contextmanager
@@ -146,18 +155,22 @@ def working_in(folder: str) -> Iterator[str]:
     local = files.is_local(folder)
     root = str(files.local_path(folder).absolute()) if local else folder
     os.environ["SEQREC_ROOT"] = root
-    sys.stdout.write(f"the chain's folder is {root}\n")
     lock = hold(Path(root, ".chain.lock"), what=root, remedy="wait until it ends, or set another SEQREC_ROOT")
     with lock if local else nullcontext():
         yield root
-        say(f"done; look into the stores with: make stores SEQREC_ROOT={shlex.quote(root)}")
+        log.info("\ndone in %s", duration(time.monotonic() - STARTED))
+        log.info("look into the stores: make stores SEQREC_ROOT=%s", shlex.quote(root))
 
 
-def say(text: str) -> None:
-    """Print the heading of a step, with the seconds that have passed."""
-    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
-    sys.stdout.write(f"\n{bold}── {text}{plain}  ({time.monotonic() - STARTED:.0f} s)\n")
-    sys.stdout.flush()
+@contextmanager
+def step(number: int, job: str) -> Iterator[None]:
+    """In the `with` block, a job of the chain runs, below its heading: the job doesn't say itself what it is and what is next."""
+    log.info("%s", f"\n{heading(f'{number} of {STEPS}  {job}')}")
+    os.environ[STEP] = str(number)
+    try:
+        yield
+    finally:
+        del os.environ[STEP]
 
 
 def submit(job: str, *overrides: str) -> None:
@@ -189,7 +202,7 @@ def _free(text: str, name: str) -> list[str]:
 
 def _show(root: str, *options: str) -> None:
     """Show some of what the stores hold."""
-    say("what the stores hold")
+    log.info("%s", f"\n{heading('what the stores hold')}")
     call([sys.executable, "-m", "seqrec.stores.show", "--data", f"{root}/dataset", *options])
 
 
@@ -227,10 +240,11 @@ def main(argv: list[str] | None = None) -> None:
     add_title_options(recommending)
     for command in (recommending, demonstrating):
         command.add_argument("--train", default="", metavar="KEYS", help="keys of train, in one text")
+        verbosity_arguments(command)
     arguments = parser.parse_args(argv)
     for store in STORE_CHOICES:
         os.environ[store] = os.environ.get(store) or EMBEDDED
-    with command_line():
+    with command_line(arguments):
         if arguments.chain == "demo":
             demo(arguments.sizes, train=arguments.train, run=submit)
         else:

@@ -9,7 +9,6 @@ number of ratings of the rarest item.
 import argparse
 import itertools
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.parquet
 from numpy.random import Generator, default_rng
 
 from seqrec.command.entry import command_line
+from seqrec.command.screen import counted, show
 from seqrec.errors import UserError
 from seqrec.planted import TOPIC_SIZE, Chain, Indices, gains, plant, topics, walk
 
@@ -133,8 +133,9 @@ def main(argv: list[str] | None = None) -> None:
         if titles is not None:
             write_titles(titles, items=simulation.items)
     best, drawn = facts["best_ndcg@10"]["test"], facts["drawn_ndcg@10"]["test"]
-    sys.stdout.write(f"{output}: {simulation.events} ratings of {simulation.users} users and {simulation.items} items\n")
-    sys.stdout.write(f"the best possible test NDCG@10 is expected at {best:.4f}, and is {drawn:.4f} on the targets drawn\n")
+    size = f"{counted(simulation.users, 'user')} and {counted(simulation.items, 'item')}"
+    show(f"{output}: {counted(simulation.events, 'rating')} of {size}")
+    show(f"the best possible test NDCG@10 is expected at {best:.4f}, and is {drawn:.4f} on the targets drawn")
 
 
 def _lengths(users: int, events: int, seed: int) -> Indices:

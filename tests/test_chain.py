@@ -141,14 +141,14 @@ def test_make_recommend_runs_again(tmp_path: Path) -> None:
     carried = {"item_table": str(titles), "item_columns": ["title=name"], "item_key": "code"}
     settings = versions.read_meta(versions.resolve(f"{root}/output"))["settings"]["mongo"]
     assert {key: settings[key] for key in carried} == carried
-    assert f" --titles {shlex.quote(str(titles))} --title-columns code,name" in first.stdout
-    assert f"the chain's folder is {root}\n" in first.stdout
+    assert f" --titles {shlex.quote(str(titles))} --title-columns code,name" in first.stderr
+    assert f"the chain's folder is {root}\n" in first.stderr
     dataset, *_ = run_ids(root)
     assert versions.read_meta(versions.resolve(f"{root}/dataset"))["settings"]["input"]["path"] == str(ratings)
     checkpoint = (root / "model" / "checkpoints" / "last.pt").read_bytes()
     second = make(tmp_path, *given, **stores)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert f"are those of version {dataset}, which is taken again" in second.stdout
+    assert f"are those of version {dataset}, which is taken again" in second.stderr
     assert (root / "model" / "checkpoints" / "last.pt").read_bytes() == checkpoint
     assert len(versions.run_ids(f"{root}/output")) == 2
     assert not list((ROOT / ".seqrec").glob("it_s*"))

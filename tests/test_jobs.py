@@ -25,7 +25,9 @@ from jobs import (
     train,
     train_two_tower,
 )
+from seqrec.command.config import load_config
 from seqrec.serving.recommender import Recommender
+from seqrec.settings.build_sequences import BuildSequences
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
@@ -281,17 +283,22 @@ def test_a_model_of_another_vocabulary_is_refused(root: Path, tmp_path: Path) ->
 
 
 def test_spark_submit_runs_a_job_and_ends_with_its_error(root: Path, tmp_path: Path) -> None:
-    """Through the script: a version is written, then a missing column is one line (Spark puts it on stdout) and status 1."""
+    """Through the script: a version is written, then a missing column is one line on stderr and status 1."""
     options = ["--", "--master", "local[1]", "--conf", "spark.ui.enabled=false"]
     command = [str(ROOT / "spark-submit.sh"), "build_sequences", f"data={tmp_path}/data"]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run([*command, *options], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    version = versions.resolve(f"{tmp_path}/data")
+    assert f"  {version}\nnext: ./spark-submit.sh train data={tmp_path}/data\n" in done.stderr
+    assert "next: ./spark-submit.sh train" in Path(version, "log.txt").read_text()
+    built = load_config(BuildSequences, f"{version}/config.yaml", [])
+    assert (built.data, built.k_core.items) == (f"{tmp_path}/data", 5)
     assert len(pyarrow.dataset.dataset(f"{versions.resolve(f'{tmp_path}/data')}/sequences").to_table()) == USERS
     wrong = [*command, "input.columns.user_id=who", *options]
     done = subprocess.run(wrong, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "who" in line
     assert len(versions.run_ids(f"{tmp_path}/data")) == 1

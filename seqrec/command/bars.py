@@ -1,26 +1,27 @@
 """One bar for long work on a terminal; elsewhere a line every half minute. Nothing of both with --quiet.
 
-with stage_bar(session):            for a session's whole life: the tasks of Spark's running stages
-    working_on("scoring users")     what they are for
+with Bar("epoch 3", total=400, unit="steps") as bar:
+    bar.reach(120, note="loss 4.21")
 
-bar = Bar("epoch 3", total=400, unit="steps")
-bar.reach(120, note="loss 4.21")
-bar.close()
+The session shows the tasks of Spark's running stages by itself: `working_on("scoring users")` says what they are for.
 """
 
 import logging
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from seqrec.command import screen
 from seqrec.command.screen import duration
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 LINE_S = 30.0  # between two lines where there is no terminal
 LOOK_S = 0.5  # between two looks at Spark's stages
+SHORT_S = 1.5  # stages that run no longer need no bar
 SHAPE = "  {desc} {percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt} {unit}, {elapsed}{postfix}"
 
 log = logging.getLogger("seqrec")
@@ -41,6 +42,12 @@ class Bar:
             self.drawn = tqdm(desc=label, total=total, initial=done, unit=unit, bar_format=SHAPE, leave=False, ncols=width)
             screen.drawn_bars.append(self.drawn.clear)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def reach(self, done: int, *, total: int | None = None, note: str = "") -> None:
         """Draw that so much is done; where there is no terminal, log it if the last line is old."""
         self.total = self.total if total is None else total
@@ -52,8 +59,8 @@ class Bar:
             else:
                 self.drawn.n = done
                 self.drawn.refresh()
-        elif time.monotonic() - self.logged > LINE_S:
-            self.logged = time.monotonic()
+        elif (now := time.monotonic()) - self.logged > LINE_S:
+            self.logged = now
             after = duration(self.logged - self.started) + (f", {note}" if note else "")
             log.info("%s: %s of %s %s after %s", self.label, f"{done:,}", f"{self.total:,}", self.unit, after)
 
@@ -71,27 +78,27 @@ def working_on(text: str) -> None:
     log.debug("%s", text)
 
 
-def watch_stages(session: SparkSession) -> threading.Event:
+def watch_stages(session: "SparkSession") -> threading.Event:
     """Show a bar of the finished tasks of Spark's running stages, in a thread, until the returned event is set."""
     ended = threading.Event()
     threading.Thread(target=_draw_stages, args=(session, ended), name="stages", daemon=True).start()
     return ended
 
 
-def _draw_stages(session: SparkSession, ended: threading.Event) -> None:
+def _draw_stages(session: "SparkSession", ended: threading.Event) -> None:
     """Draw a bar while stages run, until the event; the end of Spark's JVM ends it too."""
-    bar: Bar | None = None
+    bar, idle = None, time.monotonic()
     try:
         tracker = session.sparkContext.statusTracker()
         while not ended.wait(LOOK_S):
             stages = [stage for number in tracker.getActiveStageIds() if (stage := tracker.getStageInfo(number))]
-            total, done = (
-                sum(counts) for counts in ([stage.numTasks for stage in stages], [stage.numCompletedTasks for stage in stages])
-            )
+            total, done = sum(stage.numTasks for stage in stages), sum(stage.numCompletedTasks for stage in stages)
             if bar is not None and (not total or bar.label != _label[0]):
                 bar.close()
                 bar = None
-            if total:
+            if not total:
+                idle = time.monotonic()
+            elif time.monotonic() - idle > SHORT_S:
                 bar = bar or Bar(_label[0], total=total, unit="tasks")
                 bar.reach(done, total=total)
     except Exception as error:

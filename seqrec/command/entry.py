@@ -32,6 +32,7 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
 
     Without --conf the file is the job's template, see `template_of`. Errors and signals end the process as in `command_line`.
     """
+    connect_streams()
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
         epilog="keys, their defaults and what they mean:\n" + "\n".join(describe_keys(settings)),
@@ -81,12 +82,10 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
     if verbosity := getattr(arguments, "verbosity", None):
         os.environ[VERBOSITY] = verbosity
     connect_streams()
-    failed = True
     with logs_on_screen():
         try:
             with _closing_at_sigterm():
                 yield
-            failed = False
         except UserError as error:
             _end(f"error: {one_line(hide_secrets(str(error)))}")
         except KeyboardInterrupt:
@@ -94,13 +93,13 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
             sys.exit(130)
         except Exception as error:
             _end(f"error: {explain(error)}{_write_trace(error)}")
-        finally:
-            write_logs(failed=failed)
 
 
 @contextmanager
 def logs_on_screen() -> Iterator[None]:
     """In the `with` block, seqrec's logs are shown as the verbosity says, and kept for log.txt; others' only from warnings on.
+
+    At the end the logs of what was made are written.
 
     A command that another one calls in the same process changes nothing.
     """
@@ -112,9 +111,12 @@ def logs_on_screen() -> Iterator[None]:
     log.addHandler(memory)
     log.setLevel(logging.DEBUG)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # py4j logs a trace of all that it raises, and a JVM's end as an error
+    failed = True
     try:
         yield
+        failed = False
     finally:
+        write_logs(failed=failed)
         root.removeHandler(shown)
         log.removeHandler(memory)
         log.setLevel(level)

@@ -8,6 +8,7 @@ A log is written whole: object stores can't append.
 """
 
 import logging
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from seqrec.storage import files
 
 LOG = "log.txt"
 MOST_LINES = 100_000  # the oldest go first
+
+COLOUR = re.compile(r"\x1b\[\d*m")
 
 log = logging.getLogger("seqrec")
 
@@ -38,8 +41,8 @@ class MemoryHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
-        time = datetime.fromtimestamp(record.created, UTC)
-        self.lines.append(f"{time:%Y-%m-%dT%H:%M:%SZ} {record.levelname} {hide_secrets(record.getMessage())}\n")
+        time, text = datetime.fromtimestamp(record.created, UTC), COLOUR.sub("", record.getMessage()).strip("\n")
+        self.lines.append(f"{time:%Y-%m-%dT%H:%M:%SZ} {record.levelname} {hide_secrets(text)}\n")
         del self.lines[:-MOST_LINES]
 
 

@@ -130,12 +130,15 @@ def heading(text: str, stream: Stream = "stderr") -> str:
 
 
 def write(text: str, stream: Stream) -> None:
-    """Write lines to a stream at once; a bar that is drawn is cleared before."""
+    """Write lines to a stream at once; a bar that is drawn is cleared before. The end of the stream's reader is no error."""
     for clear in drawn_bars:
         clear()
     sink: TextIO = getattr(sys, stream)
-    sink.write(text + "\n")
-    sink.flush()
+    try:
+        sink.write(text + "\n")
+        sink.flush()
+    except BrokenPipeError:  # nobody reads on, as in `JOB | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sink.fileno())
 
 
 def columns() -> int:
@@ -179,10 +182,11 @@ class ScreenHandler(logging.Handler):
         if getattr(record, "shown", False):
             return
         message = hide_secrets(record.getMessage())
-        text = f"warning: {message}" if record.levelno == logging.WARNING else message
+        text = message.lstrip("\n")
+        above = message[: len(message) - len(text)]
+        text = f"warning: {text}" if record.levelno == logging.WARNING else text
         with suppress(OSError, ValueError):
-            if not on_terminal("stderr"):
-                text = f"{self.clock.formatTime(record, '%H:%M:%S')} {text}"
-            write(text, "stderr")
+            time = "" if on_terminal("stderr") else f"{self.clock.formatTime(record, '%H:%M:%S')} "
+            write(above + time + text, "stderr")
 
     clock = logging.Formatter()

@@ -2,7 +2,7 @@
 
 begin(Train, cfg)                     train: windows into checkpoints
                                         data=/seq/dataset  model=/seq/model  max_epochs=3
-end("…", made="model gsasrec-9f2c", path=cfg.model, then=Next("export_onnx", ("data", "model")))
+end(made="model gsasrec-9f2c", path=cfg.model, then=Next("export_onnx", ("data", "model")))
                                       made model gsasrec-9f2c in 2 min 5 s
                                         /seq/model
                                       next: ./spark-submit.sh export_onnx
@@ -11,6 +11,7 @@ end("…", made="model gsasrec-9f2c", path=cfg.model, then=Next("export_onnx", (
 import logging
 import os
 import re
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,13 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from seqrec.command.config import Strict, flatten, load_config, public
+from seqrec.command.kept_log import keep_log
 from seqrec.command.overrides import show_value
 from seqrec.command.screen import duration, heading, wrapped
 from seqrec.errors import UserError
+from seqrec.storage.draft import Draft
 
-STEP = "SEQREC_STEP"  # which step of a chain the job is, such as `2 of 5`: the chain says what comes next
+STEP = "SEQREC_STEP"  # the number of the job in a chain, which says itself what is done, where, and what comes next
 PATHS = ("input.path", "data", "model", "output")  # shown always: where a job reads and writes
 WORD = re.compile(r"[\w.:/+-]+")
 
@@ -35,6 +38,15 @@ class Next(NamedTuple):
 
     job: str
     keys: tuple[str, ...] = ()
+
+    def command(self, changed: dict[str, str]) -> str:
+        """The command line, with the keys whose values differ from the template's.
+
+        >>> Next("train", ("data", "model")).command({"data": "my data", "k_core.users": "3"})
+        "./spark-submit.sh train 'data=my data'"
+        """
+        keys = [shlex.quote(f"{key}={changed[key]}") for key in self.keys if key in changed]
+        return " ".join(["./spark-submit.sh", self.job, *keys])
 
 
 @dataclass
@@ -54,23 +66,33 @@ def begin(settings: type[Strict], config: BaseModel) -> None:
     name = job_name(settings)
     now = {key: value for key, value in flatten(public(config)).items() if not key.startswith("stores.")}
     template = flatten(_template(settings, name, preset=now.get("preset")))
-    changed = {key: show_setting(value) for key, value in now.items() if template.get(key, ...) != value}
+    changed = {
+        key: show_setting(value) for key, value in now.items() if (key == "preset" and value) or template.get(key, ...) != value
+    }
     _run = _Run(changed=changed)
-    shown = {key: show_setting(now[key]) for key in PATHS if now.get(key) is not None} | changed
-    step = f"\n{os.environ[STEP]} · " if os.environ.get(STEP) else ""
+    chained = bool(os.environ.get(STEP))
+    paths = {} if chained else {key: show_setting(now[key]) for key in PATHS if now.get(key) is not None}
+    lines = [wrapped(f"{key}={value}" for key, value in (paths | changed).items())]
     first = (settings.__doc__ or "").strip().splitlines()[0].rstrip(".")
     sentence = first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first
-    log.info("%s", f"{heading(f'{step}{name}')}: {sentence}\n{wrapped(f'{key}={value}' for key, value in shown.items())}")
+    lines = [f"  {sentence}" if chained else f"{heading(name)}: {sentence}", *lines]
+    log.info("%s", "\n".join(line for line in lines if line.strip()))
 
 
-def end(*, made: str, path: str | None = None, then: Next | None = None) -> None:
+def open_draft(config: BaseModel, folder: str, *, key: str = "output") -> Draft:
+    """A new version of a folder, with the job's settings; its log.txt will have the job's log (see `Draft.of`)."""
+    draft = Draft.of(folder, settings=public(config), key=key)
+    keep_log(draft.path)
+    return draft
+
+
+def end(*, made: str, path: str | None = None, then: Next | str | None = None) -> None:
     """Log what a job made, in which folder, in how long, and, outside of a chain, the next command."""
     lines = [f"made {made} in {duration(time.monotonic() - _run.started)}"]
     if path is not None:
         lines.append(f"  {path}")
     if then is not None and not os.environ.get(STEP):
-        keys = [f"{key}={_run.changed[key]}" for key in then.keys if key in _run.changed]
-        lines.append("next: " + " ".join(["./spark-submit.sh", then.job, *keys]))
+        lines.append(f"next: {then if isinstance(then, str) else then.command(_run.changed)}")
     log.info("%s", "\n".join(lines))
 
 

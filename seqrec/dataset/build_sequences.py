@@ -10,6 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from seqrec.command.bars import working_on
+from seqrec.command.screen import counted, duration
 from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_user_events
 from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.k_core import CoreMinimum, k_core
@@ -72,13 +74,14 @@ def ingest(
     being written, or has too many rows that can't be used, or if a user has too many rows. The rows of each user are counted in a
     second pass, unless the profile rules such a user out.
     """
+    working_on("reading the ratings")
     snapshot = take_snapshot(spark, table)
     if columns.timestamp is None or columns.items is not None:
         wanted = WantedTypes(user=wanted.user, item=wanted.item, time="ms")
     with reading(table):
         interactions = read_interactions(spark, table, columns)
         facts = profile(interactions, wanted)
-    log.info("read %s rows of %s", f"{facts.rows:,}", table.path)
+    log.info("read %s of %s", counted(facts.rows, "row"), table.path)
     head = first_line(spark, table) if facts.usable < facts.rows else ""
     guard_bad(facts, max_share=limits.bad_share, path=table.path, head=head)
     if facts.fullest > limits.user_events:
@@ -93,6 +96,7 @@ def settle(
 
     Raises UserError if the input changed since the first pass, or if more than max_share of its rows are exact duplicates.
     """
+    working_on("ordering the histories")
     spark, usable = ratings.interactions.sparkSession, ratings.profile.usable
     typed = parse_ratings(ratings.interactions, types=ratings.profile.types)
     with unchanged(spark, ratings.table, before=ratings.snapshot):
@@ -113,6 +117,7 @@ def index_histories(
     in the vocabulary: its ratings are no events, but they are counted, and a user's target is the first rating after the cut
     whose item is in the vocabulary.
     """
+    working_on("counting the events")
     learnable = histories.select("user_id", learnable_items(split.first_cut).alias("items"))
     core = k_core(learnable, users=minimum.users, items=minimum.items)
     to_be = catalogue(core, parent.items if parent else None)
@@ -128,6 +133,7 @@ def write_dataset(
     indexed: Indexed, path: str, *, types: ColumnTypes, max_history: int, windowing: Windowing, filing: Filing
 ) -> None:
     """Act: write the dataset's tables into a folder. The arranged users are cached; the windows are counted before the first."""
+    working_on("writing the tables")
     user, item, arranged = schemas.IDS[types.user], schemas.IDS[types.item], indexed.arranged
     buckets = count_buckets(arranged, windowing)
     shuffled = shuffle_into_files(windows(arranged, windowing), buckets=buckets, filing=filing)
@@ -149,4 +155,4 @@ def _write(table: DataFrame, path: str, schema: StructType) -> None:
     """Write a table, and log how long it took."""
     started = time.monotonic()
     io.write_table(table, path, schema)
-    log.info("wrote %s in %.1f s", path, time.monotonic() - started)
+    log.debug("wrote %s in %s", path, duration(time.monotonic() - started))

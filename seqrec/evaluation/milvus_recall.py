@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from seqrec.command.screen import duration, listed
 from seqrec.evaluation.held_out import sample
 from seqrec.scoring.available import untrained_items
 from seqrec.serving.exports import Export
@@ -59,7 +60,7 @@ def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: E
         )
         io.write_table(lists.join(exact.drop("items"), "user_id"), path, schema)
     recall = recall_of(io.read_table(spark, path, schema), exact, top_k=meta.top_k)
-    log.info("searched in %s: %s, %.1f s", alias, recall, time.monotonic() - started)
+    log.info("searched in %s in %s: %s", alias, duration(time.monotonic() - started), listed(recall))
     return recall
 
 

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from seqrec.command.screen import aligned
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.ranked import Ranked
@@ -32,11 +33,10 @@ LABELS = {  # of metrics, by their whole name or by the part before the cutoff, 
     "ndcg": "NDCG@",
     "hit_rate": "hit rate = recall@",
     "mrr": "MRR@",
-    "rank100": "rank100 (targets in the first 100)",
-    "rank100_share": "rank100, share of users",
     COVERAGE: f"coverage (catalogue in the first {SHOWN})",
 }
-COUNTS = ("users", "misses", "rank100")  # shown as whole numbers
+SHOWN_CUTOFFS = {"ndcg": (10, 20), "hit_rate": (1, 10, 20, 100), "mrr": (10,)}  # all others are in metrics.json alone
+COUNTS = ("users", "misses")  # shown as whole numbers
 
 Metrics = dict[str, float]
 
@@ -102,7 +102,9 @@ def predictions(ranked: DataFrame, items: DataFrame, *, k: int) -> DataFrame:
 
 
 def show_metrics(results: Mapping[str, Metrics]) -> str:
-    """Metrics as lines, one column a method; a dash where a method doesn't have one.
+    """The main metrics as lines, one column a method; a dash where a method doesn't have one.
+
+    If none of a metric's cutoffs is a main one, all of them are shown; misses are shown where there are any.
 
     >>> print(show_metrics({"popularity": {"users": 3.0, "ndcg@10": 0.5}, "markov": {"users": 3.0}}))
              popularity  markov
@@ -110,13 +112,21 @@ def show_metrics(results: Mapping[str, Metrics]) -> str:
     NDCG@10      0.5000       -
     """
     kinds = list(LABELS)
-    measured = {name for metrics in results.values() for name in metrics}
-    names = sorted(measured, key=lambda name: (kinds.index(_kind(name)), int(name.partition("@")[2] or 0)))
+    names = sorted(_main_names(results), key=lambda name: (kinds.index(_kind(name)), int(name.partition("@")[2] or 0)))
     labels = ["", *(LABELS[_kind(name)] + ("" if name in LABELS else name.partition("@")[2]) for name in names)]
     columns = [[method, *(_number(name, metrics.get(name)) for name in names)] for method, metrics in results.items()]
-    aligned = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns]
-    aligned.insert(0, [label.ljust(max(map(len, labels))) for label in labels])
-    return "\n".join("  ".join(cells) for cells in zip(*aligned, strict=True))
+    return aligned(list(zip(labels, *columns, strict=True)))
+
+
+def _main_names(results: Mapping[str, Metrics]) -> set[str]:
+    """The names of the metrics that are shown."""
+    measured = {name for metrics in results.values() for name in metrics if _kind(name) in LABELS}
+    hidden = set() if any(metrics.get("misses") for metrics in results.values()) else {"misses"}
+    for kind, cutoffs in SHOWN_CUTOFFS.items():
+        of_kind = {name for name in measured if _kind(name) == kind}
+        main = of_kind & {f"{kind}@{cutoff}" for cutoff in cutoffs}
+        hidden |= of_kind - main if main else set()
+    return measured - hidden
 
 
 def _kind(name: str) -> str:
@@ -132,4 +142,4 @@ def _number(name: str, value: float | None) -> str:
     """A metric's value as it is shown."""
     if value is None:
         return "-"
-    return f"{value:.0f}" if name in COUNTS else f"{value:.4f}"
+    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"

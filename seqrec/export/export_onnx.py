@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from seqrec.command.screen import counted, duration
 from seqrec.errors import UserError
 from seqrec.export.graph import write_graph
 from seqrec.export.item_embeddings import write_item_embeddings
@@ -73,11 +74,11 @@ def export(
         content = {**_describe(trained, matrix, inputs=list(encoder.inputs)), "parity": parity}
         exported = _put(work, into, content) if into else _add_version(work, model, content, keep=keep)
     log.info(
-        "exported %s: parity %.1e on %d histories, %.1f s",
+        "exported %s in %s: ONNX Runtime and torch differ by at most %.0e on %s",
         trained.path,
+        duration(time.monotonic() - started),
         parity["largest_relative_difference"],
-        parity["histories"],
-        time.monotonic() - started,
+        counted(int(parity["histories"]), "history", "histories"),
     )
     return exported
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pyspark.sql import DataFrame
 
+from seqrec.command.screen import counted
 from seqrec.stores import milvus, mongo
 from seqrec.stores.milvus_alias import MilvusAlias
 from seqrec.stores.milvus_index import Index
@@ -88,7 +89,7 @@ class DocumentDelivery:
     store = "MongoDB"
 
     def __str__(self) -> str:
-        return f"{self.rows} users to {self.address} by {self.mode}"
+        return f"{counted(self.rows, 'user')} to {self.address} by {self.mode}"
 
     @property
     def address(self) -> str:
@@ -120,7 +121,7 @@ class DocumentDelivery:
         upserted = mongo.upsert(self.collection, self.table, publish_id=publish_id, rows=self.rows, batching=self.batching)
         self.collection.server.flush()
         if upserted.newer:
-            log.info("%d users keep the document of a newer publication", upserted.newer)
+            log.info("%s users keep the document of a newer publication", f"{upserted.newer:,}")
 
     def clear(self, publish_id: str) -> None:
         """Remove the documents that a whole upsert left behind, and dead staging collections."""
@@ -148,7 +149,7 @@ class VectorDelivery:
     store = "Milvus"
 
     def __str__(self) -> str:
-        return f"{self.embeddings.rows} items of {self.run_id} to {self.alias}"
+        return f"{counted(self.embeddings.rows, 'item')} of {self.run_id} to {self.alias}"
 
     @property
     def address(self) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, DataType, FractionalType, IntegralType, StringType
 
+from seqrec.command.screen import counted
 from seqrec.errors import UserError
 from seqrec.publishing.deliveries import Delivery, DocumentDelivery, VectorDelivery, steps
 from seqrec.publishing.destinations import MilvusDestination, MongoDestination
@@ -87,7 +88,7 @@ def dump_documents(origin: Origin, destination: MongoDestination, *, key: str, m
     except BaseException:
         _remove_staging(delivery, publish_id)
         raise
-    log.info("%d documents of %s to %s by %s", rows, path, collection, mode)
+    log.info("%s of %s to %s by %s", counted(rows, "document"), path, collection, mode)
     return rows
 
 
@@ -122,7 +123,7 @@ def dump_vectors(
     )
     delivery.try_to_write()
     _deliver(delivery, publish_id)
-    log.info("%d embeddings of %s to %s", embeddings.rows, origin.path, alias)
+    log.info("%s of %s to %s", counted(embeddings.rows, "embedding"), origin.path, alias)
     return embeddings.rows
 
 

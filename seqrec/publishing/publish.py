@@ -11,6 +11,8 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
+from seqrec.command.bars import working_on
+from seqrec.command.screen import duration
 from seqrec.errors import UserError
 from seqrec.publishing import guards, journal
 from seqrec.publishing.carried_fields import require_fields, with_fields
@@ -40,6 +42,7 @@ def publish(
     aren't guarded, and Milvus is left as it is. With dry_run the guards are checked and nothing is written. Raises UserError,
     with the stores as they were, if a guard refuses the version.
     """
+    working_on("publishing")
     lists = open_lists(spark, version, users=users)
     documents, vectors = None, None
     with journal.locked(lists.output):
@@ -128,9 +131,9 @@ def _carry_out(lists: ListsVersion, deliveries: Sequence[Delivery], *, users: in
             raise UserError(f"{error}{_after(finished)}") from error
         journal.record(publication, name)
         finished.append(name)
-        log.info("%s in %.2f s", name, time.monotonic() - start)
+        log.info("%s in %s", name, duration(time.monotonic() - start))
     journal.finish(publication, users=users)
-    log.info("run %s is published as %s in %s", run_id, publish_id, " and ".join(addresses))
+    log.info("version %s is published as %s in\n%s", run_id, publish_id, "\n".join(f"  {address}" for address in addresses))
 
 
 def _after(finished: list[str]) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from seqrec.command.screen import listed
 from seqrec.dataset.build_sequences import Ratings, settle
 from seqrec.dataset.splits import parse_cuts
 from seqrec.errors import UserError
@@ -80,7 +81,7 @@ def assign_splits(ratings: Ratings, dataset: Dataset, *, partitions: int) -> Spl
     split = split_ratings(marked, first_cut=first_cut).persist()
     size = F.sum(F.abs(F.col("rating").cast("double"))).alias("size")
     splits = split.groupBy("split").agg(F.count(F.lit(1)).alias("rows"), size).collect()
-    log.info("ratings by split: %s", {row["split"]: row["rows"] for row in splits})
+    log.info("ratings by split: %s", listed({row["split"]: row["rows"] for row in splits}))
     guard_sum(sum(row["size"] or 0.0 for row in splits))
     marked.unpersist()
     histories.unpersist()
@@ -103,7 +104,7 @@ def guard_missing(ratings: DataFrame, tables: ReadTables, sides: SideTables, *, 
                 f"{side.table.path} lacks {count.missing} of the {count.rated} rated {key}, max_missing_share is {max_share:g}: "
                 f"give the table that belongs to these ratings ({key}.path), check {key}.id, or raise max_missing_share"
             )
-        log.info("%s lacks %d of the %d rated %s", side.table.path, count.missing, count.rated, key)
+        log.info("%s lacks %s of the %s rated %s", side.table.path, f"{count.missing:,}", f"{count.rated:,}", key)
     return missing
 
 

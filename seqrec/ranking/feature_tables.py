@@ -8,6 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from seqrec.command.bars import working_on
+from seqrec.command.screen import counted, duration
 from seqrec.ranking.build_features import ReadTables
 from seqrec.ranking.features_as_of import (
     ITEM_COUNTS,
@@ -103,8 +105,9 @@ def write_feature_schema(tables: ReadTables, path: str, *, recent_items: int) ->
 
 def _write_counted(table: DataFrame, path: str, schema: StructType) -> int:
     """Write a table; returns its number of rows."""
-    started = time.monotonic()
+    started, name = time.monotonic(), path.rsplit("/", 1)[-1]
+    working_on(f"writing {name}")
     io.write_table(table, path, schema)
     rows = io.open_table(table.sparkSession, path).count()
-    log.info("wrote %s rows of %s in %.1f s", f"{rows:,}", path.rsplit("/", 1)[-1], time.monotonic() - started)
+    log.debug("wrote %s of %s in %s", counted(rows, "row"), name, duration(time.monotonic() - started))
     return rows

@@ -16,6 +16,7 @@ from functools import partial
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from seqrec.command.bars import working_on
 from seqrec.errors import UserError
 from seqrec.retrieval import item_cf, swing
 from seqrec.retrieval.activity import Limits, Sample, item_users, sample_users, user_items
@@ -96,6 +97,7 @@ def _workload(activity: DataFrame, method: Method, limits: Limits) -> Workload:
     """Act: the work that a method will have, logged; UserError if it is more than allowed, or if there is no pair."""
     workload = estimate(activity, pairs=method.pairs, max_users_per_item=limits.max_users_per_item)
     numbers = (f"{number:,}" for number in (workload.interactions, workload.items, workload.pairs))
+    working_on(f"{method.name}: scoring pairs")
     log.info("%s: %s interactions with %s items within the limits, about %s pairs", method.name, *numbers)
     guard_pairs(workload, method=method.name, max_users_per_item=limits.max_users_per_item, max_pairs=limits.max_pairs)
     return workload

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
+from seqrec.command.bars import working_on
 from seqrec.scoring.available import count_available, mark_available
 from seqrec.scoring.lists import POPULAR, ListSettings
 from seqrec.scoring.shipping import Shipped, ship
@@ -64,6 +65,7 @@ def write_recommendations(
     histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None)
     stamps = {"model": export.meta.name, "run_id": draft.run_id, "generated_at": generated_at}
     scored = _score(histories, model, scoring, available).withColumns({name: F.lit(value) for name, value in stamps.items()})
+    working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
     ListsMeta(
@@ -88,7 +90,7 @@ def write_recommendations(
 def _ship_checked(dataset: Dataset, export: Export) -> Shipped:
     """The model, on every executor; UserError unless all its files are whole and its vocabulary is the dataset's."""
     if newer := check_lineage(export.meta, dataset.meta):
-        log.warning("%d items of the dataset are newer than the model: they are ignored as input", newer)
+        log.warning("%s items of the dataset are newer than the model: they are ignored as input", f"{newer:,}")
     model = ship(dataset.spark, export)
     sealed.verify_embeddings(export.path, export.meta.files)
     return model

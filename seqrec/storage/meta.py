@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seqrec.errors import UserError
 from seqrec.storage import files, parts
+from seqrec.storage.config_file import write_config
 
 META = "meta.json"
 
@@ -62,8 +63,11 @@ class Meta(TableRecords):
     run_id: str
 
     def write(self, path: str) -> None:
-        """Write PATH/meta.json, after all other files of PATH; `tables` is filled from the tables in PATH."""
-        write_meta(path, self.model_dump())
+        """Write PATH/config.yaml, and PATH/meta.json after all other files of PATH; `tables` is filled from those there."""
+        content = self.model_dump()
+        if settings := content.get("settings"):
+            write_config(path, settings)
+        write_meta(path, content)
 
 
 def write_meta(path: str, meta: dict[str, Any]) -> None:

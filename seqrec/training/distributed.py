@@ -9,6 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
+from seqrec.command.entry import logs_on_screen
 from seqrec.errors import UserError
 from seqrec.training.processes import require_gpus
 from seqrec.training.setup import TrainingSetup
@@ -57,7 +58,8 @@ def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int)
 def _train_or_message(setup: TrainingSetup) -> dict[str, float] | str:
     """The metrics, or the message of the error that ended the training; raised, it would reach the driver as a hundred lines."""
     try:
-        return train(setup)
+        with logs_on_screen():
+            return train(setup)
     except UserError as error:
         return str(error)
     except Exception as error:

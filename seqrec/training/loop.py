@@ -25,11 +25,10 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from seqrec.command.bars import Bar
 from seqrec.errors import UserError
 from seqrec.training.checkpoint import Checkpointer
 from seqrec.training.loader import Batches, Windows
@@ -112,9 +111,14 @@ class Trainer:
         """Step through the rest of an epoch; what stopped it, or None if it came to its end and another epoch follows."""
         progress = self.progress
         source = self.batches.epoch(progress.epoch, skip=progress.step_in_epoch)
-        bar = self._bar(source)
-        clock = time.monotonic()
-        for windows in bar:
+        label = f"epoch {progress.epoch + 1}"
+        with Bar(label, total=self.batches.steps, unit="steps", done=progress.step_in_epoch) as bar:
+            return self._steps(source, bar, started, request)
+
+    def _steps(self, source: Generator[Windows, None, None], bar: Bar, started: float, request: StopRequest) -> Stop | None:
+        """Step through windows; what stopped it, or None if they came to their end and another epoch follows."""
+        progress, clock = self.progress, time.monotonic()
+        for windows in source:
             late = time.monotonic() - started > 60 * (self.limits.minutes or math.inf)
             result = self.stepper.step(windows, number=progress.step, stop=Stop(late, request.number is not None))
             self.metrics = {}
@@ -122,7 +126,8 @@ class Trainer:
             progress.advance(self.batches.steps)
             self._log_step(result)
             progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
-            bar.set_postfix(loss=f"{result.loss_sum / max(1, result.losses):.3f}", refresh=False)
+            done = progress.step_in_epoch or self.batches.steps
+            bar.reach(done, note=f"loss {result.loss_sum / max(1, result.losses):.3f}")
             if self._validates_now():
                 self._validate()
             stops = any(result.stop) or self._ended()
@@ -133,17 +138,6 @@ class Trainer:
                 return result.stop
             clock = time.monotonic()
         return None
-
-    def _bar(self, source: Generator[Windows, None, None]) -> Any:
-        """tqdm's bar of the epoch's steps, in rank 0."""
-        return tqdm(
-            source,
-            desc=f"epoch {self.progress.epoch + 1}",
-            total=self.batches.steps,
-            initial=self.progress.step_in_epoch,
-            disable=None if self.process.rank == 0 else True,  # None: on a terminal alone
-            leave=False,
-        )
 
     def _validate(self) -> None:
         """Validate, give the sinks a record, and keep the model if it is the best; losses are means since the last time."""

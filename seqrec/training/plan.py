@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from seqrec.models.encoders import ENCODERS, Encoder
@@ -25,13 +26,19 @@ class ModelPlan:
     arguments: dict[str, Any]  # of the architecture; they stand in every checkpoint
     task: Task
     objective: Callable[[Encoder], nn.Module]  # of the model; called with inputs, targets and users, it returns a Loss
-    name: str  # of the model, from what shapes it, without the seed
+    name: str  # how the model's name begins
+    named: tuple[str, ...]  # the settings that it says
     to_lower: str  # the settings to lower if memory is short
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
 
     def build(self) -> Encoder:
         """The model, with weights drawn from torch's generator."""
         return ENCODERS[self.architecture](**self.arguments)
+
+    def count_parameters(self) -> int:
+        """The number of the model's weights, counted on torch's meta device, where tensors have no values."""
+        with torch.device("meta"):
+            return sum(weight.numel() for weight in self.build().parameters())
 
 
 @dataclass(frozen=True, kw_only=True)

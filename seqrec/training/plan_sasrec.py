@@ -35,10 +35,18 @@ class PlanSASRec:
                 sampler=None if loss.name == "ce" else build_sampler(loss.sampling, data, power=loss.power),
                 outside_windows=loss.name == "bce",
             ),
-            name=f"sasrec-{loss.name}-d{shape.dim}-b{shape.blocks}-h{shape.heads}-l{max_len}",
+            name=f"{self._family()}-d{shape.dim}-l{max_len}",
+            named=("loss.name", "encoder.dim", *(() if loss.name == "ce" else ("loss.negatives", "loss.t"))),
             to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or the dataset's max_len of {max_len} (build_sequences)",
             shaping={"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {},
         )
+
+    def _family(self) -> str:
+        """How the model is called in papers, with the negatives of its loss and gSASRec's calibration."""
+        loss = self.loss
+        names = {"bce": "sasrec-bce", "gbce": "gsasrec", "ce": "sasrec-ce", "sampled_ce": "sasrec-sampled_ce"}
+        negatives = "" if loss.name == "ce" else f"-k{loss.negatives}"
+        return names[loss.name] + negatives + (f"-t{loss.t:g}" if loss.name == "gbce" else "")
 
     def _bound_loss(self, *, bf16: bool) -> Callable[..., Tensor]:
         """The loss of that name with its keywords, but for the sampler."""

@@ -35,5 +35,6 @@ class PlanSimpleX:
             task=next_item,
             objective=partial(Objective, loss=contrastive, sampler=build_sampler(loss.sampling, data, power=loss.power)),
             name=f"simplex-d{shape.dim}-l{max_len}{weight}",
+            named=("encoder.dim", "encoder.max_len", "encoder.user_weight"),
             to_lower=f"batch_size or encoder.dim, or the dataset's max_len of {longest} (build_sequences)",
         )

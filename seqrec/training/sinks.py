@@ -1,18 +1,22 @@
-"""Where the records of a training go: epochs.jsonl, a table on the screen, TensorBoard.
+"""Where the records of a training go: epochs.jsonl, a table on the screen and in log.txt, TensorBoard.
 
 A record is a validation's result: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
 sink is an object with the four methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
 """
 
 import json
+import logging
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from seqrec.command.kept_log import write_logs
 from seqrec.storage import files
 
 COPY_S = 60.0  # between two copies of TensorBoard's file to a remote folder
+
+log = logging.getLogger("seqrec")
 
 Record = dict[str, float]  # integers and the boolean `best` too
 
@@ -73,43 +77,45 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("epoch", 5, "d"),
-    Column("step", 8, "d"),
+    Column("step", 7, ",d"),
     Column("train_loss", 10, ".4f"),
-    Column("loss", 8, ".4f"),
+    Column("loss", 7, ".4f"),
     Column("recall@1", 8, ".4f"),
     Column("recall@10", 9, ".4f"),
-    Column("ndcg@10", 8, ".4f"),
+    Column("ndcg@10", 7, ".4f"),
     Column("recall@20", 9, ".4f"),
-    Column("ndcg@20", 8, ".4f"),
-    Column("misses", 7, ".0f"),
-    Column("lr", 9, ".2e"),
-    Column("seconds", 8, ".1f"),
+    Column("ndcg@20", 7, ".4f"),
+    Column("seconds", 7, ",.0f"),
 )
 
 
 class ScreenTable:
-    """A row a record on the screen, below a header; a star marks the best so far."""
+    """A row a record in the log, below a header; a star marks the best so far.
+
+    The screen shows it, and MODEL/log.txt is written after each record, so that a training that is killed leaves its log.
+    """
 
     def __init__(self) -> None:
         self.header = False
 
     def add(self, record: Record) -> None:
-        """Print a row, below the header the first time."""
+        """Log a row, below the header the first time."""
         if not self.header:
-            print("  ".join(f"{name:>{width}}" for name, width, _ in COLUMNS), flush=True)
+            log.info("%s", "  ".join(f"{name:>{width}}" for name, width, _ in COLUMNS))
             self.header = True
         cells = (f"{format(record[name], kind) if name in record else '-':>{width}}" for name, width, kind in COLUMNS)
-        print("  ".join(cells) + ("  *" if record.get("best") else ""), flush=True)
+        log.info("%s", "  ".join(cells) + (" *" if record.get("best") else ""))
+        write_logs(failed=False)
 
     def log(self, record: Record) -> None:
         """Nothing: the bar shows the loss of a step."""
 
     def show(self, record: Record) -> None:
-        """Print a row."""
+        """Log a row."""
         self.add(record)
 
     def close(self) -> None:
-        """Nothing is left to print."""
+        """Nothing is left to show."""
 
 
 class TensorBoard:

@@ -13,9 +13,12 @@ from pathlib import Path
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from seqrec.command.kept_log import keep_log
+from seqrec.command.screen import counted
 from seqrec.errors import UserError
 from seqrec.models.encoders import Encoder
 from seqrec.storage import files, versions
+from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
@@ -24,6 +27,7 @@ from seqrec.training.inputs import Inputs, read_inputs
 from seqrec.training.loader import count_steps
 from seqrec.training.loop import Trainer
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
+from seqrec.training.model_name import model_name
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.plan import ModelPlan
 from seqrec.training.precision import repeat_bits
@@ -69,7 +73,8 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         step = learner.progress.step
         sinks = open_sinks(setup.folder, step=step, tensorboard=setup.tensorboard) if process.rank == 0 else []
     if state is not None:
-        template = replace(template, meta={**template.meta, "run_id": state.meta["run_id"]})
+        kept = {"run_id": state.meta["run_id"], "name": setup.name or state.meta["name"]}
+        template = replace(template, meta={**template.meta, **kept})
     return Trainer(
         process=process,
         stepper=_build_stepper(setup, inputs, process, learner, total_steps=setup.limits.total_steps(steps)),
@@ -92,9 +97,13 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
 def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_steps: int) -> Checkpoint:
     """What every checkpoint of the training says, still without weights and progress."""
     data, plan = inputs.data, inputs.plan
+    facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
+    total = {"steps of the cosine schedule": total_steps} if setup.optimizer.schedule == "cosine" else {}
+    fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total}
     meta = {
         "run_id": versions.new_run_id(),
-        "name": setup.name or f"{plan.name}-s{setup.seed}",
+        "name": setup.name or model_name(plan.name, named=plan.named, shaping=setup.shaping, fingerprint=fingerprint),
+        "parameters": plan.count_parameters(),
         "dataset": data.meta.run_id,
         "id_types": data.meta.id_types.model_dump(),
         "vocabulary": data.meta.vocabulary.model_dump(),
@@ -103,14 +112,12 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_s
     }
     if inputs.user_hashes is not None:
         meta["users_sha256"] = hash_users(inputs.user_hashes)
-    facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
-    total = {"steps of the cosine schedule": total_steps} if setup.optimizer.schedule == "cosine" else {}
     return Checkpoint(
         model={},
         architecture=plan.architecture,
         arguments=plan.arguments,
         meta=meta,
-        fingerprint={**setup.shaping.values, **facts, **plan.shaping, **total},
+        fingerprint=fingerprint,
     )
 
 
@@ -130,9 +137,26 @@ def _resume_or_start(
         if setup.resume and checkpoint.LAST in files.names(files.join(setup.folder, "checkpoints")):
             state = _read_state(setup, template.fingerprint)
     with process.together():
-        if state is None and process.rank == 0:
-            start_model_folder(setup.folder, inputs.data, inputs.user_hashes, template.meta)
+        if process.rank == 0:
+            if state is None:
+                start_model_folder(setup.folder, inputs.data, inputs.user_hashes, template.meta)
+            write_config(setup.folder, setup.settings)
+            keep_log(setup.folder, append=True)
+            _introduce(inputs, template)
     return state
+
+
+def _introduce(inputs: Inputs, template: Checkpoint) -> None:
+    """Log what is trained on what."""
+    users = 0 if inputs.validation is None else len(inputs.validation.targets)
+    log.info(
+        "%s\n  %s · %s · %s · %s to validate with",
+        template.meta["name"],
+        counted(template.meta["parameters"], "parameter"),
+        counted(len(inputs.data.items), "item"),
+        counted(inputs.data.meta.counts.windows, "window"),
+        counted(users, "user"),
+    )
 
 
 def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:

@@ -32,6 +32,9 @@ JOB = """\
 import sys, time
 import seqrec
 from pyspark.sql import SparkSession
+from seqrec.command.screen import connect_streams
+connect_streams()
+print("the story", file=sys.stderr, flush=True)
 spark = SparkSession.builder.getOrCreate()
 print("rows", spark.range(3).count(), "argv", sys.argv[3:], "package", seqrec.__file__, flush=True)
 if "sleep=1" in sys.argv:
@@ -247,14 +250,13 @@ def test_a_dump_gets_its_options_as_they_are(tree: Path, spark_home: Path) -> No
     assert submit(tree, "kopy").stderr == "error: there is no job kopy; jobs are: echo copy\n"
 
 
-def test_a_real_spark_is_quiet_and_its_status_comes_through(tree: Path) -> None:
-    done = submit(tree, "echo", "x=1", "--", "--master", "local[1]")
+def test_a_real_spark_is_quiet_and_the_job_s_streams_and_status_come_through(tree: Path) -> None:
+    done = submit(tree, "echo", "--quiet", "x=1", "--", "--master", "local[1]")
     assert done.returncode == 7
-    assert done.stdout.startswith("rows 3 argv ['x=1'] package /")
+    assert done.stdout.startswith("rows 3 argv ['--quiet', 'x=1'] package /")
     assert len(done.stdout.splitlines()) == 1
     assert "seqrec.zip/seqrec/__init__.py" in done.stdout
-    assert " WARN" not in done.stderr
-    assert " INFO" not in done.stderr
+    assert done.stderr == "the story\nerror: echo ended with status 7\n"
 
 
 def test_a_spark_that_can_t_say_why_it_ended_gets_one_line(tree: Path, spark_home: Path) -> None:
@@ -335,7 +337,10 @@ def running(words: str) -> list[str]:
 def test_help_needs_no_environment(tree: Path) -> None:
     done = submit(tree, "--help", SEQREC_ROOT="", JAVA_HOME="/nowhere")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "usage: ./spark-submit.sh JOB [key=value …] [-- spark-submit options]" in done.stdout
+    shown = done.stdout.splitlines()[0]
+    assert (
+        shown == "usage: ./spark-submit.sh JOB [--conf FILE.yaml] [--quiet | --verbose] [key=value …] [-- spark-submit options]"
+    )
     assert "jobs: echo\n" in done.stdout
     assert submit(tree).returncode == 2
 

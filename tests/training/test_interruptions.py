@@ -1,5 +1,6 @@
 """A training that was stopped, anywhere and however, ends bit by bit as one that never stopped."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -132,10 +133,11 @@ def test_interruptions_spend_no_patience_and_crown_no_best(settings: Make) -> No
     assert checkpoint.load(checkpoint.find(cfg.model, "best")).step == 4
 
 
-def test_a_training_that_ends_between_validations_shows_its_model(settings: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_that_ends_between_validations_shows_its_model(settings: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="seqrec")
     early = settings(max_steps=2)
     metrics = train(early)
-    assert f"{metrics['ndcg@10']:.4f}" in capsys.readouterr().out.splitlines()[-1]
+    assert f"{metrics['ndcg@10']:.4f}" in caplog.messages[-2]
     assert train(settings(max_steps=6))["ndcg@10"] == read_records(early.model)[0]["ndcg@10"]
     last = checkpoint.load(checkpoint.find(early.model, "last"))
     assert (last.step, last.metrics) == (6, {})

@@ -106,7 +106,8 @@ def test_a_checkpoint_says_what_it_is_of(towers: Make) -> None:
     cfg = towers(max_epochs=1)
     train(cfg)
     content = last(cfg)
-    assert (content.architecture, content.meta["name"]) == ("simplex", "simplex-d16-l2-s42")
+    assert content.architecture == "simplex"
+    assert content.meta["name"].startswith("simplex-d16-l2-")
     assert content.arguments == {"vocab_size": V, "max_len": 2, "dim": 16, "dropout": 0.0, "users": 0, "user_weight": 0.0}
     SimpleX(**content.arguments).load_state_dict(content.model)
 
