@@ -31,7 +31,7 @@ def run(cfg: BuildFeatures) -> None:
     source = cfg.input or Input.model_validate(dataset.meta.settings.input)
     wanted = WantedTypes(user=types.user, item=types.item, time=source.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    detected = detect(source.wanted_ratings, source.wanted_columns)
+    detected = detect(spark, source.wanted_ratings, source.wanted_columns)
     ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     sides, genres = side_tables(cfg), genre_source(cfg.genres)

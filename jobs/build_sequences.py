@@ -1,20 +1,28 @@
 """Ratings into a dataset: items, events, sequences, windows, valid, test and stats.json."""
 
+import logging
+from collections.abc import Callable
+
+from pyspark.sql import SparkSession
+
 from seqrec.command.entry import run_job
-from seqrec.command.screen import counted
+from seqrec.command.screen import counted, show
 from seqrec.command.session import open_session, working
 from seqrec.command.story import Next, end, open_draft
-from seqrec.dataset.build_sequences import InputLimits, index_histories, ingest, settle, write_dataset
+from seqrec.dataset.build_sequences import InputLimits, Ratings, index_histories, ingest, settle, write_dataset
 from seqrec.dataset.clean import partition_count
-from seqrec.dataset.detect import detect
+from seqrec.dataset.detect import DetectedInput, detect, found_settings, guard_users
 from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
 from seqrec.dataset.stats import DatasetStats, count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
-from seqrec.dataset.vocabulary import read_parent
+from seqrec.dataset.understood import describe_input, describe_rows
+from seqrec.dataset.vocabulary import Parent, read_parent
 from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
+
+log = logging.getLogger("seqrec")
 
 
 def run(cfg: BuildSequences) -> None:
@@ -28,16 +36,14 @@ def run(cfg: BuildSequences) -> None:
     spark = open_session("build_sequences")
     draft = open_draft(cfg, cfg.data, key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
-    wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
-    limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    detected = detect(cfg.input.wanted_ratings, cfg.input.wanted_columns)
-    ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
+    detected, ratings = read_ratings(spark, cfg, parent, say=log.info)
     types = ratings.profile.types
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):
         histories, rating_counts = settle(
             ratings, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
+        guard_users(detected, users=rating_counts.users, ratings=rating_counts.rows)
         guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
         indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse)
         event_counts = count_events(indexed.arranged, windowing)
@@ -52,7 +58,7 @@ def run(cfg: BuildSequences) -> None:
         vocabulary=indexed.vocabulary.vocabulary,
         task=cfg.task,
         max_len=cfg.max_len,
-        settings=DatasetSettings.model_validate(draft.settings),
+        settings=DatasetSettings.model_validate(found_settings(draft.settings, detected)),
         inputs=DatasetInputs(ratings=cfg.input.place, vocabulary=parent.run_id if parent else None),
         counts=stats.counts(),
     ).write(draft.path)
@@ -66,9 +72,28 @@ def _size(stats: DatasetStats) -> str:
     return f"{counted(users, 'user')}, {counted(items, 'item')} and {counted(events, 'event')}"
 
 
+def dry_run(cfg: BuildSequences) -> None:
+    """Show how the ratings are read, and write nothing."""
+    spark = open_session("build_sequences")
+    read_ratings(spark, cfg, read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type), say=show)
+
+
+def read_ratings(
+    spark: SparkSession, cfg: BuildSequences, parent: Parent | None, *, say: Callable[[str], None]
+) -> tuple[DetectedInput, Ratings]:
+    """Find how the ratings are written, read them once, and say how they are understood."""
+    detected = detect(spark, cfg.input.wanted_ratings, cfg.input.wanted_columns)
+    say(describe_input(detected))
+    wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
+    limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
+    ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
+    say(describe_rows(ratings, detected.columns))
+    return detected, ratings
+
+
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and run."""
-    run_job(BuildSequences, run, argv)
+    run_job(BuildSequences, run, argv, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ def run_chain(
     if current is None:
         with step(1, "build_sequences"):
             run("build_sequences", *overrides)
-        origin = {"dataset": versions.resolve(settings.data).rsplit("/", 1)[-1], "ratings": content}
+        run_id = versions.resolve(settings.data).rsplit("/", 1)[-1]
+        origin = {"dataset": run_id, "ratings": content, "settings": public(settings)}
         files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
     else:
         with step(1, "build_sequences"):
@@ -86,8 +87,8 @@ def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
         origin = json.loads(files.read_text(files.join(root, MADE_FROM)))
         path = versions.resolve(settings.data)
         run_id = path.rsplit("/", 1)[-1]
-        same = origin == {"dataset": run_id, "ratings": content} and versions.read_meta(path)["settings"] == public(settings)
-    except (FileNotFoundError, ValueError, KeyError, UserError):
+        same = origin == {"dataset": run_id, "ratings": content, "settings": public(settings)}
+    except (FileNotFoundError, ValueError, UserError):
         return None
     return run_id if same and settings.vocabulary is None else None
 

@@ -27,9 +27,12 @@ S = TypeVar("S", bound=Strict)
 log = logging.getLogger("seqrec")
 
 
-def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None) -> None:
+def run_job(
+    settings: type[S], run: Callable[[S], None], argv: list[str] | None, *, dry_run: Callable[[S], None] | None = None
+) -> None:
     """Parse `[--conf FILE] [--quiet | --verbose] [key=value …]`, load the configuration, say what is done, and call `run`.
 
+    A job with a `dry_run` has the option --dry-run, with which it is called instead.
     Without --conf the file is the job's template, see `template_of`. Errors and signals end the process as in `command_line`.
     """
     connect_streams()
@@ -42,12 +45,14 @@ def run_job(settings: type[S], run: Callable[[S], None], argv: list[str] | None)
     parser.add_argument("--conf", metavar="FILE", help=f"YAML file with the job's keys; {default}")
     examples = "k_core.users=5, write='[a, b]', or with quotes of its own input.delimiter='\"; \"'"
     verbosity_arguments(parser)
+    if dry_run is not None:
+        parser.add_argument("--dry-run", action="store_true", help=f"{(dry_run.__doc__ or '').strip().rstrip('.').lower()}")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"keys to set over the file's, e.g. {examples}")
     arguments = parser.parse_intermixed_args(argv)
     with command_line(arguments):
         config = load_config(settings, arguments.conf or str(template_of(run)), arguments.overrides)
         story.begin(settings, config)
-        run(config)
+        (dry_run if dry_run is not None and arguments.dry_run else run)(config)
 
 
 def template_of(run: Callable[..., None]) -> Path:

@@ -1,81 +1,157 @@
-"""Find by the first rows of a file of ratings what the configuration (input.*) doesn't say of it."""
+"""Find by the rows of a table of ratings what the configuration (input.*) doesn't say of it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, MapType, StructType
+
+from seqrec.dataset.column_facts import ENOUGH, ColumnFacts, describe_columns
+from seqrec.dataset.dialect import LINES
 from seqrec.dataset.head import Head, read_head, settle_table
-from seqrec.dataset.roles import columns_by_name, names_by_value
+from seqrec.dataset.placed_roles import choose_by_place
+from seqrec.dataset.read import read_file
+from seqrec.dataset.roles import Choice, Pool, choose_by_name
+from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
+from seqrec.storage import files
+from seqrec.tables import io
 from seqrec.tables.input_table import AUTO, InputTable, RatingColumns, WantedTable
 
-ROLES = ["user_id", "item_id", "rating", "timestamp"]
-REMEDY = (
-    "say which column is which: input.columns.user_id, .item_id, .rating and .timestamp (null where there is none), "
-    "input.names=[…] where a CSV has no header"
-)
+ROLES = ("user_id", "item_id", "rating", "timestamp")
+ROWS = 50_000  # that are looked at: in files that are sorted by user, some hundred users
+CELLS = 2_000_000
+SINGLE = 0.95  # users in a rating: above, the column of users is probably another one
+GIVEN = "as the configuration says"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectedInput:
-    """A table of ratings as it is read: how its file is written, its columns, and what it is taken for and why, in words."""
+    """A table of ratings as it is read: how its file is written, its columns, and why each column was chosen.
+
+    choices    of each role, the given ones too
+    unused     the columns without a role; None where they weren't looked at, since the configuration says all
+    reasons    why the file is read as it is, by the keys of the table
+    """
 
     table: InputTable
     columns: RatingColumns
-    words: list[str]
+    choices: list[Choice]
+    unused: list[str] | None = None
+    reasons: dict[str, str]
 
 
-def detect(wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
-    """Find what the configuration doesn't say of a table of ratings; what it says is obeyed.
+class Sample(NamedTuple):
+    """Rows of a table, by column and as text; the facts of the columns; a function that counts values in the whole table."""
+
+    cells: dict[str, Sequence[str]]
+    facts: list[ColumnFacts]
+    count_all: Callable[[Sequence[str]], Sequence[int]]
+
+
+def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
+    """Find what the configuration doesn't say of a table of ratings; what it says is obeyed. It acts where rows are looked at.
 
     Raises UserError for a file that isn't here or is empty, and for one whose columns can't be told apart; it says what to set.
     """
+    said = {role: column for role, column in asdict(wanted_columns).items() if column != AUTO and role != "order"}
+    given = [Choice(role=role, column=column, why=GIVEN) for role, column in said.items()]
     if wanted.is_settled and AUTO not in asdict(wanted_columns).values():
-        return DetectedInput(table=settle_table(wanted), columns=wanted_columns, words=[])
+        shown = [choice for choice in given if choice.role != "items" or choice.column]
+        return DetectedInput(table=settle_table(wanted), columns=wanted_columns, choices=shown, reasons={})
     head = read_head(wanted)
-    path, table, names = wanted.path, head.table, head.names
-    words = [f"{path}: format {table.format!r}, delimiter {table.delimiter!r}, header {table.header}"]
-    if names is None:
-        names = _name_columns(head, path)
-        words.append(f"no header; by position and values the columns are {', '.join(names)}")
-        table = replace(table, names=names)
-    columns = _settle_columns(wanted_columns, columns_by_name(names, lists=head.lists))
-    roles = ("user_id", "items") if columns.items else ROLES
-    missing = [role for role in roles if getattr(columns, role) == AUTO]
-    if missing:
-        raise UserError(
-            f"{path} has the columns {', '.join(names) or 'none'}, none of a name known for {' or '.join(missing)}: {REMEDY}"
-        )
-    words += [_say(role, getattr(columns, role)) for role in roles]
-    return DetectedInput(table=table, columns=columns, words=words)
-
-
-def _settle_columns(wanted: RatingColumns, by_name: dict[str, str | None]) -> RatingColumns:
-    """The columns by their roles. Without a wanted column of items, a column of lists counts where there is no wanted item_id.
-
-    A column of an id that isn't found stays AUTO.
-    """
-    found = {role: by_name[role] if getattr(wanted, role) == AUTO else getattr(wanted, role) for role in (*ROLES, "items")}
-    if wanted.item_id != AUTO and wanted.items == AUTO:
-        found["items"] = None
-    return RatingColumns(
-        user_id=found["user_id"] or AUTO,
-        item_id=found["item_id"] or ("item_id" if found["items"] else AUTO),
-        rating=found["rating"],
-        timestamp=found["timestamp"],
-        order=wanted.order,
-        items=found["items"],
+    names = head.names or [f"column_{place}" for place in range(1, len(head.rows[0]) + 1)]
+    table = replace(head.table, names=names) if head.names is None else head.table
+    sample = _take_sample(spark, table, head, names)
+    pool = Pool(sample.facts, given, head.lists)
+    try:
+        if head.names is None:
+            choices = choose_by_place(pool, _open_roles(said), sample.cells, count_all=sample.count_all)
+        else:
+            choices = choose_by_name(pool, _open_roles(said))
+    except UserError as error:
+        raise UserError(f"{wanted.path}: {error}") from None
+    used = {choice.column for choice in choices}
+    return DetectedInput(
+        table=table,
+        columns=_as_columns(choices, order=wanted_columns.order),
+        choices=[choice for choice in choices if choice.role != "items" or choice.column],
+        unused=[name for name in names if name not in used and name != wanted_columns.order],
+        reasons=head.reasons,
     )
 
 
-def _name_columns(head: Head, path: str) -> list[str]:
-    """Names for the columns of a file without header, by their values."""
-    try:
-        return names_by_value(head.rows)
-    except UserError as error:
-        raise UserError(f"{path} has no header, and {error}; its first line is {str(head.rows[0])[:100]}: {REMEDY}") from None
+def found_settings(settings: dict[str, Any], detected: DetectedInput) -> dict[str, Any]:
+    """The settings of build_sequences with the input as it was found, so that another job reads it in the same way."""
+    said = settings["input"]
+    table = {name: value for name, value in asdict(detected.table).items() if name in said}
+    return {**settings, "input": {**said, **table, "columns": {**said["columns"], **asdict(detected.columns)}}}
 
 
-def _say(role: str, column: str | None) -> str:
-    """Which column has a role, in words."""
-    if column is not None:
-        return f"{role} is the column {column}"
-    return {"rating": "no rating: every event counts", "timestamp": "no time: the order of the lines counts"}[role]
+def guard_users(detected: DetectedInput, *, users: int, ratings: int) -> None:
+    """Raise UserError if hardly any user has two ratings, and the column of users was found, not said."""
+    [choice] = [choice for choice in detected.choices if choice.role == "user_id"]
+    if choice.why != GIVEN and ratings >= ENOUGH and users > SINGLE * ratings:
+        key = f"{detected.table.key}.columns.user_id"
+        raise UserError(
+            f"{detected.table.path}: taken as the user, the column {choice.column} ({choice.why}) has {users:,} values in "
+            f"{ratings:,} ratings, so that hardly any user has two: set {key} to the right column, or to this one if it is right"
+        )
+
+
+def _open_roles(said: dict[str, str | None]) -> list[str]:
+    """The roles that the configuration doesn't say; with a given item no list of items is looked for, and the reverse."""
+    if said.get("items") is not None:
+        return [] if "user_id" in said else ["user_id"]
+    roles = [role for role in (*ROLES, "items") if role not in said]
+    return [role for role in roles if role != "items" or "item_id" not in said]
+
+
+def _as_columns(choices: Sequence[Choice], *, order: str | None) -> RatingColumns:
+    """The columns by their roles. Beside a list of items nothing but the user counts."""
+    by_role = {choice.role: choice.column for choice in choices}
+    return RatingColumns(
+        user_id=by_role["user_id"] or "user_id",
+        item_id=by_role.get("item_id") or "item_id",
+        rating=by_role.get("rating"),
+        timestamp=by_role.get("timestamp"),
+        order=order,
+        items=by_role.get("items"),
+    )
+
+
+def _take_sample(spark: SparkSession, table: InputTable, head: Head, names: Sequence[str]) -> Sample:
+    """Rows of the table: those of its head if it has no others, else the first that Spark reads."""
+    is_short = len(head.rows) < LINES // 2 and files.is_local(table.path) and Path(files.local_path(table.path)).is_file()
+    if head.rows and (is_short or table.format in ("lists", "blocks")):
+        columns = _columns([row for row in head.rows if len(row) == len(names)], len(names))
+        cells = dict(zip(names, columns, strict=True))
+        return Sample(cells, describe_columns(names, columns), lambda wanted: [len(set(cells[name])) for name in wanted])
+    raw = read_file(spark, table)
+    number = min(ROWS, CELLS // max(1, len(raw.columns)))
+    with reading(table):
+        texts = [F.coalesce(_text(raw, name), F.lit("")).alias(str(place)) for place, name in enumerate(raw.columns)]
+        rows = [list(row) for row in raw.select(*texts).limit(number).collect()]
+    columns = _columns(rows, len(raw.columns))
+    cells = dict(zip(raw.columns, columns, strict=True))
+    return Sample(cells, describe_columns(raw.columns, columns), lambda wanted: _count_values(raw, wanted))
+
+
+def _columns(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
+    """Rows of a width by column."""
+    return [[row[place] for row in rows] for place in range(width)]
+
+
+def _text(raw: DataFrame, name: str) -> Column:
+    """A column as text: lists and structures as JSON."""
+    column = io.column(name)
+    nested = isinstance(raw.schema[name].dataType, ArrayType | StructType | MapType)
+    return F.to_json(column) if nested else column.cast("string")
+
+
+def _count_values(raw: DataFrame, names: Sequence[str]) -> list[int]:
+    """Act: about how many distinct values columns have, each to 5 %."""
+    return [int(count) for count in raw.agg(*(F.approx_count_distinct(io.column(name)) for name in names)).collect()[0]]

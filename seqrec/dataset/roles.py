@@ -1,107 +1,197 @@
-"""Which column of a table of ratings is the user, the item, the rating or the time: by name, or by position and values."""
+"""Which column of a table of ratings is the user, the item, the rating and the time, by the names of the columns.
 
-import re
+What is chosen by a name has to look like it: a column of users in which no value is there twice, or a rating that is text, is
+refused. Where several columns could be one thing, all of them are named, with some of their values, and nothing is chosen.
+"""
+
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from typing import NoReturn
 
+from seqrec.dataset.column_facts import MOST, ColumnFacts, is_number, time_form
+from seqrec.dataset.role_names import (
+    NO_IDS,
+    ORDER_WORDS,
+    OTHER_TIMES,
+    RATINGS,
+    TIME_WORDS,
+    best_named,
+    may_be_id,
+    plain,
+    words,
+)
 from seqrec.errors import UserError
 
-ITEMS = (
-    "item",
-    "movie",
-    "product",
-    "track",
-    "song",
-    "artist",
-    "book",
-    "article",
-    "asin",
-    "isbn",
-    "business",
-    "video",
-    "game",
-    "anime",
-)
-ALIASES = {
-    "user_id": ("userid", "user", "uid", "customerid", "customer", "reviewerid", "visitorid", "memberid", "sessionid", "session"),
-    "items": ("items", "itemids", "history", "sequence", "itemsequence"),
-    "item_id": (*(f"{name}id" for name in ITEMS), *ITEMS, "iid", "parentasin"),
-    "rating": ("rating", "ratings", "score", "stars", "overall", "bookrating", "weight"),
-    "timestamp": (
-        *("timestamp", "time", "ts", "datetime", "date", "unixreviewtime", "unixtime", "eventtime", "createdat"),
-        *("ratedat", "utc", "position", "pos"),
-    ),
-}
-ENOUGH = 20  # rows: in so many an id is expected to repeat
-EARLIEST = 1e8  # epoch seconds of 1973: smaller numbers are ids or ratings
+NOUNS = {"user_id": "user", "item_id": "item", "rating": "rating", "timestamp": "time", "items": "list of items"}
+NO_TIME = "no column looks like a time: the order of the lines counts"
+NO_RATING = "no column of a known name: every event counts"
+FEW = 100  # rows: with fewer, items that are all different are only a small sample
 
 
-def columns_by_name(names: Sequence[str], *, lists: Sequence[str] = ()) -> dict[str, str | None]:
-    """The column of each role by the columns' names, None for a role that no name tells; lists are the columns that hold lists.
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The column of a role, None where there is none, and why."""
 
-    >>> columns_by_name(["userId", "movieId", "rating", "timestamp"])["item_id"]
-    'movieId'
+    role: str
+    column: str | None
+    why: str
+
+
+class Pool:
+    """The columns that have no role yet, by name, and the choices made."""
+
+    def __init__(self, facts: Sequence[ColumnFacts], choices: Sequence[Choice], lists: Sequence[str] = ()) -> None:
+        taken = {choice.column for choice in choices}
+        self.facts = {fact.name: fact for fact in facts if fact.name not in taken}
+        self.choices: list[Choice] = list(choices)
+        self.lists = lists
+
+    def choose(self, role: str, column: str | None, why: str) -> None:
+        """Give a column a role."""
+        self.facts.pop(column or "", None)
+        self.choices.append(Choice(role=role, column=column, why=why))
+
+
+def choose_by_name(pool: Pool, roles: Sequence[str]) -> list[Choice]:
+    """A choice for each of these roles, after those made already; roles are user_id, item_id, items, rating, timestamp.
+
+    Without `items` among the roles no list is looked for. Raises UserError where a name and its values don't agree, or where
+    several columns could be one thing.
     """
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
-    columns: dict[str, str | None] = {}
-    for role, aliases in ALIASES.items():
-        matches = [plain[alias] for alias in aliases if alias in plain and (role == "items") == (plain[alias] in lists)]
-        columns[role] = matches[0] if matches else None
-    return columns
+    if "user_id" in roles:
+        _choose_id(pool, "user_id")
+    is_list = "items" in roles and _choose_list(pool, or_item="item_id" in roles)
+    if not is_list and "item_id" in roles:
+        _choose_id(pool, "item_id")
+    if not is_list and "rating" in roles:
+        _choose_rating(pool)
+    if not is_list and "timestamp" in roles:
+        _choose_time(pool)
+    return pool.choices
 
 
-def names_by_value(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A name for each column of a table without header: its role, or column_N.
+def refuse(role: str, candidates: Sequence[ColumnFacts], reason: str) -> NoReturn:
+    """Raise UserError: why a role is open, the columns that it could be, and the key that says it."""
+    could = "; ".join(fact.shown() for fact in candidates)
+    null = {"timestamp": ", or to null for the order of the lines", "rating": ", or to null where there is none"}.get(role, "")
+    raise UserError(f"{reason}{f'; it could be {could}' if could else ''}: set input.columns.{role} to the right one{null}")
 
-    A column of epochs or dates is the time. The first two others are user and item, as in all files that we know. Of the rest,
-    a column of numbers up to 100 is the rating. Raises UserError if two columns could be the time or the rating, or if there are
-    no two for the ids.
-    """
-    columns = [[cell for cell in column if cell != ""] for column in zip(*rows, strict=True)]
-    times = [index for index, cells in enumerate(columns) if is_time(cells)]
-    others = [index for index in range(len(columns)) if index not in times]
-    ratings = [index for index in others[2:] if columns[index] and all(is_number(cell, most=100) for cell in columns[index])]
-    if len(times) > 1 or len(ratings) > 1 or len(others) < 2:
-        raise UserError(
-            f"columns {_counted(times)} look like times, {_counted(ratings)} like ratings, {_counted(others[:2])} like ids"
-        )
-    if len(rows) >= ENOUGH and all(len(set(columns[index])) == len(columns[index]) for index in others[:2]):
-        raise UserError(f"neither column {others[0] + 1} nor {others[1] + 1} has a value twice, as ids of users and items would")
-    roles = {others[0]: "user_id", others[1]: "item_id"} | dict.fromkeys(ratings, "rating") | dict.fromkeys(times, "timestamp")
-    return [roles.get(index, f"column_{index + 1}") for index in range(len(columns))]
+
+def _choose_id(pool: Pool, role: str) -> None:
+    """Choose the user or the item: the best known name, else the only column whose values repeat as ids do."""
+    tiers = [[pool.facts[name] for name in tier] for tier in best_named(list(pool.facts), role)]
+    noun = NOUNS[role]
+    if not tiers:
+        others = [fact for fact in pool.facts.values() if _is_like_ids(fact)]
+        if role == "item_id" and len(others) == 1:
+            pool.choose(role, others[0].name, "no known name, but the only column left whose values repeat as ids do")
+            return
+        names = ", ".join(name or "(no name)" for name in pool.facts) or "none"
+        refuse(role, others, f"no column has a name known for the {noun} (left are {names})")
+    best, others = tiers[0], [fact for tier in tiers[1:] for fact in tier]
+    if len(best) > 1:
+        refuse(role, best, f"several columns have a name known for the {noun}")
+    fact = best[0]
+    if fact.is_sparse:
+        share = 1 - fact.values / fact.rows
+        refuse(role, [fact, *others], f"the {noun} would be {fact.name}, but {share:.0%} of its rows are empty")
+    if fact.is_unique and fact.rows >= (FEW if role == "item_id" else 0):
+        rest = [*others, *(other for other in pool.facts.values() if other not in [fact, *others] and _is_like_ids(other))]
+        said = f"the {noun} would be {fact.name}, but hardly any of its {fact.values:,} values is there twice"
+        refuse(role, [fact, *rest], f"{said}, as in a number of the row")
+    beside = f"; {' and '.join(other.name for other in others)} stays unused" if others else ""
+    pool.choose(role, fact.name, f"a known name{beside}")
+
+
+def _is_like_ids(fact: ColumnFacts) -> bool:
+    """Whether a column without a known name could hold ids, by its name and its values."""
+    odd = fact.is_unique or fact.is_fractional or fact.is_sparse or fact.is_date or fact.is_rating or fact.lists >= MOST
+    return may_be_id(fact.name) and not odd and fact.values > 0
+
+
+def _choose_list(pool: Pool, *, or_item: bool) -> bool:
+    """Choose the column with a user's items, where there is one and no column of single items; whether it was chosen."""
+    if or_item and any(pool.facts[tier[0]].lists < MOST for tier in best_named(list(pool.facts), "item_id")):
+        return False
+    is_list = {name: name in pool.lists or fact.lists >= 0.5 for name, fact in pool.facts.items()}
+    known = [name for tier in best_named(list(pool.facts), "items") for name in tier if is_list[name]]
+    others = [name for name in pool.facts if name in pool.lists and not words(name) & NO_IDS]
+    candidates = known[:1] or others
+    if len(candidates) > 1:
+        refuse("items", [pool.facts[name] for name in candidates], "several columns hold lists")
+    if candidates:
+        pool.choose("items", candidates[0], "a known name, and lists" if known else "the only column with lists")
+    return bool(candidates)
+
+
+def _choose_rating(pool: Pool) -> None:
+    """Choose the rating by a known name; other numbers than ratings are no ratings for that."""
+    for tier in best_named(list(pool.facts), "rating"):
+        facts = [pool.facts[name] for name in tier]
+        sure = plain(tier[0]) not in RATINGS[-1]
+        if len(facts) > 1:
+            refuse("rating", facts, "several columns have a name known for the rating")
+        if facts[0].is_numeric:
+            pool.choose("rating", tier[0], "a known name, and numbers")
+            return
+        if facts[0].values and sure:
+            refuse("rating", facts, "the column with the rating's name holds no numbers")
+    pool.choose("rating", None, NO_RATING)
+
+
+def _choose_time(pool: Pool) -> None:
+    """Choose the time: a known name and times; else the only column of dates; else a known name and numbers, as of positions."""
+    named = [[pool.facts[name] for name in tier] for tier in best_named(list(pool.facts), "timestamp")]
+    for tier in named:
+        times = [fact for fact in tier if fact.times >= MOST and not fact.is_sparse]
+        if len(times) > 1:
+            refuse("timestamp", times, "several columns have a name known for the time")
+        if times:
+            pool.choose("timestamp", times[0].name, f"a known name, and {times[0].time_form}")
+            return
+    dated = [fact for fact in pool.facts.values() if _is_dated(fact)]
+    numbers = [fact for tier in named for fact in tier if fact.is_numeric and not fact.is_sparse][:1]
+    if len(dated) + len(numbers) > 1:
+        refuse("timestamp", [*numbers, *dated], "several columns could be the time")
+    if dated:
+        pool.choose("timestamp", dated[0].name, f"the only column with {dated[0].time_form}")
+    elif numbers:
+        pool.choose("timestamp", numbers[0].name, "a known name, and numbers in which later ones are larger")
+    elif possible := [fact for fact in pool.facts.values() if _may_be_time(fact)]:
+        refuse("timestamp", possible, "no column is surely the time")
+    else:
+        pool.choose("timestamp", None, NO_TIME)
+
+
+def _is_dated(fact: ColumnFacts) -> bool:
+    """Whether a column of an unknown name is a time: dates, or numbers where the name has a word of times."""
+    called = words(fact.name)
+    return fact.is_time and not fact.is_sparse and not called & OTHER_TIMES and (fact.is_date or bool(called & TIME_WORDS))
+
+
+def _may_be_time(fact: ColumnFacts) -> bool:
+    """Whether the order of the lines may not be taken silently, since a column may be a time or an order."""
+    called = words(fact.name)
+    by_name = "id" not in called and (bool(called & TIME_WORDS) or (fact.is_numeric and bool(called & ORDER_WORDS)))
+    return fact.values > 0 and (by_name or fact.is_time)
 
 
 def is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row names the columns: no cell is a number or a date, and it names user and item, or numbers follow.
+    """Whether a first row names the columns: no cell is a number or a time, and it names user and item, or one of these follows.
 
     >>> is_header(["user", "film"], [["1", "2"]]), is_header(["u1", "i7"], [["u2", "i7"]]), is_header(["1", "2"], [["3", "4"]])
     (True, False, False)
     """
-    if any(is_number(cell) or is_time([cell]) for cell in first):
+    if any(is_number(cell) or time_form(cell) for cell in first):
         return False
-    columns = columns_by_name(first)
-    numbers_follow = any(column and all(is_number(cell) for cell in column) for column in zip(*rest, strict=True))
-    return numbers_follow or (columns["user_id"] is not None and columns["item_id"] is not None)
+    columns = [[cell for cell in column if cell.strip()] for column in zip(*rows_as_wide(rest, len(first)), strict=True)]
+    follow = any(
+        column and sum(is_number(cell) or time_form(cell) is not None for cell in column) >= MOST * len(column)
+        for column in columns
+    )
+    return follow or all(best_named(first, role) for role in ("user_id", "item_id"))
 
 
-def is_number(text: str, *, most: float = float("inf")) -> bool:
-    """Whether a text is a finite number, of at most that size."""
-    try:
-        return abs(float(text)) <= most and abs(float(text)) != float("inf")
-    except ValueError:
-        return False
-
-
-def is_time(cells: Sequence[str]) -> bool:
-    """Whether all are epochs, or all dates of ISO 8601."""
-    if cells and all(is_number(cell) for cell in cells):
-        return all(float(cell) >= EARLIEST for cell in cells)
-    try:
-        return bool(cells) and all("-" in cell and datetime.fromisoformat(cell) is not None for cell in cells)
-    except ValueError:
-        return False
-
-
-def _counted(indices: Sequence[int]) -> str:
-    """Indices of columns for messages, counted from 1."""
-    return ", ".join(str(index + 1) for index in indices) or "none"
+def rows_as_wide(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
+    """The rows of a width; those of another are left out."""
+    return [row for row in rows if len(row) == width]

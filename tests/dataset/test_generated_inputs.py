@@ -176,7 +176,7 @@ def test_what_is_detected_reads_back_what_was_written(
             name, content = (f"{number}.csv", table.content) if number % 2 else (f"{number}.csv.gz", gzip.compress(table.content))
             (folder / name).write_bytes(content)
             source = load_config(BuildSequences, CONF, ["data=d", f"input.path={folder / name}"]).input
-            detected = detect(source.wanted_ratings, source.wanted_columns)
+            detected = detect(spark, source.wanted_ratings, source.wanted_columns)
         source_table = replace(detected.table, path=str(folder))
         found = read_interactions(spark, source_table, detected.columns).select(*ROLES).collect()
         assert sorted(map(tuple, found)) == sorted(row for table in group for row in table.rows)
