@@ -206,7 +206,7 @@ def test_vocabulary_and_metadata_lie_beside_the_weights(settings: Make, tmp_path
     cfg = settings(max_epochs=1)
     train(cfg)
     content = checkpoint.load(checkpoint.find(cfg.model, "best"))
-    assert re.fullmatch(r"sasrec-ce-d8-l8-lr0.01-warm2-bs16-[0-9a-f]{8}", content.meta["name"])
+    assert re.fullmatch(r"sasrec-ce-d8-l8-ffn2-do0.1-lr0.01-warm2-constant-bs16-pool2-[0-9a-f]{8}", content.meta["name"])
     assert content.meta["parameters"] == sum(weights.numel() for weights in content.model.values())
     assert content.meta["dataset"] == RUN_ID
     SASRec(**content.arguments).load_state_dict(content.model)
