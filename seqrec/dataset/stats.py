@@ -2,12 +2,14 @@
 
 import json
 import logging
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from seqrec.command.screen import columns, grouped
 from seqrec.dataset.profile import Profile
 from seqrec.dataset.splits import HELD_OUT
 from seqrec.dataset.vocabulary import TrainedVocabulary
@@ -193,28 +195,33 @@ def write_stats(stats: DatasetStats, path: str) -> None:
     """Write PATH/stats.json, and log the numbers."""
     content = asdict(stats)
     files.write_text(files.join(path, "stats.json"), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    log.info("%s holds\n%s", path, stats_lines(content))
+    log.info("the dataset holds\n%s", stats_lines(content))
 
 
 def stats_lines(content: dict[str, Any]) -> str:
-    """The content of stats.json as lines of text; of inner tables only what isn't 0.
+    """The content of stats.json as lines of text, without counts of 0.
 
-    >>> print(stats_lines({"rows": {"in": 12000, "dropped": {"null_user": 0, "bad_rating": 3}}, "density": 0.0625}))
-    rows       in 12,000 · bad_rating 3
-    density    0.0625
+    >>> print(stats_lines({"rows": {"in": 12000, "dropped": {"null_user": 0, "bad_rating": 3}}, "not_events": {"unknown": 0}}))
+      rows        in 12,000 · bad rating 3
+      not events  none
     """
-    width = max(map(len, content)) + 4
-    return "\n".join(f"{name:<{width}}{_shown(value)}" for name, value in content.items())
+    width = max(map(len, content)) + 2
+    lines = (f"  {_words(name):<{width}}{_shown(value) or 'none'}" for name, value in content.items())
+    return "\n".join(textwrap.fill(line, columns(), subsequent_indent=" " * (width + 2)) for line in lines)
 
 
 def _shown(value: Any) -> str:
-    """A number, a text or an inner table of stats.json for the log."""
+    """A number, a text or an inner table of stats.json for the log; empty for a table of zeros alone."""
     if isinstance(value, dict):
-        parts = []
-        for name, inner in value.items():
-            if isinstance(inner, dict):
-                parts += [f"{reason} {_shown(count)}" for reason, count in inner.items() if count]
-            else:
-                parts.append(f"{name} {_shown(inner)}")
-        return " · ".join(parts)
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+        parts = (
+            _shown(inner) if isinstance(inner, dict) else f"{_words(name)} {_shown(inner)}"
+            for name, inner in value.items()
+            if inner
+        )
+        return " · ".join(filter(None, parts))
+    return grouped(value) if isinstance(value, int | float) else str(value)
+
+
+def _words(name: str) -> str:
+    """The name of a count in words."""
+    return name.replace("_", " ")
