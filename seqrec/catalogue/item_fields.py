@@ -71,7 +71,8 @@ def read_item_fields(path: str, fields: Sequence[str], *, key: str | None = None
         name, _, other = field.partition("=")
         column = file.table[_column(file, name, other, item_id=id_name)]
         columns[name] = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    return ItemFields(pa.table(columns), f"{', '.join(name for name in columns if name != 'item_id')} of {path}, by {id_name}")
+    names = ", ".join(name for name in columns if name != "item_id")
+    return ItemFields(pa.table(columns), "; ".join([f"{names} of {path}, by {id_name}", *file.remarks]))
 
 
 def _text(value: object) -> str | None:

@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,7 +28,6 @@ EVEN = 0.95  # share of the lines that a delimiter cuts into the same number of 
 CATALOGUE = "item_catalogue"  # the table of items that build_features writes
 GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
 NO_TEXT = {b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are too", b"BZh": "is compressed by bzip2"}
-ENCODINGS = ("utf-8-sig", "latin-1")
 
 Fields = list[list[str]]
 
@@ -40,7 +39,7 @@ class ItemFile:
     path: str
     table: pa.Table
     header: bool
-    uneven: int = 0  # lines of another number of fields, which are left out
+    remarks: tuple[str, ...] = ()  # how text was read, where that isn't plain UTF-8, and what was left out
 
     @property
     def names(self) -> list[str]:
@@ -53,7 +52,7 @@ def read_item_file(path: str) -> ItemFile:
 
     A remote file is copied into memory; a remote folder, to a temporary one.
     """
-    if files.names(path) and not _is_file(path):
+    if files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):  # Hadoop lists a file as the one name in itself
         return ItemFile(path=path, table=_read_catalogue(path), header=True)
     try:
         content = files.read_bytes(path)
@@ -66,15 +65,11 @@ def read_item_file(path: str) -> ItemFile:
     for mark, words in NO_TEXT.items():
         if content.startswith(mark):
             raise UserError(f"{path} {words}: give the text that is in it, such as a CSV")
-    text = _decode(content)
+    text, remarks = _decode(content)
     if not text.strip():
         raise UserError(f"{path} is empty")
-    return _json_lines(text, path) if text.lstrip().startswith("{") else _csv(text, path)
-
-
-def _is_file(path: str) -> bool:
-    """Whether a local path is a file; a remote one with names below it is a folder."""
-    return files.is_local(path) and files.local_path(path).is_file()
+    file = _json_lines(text, path) if text.lstrip().startswith("{") else _csv(text, path)
+    return replace(file, remarks=(*remarks, *file.remarks))
 
 
 def _read_catalogue(folder: str) -> pa.Table:
@@ -105,14 +100,21 @@ def _parquet(content: bytes, path: str) -> pa.Table:
         raise UserError(f"{path} is a broken Parquet file ({' '.join(str(error).split())}): write it again") from None
 
 
-def _decode(content: bytes) -> str:
-    """The text of a file in UTF-8 or, where its bytes aren't that, in Latin-1; a byte order mark says UTF-16."""
+def _decode(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """The text of a file, and in words what isn't plain about it: UTF-16 by its mark, else UTF-8 or Latin-1.
+
+    It is Latin-1 if most of its lines with other bytes than ASCII's aren't UTF-8; a few such lines among others are damaged.
+    """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
+        return content.decode("utf-16", errors="replace"), ("read as UTF-16",)
     try:
-        return content.decode(ENCODINGS[0])
+        return content.decode("utf-8-sig"), ()
     except UnicodeDecodeError:
-        return content.decode(ENCODINGS[1])
+        lines = [line for line in content.splitlines() if not line.isascii()]
+    damaged = sum("\ufffd" in line.decode(errors="replace") for line in lines)
+    if 2 * damaged >= len(lines):
+        return content.decode("latin-1"), ("read as Latin-1",)
+    return content.decode("utf-8-sig", errors="replace"), (f"{damaged:,} lines with bytes that aren't UTF-8",)
 
 
 def _json_lines(text: str, path: str) -> ItemFile:
@@ -152,9 +154,10 @@ def _csv(text: str, path: str) -> ItemFile:
     names = _distinct(even[0]) if header else [str(number + 1) for number in range(width)]
     if len(even) == header:
         raise UserError(f"{path} has a header, and no items below it")
+    remarks = (f"{len(rows) - len(even):,} lines of another width are left out",) if len(even) < len(rows) else ()
     columns = zip(*even[1 if header else 0 :], strict=True)
     table = pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)})
-    return ItemFile(path=path, table=table, header=header, uneven=len(rows) - len(even))
+    return ItemFile(path=path, table=table, header=header, remarks=remarks)
 
 
 def _split(lines: Sequence[str], delimiter: str, quoted: bool) -> Fields:

@@ -17,18 +17,18 @@ from seqrec.errors import UserError
 if TYPE_CHECKING:  # it asks this module whether a first row names the columns
     from seqrec.catalogue.item_file import ItemFile
 
-ITEMS = (
+ITEM_WORDS = (
     *("item", "movie", "film", "product", "prod", "track", "song", "artist", "album", "book", "article", "news", "post"),
     *("business", "video", "game", "app", "anime", "recipe", "course", "place", "venue", "show", "content"),
 )
 ID_NAMES = (  # by rank: a column of an earlier rank is taken before those of later ones
-    {"itemid", *(f"{item}id" for item in ITEMS)},
+    {"itemid", *(f"{item}id" for item in ITEM_WORDS)},
     {"asin", "parentasin", "isbn", "isbn13", "sku", "iid"},
     {"id"},
 )
 TITLE_NAMES = (
-    {"title", "itemtitle", *(f"{item}title" for item in ITEMS)},
-    {"name", "itemname", *(f"{item}name" for item in ITEMS)},
+    {"title", "itemtitle", *(f"{item}title" for item in ITEM_WORDS)},
+    {"name", "itemname", *(f"{item}name" for item in ITEM_WORDS)},
     {"originaltitle", "headline", "label", "description"},
 )
 DISTINCT = 0.8  # share of a title column's values that are distinct: genres, brands and years aren't

@@ -81,8 +81,9 @@ def read_titles(path: str, columns: str | None = None, *, option: str = OPTION) 
             f"{path}: {repeated:,} of {len(file.table):,} lines repeat an id of the column {found.id}: a table of titles has "
             f"a line an item; give that, or say which columns are right by {option}"
         )
-    counts = {"lines of another width": file.uneven, "without id or title": untitled, "repeat an id": repeated}
-    left = "".join(f"; {count:,} {what}" for what, count in counts.items() if count)
+    counts = {"without id or title": untitled, "repeat an id": repeated}
+    remarks = [*file.remarks, *(f"{count:,} {what}" for what, count in counts.items() if count)]
+    left = "".join(f"; {remark}" for remark in remarks)
     return Titles(texts, f"{len(texts):,} titles in {path}: {_said('column', file, found.title)}, by {found.id}{left}", option)
 
 

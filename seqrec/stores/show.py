@@ -95,7 +95,7 @@ def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: T
         if document["_id"] in histories:
             lines.append("  latest       " + " | ".join(titles.shown(item) for item in histories[document["_id"]]))
         entries = document["items"][: options.top]
-        lines.append("  recommended  " + " | ".join(_scored(entry, titles) for entry in entries))
+        lines.append("  recommended  " + " | ".join(scored(entry, titles) for entry in entries))
     return lines
 
 
@@ -118,7 +118,7 @@ def _describe_milvus(stores: OpenStores, options: argparse.Namespace, titles: Ti
     alias = stores.milvus.alias(options.alias)
     item = first_item(alias) if options.item is None else parse_item_id(alias, options.item)
     neighbours = find_neighbours(alias, item, k=options.top, bias=options.bias)
-    return [f"{alias}: nearest to {titles.shown(item)}", *(f"  {_scored(entry, titles)}" for entry in neighbours)]
+    return [f"{alias}: nearest to {titles.shown(item)}", *(f"  {scored(entry, titles)}" for entry in neighbours)]
 
 
 def _read(table: Path, columns: list[str], condition: pyarrow.dataset.Expression) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def _integer(text: str) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
-def _scored(entry: Document, titles: Titles) -> str:
+def scored(entry: Document, titles: Titles) -> str:
     """An entry of a list by its title, the one that it carries or its id, with its score."""
     item = entry["item_id"]
     return f"{titles.of(item) or entry.get('title') or titles.shown(item)} ({entry['score']:.3f})"

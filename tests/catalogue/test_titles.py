@@ -24,11 +24,12 @@ ML_SMALL = 'movieId,title,genres\n1,Toy Story (1995),Drama\n11,"American Preside
 @pytest.mark.parametrize(
     ("name", "content", "item", "title", "words"),
     [
-        ("u.item", ML_100K.encode("latin-1"), 543, "Misérables, Les (1995)", "without header, column 2, by 1"),
+        ("u.item", ML_100K.encode("latin-1"), 543, "Misérables, Les (1995)", "without header, column 2, by 1; read as Latin-1"),
+        ("torn.csv", "id,title\n1,é\n2,ü\n3,ñ\n4,".encode() + b"\xe9\n", 2, "ü", "1 lines with bytes that aren't UTF-8"),
         ("movies.dat", ML_1M, 3, "Heat (1995)", "without header, column 2, by 1"),
         ("movies.csv", ML_SMALL, 11, "American President, The (1995)", "column title, by movieId"),
         ("bom.csv", b"\xef\xbb\xbf" + ML_SMALL.encode(), 1, "Toy Story (1995)", "column title, by movieId"),
-        ("utf16.csv", ML_SMALL.encode("utf-16"), 1, "Toy Story (1995)", "column title, by movieId"),
+        ("utf16.csv", ML_SMALL.encode("utf-16"), 1, "Toy Story (1995)", "column title, by movieId; read as UTF-16"),
         ("crlf.csv.gz", gzip.compress(ML_SMALL.replace("\n", "\r\n").encode()), 1, "Toy Story (1995)", "by movieId"),
         ("ml.item", "item_id:token\tmovie_title:token_seq\tclass:token_seq\n7\tHeat\tDrama\n", 7, "Heat", "by item_id:token"),
         ("artists.dat", "id\tname\turl\n1\tMALICE MIZER\thttp://last.fm/1\n", 1, "MALICE MIZER", "column name, by id"),
@@ -49,7 +50,7 @@ ML_SMALL = 'movieId,title,genres\n1,Toy Story (1995),Drama\n11,"American Preside
             "id,title\n" + "".join(f"{n},T{n}\n" for n in range(40)) + "77,one, two\n",
             39,
             "T39",
-            "1 lines of another width",
+            "1 lines of another width are left out",
         ),
         ("twice.csv", "id,title\n1,first\n2,b\n1,second\n", 1, "first", "1 repeat an id"),
         ("film.csv", "movie_id,film\n1,Heat\n2,Ran\n", 2, "Ran", "column film, by movie_id"),

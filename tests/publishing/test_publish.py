@@ -166,16 +166,18 @@ def test_items_carry_titles(
     assert carried(stores) == [{"item_id": "a", "title": "Heat, the film", "made": "1995"}]
     assert f"title, made of {tmp_path}/films.csv, by asin: 1 of 2 items have them, the others null" in caplog.text
     assert "going on with publication" not in caplog.text
-    write_version(stores.spark, stores.output, "20260103T000000Z-cccc", [1, 2])
-    with pytest.raises(UserError, match=r"has 2 users, the last publication 3: more than guards.max_user_loss"):
-        stores.publish("20260103T000000Z-cccc", fields=fields)
+    more = "20260103T000000Z-cccc"
+    write_version(stores.spark, stores.output, more, [1, 2, 3, 4, 5])
+    stores.publish(more, fields=fields)
+    with pytest.raises(UserError, match=r"has 3 users, the last publication 5: more than guards.max_user_loss"):
+        stores.publish(OLD, fields=fields)
     (tmp_path / "films.csv").write_text("asin,name\nB1,Heat\n")
     with pytest.raises(
         UserError, match=r"its ids \('B1', …\) are none of the items' \('a', 'b', …\): say by mongo.item_key=COLUMN"
     ):
         stores.publish(OLD, fields={**fields, "item_columns": ["title"]})
-    assert stores.standing()[0] == dict.fromkeys([1, 2, 3], OLD)
-    stores.publish(OLD)
+    assert stores.standing()[0] == dict.fromkeys([1, 2, 3, 4, 5], more)
+    stores.publish(OLD, max_user_loss=1.0)
     assert carried(stores) == [{"item_id": "a"}]
 
 

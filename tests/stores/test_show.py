@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from seqrec.catalogue.titles import NO_TITLES, Titles
 from seqrec.publishing.destinations import MilvusDestination, MongoDestination
 from seqrec.publishing.dump import Origin, dump_documents, dump_vectors
 from seqrec.stores import milvus, mongo, show
@@ -61,6 +62,13 @@ def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"Milvus embedded in {root}/stores, alias item_embeddings: nearest to item 8",
         "  item 9 (0.707)",
     ]
+
+
+def test_a_title_that_a_document_carries_is_shown() -> None:
+    entry = {"item_id": 7, "score": 0.5, "title": "Heat"}
+    assert show.scored(entry, NO_TITLES) == "Heat (0.500)"
+    assert show.scored(entry, Titles({"7": "Seven"}, "")) == "Seven (0.500)"
+    assert show.scored({**entry, "title": None}, NO_TITLES) == "item 7 (0.500)"
 
 
 def test_titles_of_other_items_are_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
