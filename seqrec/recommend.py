@@ -3,20 +3,23 @@
     python -m seqrec.recommend MODEL --history 318,527 -k 10 --titles movies.csv
     python -m seqrec.recommend MODEL --history '"Hammer, large",nails' --history 'nuts and bolts'
 
-The items are printed on stdout, a line each: place, id, score and title. All else is said on stderr.
+The items are printed on stdout, a line each: place, id, score and title. All else is said on stderr, or left out by --quiet.
 """
 
 import argparse
 import csv
-import sys
+import logging
 from collections.abc import Callable, Sequence
 
 from seqrec.catalogue.titles import add_title_options, titles_of
-from seqrec.command.entry import command_line, positive
+from seqrec.command.entry import command_line, positive, verbosity_arguments
+from seqrec.command.screen import show
 from seqrec.errors import UserError
 from seqrec.serving.recommender import BIGINT, Id, Recommender
 from seqrec.serving.sealed import EXPORTS
 from seqrec.storage import files
+
+log = logging.getLogger("seqrec")
 
 EXAMPLES = """examples:
   python -m seqrec.recommend /data/model --history 318,527 -k 10
@@ -46,15 +49,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--user", metavar="ID", help="the user, for a model with embeddings of users")
     parser.add_argument("--keep-seen", action="store_true", help="leave the history's items in the list")
     add_title_options(parser)
+    verbosity_arguments(parser)
     options = parser.parse_args(argv)
-    with command_line():
+    with command_line(options):
         recommender = Recommender.load(_model_folder(options.model), titles=titles_of(options))
         history = parse_history(options.history, recommender)
         user = None if options.user is None else parse_id(options.user, recommender.id_types.user, "--user")
-        for line in remarks(recommender, history, user):
-            sys.stderr.write(f"{line}\n")
         best = recommender.recommend(history, options.k, user=user, filter_seen=not options.keep_seen)
-        sys.stdout.write(show_list(best, recommender.title))
+        for line in ignored(recommender, history, user):
+            log.warning("%s", line)
+        log.info("%s", origin(recommender, history))
+        for line in listed_items(best, recommender.title):
+            show(line)
 
 
 def parse_history(texts: Sequence[str], recommender: Recommender) -> list[Id]:
@@ -92,21 +98,19 @@ def parse_id(text: str, kind: str, option: str) -> Id:
     return number
 
 
-def show_list(items: Sequence[tuple[Id, float]], title: Callable[[Id], str | None]) -> str:
+def listed_items(items: Sequence[tuple[Id, float]], title: Callable[[Id], str | None]) -> list[str]:
     """A line an item: place, id, score, and the title if it has one.
 
-    >>> print(show_list([(7, 1.5), (12, 0.25)], {7: "Heat"}.get), end="")
-     1  7   1.5000  Heat
-     2  12  0.2500
+    >>> listed_items([(7, 1.5), (12, 0.25)], {7: "Heat"}.get)
+    [' 1  7   1.5000  Heat', ' 2  12  0.2500']
     """
     width = max((len(str(item)) for item, _ in items), default=0)
     scores = [f"{score:.4f}" for _, score in items]
     longest = max(map(len, scores), default=0)
-    lines = [
+    return [
         f"{place:2d}  {item!s:<{width}}  {score:>{longest}}  {title(item) or ''}".rstrip()
         for place, ((item, _), score) in enumerate(zip(items, scores, strict=True), start=1)
     ]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _model_folder(folder: str) -> str:
@@ -115,24 +119,25 @@ def _model_folder(folder: str) -> str:
     return inner if files.exists(files.join(inner, EXPORTS)) else folder
 
 
-def remarks(recommender: Recommender, history: Sequence[Id], user: Id | None) -> list[str]:
-    """What the list is made from, and what of the command line has no say in it."""
-    known = [item for item in history if recommender.knows(item)]
-    unknown = [str(item) for item in history if not recommender.knows(item)]
+def ignored(recommender: Recommender, history: Sequence[Id], user: Id | None) -> list[str]:
+    """What of the command line has no say in the list."""
     lines = []
-    if unknown:
+    if unknown := [str(item) for item in history if not recommender.knows(item)]:
         lines.append(f"unknown to the model, and left out: {', '.join(unknown)}")
-    if known:
-        shown = ", ".join(f"{title} ({item})" if (title := recommender.title(item)) else str(item) for item in known)
-        lines.append(f"{recommender.name} of run {recommender.run_id}, after {shown}:")
-    else:
-        why = "nothing of the history is known" if history else "there is no --history"
-        lines.append(f"{why}: these are the most popular items of {recommender.name}, scored by their numbers of events")
     if user is not None and not recommender.knows_user(user):
         has_users = recommender.model.users is not None
         why = f"user {user} wasn't in the training" if has_users else f"{recommender.name} has no embeddings of users"
-        lines.insert(0, f"{why}: --user has no say, and the history alone counts")
+        lines.append(f"{why}: --user has no say, and the history alone counts")
     return lines
+
+
+def origin(recommender: Recommender, history: Sequence[Id]) -> str:
+    """What the list is made from."""
+    if known := [item for item in history if recommender.knows(item)]:
+        shown = ", ".join(f"{title} ({item})" if (title := recommender.title(item)) else str(item) for item in known)
+        return f"{recommender.name} of run {recommender.run_id}, after {shown}:"
+    why = "nothing of the history is known" if history else "there is no --history"
+    return f"{why}: these are the most popular items of {recommender.name}, scored by their numbers of events"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from seqrec import recommend
+from seqrec.command.screen import VERBOSITY
 from seqrec.serving.recommender import Recommender
 from seqrec.user_hashes import hash_ids
 from tests.scoring.toy import write_model
@@ -25,19 +26,25 @@ def numbers(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_titles_beside_ids(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def story(err: str) -> list[str]:
+    """The lines of stderr, without the times that they begin with, and without the mark of warnings."""
+    return [line.partition(" ")[2].removeprefix("warning: ") for line in err.splitlines()]
+
+
+def test_titles_beside_ids(numbers: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VERBOSITY, "normal")  # --quiet sets it
     titles = ["--titles", str(numbers / "movies.csv")]
     recommend.main([str(numbers / "root" / "model"), "--history", "1,77", "-k", "2", "--user", "7", *titles])
     out, err = capsys.readouterr()
     assert out == " 1  2  2.0000  Ran\n 2  5  1.0000\n"
-    assert err.splitlines() == [
+    assert story(err) == [
         f"2 titles in {numbers}/movies.csv: column title, by movieId",
-        "toy has no embeddings of users: --user has no say, and the history alone counts",
         "unknown to the model, and left out: 77",
+        "toy has no embeddings of users: --user has no say, and the history alone counts",
         "toy of run r1, after Heat, the film (1):",
     ]
-    recommend.main([str(numbers / "root" / "model"), "--history", "1", "-k", "1", "--keep-seen", "--history", "2"])
-    assert capsys.readouterr().out == " 1  2  6.0000\n"
+    recommend.main([str(numbers / "root" / "model"), "--history", "1", "-k", "1", "--keep-seen", "--history", "2", "--quiet"])
+    assert capsys.readouterr() == (" 1  2  6.0000\n", "")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def test_ids_with_commas_and_blanks(
 ) -> None:
     write_model(tmp_path / "toy", MATRIX, AWKWARD, COUNTS)
     recommend.main([str(tmp_path / "toy"), *(word for text in history for word in ("--history", text))])
-    assert capsys.readouterr().err == f"toy of run r1, after {', '.join(known)}:\n"
+    assert story(capsys.readouterr().err) == [f"toy of run r1, after {', '.join(known)}:"]
 
 
 def test_a_chains_folder_is_taken_for_its_model(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +79,7 @@ def test_a_chains_folder_is_taken_for_its_model(numbers: Path, capsys: pytest.Ca
     write_model(root / "model" / "exports" / run_id, MATRIX, [1, 2, 3, 4, 5, 6], COUNTS, name="inner")
     (root / "model" / "exports" / "CURRENT").write_text(run_id)
     recommend.main([str(root), "--history", "1", "-k", "1"])
-    assert capsys.readouterr().err == "inner of run r1, after 1:\n"
+    assert story(capsys.readouterr().err) == ["inner of run r1, after 1:"]
 
 
 def test_users_with_embeddings(numbers: Path) -> None:
@@ -81,11 +88,10 @@ def test_users_with_embeddings(numbers: Path) -> None:
     recommender = replace(plain, model=replace(plain.model, users=users))
     assert [recommender.knows_user(user) for user in (7, 9)] == [True, False]
     assert not plain.knows_user(7)
-    assert (
-        recommend.remarks(recommender, [1], 9)[0]
-        == "user 9 wasn't in the training: --user has no say, and the history alone counts"
-    )
-    assert len(recommend.remarks(recommender, [1], 7)) == 1
+    assert recommend.ignored(recommender, [1], 9) == [
+        "user 9 wasn't in the training: --user has no say, and the history alone counts"
+    ]
+    assert recommend.ignored(recommender, [1], 7) == []
 
 
 @pytest.mark.parametrize(

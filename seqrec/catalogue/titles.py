@@ -7,8 +7,8 @@ titles.words      # '9,742 titles in movies.csv: column title, by movieId'
 
 import argparse
 import csv
+import logging
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,8 @@ from functools import cached_property
 from seqrec.catalogue.item_file import ItemFile, read_item_file
 from seqrec.catalogue.item_roles import choose_columns
 from seqrec.errors import UserError
+
+log = logging.getLogger("seqrec")
 
 OPTION = "--title-columns ID,TITLE"
 WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
@@ -96,13 +98,13 @@ def add_title_options(parser: argparse.ArgumentParser) -> None:
 
 
 def titles_of(options: argparse.Namespace, *, option: str = OPTION) -> Titles:
-    """The titles that a command line names, said in a line on stderr; none if it names no file."""
+    """The titles that a command line names; none if it names no file."""
     if not options.titles:
         if options.title_columns:
             raise UserError(f"{option} says how a file of titles is read: give that file too")
         return NO_TITLES
     titles = read_titles(options.titles, options.title_columns, option=option)
-    sys.stderr.write(f"{titles.words}\n")
+    log.info("%s", titles.words)
     return titles
 
 

@@ -8,6 +8,7 @@ the rest: the dataset is read by Arrow.
 """
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from seqrec.stores.milvus_neighbours import find_neighbours, first_item, parse_i
 from seqrec.stores.mongo import find_documents, first_documents
 from seqrec.stores.mongo_collection import MongoCollection
 from seqrec.stores.open_stores import Addresses, OpenStores, connect
+
+log = logging.getLogger("seqrec")
 
 Document = dict[str, Any]
 
@@ -88,7 +91,7 @@ def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: T
     users = [document["_id"] for document in documents]
     histories = latest_items(options.data, users, number=options.top) if options.data else {}
     if words := titles.mismatch(entry["item_id"] for document in documents for entry in document["items"]):
-        sys.stderr.write(f"{words}\n")
+        log.warning("%s", words)
     lines = [f"{collection}: {len(documents)} users, run {documents[0]['run_id']} of {documents[0]['model']}"]
     for document in documents:
         lines.append(f"user {document['_id']}")
