@@ -27,6 +27,7 @@ usage() {
     cat <<HELP
 usage: ./spark-submit.sh JOB [--conf FILE.yaml] [--quiet | --verbose] [key=value …] [-- spark-submit options]
        ./spark-submit.sh write_mongo|write_milvus --origin TABLE --dest COLLECTION … [-- spark-submit options]
+       ./spark-submit.sh build_sequences --dry-run input.path=FILE      how a file of ratings is read; writes nothing
        ./spark-submit.sh JOB --help        the job's keys or options, their defaults and what they mean
        ./spark-submit.sh --print JOB …     the whole spark-submit line, for a scheduler, of a copy of the code that stays; runs nothing
 
@@ -313,7 +314,7 @@ main() {
         fi
         case $1 in
             -h | --help) "$PYSPARK_DRIVER_PYTHON" "$script" --help && exit 0 ;;
-            -q | --quiet | -v | --verbose) ;;
+            -q | --quiet | -v | --verbose | --dry-run) ;;
             -*) [[ $template == /dev/null ]] || fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
         esac
         arguments+=("$1")

@@ -12,9 +12,10 @@ from pyspark.sql.types import ArrayType, MapType, StructType
 from seqrec.dataset.column_facts import ENOUGH, ColumnFacts, describe_columns
 from seqrec.dataset.dialect import LINES
 from seqrec.dataset.head import Head, read_head, settle_table
-from seqrec.dataset.placed_roles import choose_by_place
+from seqrec.dataset.list_roles import choose_in_list
+from seqrec.dataset.placed_roles import choose_by_place, choose_user_beside_list
 from seqrec.dataset.read import read_file
-from seqrec.dataset.roles import Choice, Pool, choose_by_name
+from seqrec.dataset.roles import Choice, Pool, choose_columns, choose_user_and_list
 from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
 from seqrec.storage import files
@@ -68,12 +69,10 @@ def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColum
     sample = _take_sample(spark, table, head, names)
     pool = Pool(sample.facts, given, head.lists)
     try:
-        if head.names is None:
-            choices = choose_by_place(pool, _open_roles(said), sample.cells, count_all=sample.count_all)
-        else:
-            choices = choose_by_name(pool, _open_roles(said))
+        _choose(pool, head, sample, _open_roles(said))
     except UserError as error:
         raise UserError(f"{wanted.path}: {error}") from None
+    choices = pool.choices
     used = {choice.column for choice in choices}
     return DetectedInput(
         table=table,
@@ -103,15 +102,30 @@ def guard_users(detected: DetectedInput, *, users: int, ratings: int) -> None:
 
 
 def _open_roles(said: dict[str, str | None]) -> list[str]:
-    """The roles that the configuration doesn't say; with a given item no list of items is looked for, and the reverse."""
-    if said.get("items") is not None:
-        return [] if "user_id" in said else ["user_id"]
+    """The roles that the configuration doesn't say; with a given item no list of items is looked for."""
     roles = [role for role in (*ROLES, "items") if role not in said]
     return [role for role in roles if role != "items" or "item_id" not in said]
 
 
+def _choose(pool: Pool, head: Head, sample: Sample, roles: Sequence[str]) -> None:
+    """Choose the columns of these roles: by their names, or by their places where they have none."""
+    items = next((choice.column for choice in pool.choices if choice.role == "items"), None)
+    if head.names is None and items is None:
+        choose_by_place(pool, roles, sample.cells, count_all=sample.count_all)
+        return
+    if head.names is not None:
+        choose_user_and_list(pool, roles)
+    elif "user_id" in roles:
+        choose_user_beside_list(pool)
+    items = next((choice.column for choice in pool.choices if choice.role == "items"), None)
+    if items is None:
+        choose_columns(pool, roles)
+    else:
+        choose_in_list(pool, roles, items, fields=head.fields, cells=sample.cells)
+
+
 def _as_columns(choices: Sequence[Choice], *, order: str | None) -> RatingColumns:
-    """The columns by their roles. Beside a list of items nothing but the user counts."""
+    """The columns by their roles. Of a list of plain items, item_id is no column."""
     by_role = {choice.role: choice.column for choice in choices}
     return RatingColumns(
         user_id=by_role["user_id"] or "user_id",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from seqrec.dataset.column_facts import ENOUGH, MOST, ColumnFacts, follows_from
 from seqrec.dataset.id_evidence import forms_agree, times_agree
-from seqrec.dataset.roles import NO_TIME, NOUNS, Choice, Pool, refuse
+from seqrec.dataset.roles import NO_TIME, NOUNS, Pool, refuse
 from seqrec.errors import UserError
 
 CountValues = Callable[[Sequence[str]], Sequence[int]]
@@ -17,17 +17,15 @@ RICH = 10  # distinct values: with more, a third column may be ids
 MATRIX = 10  # columns of numbers on one scale
 
 
-def choose_by_place(
-    pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[str]], *, count_all: CountValues
-) -> list[Choice]:
-    """A choice for each of these roles, after those made already; cells are those of each column, by its name.
+def choose_by_place(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[str]], *, count_all: CountValues) -> None:
+    """Choose the columns of these roles; cells are those of each column, by its name.
 
     `count_all` counts the distinct values of columns in the whole table. Raises UserError where several columns could be one
     thing, or the values speak against the custom.
     """
     _refuse_matrix(pool)
     if "items" in roles and _choose_list(pool, roles):
-        return pool.choices
+        return
     if "timestamp" in roles:
         _choose_time(pool)
     wanted = [role for role in ("user_id", "item_id") if role in roles]
@@ -35,7 +33,6 @@ def choose_by_place(
         _choose_ids(pool, wanted, cells, count_all=count_all)
     if "rating" in roles:
         _choose_rating(pool, cells)
-    return pool.choices
 
 
 def _refuse_matrix(pool: Pool) -> None:
@@ -54,8 +51,17 @@ def _choose_list(pool: Pool, roles: Sequence[str]) -> bool:
     if len(pool.facts) != 2 or len(lists) != 1 or "user_id" not in roles:
         return False
     pool.choose("items", lists[0].name, "no header; its values are lists")
-    pool.choose("user_id", next(iter(pool.facts)), "no header; the column beside the lists")
+    choose_user_beside_list(pool)
     return True
+
+
+def choose_user_beside_list(pool: Pool) -> None:
+    """Choose the first column that looks like ids as the user; with a row a user, its values may be all different."""
+    plain = [fact for fact in pool.facts.values() if fact.lists < 0.5 and not fact.is_time]
+    candidates = _columns_of_ids(plain, wanted=1) or plain
+    if not candidates:
+        refuse("user_id", [], "there is no header, and no column beside the lists looks like ids")
+    pool.choose("user_id", candidates[0].name, "no header; the first column beside the lists that looks like ids")
 
 
 def _choose_time(pool: Pool) -> None:

@@ -24,7 +24,7 @@ ITEMS: Tiers = (
     ("itemid", "iid"),
     ("item",),
     ("parentasin",),
-    (*(f"{noun}id" for noun in NOUNS), *CODES),
+    (*(f"{noun}id" for noun in NOUNS), *CODES, "aid"),
     NOUNS,
     (*(f"{noun}id" for noun in WIDE_NOUNS), *WIDE_NOUNS),
 )

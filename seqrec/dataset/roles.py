@@ -52,22 +52,28 @@ class Pool:
         self.choices.append(Choice(role=role, column=column, why=why))
 
 
-def choose_by_name(pool: Pool, roles: Sequence[str]) -> list[Choice]:
-    """A choice for each of these roles, after those made already; roles are user_id, item_id, items, rating, timestamp.
+def choose_user_and_list(pool: Pool, roles: Sequence[str]) -> None:
+    """Choose the user, and a list of items where there is one, as far as they are among the roles.
 
-    Without `items` among the roles no list is looked for. Raises UserError where a name and its values don't agree, or where
-    several columns could be one thing.
+    Raises UserError where a name and its values don't agree, or where several columns could be one thing.
     """
     if "user_id" in roles:
         _choose_id(pool, "user_id")
-    is_list = "items" in roles and _choose_list(pool, or_item="item_id" in roles)
-    if not is_list and "item_id" in roles:
+    if "items" in roles:
+        _choose_list(pool, or_item="item_id" in roles)
+
+
+def choose_columns(pool: Pool, roles: Sequence[str]) -> None:
+    """Choose item, rating and time of a table of one row a rating, as far as they are among the roles.
+
+    Raises UserError where a name and its values don't agree, or where several columns could be one thing.
+    """
+    if "item_id" in roles:
         _choose_id(pool, "item_id")
-    if not is_list and "rating" in roles:
+    if "rating" in roles:
         _choose_rating(pool)
-    if not is_list and "timestamp" in roles:
+    if "timestamp" in roles:
         _choose_time(pool)
-    return pool.choices
 
 
 def refuse(role: str, candidates: Sequence[ColumnFacts], reason: str) -> NoReturn:
@@ -109,10 +115,10 @@ def _is_like_ids(fact: ColumnFacts) -> bool:
     return may_be_id(fact.name) and not odd and fact.values > 0
 
 
-def _choose_list(pool: Pool, *, or_item: bool) -> bool:
-    """Choose the column with a user's items, where there is one and no column of single items; whether it was chosen."""
+def _choose_list(pool: Pool, *, or_item: bool) -> None:
+    """Choose the column with a user's items, where there is one and no column of single items."""
     if or_item and any(pool.facts[tier[0]].lists < MOST for tier in best_named(list(pool.facts), "item_id")):
-        return False
+        return
     is_list = {name: name in pool.lists or fact.lists >= 0.5 for name, fact in pool.facts.items()}
     known = [name for tier in best_named(list(pool.facts), "items") for name in tier if is_list[name]]
     others = [name for name in pool.facts if name in pool.lists and not words(name) & NO_IDS]
@@ -121,7 +127,6 @@ def _choose_list(pool: Pool, *, or_item: bool) -> bool:
         refuse("items", [pool.facts[name] for name in candidates], "several columns hold lists")
     if candidates:
         pool.choose("items", candidates[0], "a known name, and lists" if known else "the only column with lists")
-    return bool(candidates)
 
 
 def _choose_rating(pool: Pool) -> None:

@@ -31,7 +31,7 @@ def describe_rows(ratings: Ratings, columns: RatingColumns) -> str:
     """Act: the first rows of the input as they are read, and how many rows there are, as lines."""
     facts = ratings.profile
     typed = parse_ratings(ratings.interactions, types=facts.types).limit(SHOWN)
-    ordinal = "place in the list" if columns.items is not None else "line" if columns.timestamp is None else ""
+    ordinal = "" if columns.timestamp is not None else "place" if columns.items is not None else "line"
     rows = [["  user", "item", "rating", ordinal or "time"]]
     for row in typed.select("user_id", "item_id", "rating", "timestamp").collect():
         rating = "" if row["rating"] is None else f"{row['rating']:g}"

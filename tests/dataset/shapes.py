@@ -609,6 +609,62 @@ SHAPES = [
         columns=("user", "items", None, None),
     ),
     Shape(
+        name="lists and times, JSON",
+        file="users.json",
+        content="".join(
+            json.dumps({"user": user, "items": history(user), "timestamps": [e.time for e in EVENTS if e.user == user]}) + "\n"
+            for user in range(1, 13)
+        ),
+        columns=("user", "items", None, "timestamps"),
+    ),
+    Shape(
+        name="OTTO",
+        file="train.jsonl",
+        content="".join(
+            json.dumps(
+                {
+                    "session": user,
+                    "events": [{"aid": e.item, "ts": e.time * 1000, "type": "clicks"} for e in EVENTS if e.user == user],
+                }
+            )
+            + "\n"
+            for user in range(1, 13)
+        ),
+        columns=("session", "events", None, "ts"),
+    ),
+    Shape(
+        name="lists of baskets, several rows a user",
+        file="baskets.json",
+        content=objects(lambda e: {"user": e.user, "date": iso(e), "items": [e.item, e.stars]}),
+        columns=("user", "items", None, "date"),
+    ),
+    Shape(
+        name="MIND, the list given",
+        file="behaviors.tsv",
+        content=lines(
+            lambda e: (number(e) + 1, f"U{e.user}", iso(e, "%m/%d/%Y %I:%M:%S %p"), "N1 N2" + " N3" * e.stars, "N7-1 N8-0"),
+            mark="\t",
+        ),
+        given=("input.columns.items=column_4",),
+        columns=("column_2", "column_4", None, None),
+    ),
+    Shape(
+        name="lists, no header",
+        file="users.tsv",
+        content="".join(f"u{user}\t{','.join(map(str, history(user)))}\n" for user in range(1, 13)),
+        columns=("column_1", "column_2", None, None),
+    ),
+    Shape(
+        name="MIND, with a header",
+        file="behaviors.tsv",
+        content=lines(
+            lambda e: (number(e) + 1, f"U{e.user}", iso(e, "%m/%d/%Y %I:%M:%S %p"), f"N{e.user} N2", f"N{e.item}-0 N7-1"),
+            mark="\t",
+            header="impression_id\tuser_id\ttime\thistory\timpressions",
+        ),
+        columns="most users with several rows have the same list in each, in history",
+    ),
+    Shape(
         name="lists, CSV",
         content="user_id,items\n" + "".join(f"{user},{' '.join(map(str, history(user)))}\n" for user in range(1, 13)),
         columns=("user_id", "items", None, None),
