@@ -332,6 +332,9 @@ main() {
     if needs_s3 "$template" "${arguments[@]}" "$@"; then add_s3; fi
     collect_options "${@:2}"
     if [[ -z $printing ]]; then keep_spills "${options[@]}"; fi
+    if [[ -t 2 && ${packages[*]} == *hadoop-aws* ]] && ! compgen -G "$HOME/.ivy2*/jars/org.apache.hadoop_hadoop-aws-*" >/dev/null; then
+        echo "fetching Spark's packages for S3, about 1 GB, once" >&2
+    fi
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
     options+=(--py-files "$(join "$code/seqrec.zip" "${py_files[@]}")")
     export SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} SEQREC_SAID=$work/said

@@ -1,7 +1,6 @@
 """Sequences and a model into recommendations, then into MongoDB and Milvus."""
 
 import logging
-import shlex
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from datetime import UTC, datetime
 from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, duration, listed
 from seqrec.command.session import open_session
-from seqrec.command.story import Next, end, open_draft
+from seqrec.command.story import Next, end, module_command, open_draft
 from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
@@ -44,7 +43,7 @@ def run(cfg: BatchRecommend) -> None:
         if destinations is not None:
             publish(spark, destinations, draft.path, limits=cfg.guards, users=subset.users if subset else None)
     made = f"version {draft.run_id} of the lists of {counted(counts.get('users', counts.get('user_embeddings', 0)), 'user')}"
-    look = f"python -m seqrec.stores.show --data {shlex.quote(cfg.data)}"
+    look = module_command("seqrec.stores.show", "--data", cfg.data)
     end(made=made, path=draft.path, then=look if cfg.publish else Next("publish", ("output",)))
 
 

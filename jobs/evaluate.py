@@ -9,7 +9,7 @@ from seqrec.command.bars import working_on
 from seqrec.command.entry import run_job
 from seqrec.command.screen import show
 from seqrec.command.session import open_session
-from seqrec.command.story import end, open_draft
+from seqrec.command.story import Next, end, open_draft
 from seqrec.evaluation.baselines import BASELINES
 from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
@@ -48,7 +48,8 @@ def run(cfg: Evaluate) -> None:
             run_id=draft.run_id, dataset=dataset.run_id, split=cfg.split, sources=sources, settings=draft.settings
         ).write(draft.path)
         draft.commit(keep=cfg.keep)
-        end(made=f"an evaluation of {', '.join(results)}, with all metrics", path=files.join(draft.path, "metrics.json"))
+        then = Next("batch_recommend", ("data", "model")) if cfg.model and not (cfg.table or cfg.candidates) else None
+        end(made="metrics.json, which has all metrics,", path=files.join(draft.path, "metrics.json"), then=then)
 
 
 def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]:

@@ -22,7 +22,7 @@ def run(cfg: ExportOnnx) -> None:
     end(
         made=f"an export of {exported.meta.name}",
         path=exported.path,
-        then=None if cfg.output else Next("batch_recommend", ("data", "model")),
+        then=None if cfg.output else Next("evaluate", ("data", "model")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
-from seqrec.command.story import end
+from seqrec.command.story import end, module_command
 from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
 from seqrec.settings.publish import Publish
@@ -24,7 +24,7 @@ def run(cfg: Publish) -> None:
         destinations = destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
         publish(spark, destinations, version, limits=cfg.guards, users=users, dry_run=cfg.dry_run)
     if not cfg.dry_run:
-        end(made="the publication", then="python -m seqrec.stores.show")
+        end(made="the publication", then=module_command("seqrec.stores.show"))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -57,8 +57,10 @@ def start_memory() -> MemoryHandler:
 
 
 def keep_log(folder: str, *, append: bool = False) -> None:
-    """Keep the command's log as FOLDER/log.txt; with `append`, after what is in that file already."""
+    """Keep the command's log as FOLDER/log.txt; with `append`, after what is there already. Nothing outside of a command."""
     earlier = ""
+    if _memory not in log.handlers:
+        return
     if append:
         with suppress(FileNotFoundError):
             earlier = files.read_text(files.join(folder, LOG))

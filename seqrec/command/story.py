@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shlex
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,17 @@ def end(*, made: str, path: str | None = None, then: Next | str | None = None) -
     if then is not None and not os.environ.get(STEP):
         lines.append(f"next: {then if isinstance(then, str) else then.command(_run.changed)}")
     log.info("%s", "\n".join(lines))
+
+
+def module_command(module: str, *arguments: str) -> str:
+    """The command line that runs a module of this package with this Python.
+
+    >>> module_command("seqrec.stores.show", "--data", "my data").partition(" ")[2]
+    "-m seqrec.stores.show --data 'my data'"
+    """
+    python = Path(sys.executable)
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return shlex.join([str(shown), "-m", module, *arguments])
 
 
 def job_name(settings: type) -> str:

@@ -220,6 +220,6 @@ class Trainer:
         """Say how far the training has come, in rank 0."""
         if self.process.rank == 0:
             best, step = self.progress.best, self.progress.best_step
-            reached = "no validation" if best is None else f"best {self.milestones.metric} {best:.4f} at step {step}"
+            reached = "no validation" if best is None else f"best {self.milestones.metric} {best:.4f} at step {step:,}"
             resumable = "; the same command goes on from there" if stop.signalled else ""
-            log.info("trained to step %d (epoch %d): %s%s", self.progress.step, self.progress.epoch, reached, resumable)
+            log.info("trained to step %s (epoch %d): %s%s", f"{self.progress.step:,}", self.progress.epoch, reached, resumable)
