@@ -16,7 +16,7 @@ from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
 from seqrec.dataset.stats import DatasetStats, count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
-from seqrec.dataset.understood import describe_input, describe_rows
+from seqrec.dataset.understood import describe_input, describe_rows, warn_of_order
 from seqrec.dataset.vocabulary import Parent, read_parent
 from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences
@@ -84,6 +84,7 @@ def read_ratings(
     """Find how the ratings are written, read them once, and say how they are understood."""
     detected = detect(spark, cfg.input.wanted_ratings, cfg.input.wanted_columns)
     say(describe_input(detected))
+    warn_of_order(detected)
     wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
     ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)

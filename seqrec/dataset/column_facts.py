@@ -49,8 +49,8 @@ class ColumnFacts:
 
     @property
     def is_time(self) -> bool:
-        """Whether the values are times, and vary as times do."""
-        return self.times >= MOST and (self.rows < ENOUGH or self.distinct > 1)
+        """Whether the values are times; numbers have to vary, as times do."""
+        return self.times >= MOST and (self.time_form in (ISO_DATES, DATES) or self.rows < ENOUGH or self.distinct > 1)
 
     @property
     def is_date(self) -> bool:
@@ -69,7 +69,7 @@ class ColumnFacts:
 
     @property
     def is_unique(self) -> bool:
-        """Whether hardly any value is there twice, as in a number of the row."""
+        """Whether hardly any value is there twice among the rows that were looked at, as in a number of the row."""
         return self.values >= ENOUGH and self.distinct >= 0.98 * self.values
 
     @property

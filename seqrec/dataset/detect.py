@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from seqrec.tables import io
 from seqrec.tables.input_table import AUTO, InputTable, RatingColumns, WantedTable
 
 ROLES = ("user_id", "item_id", "rating", "timestamp")
+SHOWN = ("user_id", "items", "item_id", "rating", "timestamp")
 ROWS = 50_000  # that are looked at: in files that are sorted by user, some hundred users
 CELLS = 2_000_000
 SINGLE = 0.95  # users in a rating: above, the column of users is probably another one
@@ -46,11 +48,11 @@ class DetectedInput:
 
 
 class Sample(NamedTuple):
-    """Rows of a table, by column and as text; the facts of the columns; a function that counts values in the whole table."""
+    """Rows of a table, by column and as text; the facts of the columns; and what counts in the whole table, see `Pool`."""
 
     cells: dict[str, Sequence[str]]
     facts: list[ColumnFacts]
-    count_all: Callable[[Sequence[str]], Sequence[int]]
+    count_all: Callable[[str], tuple[int, int]]
 
 
 def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
@@ -64,10 +66,15 @@ def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColum
         shown = [choice for choice in given if choice.role != "items" or choice.column]
         return DetectedInput(table=settle_table(wanted), columns=wanted_columns, choices=shown, reasons={})
     head = read_head(wanted)
+    if wanted.names is not None and head.rows and len(wanted.names) != len(head.rows[0]):
+        raise UserError(
+            f"{wanted.path}: {wanted.key}.names has {len(wanted.names)} names, but the lines have {len(head.rows[0])} cells: "
+            "name all of them"
+        )
     names = head.names or [f"column_{place}" for place in range(1, len(head.rows[0]) + 1)]
     table = replace(head.table, names=names) if head.names is None else head.table
     sample = _take_sample(spark, table, head, names)
-    pool = Pool(sample.facts, given, head.lists)
+    pool = Pool(sample.facts, given, lists=head.lists, count_all=sample.count_all)
     try:
         _choose(pool, head, sample, _open_roles(said))
     except UserError as error:
@@ -77,7 +84,9 @@ def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColum
     return DetectedInput(
         table=table,
         columns=_as_columns(choices, order=wanted_columns.order),
-        choices=[choice for choice in choices if choice.role != "items" or choice.column],
+        choices=sorted(
+            (choice for choice in choices if choice.role != "items" or choice.column), key=lambda choice: SHOWN.index(choice.role)
+        ),
         unused=[name for name in names if name not in used and name != wanted_columns.order],
         reasons=head.reasons,
     )
@@ -111,7 +120,7 @@ def _choose(pool: Pool, head: Head, sample: Sample, roles: Sequence[str]) -> Non
     """Choose the columns of these roles: by their names, or by their places where they have none."""
     items = next((choice.column for choice in pool.choices if choice.role == "items"), None)
     if head.names is None and items is None:
-        choose_by_place(pool, roles, sample.cells, count_all=sample.count_all)
+        choose_by_place(pool, roles, sample.cells)
         return
     if head.names is not None:
         choose_user_and_list(pool, roles)
@@ -142,8 +151,9 @@ def _take_sample(spark: SparkSession, table: InputTable, head: Head, names: Sequ
     is_short = len(head.rows) < LINES // 2 and files.is_local(table.path) and Path(files.local_path(table.path)).is_file()
     if head.rows and (is_short or table.format in ("lists", "blocks")):
         columns = _columns([row for row in head.rows if len(row) == len(names)], len(names))
-        cells = dict(zip(names, columns, strict=True))
-        return Sample(cells, describe_columns(names, columns), lambda wanted: [len(set(cells[name])) for name in wanted])
+        facts = describe_columns(names, columns)
+        counts = {fact.name: (fact.distinct, fact.values) for fact in facts}
+        return Sample(dict(zip(names, columns, strict=True)), facts, counts.__getitem__)
     raw = read_file(spark, table)
     number = min(ROWS, CELLS // max(1, len(raw.columns)))
     with reading(table):
@@ -151,7 +161,7 @@ def _take_sample(spark: SparkSession, table: InputTable, head: Head, names: Sequ
         rows = [list(row) for row in raw.select(*texts).limit(number).collect()]
     columns = _columns(rows, len(raw.columns))
     cells = dict(zip(raw.columns, columns, strict=True))
-    return Sample(cells, describe_columns(raw.columns, columns), lambda wanted: _count_values(raw, wanted))
+    return Sample(cells, describe_columns(raw.columns, columns), partial(_count_values, raw))
 
 
 def _columns(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
@@ -166,6 +176,7 @@ def _text(raw: DataFrame, name: str) -> Column:
     return F.to_json(column) if nested else column.cast("string")
 
 
-def _count_values(raw: DataFrame, names: Sequence[str]) -> list[int]:
-    """Act: about how many distinct values columns have, each to 5 %."""
-    return [int(count) for count in raw.agg(*(F.approx_count_distinct(io.column(name)) for name in names)).collect()[0]]
+def _count_values(raw: DataFrame, name: str) -> tuple[int, int]:
+    """Act: about how many distinct values a column has, to 2 %, and how many values."""
+    distinct, values = raw.agg(F.approx_count_distinct(io.column(name), 0.02), F.count(io.column(name))).collect()[0]
+    return distinct, values

@@ -12,16 +12,14 @@ from seqrec.dataset.id_evidence import forms_agree, times_agree
 from seqrec.dataset.roles import NO_TIME, NOUNS, Pool, refuse
 from seqrec.errors import UserError
 
-CountValues = Callable[[Sequence[str]], Sequence[int]]
 RICH = 10  # distinct values: with more, a third column may be ids
 MATRIX = 10  # columns of numbers on one scale
 
 
-def choose_by_place(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[str]], *, count_all: CountValues) -> None:
+def choose_by_place(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[str]]) -> None:
     """Choose the columns of these roles; cells are those of each column, by its name.
 
-    `count_all` counts the distinct values of columns in the whole table. Raises UserError where several columns could be one
-    thing, or the values speak against the custom.
+    Raises UserError where several columns could be one thing, or the values speak against the custom.
     """
     _refuse_matrix(pool)
     if "items" in roles and _choose_list(pool, roles):
@@ -30,7 +28,7 @@ def choose_by_place(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequen
         _choose_time(pool)
     wanted = [role for role in ("user_id", "item_id") if role in roles]
     if wanted:
-        _choose_ids(pool, wanted, cells, count_all=count_all)
+        _choose_ids(pool, wanted, cells)
     if "rating" in roles:
         _choose_rating(pool, cells)
 
@@ -76,7 +74,7 @@ def _choose_time(pool: Pool) -> None:
         pool.choose("timestamp", None, NO_TIME)
 
 
-def _choose_ids(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[str]], *, count_all: CountValues) -> None:
+def _choose_ids(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[str]]) -> None:
     """Choose the first columns that look like ids; with both roles open, the user is before the item."""
     facts = _columns_of_ids(list(pool.facts.values()), wanted=len(roles))
     first: Sequence[ColumnFacts] = facts[: len(roles)]
@@ -87,7 +85,7 @@ def _choose_ids(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[s
         nouns = " and ".join(NOUNS[role] for role in roles)
         said = f"there is no header, and too few columns look like ids of {nouns}{hint}"
         refuse(roles[-1], list(pool.facts.values()), said)
-    if roles[0] == "user_id" and first[0].is_unique:
+    if roles[0] == "user_id" and pool.is_unique(first[0]):
         said = f"there is no header, and hardly any value of {first[0].name} is there twice, as those of a user would be{hint}"
         refuse("user_id", list(pool.facts.values()), said)
     rich = max(RICH, 0.3 * min(fact.distinct for fact in first))
@@ -100,7 +98,7 @@ def _choose_ids(pool: Pool, roles: Sequence[str], cells: Mapping[str, Sequence[s
         refuse(roles[-1], [*first, *rivals], "there is no header, and more columns look like ids than those of user and item")
     why = "no header; the first columns whose values are like ids"
     if len(roles) == 2:
-        first, why = _in_order(pool, first, cells, count_all=count_all)
+        first, why = _in_order(pool, first, cells)
     for role, fact in zip(roles, first, strict=True):
         pool.choose(role, fact.name, why)
 
@@ -129,9 +127,7 @@ def _is_kind(fact: ColumnFacts) -> bool:
     return not fact.is_numeric and fact.distinct <= 5 and fact.values >= 4 * fact.distinct
 
 
-def _in_order(
-    pool: Pool, pair: Sequence[ColumnFacts], cells: Mapping[str, Sequence[str]], *, count_all: CountValues
-) -> tuple[Sequence[ColumnFacts], str]:
+def _in_order(pool: Pool, pair: Sequence[ColumnFacts], cells: Mapping[str, Sequence[str]]) -> tuple[Sequence[ColumnFacts], str]:
     """User and item, and why, unless the values are against it.
 
     Without other evidence, a table whose columns aren't user, item, rating and time has to have more users than items.
@@ -148,7 +144,7 @@ def _in_order(
         refuse("user_id", pair, f"there is no header, and the times of {second.name} come in bursts, as those of users do")
     ratings = [fact for fact in pool.facts.values() if fact.is_rating and fact.place > second.place]
     if not (time and ratings) and first.rows >= ENOUGH:
-        users, items = count_all([first.name, second.name])
+        users, items = (pool.count_all(fact.name)[0] for fact in pair)
         if users < items:
             said = f"there is no header, and {first.name} has fewer values ({users:,}) than {second.name} ({items:,})"
             refuse("user_id", pair, f"{said}, so that either could be the user")

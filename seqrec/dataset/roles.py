@@ -4,7 +4,7 @@ What is chosen by a name has to look like it: a column of users in which no valu
 refused. Where several columns could be one thing, all of them are named, with some of their values, and nothing is chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -25,6 +25,7 @@ from seqrec.errors import UserError
 NOUNS = {"user_id": "user", "item_id": "item", "rating": "rating", "timestamp": "time", "items": "list of items"}
 NO_TIME = "no column looks like a time: the order of the lines counts"
 NO_RATING = "no column of a known name: every event counts"
+UNIQUE = 0.95  # distinct values in a value: what is counted approximately is off by some percent
 FEW = 100  # rows: with fewer, items that are all different are only a small sample
 
 
@@ -38,13 +39,31 @@ class Choice:
 
 
 class Pool:
-    """The columns that have no role yet, by name, and the choices made."""
+    """The columns that have no role yet, by name, and the choices made.
 
-    def __init__(self, facts: Sequence[ColumnFacts], choices: Sequence[Choice], lists: Sequence[str] = ()) -> None:
+    `count_all` gives, of a column of the whole table, the number of distinct values and of values.
+    """
+
+    def __init__(
+        self,
+        facts: Sequence[ColumnFacts],
+        choices: Sequence[Choice],
+        *,
+        lists: Sequence[str],
+        count_all: Callable[[str], tuple[int, int]],
+    ) -> None:
         taken = {choice.column for choice in choices}
         self.facts = {fact.name: fact for fact in facts if fact.name not in taken}
         self.choices: list[Choice] = list(choices)
         self.lists = lists
+        self.count_all = count_all
+
+    def is_unique(self, fact: ColumnFacts) -> bool:
+        """Whether hardly any value of a column is there twice in the whole table."""
+        if not fact.is_unique:
+            return False
+        distinct, values = self.count_all(fact.name)
+        return distinct >= UNIQUE * values
 
     def choose(self, role: str, column: str | None, why: str) -> None:
         """Give a column a role."""
@@ -101,9 +120,9 @@ def _choose_id(pool: Pool, role: str) -> None:
     if fact.is_sparse:
         share = 1 - fact.values / fact.rows
         refuse(role, [fact, *others], f"the {noun} would be {fact.name}, but {share:.0%} of its rows are empty")
-    if fact.is_unique and fact.rows >= (FEW if role == "item_id" else 0):
+    if fact.rows >= (FEW if role == "item_id" else 0) and pool.is_unique(fact):
         rest = [*others, *(other for other in pool.facts.values() if other not in [fact, *others] and _is_like_ids(other))]
-        said = f"the {noun} would be {fact.name}, but hardly any of its {fact.values:,} values is there twice"
+        said = f"the {noun} would be {fact.name}, but hardly any value is there twice"
         refuse(role, [fact, *rest], f"{said}, as in a number of the row")
     beside = f"; {' and '.join(other.name for other in others)} stays unused" if others else ""
     pool.choose(role, fact.name, f"a known name{beside}")

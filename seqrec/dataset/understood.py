@@ -1,27 +1,33 @@
 """What is shown of an input before it is used: how it is written, why each column was chosen, and three rows as they are read."""
 
+import logging
 from datetime import UTC, datetime
 
 from seqrec.command.screen import aligned, counted, listed
 from seqrec.dataset.build_sequences import Ratings
 from seqrec.dataset.detect import DetectedInput
 from seqrec.dataset.parse import parse_ratings
+from seqrec.dataset.roles import NO_TIME
 from seqrec.tables.input_table import InputTable, RatingColumns
 
+log = logging.getLogger("seqrec")
 SHOWN = 3  # rows
 NO_COLUMN = "(none)"
+ALWAYS = ("delimiter", "header")  # shown though they are as usual
 
 
 def describe_input(detected: DetectedInput) -> str:
     """The columns by their roles, why, and the keys that change them, as lines."""
     table = detected.table
-    rows = [["", "column", "why", "to change it"]]
+    rows = [["", "found", "why", "to change it"]]
     for choice in detected.choices:
         null = " or null" if choice.role in ("rating", "timestamp") else ""
         column = NO_COLUMN if choice.column is None else choice.column
         rows.append([f"  {choice.role}", column, choice.why, f"{table.key}.columns.{choice.role}=COLUMN{null}"])
+    for key, reason in detected.reasons.items():
+        if getattr(table, key) != getattr(InputTable, key, None) or key in ALWAYS:
+            rows.append([f"  {key}", repr(getattr(table, key)), reason, f"{table.key}.{key}=…"])
     lines = [f"{table.path}: {_written(table)}", aligned(rows, left=4)]
-    lines += [f"  {table.key}.{key}: {reason}" for key, reason in detected.reasons.items()]
     if detected.unused:
         lines.append("  unused: " + ", ".join(name or "(no name)" for name in detected.unused))
     return "\n".join(lines)
@@ -49,6 +55,17 @@ def _written(table: InputTable) -> str:
         return f"JSON lines in {table.encoding}"
     header = "a header" if table.header else "no header"
     return f"CSV in {table.encoding}, with {header}, delimiter {table.delimiter!r}"
+
+
+def warn_of_order(detected: DetectedInput) -> None:
+    """Warn where the order of the lines is taken for the time, and nobody said so."""
+    if any(choice.role == "timestamp" and choice.why == NO_TIME for choice in detected.choices):
+        key = f"{detected.table.key}.columns.timestamp"
+        log.warning(
+            "%s has no column that looks like a time, so a user's events are in the order of the lines: set %s to the column, or "
+            "to null if that order is right",
+            *(detected.table.path, key),
+        )
 
 
 def _moment(milliseconds: int) -> str:
