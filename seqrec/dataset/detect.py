@@ -13,10 +13,11 @@ from pyspark.sql.types import ArrayType, MapType, StructType
 from seqrec.dataset.column_facts import ENOUGH, ColumnFacts, describe_columns
 from seqrec.dataset.dialect import LINES
 from seqrec.dataset.head import Head, read_head, settle_table
+from seqrec.dataset.id_evidence import are_swapped
 from seqrec.dataset.list_roles import choose_in_list
 from seqrec.dataset.placed_roles import choose_by_place, choose_user_beside_list
 from seqrec.dataset.read import read_file
-from seqrec.dataset.roles import Choice, Pool, choose_columns, choose_user_and_list
+from seqrec.dataset.roles import Choice, Pool, choose_columns, choose_user_and_list, refuse
 from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
 from seqrec.storage import files
@@ -129,8 +130,22 @@ def _choose(pool: Pool, head: Head, sample: Sample, roles: Sequence[str]) -> Non
     items = next((choice.column for choice in pool.choices if choice.role == "items"), None)
     if items is None:
         choose_columns(pool, roles)
+        _guard_names(pool, sample)
     else:
         choose_in_list(pool, roles, items, fields=head.fields, cells=sample.cells)
+
+
+def _guard_names(pool: Pool, sample: Sample) -> None:
+    """Raise UserError if user and item were both found by their names, and the ids look like those of the other."""
+    pair = [
+        fact
+        for role in ("user_id", "item_id")
+        for choice in pool.choices
+        for fact in sample.facts
+        if choice.role == role and choice.why != GIVEN and choice.column == fact.name
+    ]
+    if len(pair) == 2 and are_swapped(*(sample.cells[fact.name] for fact in pair)):
+        refuse("user_id", pair, "by their names and by their values the columns of user and item are the reverse")
 
 
 def _as_columns(choices: Sequence[Choice], *, order: str | None) -> RatingColumns:

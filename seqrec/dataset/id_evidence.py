@@ -26,6 +26,11 @@ def forms_agree(users: Sequence[str], items: Sequence[str]) -> bool | None:
     return None if straight == reverse else straight
 
 
+def are_swapped(users: Sequence[str], items: Sequence[str]) -> bool:
+    """Whether the ids of users surely look like items', and those of items like users'."""
+    return _have(users, ITEM_FORM) and _have(items, USER_FORM)
+
+
 def times_agree(users: Sequence[str], items: Sequence[str], times: Sequence[str]) -> bool | None:
     """Whether a user's times lie in bursts, in comparison with an item's; False for the reverse, None if neither is clear."""
     seconds = [_seconds(text) for text in times]

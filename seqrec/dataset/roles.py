@@ -77,7 +77,8 @@ def choose_user_and_list(pool: Pool, roles: Sequence[str]) -> None:
     Raises UserError where a name and its values don't agree, or where several columns could be one thing.
     """
     if "user_id" in roles:
-        _choose_id(pool, "user_id")
+        neither = "item_id" in roles and not best_named(list(pool.facts), "item_id") and not pool.lists
+        _choose_id(pool, "user_id", also=", nor for the item, input.columns.item_id" if neither else "")
     if "items" in roles:
         _choose_list(pool, or_item="item_id" in roles)
 
@@ -102,7 +103,7 @@ def refuse(role: str, candidates: Sequence[ColumnFacts], reason: str) -> NoRetur
     raise UserError(f"{reason}{f'; it could be {could}' if could else ''}: set input.columns.{role} to the right one{null}")
 
 
-def _choose_id(pool: Pool, role: str) -> None:
+def _choose_id(pool: Pool, role: str, *, also: str = "") -> None:
     """Choose the user or the item: the best known name, else the only column whose values repeat as ids do."""
     tiers = [[pool.facts[name] for name in tier] for tier in best_named(list(pool.facts), role)]
     noun = NOUNS[role]
@@ -112,7 +113,7 @@ def _choose_id(pool: Pool, role: str) -> None:
             pool.choose(role, others[0].name, "no known name, but the only column left whose values repeat as ids do")
             return
         names = ", ".join(name or "(no name)" for name in pool.facts) or "none"
-        refuse(role, others, f"no column has a name known for the {noun} (left are {names})")
+        refuse(role, others, f"no column has a name known for the {noun}{also} (left are {names})")
     best, others = tiers[0], [fact for tier in tiers[1:] for fact in tier]
     if len(best) > 1:
         refuse(role, best, f"several columns have a name known for the {noun}")

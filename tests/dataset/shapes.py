@@ -105,7 +105,7 @@ def reviewer(event: Event) -> str:
 
 def asin(event: Event) -> str:
     """An id of an item, in the form of Amazon's."""
-    return f"B00{event.item:02d}XK{event.item * 131:03d}"
+    return f"B00{event.item:02d}XK{event.item * 97:03d}"
 
 
 def number(event: Event) -> int:
@@ -548,6 +548,17 @@ SHAPES = [
         columns=("user", "movie", "rating", "time"),
     ),
     Shape(
+        name="no header, the item first, the user given",
+        content=lines(lambda e: (e.item, e.user, e.stars, e.time)),
+        given=("input.columns.user_id=column_2",),
+        columns=("column_2", "column_1", "column_3", "column_4"),
+    ),
+    Shape(
+        name="names and values that don't agree",
+        content=lines(lambda e: (asin(e), reviewer(e), e.time), header="user_id,item_id,timestamp"),
+        columns="by their names and by their values the columns of user and item are the reverse; it could be user_id",
+    ),
+    Shape(
         name="a date of an unknown name, newest first",
         content=lines(lambda e: (e.user, e.item, iso(e)), header="user,item,wann", of=NEWEST_FIRST),
         columns=("user", "item", None, "wann"),
@@ -594,7 +605,7 @@ SHAPES = [
     Shape(
         name="names that nobody knows",
         content=lines(lambda e: (e.user, e.item, e.time), header="wer,was,wann"),
-        columns="no column has a name known for the user .left are wer, was, wann.*: set input.columns.user_id",
+        columns="no column has a name known for the user, nor for the item, input.columns.item_id .left are wer, was, wann",
     ),
     Shape(
         name="names that nobody knows, given",
