@@ -1,5 +1,7 @@
 """Ratings, users and items into users, item_catalogue, item_features, ranking_samples and matching_samples."""
 
+import logging
+
 from seqrec.command.entry import run_job
 from seqrec.command.screen import listed
 from seqrec.command.session import open_session, working
@@ -9,6 +11,7 @@ from seqrec.dataset.clean import partition_count
 from seqrec.dataset.detect import detect
 from seqrec.dataset.head import settle_table
 from seqrec.dataset.profile import WantedTypes
+from seqrec.dataset.understood import describe_input
 from seqrec.ranking.build_features import assign_splits, describe_ratings, guard_labels, guard_missing, read_tables
 from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_samples
 from seqrec.ranking.features_as_of import FeatureOptions
@@ -21,6 +24,8 @@ from seqrec.settings.build_sequences import Input
 from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
 from seqrec.tables.datasets import open_dataset
 
+log = logging.getLogger("seqrec")
+
 
 def run(cfg: BuildFeatures) -> None:
     """Read and check ratings and tables, write a version of the features, and make it current."""
@@ -32,6 +37,8 @@ def run(cfg: BuildFeatures) -> None:
     wanted = WantedTypes(user=types.user, item=types.item, time=source.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
     detected = detect(spark, source.wanted_ratings, source.wanted_columns)
+    if cfg.input is not None:
+        log.info(describe_input(detected))
     ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     sides, genres = side_tables(cfg), genre_source(cfg.genres)

@@ -8,20 +8,35 @@ Tiers = Sequence[Sequence[str]]  # plain names: those of one tier are equally go
 NOUNS = (
     *("movie", "film", "product", "track", "song", "artist", "album", "book", "article", "business", "video", "game", "anime"),
     *("news", "listing", "hotel", "venue", "poi", "restaurant", "recipe", "course", "post", "app", "show", "podcast", "stock"),
+    *("bookmark", "beer", "wine", "program", "programme", "episode", "job", "offer", "page", "problem", "question", "pin"),
     *("artikel", "produkt", "produit", "producto", "pelicula"),
 )
 WIDE_NOUNS = ("location", "place", "content", "media", "photo")  # of an item where no better name is there
 CODES = ("asin", "isbn", "sku", "gtin", "stockcode", "articlenumber", "artikelnummer", "productcode")
 USERS: Tiers = (
-    ("userid", "uid"),
+    ("userid", "uid", "useridx", "userindex", "userno"),
     ("user",),
     ("reviewerid", "customerid", "visitorid", "memberid", "clientid", "buyerid", "profileid", "personid", "accountid", "msno"),
+    ("viewerid", "listenerid", "playerid", "readerid", "subscriberid", "deviceid", "cookieid", "guestid", "cardid"),
     ("customer", "reviewer", "visitor", "member", "client", "buyer", "usersha1", "usersha", "steamid", "householdkey"),
-    ("username", "usersname", "nutzer", "nutzerid", "kunde", "kundennummer", "kundenid", "benutzer", "utilisateur", "usuario"),
+    (
+        "username",
+        "usersname",
+        "profilename",
+        "reviewprofilename",
+        "nutzer",
+        "nutzerid",
+        "kunde",
+        "kundennummer",
+        "kundenid",
+        "benutzer",
+        "utilisateur",
+        "usuario",
+    ),
     ("sessionid", "session"),
 )
 ITEMS: Tiers = (
-    ("itemid", "iid"),
+    ("itemid", "iid", "itemidx", "itemindex", "itemno"),
     ("item",),
     ("parentasin",),
     (*(f"{noun}id" for noun in NOUNS), *CODES, "aid"),
@@ -35,7 +50,18 @@ LISTS: Tiers = (
 )
 RATINGS: Tiers = (
     ("rating",),
-    ("ratings", "userrating", "bookrating", "starrating", "myrating", "ratingvalue", "reviewrating"),
+    (
+        "ratings",
+        "userrating",
+        "bookrating",
+        "starrating",
+        "myrating",
+        "ratingvalue",
+        "reviewrating",
+        "userscore",
+        "reviewoverall",
+        "reviewstars",
+    ),
     ("stars", "overall"),
     ("score", "reviewscore", "bewertung", "note", "weight"),
 )
@@ -48,6 +74,11 @@ TIMES: Tiers = tuple(
         *("purchasedate", "orderdate", "invoicedate", "lastwatchdt", "date", "datum", "fecha", "zeit", "position", "pos"),
     )
 )
+ENDS = {  # of names with a word before, such as click_article_id, where no other name is known
+    "user_id": ("userid", "customerid", "visitorid"),
+    "item_id": ("itemid", *(f"{noun}id" for noun in NOUNS)),
+    "timestamp": ("timestamp", "datetime"),
+}
 KNOWN: Mapping[str, Tiers] = {"user_id": USERS, "item_id": ITEMS, "rating": RATINGS, "timestamp": TIMES, "items": LISTS}
 
 TIME_WORDS = {"time", "date", "dt", "ts", "day", "datetime", "timestamp", "created", "updated", "at", "datum", "zeit", "fecha"}
@@ -88,8 +119,10 @@ def best_named(names: Sequence[str], role: str) -> list[list[str]]:
     >>> best_named(["movieId", "user", "userId", "title"], "user_id")
     [['userId'], ['user']]
     """
-    tiers = ([name for name in names if plain(name) in tier] for tier in KNOWN[role])
-    return [tier for tier in tiers if tier]
+    tiers = [[name for name in names if plain(name) in tier] for tier in KNOWN[role]]
+    known = [tier for tier in tiers if tier]
+    ending = [name for name in names if plain(name).endswith(ENDS.get(role, ("\0",)))]
+    return known or ([ending] if ending else [])
 
 
 def may_be_id(name: str) -> bool:

@@ -399,6 +399,30 @@ SHAPES = [
         columns=("user_id", "item_id", None, "last_watch_dt"),
     ),
     Shape(
+        name="Globo",
+        content=lines(
+            lambda e: (e.user, 100 + e.user, e.time * 1000, 2, 157_000 + e.item, e.time * 1000 + e.stars, 4),
+            header="user_id,session_id,session_start,session_size,click_article_id,click_timestamp,click_environment",
+        ),
+        columns=("user_id", "click_article_id", None, "click_timestamp"),
+    ),
+    Shape(
+        name="BeerAdvocate",
+        content=lines(
+            lambda e: (e.item % 3, "a brewery", e.time, e.stars, f"drinker{e.user}", "IPA", e.item),
+            header="brewery_id,brewery_name,review_time,review_overall,review_profilename,beer_style,beer_beerid",
+        ),
+        columns=("review_profilename", "beer_beerid", "review_overall", "review_time"),
+    ),
+    Shape(
+        name="Amazon's fine food",
+        content=lines(
+            lambda e: (number(e) + 1, asin(e), reviewer(e), f"name {e.user}", 1, 1, e.stars, e.time, "a summary", "a text"),
+            header="Id,ProductId,UserId,ProfileName,HelpfulnessNumerator,HelpfulnessDenominator,Score,Time,Summary,Text",
+        ),
+        columns=("UserId", "ProductId", "Score", "Time"),
+    ),
+    Shape(
         name="H&M",
         content=lines(
             lambda e: (iso(e, "%Y-%m-%d"), f"{e.user:064x}", 663_713_000 + e.item, e.stars / 59, 2),
