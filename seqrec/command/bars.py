@@ -79,9 +79,10 @@ def working_on(text: str) -> None:
 
 
 def watch_stages(session: "SparkSession") -> threading.Event:
-    """Show a bar of the finished tasks of Spark's running stages, in a thread, until the returned event is set."""
+    """In a command, show a bar of the finished tasks of Spark's running stages, in a thread, until the returned event is set."""
     ended = threading.Event()
-    threading.Thread(target=_draw_stages, args=(session, ended), name="stages", daemon=True).start()
+    if screen.shows_logs():
+        threading.Thread(target=_draw_stages, args=(session, ended), name="stages", daemon=True).start()
     return ended
 
 

@@ -157,6 +157,11 @@ def verbosity() -> Verbosity:
     return "quiet" if value == "quiet" else "verbose" if value == "verbose" else "normal"
 
 
+def shows_logs() -> bool:
+    """Whether this process runs a command, whose logs are shown, more of them than with --quiet."""
+    return verbosity() != "quiet" and any(isinstance(handler, ScreenHandler) for handler in logging.getLogger().handlers)
+
+
 def connect_streams() -> None:
     """Take the pipes that spark-submit.sh made for stdout and stderr: Spark starts Python with both joined into the JVM's stdout.
 
