@@ -4,7 +4,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from seqrec.dataset.time_formats import ISO, date_patterns
 
@@ -16,7 +15,7 @@ NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 LIST = re.compile(r"\s*(\[.*|[\w-]*\d[\w-]*([\s,;|]+[\w-]*\d[\w-]*)+.*)")  # ids have digits, words of a title have none
 START = 100  # characters of a cell by which it is taken for a list
 EARLIEST = 788918400  # 1995: no ratings on the web are older
-YEAR = 366 * 24 * 3600
+LATEST = 2**31  # 2038: times are often kept in 32 bits
 EPOCHS = {"epoch seconds": 1, "epoch milliseconds": 10**3, "epoch microseconds": 10**6, "epoch nanoseconds": 10**9}
 ISO_DATES, DATES, UNDIVIDED = "dates in ISO 8601", "dates", "dates without marks"
 DIGITS = re.compile(r"\s*(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])[0-5]\d([0-5]\d)?)?\s*")
@@ -127,14 +126,14 @@ def _describe(name: str, place: int, cells: Sequence[str]) -> ColumnFacts:
 
 
 def time_form(cell: str) -> str | None:
-    """The form of a time, None where a text is none. Numbers are times where they lie between 1995 and next year.
+    """The form of a time, None where a text is none. Numbers are times where they lie between 1995 and 2038.
 
     >>> [time_form(cell) for cell in ("978300760", "2015-03-01T10:00:00Z", "Wed Mar 22 11:37:04 -0700 2017", "214536502")]
     ['epoch seconds', 'dates in ISO 8601', 'dates', None]
     """
     if is_number(cell):
-        number, latest = abs(float(cell.replace(",", "."))), datetime.now(UTC).timestamp() + YEAR
-        units = (unit for unit, factor in EPOCHS.items() if EARLIEST * factor <= number <= latest * factor)
+        number = abs(float(cell.replace(",", ".")))
+        units = (unit for unit, factor in EPOCHS.items() if EARLIEST * factor <= number <= LATEST * factor)
         return next(units, None) or (UNDIVIDED if DIGITS.fullmatch(cell) else None)
     text = cell.strip()[:START]
     if not text[:1].isalnum() or not any(letter.isdigit() for letter in text):
@@ -157,14 +156,14 @@ def is_number(text: str) -> bool:
 
 
 def follows_from(values: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether `other` is the same wherever a value repeats, as an item's category is, or its name.
+    """Whether `other` is the same wherever a value repeats, as an item's category is, or its name. False for too few rows.
 
-    >>> follows_from(["i1", "i2", "i1", "i2", "i1", "i2"], ["a", "a", "a", "a", "a", "a"])
-    True
+    >>> follows_from(["i1", "i2"] * 10, ["a", "b"] * 10), follows_from(["i1", "i2"] * 10, ["a", "b", "b", "a"] * 5)
+    (True, False)
     """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for value, follower in zip(values, other, strict=True):
         counts[value][follower] += 1
     repeated = [followers for followers in counts.values() if followers.total() > 1]
     rows = sum(followers.total() for followers in repeated)
-    return rows >= 5 and sum(max(followers.values()) for followers in repeated) >= 0.98 * rows
+    return rows >= ENOUGH and sum(max(followers.values()) for followers in repeated) >= 0.98 * rows
