@@ -18,8 +18,9 @@ from seqrec.export.export_onnx import export
 from seqrec.models.sasrec import SASRec
 from seqrec.settings.train import Train
 from seqrec.storage import versions
-from seqrec.training import checkpoint
+from seqrec.training import checkpoint, plan_sasrec
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.objective import Loss, Objective
 from seqrec.training.precision import repeat_bits
 from seqrec.training.sinks import read_records
 from seqrec.training.training_data import open_training_data
@@ -214,15 +215,29 @@ def test_vocabulary_and_metadata_lie_beside_the_weights(settings: Make, tmp_path
     assert (tmp_path / "model" / "vocabulary.parquet").exists()
 
 
-def test_parts_of_a_step_make_the_step_of_one_large_batch(settings: Make, tmp_path: Path) -> None:
+def test_parts_of_a_step_make_the_step_of_one_large_batch(
+    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without dropout, full softmax: windows of other lengths, so that parts have other numbers of positions."""
+    sizes: list[int] = []
+
+    class Measured(Objective):
+        def forward(self, inputs: torch.Tensor, targets: torch.Tensor, users: torch.Tensor) -> Loss:
+            sizes.append(len(inputs))
+            return super().forward(inputs, targets, users)
+
+    monkeypatch.setattr(plan_sasrec, "Objective", Measured)
     optimizer = {"name": "sgd", "lr": 0.1, "clip_norm": 0.05, "warmup_steps": 0}
     plain = {"encoder": {"dim": 8, "heads": 2, "ffn": 2, "dropout": 0.0}, "optimizer": optimizer}
     large = settings(model=str(tmp_path / "large"), batch_size=15, **plain)
     parts = settings(model=str(tmp_path / "parts"), batch_size=3, accumulate_steps=5, **plain)
     train(large)
+    whole = sizes[:]
+    sizes.clear()
     train(parts)
-    assert last(parts).step == last(large).step == 12
+    assert last(parts).step == last(large).step == len(whole) == 12
+    assert len(sizes) == 5 * 12
+    assert max(sizes) == -(-max(whole) // 5)
     for name, weight in last(large).model.items():
         torch.testing.assert_close(last(parts).model[name], weight, rtol=1e-3, atol=1e-5)
     for one, other in zip(read_records(parts.model), read_records(large.model), strict=True):
