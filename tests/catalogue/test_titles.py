@@ -44,6 +44,7 @@ ML_SMALL = 'movieId,title,genres\n1,Toy Story (1995),Drama\n11,"American Preside
         ("zeros.csv", "isbn;title\n0195153448;Mythology\n", "0195153448", "Mythology", "column title, by isbn"),
         ("floats.csv", "item_id,title\n318.0,Shawshank\n", 318, "Shawshank", "1 titles"),
         ("quotes.tsv", 'id\ttitle\n1\t"Great" Cats\n2\t5" nails\n', 2, '5" nails', "2 titles"),
+        ("quoted.csv", '"id";"title"\n"1";"Heat"\n', 1, "Heat", "column title, by id"),
         ("lines.csv", 'id,title\n1,"two\nlines"\n', 1, "two\nlines", "column title, by id"),
         (
             "odd.csv",

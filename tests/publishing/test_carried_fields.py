@@ -1,0 +1,41 @@
+"""Fields of items in lists."""
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.testing import assertDataFrameEqual
+
+from seqrec.catalogue.item_fields import ItemFields
+from seqrec.errors import UserError
+from seqrec.publishing.carried_fields import extend_lists, require_fields, with_fields
+
+
+def test_a_part_of_a_batch_keeps_its_lists() -> None:
+    lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], [], [{"item_id": 9}]])
+    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3, 4]), lists], ["user_id", "items"])
+    table = pa.table({"item_id": [9, 8], "title": ["Ran", "Heat"]})
+    heat, ran, none = ({"item_id": item, "title": title} for item, title in ((8, "Heat"), (9, "Ran"), (7, None)))
+    assert extend_lists(batch, table).column(1).to_pylist() == [[none], [heat, none], [], [ran]]
+    assert extend_lists(batch.slice(1, 2), table).to_pylist() == [
+        {"user_id": 2, "items": [heat, none]},
+        {"user_id": 3, "items": []},
+    ]
+
+
+def test_lists_of_each_type_of_ids(spark: SparkSession) -> None:
+    """Fields keep their types; the ids' text becomes the type of the lists' ids."""
+    fields = ItemFields(pa.table({"item_id": ["7", "x"], "year": [1995, 2000], "tags": [["a"], None]}), "year, tags of f, by id")
+    for kind, item in (("bigint", 7), ("string", "x")):
+        lists = spark.createDataFrame(
+            [(1, [(item, 0.5)]), (2, [])], f"user_id int, items array<struct<item_id {kind}, score float>>"
+        )
+        year, tags = (1995, ["a"]) if kind == "bigint" else (2000, None)
+        longer = f"user_id int, items array<struct<item_id {kind}, score float, year bigint, tags array<string>>>"
+        wanted = spark.createDataFrame([(1, [(item, 0.5, year, tags)]), (2, [])], longer)
+        assertDataFrameEqual(with_fields(lists, fields), wanted)
+
+
+def test_a_type_that_a_document_cannot_hold(spark: SparkSession) -> None:
+    fields = ItemFields(pa.table({"item_id": ["7"], "length": pa.array([1], pa.duration("s"))}), "length of f, by id")
+    with pytest.raises(UserError, match="MongoDB can't hold length"):
+        require_fields(spark.createDataFrame([(7,)], "item_id bigint"), fields)
