@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, Validati
 
 from seqrec.command.environment import STORE_CHOICES, VARIABLE, check_text, variable
 from seqrec.command.overrides import parse_overrides
-from seqrec.command.template import read_yaml
+from seqrec.command.template import read_yaml, refuse_emptied
 from seqrec.errors import UserError
 
 LONGEST_VALUE = 200
@@ -58,6 +58,9 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     """
     above = parse_overrides(overrides)
     content = read_yaml(path)
+    template = home() / "conf" / f"{settings.__module__.rsplit('.', 1)[-1]}.yaml"
+    if template.exists():
+        refuse_emptied(content, read_yaml(str(template)), path=path, above=above)
     preset = above.get("preset", content.get("preset"))
     if preset is not None and "preset" in settings.model_fields:
         content = _merge(content, read_yaml(preset_path(str(preset))))
@@ -72,11 +75,16 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
         raise UserError(_explain(error, settings, path, above)) from None
 
 
+def home() -> Path:
+    """The folder with conf/, which spark-submit.sh says where the package is in a zip."""
+    return Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[2]))
+
+
 def preset_path(preset: str) -> str:
     """The file of a preset: a path to a YAML file, or a name in conf/presets."""
     if preset.endswith((".yaml", ".yml")):
         return preset
-    folder = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[2])) / "conf" / "presets"
+    folder = home() / "conf" / "presets"
     path = folder / f"{preset}.yaml"
     if not path.exists():
         presets = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"

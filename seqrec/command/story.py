@@ -15,12 +15,11 @@ import shlex
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from seqrec.command.config import Strict, flatten, load_config, public
+from seqrec.command.config import Strict, flatten, home, load_config, public
 from seqrec.command.kept_log import keep_log
 from seqrec.command.overrides import show_value
 from seqrec.command.screen import duration, heading, wrapped
@@ -134,7 +133,7 @@ def show_setting(value: Any) -> str:
 
 def _template(settings: type[Strict], name: str, *, preset: Any) -> dict[str, Any]:
     """The settings of conf/JOB.yaml with the preset; those of the class where there is no such file, or it can't be filled in."""
-    path = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[2])) / "conf" / f"{name}.yaml"
+    path = home() / "conf" / f"{name}.yaml"
     try:
         return public(load_config(settings, str(path), [f"preset={preset}"] if preset else []))
     except UserError:

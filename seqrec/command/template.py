@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from seqrec.command.environment import VARIABLE
 from seqrec.errors import UserError
 from seqrec.storage import files
 
@@ -26,6 +27,29 @@ def read_yaml(path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, expected `key: value` lines")
     return content
+
+
+def refuse_emptied(content: dict[str, Any], template: dict[str, Any], *, path: str, above: dict[str, Any]) -> None:
+    """Raise UserError for a path that is what the template's becomes where its variables are empty, and that isn't there.
+
+    envsubst turns a variable that is unset into nothing: `${SEQREC_ROOT}/dataset` into /dataset, which would be made at the root
+    of the file system. `content` is that of the file at `path`; keys in `above` are set on the command line, and so meant.
+    """
+    for key, pattern in template.items():
+        value, over = content.get(key), above.get(key)
+        if isinstance(value, dict) and isinstance(pattern, dict):
+            refuse_emptied(value, pattern, path=path, above=over if isinstance(over, dict) else {})
+        elif key not in above and _is_emptied(value, pattern) and not files.exists(str(value)):
+            names = " and ".join(VARIABLE.findall(pattern))
+            raise UserError(
+                f"{path}: {key}: {value} isn't there, and is what {pattern} becomes where {names} is unset or empty: export "
+                f"{names}=… and render the file again; a folder that is to be made there is written file://{value}"
+            )
+
+
+def _is_emptied(value: Any, pattern: Any) -> bool:
+    """Whether a path is what a template's, which begins with a variable, becomes without its variables."""
+    return isinstance(pattern, str) and pattern.startswith("${") and bool(value == VARIABLE.sub("", pattern))
 
 
 class _OnceKeys(yaml.SafeLoader):

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 from seqrec.errors import FileError
-from seqrec.storage import hadoop
+from seqrec.storage import hadoop, paths
 from seqrec.storage.arrow import ArrowFiles
 from seqrec.storage.hadoop import HadoopFiles
 from seqrec.storage.local import LocalFiles, is_temporary
-from seqrec.storage.paths import absolute, is_local, join, local_path, uri
+from seqrec.storage.paths import is_local, join, local_path
 
-__all__ = ["absolute", "is_local", "join", "local_path", "uri"]
+__all__ = ["is_local", "join", "local_path"]
 
 log = logging.getLogger("seqrec")
 
@@ -72,6 +72,17 @@ class FileSystem(Protocol):
 
 
 LOCAL, HADOOP, ARROW = LocalFiles(), HadoopFiles(), ArrowFiles()
+
+
+def absolute(path: str) -> str:
+    """The path with its scheme, as Spark and Hadoop want it: not URL-quoted, and s3:// as s3a:// (see `hadoop.spelled`)."""
+    whole = paths.absolute(path)
+    return hadoop.spelled(whole) if hadoop.runs() else whole
+
+
+def uri(path: str) -> str:
+    """The path as `absolute` gives it, with its special characters quoted, for functions that parse URLs."""
+    return paths.uri(absolute(path))
 
 
 def exists(path: str) -> bool:

@@ -1,14 +1,18 @@
 """Files on Hadoop's file systems, hdfs:// and s3a://, through the JVM of the Spark context that runs in this process."""
 
+import logging
 import posixpath
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from seqrec.storage.local import temporary_name
 from seqrec.storage.paths import absolute, split
+
+log = logging.getLogger("seqrec")
 
 # For a test write: it fails after about 15 seconds, the shortest time that S3A allows, instead of after minutes.
 QUICK = {
@@ -216,9 +220,24 @@ def _settings() -> Any:
     return _context()._active_spark_context._jsc.hadoopConfiguration()
 
 
+def spelled(path: str) -> str:
+    """The path as this Spark reads it: s3:// means s3a://, unless fs.s3.impl names another file system for it, as on EMR."""
+    scheme, host, rest = split(path)
+    if scheme != "s3" or _settings().get("fs.s3.impl"):
+        return path
+    _say_spelling(host)
+    return f"s3a://{host}{rest}"
+
+
+@cache
+def _say_spelling(bucket: str) -> None:
+    """Say once for each bucket how it is read."""
+    log.info("s3://%s is read as s3a://%s: this Spark has no other file system for s3://", bucket, bucket)
+
+
 def _path(path: str) -> Any:
     """A path as Hadoop's object."""
-    return _jvm().org.apache.hadoop.fs.Path(path)
+    return _jvm().org.apache.hadoop.fs.Path(spelled(path))
 
 
 def _system(path: str) -> Any:

@@ -1,6 +1,7 @@
 """How a path is written: a local path, file:/x, file:///x, hdfs://host/x or s3a://bucket/x, with any character in it.
 
-A path is never URL-quoted: `%20` is these three characters, as for Hadoop. `uri` quotes a path for code that needs a URL.
+A path is never URL-quoted: `%20` is these three characters, as for Hadoop. `uri` quotes a path for code that needs a URL. s3://
+means s3a://, see `hadoop.spelled`.
 """
 
 import posixpath

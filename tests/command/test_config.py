@@ -1,5 +1,9 @@
 """load_config: precedence, types, and errors that name the key, the file and the remedy."""
 
+import importlib
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +156,57 @@ def test_help_shows_every_key_and_no_store() -> None:
         "  k_core.names = null",
     ]
     assert describe_keys(Publishing) == ["  output = 'out'"]
+
+
+TEMPLATES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf").glob("*.yaml"))
+ROOTS = ["s3a://bucket/prefix", "/a #b", "/a: b", "/[x]", '/"a"', "/a\\b", "/{a}&*!", "/ä→日"]
+
+
+def render(job: str, target: Path, **variables: str) -> str:
+    """The job's template, rendered as the docs say, in an environment of these variables alone."""
+    command = ["sh", "-c", f"envsubst < conf/{job}.yaml > '{target}'"]
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **variables}
+    subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, check=True)
+    return str(target)
+
+
+@pytest.mark.skipif(shutil.which("envsubst") is None, reason="there is no envsubst")
+@pytest.mark.parametrize("job", TEMPLATES)
+def test_a_template_rendered_by_envsubst_is_the_template(job: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """Whatever the root is called; and the variables aren't needed any more."""
+    monkeypatch.setenv("MONGODB_URI", "none")
+    monkeypatch.setenv("MILVUS_URI", "none")
+    module = importlib.import_module(f"seqrec.settings.{job}")
+    settings = next(kind for kind in vars(module).values() if getattr(kind, "__name__", "") == job.title().replace("_", ""))
+    for root in ROOTS:
+        monkeypatch.setenv("SEQREC_ROOT", root)
+        direct = load_config(settings, str(Path(__file__).parents[2] / "conf" / f"{job}.yaml"), [])
+        monkeypatch.delenv("SEQREC_ROOT")
+        assert load_config(settings, render(job, tmp_path / "out.yaml", SEQREC_ROOT=root), []) == direct
+        assert root in str(direct) or repr(root)[1:-1] in str(direct)
+
+
+@pytest.mark.skipif(shutil.which("envsubst") is None, reason="there is no envsubst")
+@pytest.mark.parametrize("job", TEMPLATES)
+def test_a_template_rendered_with_an_empty_variable_is_refused(job: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("MONGODB_URI", "none")
+    monkeypatch.setenv("MILVUS_URI", "none")
+    module = importlib.import_module(f"seqrec.settings.{job}")
+    settings = next(kind for kind in vars(module).values() if getattr(kind, "__name__", "") == job.title().replace("_", ""))
+    said = r"out\.yaml: \w+: (/\w+) isn't there, and is what \${SEQREC_ROOT}\1 becomes where SEQREC_ROOT is unset or empty"
+    with pytest.raises(UserError, match=said):
+        load_config(settings, render(job, tmp_path / "out.yaml"), [])
+
+
+def test_a_path_at_the_root_is_taken_where_it_is_meant(write: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """It is there, it is written with its scheme, or it is on the command line."""
+    monkeypatch.setenv("SEQREC_HOME", str(tmp_path))
+    write("data: '${ROOT}/none-such'\npreset: '${ROOT}/tmp'", "conf/test_config.yaml")
+    assert load_config(Settings, write("data: file:///none-such\npreset: null"), []).data == "file:///none-such"
+    assert load_config(Settings, write("data: /none-such"), ["data=/none-such"]).data == "/none-such"
+    with pytest.raises(
+        UserError, match=r"data: /none-such isn't there, .* that is to be made there is written file:///none-such$"
+    ):
+        load_config(Settings, write("data: /none-such"), [])
+    write("data: '${ROOT}/tmp'", "conf/test_config.yaml")
+    assert load_config(Settings, write("data: /tmp"), []).data == "/tmp"

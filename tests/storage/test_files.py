@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -322,9 +323,23 @@ def test_errors_of_java_are_one_line(tmp_path: Path) -> None:
         files.require_writable(below, key="output")
 
 
-def test_a_scheme_that_spark_has_no_file_system_for_is_named(spark: SparkSession) -> None:
-    with pytest.raises(UserError, match=r"^s3://bucket/x can't be looked at: this Spark has no file system of that scheme"):
-        files.exists("s3://bucket/x")
+def test_s3_means_s3a_unless_spark_has_another_file_system_for_it(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
+    path = "s3://a-bucket/a b#c"
+    with caplog.at_level("INFO", logger="seqrec"):
+        assert [files.absolute(path) for _ in range(2)] == ["s3a://a-bucket/a b#c"] * 2
+        assert files.uri(path) == "s3a://a-bucket/a%20b%23c"
+    said = "s3://a-bucket is read as s3a://a-bucket: this Spark has no other file system for s3://"
+    assert [record.message for record in caplog.records] == [said]
+    with pytest.raises(
+        UserError, match=r"^s3://a-bucket/a b#c can't be looked at: this Spark lacks the package of that file system"
+    ):
+        files.exists(path)
+    settings = cast(Any, spark.sparkContext)._jsc.hadoopConfiguration()
+    settings.set("fs.s3.impl", "org.apache.hadoop.fs.RawLocalFileSystem")
+    try:
+        assert files.absolute(path) == path
+    finally:
+        settings.unset("fs.s3.impl")
 
 
 @pytest.mark.usefixtures("by_hadoop")
