@@ -20,7 +20,8 @@ from seqrec.stores.embedded_process import WAIT_S, require_free_port, wait_for_e
 def milvus_lite(folder: Path, *, port: int | None = None) -> Iterator[str]:
     """Serve Milvus Lite from a file in the folder, on a Unix socket, or on loopback at a port; yield the URI.
 
-    The server ends when this process releases the lock of its file, even if it is killed.
+    The server ends when this process releases the lock of its file, even if it is killed. It needs a HOME, which a scheduler may
+    not set.
     """
     package = importlib.util.find_spec("milvus_lite")
     if package is None or not package.submodule_search_locations:
@@ -34,7 +35,7 @@ def milvus_lite(folder: Path, *, port: int | None = None) -> Iterator[str]:
         with (folder / "milvus.log").open("wb") as log:
             process = subprocess.Popen(
                 [binaries / "milvus", folder / "milvus.db", address, "ERROR", lock.name],
-                env={**os.environ, "LD_LIBRARY_PATH": str(binaries), "DYLD_LIBRARY_PATH": str(binaries)},
+                env={"HOME": str(folder), **os.environ, "LD_LIBRARY_PATH": str(binaries), "DYLD_LIBRARY_PATH": str(binaries)},
                 stdout=log,
                 stderr=log,
                 cwd=folder,
