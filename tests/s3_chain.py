@@ -1,10 +1,12 @@
 """Run by test_s3.py as a job, through spark-submit.sh: files by Spark's Hadoop, and the chain from ratings to recommendations.
 
-SEQREC_ROOT is in the bucket; the arguments are --conf FILE, then ratings=FILE and silent=ADDRESS of a server that never answers.
+SEQREC_ROOT is in the bucket, as s3://. The arguments are --conf FILE, then ratings=FILE and silent=ADDRESS of a server that never
+answers.
 """
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -70,14 +72,22 @@ def run_chain(root: str, ratings: str) -> None:
     """Ratings into a dataset, a model, its export and recommendations, by the real mains."""
 
     def run(job: ModuleType, *overrides: str) -> None:
-        name = job.__name__.rsplit(".", 1)[-1]
-        job.main(["--conf", str(Path(__file__).parents[1] / "conf" / f"{name}.yaml"), *overrides])
+        job.main(["--conf", str(template(job)), *overrides])
 
     files.put(Path(ratings), files.join(root, "ratings.csv"))
     run(build_sequences, "k_core.items=0", f"input.path={root}/ratings.csv")
     run(train, *TINY)
     run(export_onnx)
-    run(batch_recommend, "top_k=5")
+    with tempfile.TemporaryDirectory() as folder:
+        rendered = Path(folder, "out.yaml")
+        subprocess.run(f"envsubst < '{template(batch_recommend)}' > '{rendered}'", shell=True, check=True)
+        del os.environ["SEQREC_ROOT"]  # the rendered file needs it no more
+        batch_recommend.main(["--conf", str(rendered), "top_k=5"])
+
+
+def template(job: ModuleType) -> Path:
+    """The template of a job."""
+    return Path(__file__).parents[1] / "conf" / f"{job.__name__.rsplit('.', 1)[-1]}.yaml"
 
 
 def main() -> None:

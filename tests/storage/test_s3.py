@@ -170,7 +170,7 @@ def test_a_server_that_stops_answering_is_given_up(monkeypatch: pytest.MonkeyPat
     reason="fetches Spark's packages for S3, 1.1 GB, if Ivy lacks them: set SEQREC_TEST_S3=1",
 )
 def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
-    """From ratings to recommendations in a folder with an awkward name, in one JVM; and what files do there."""
+    """From ratings to recommendations in an s3:// folder with an awkward name, in one JVM; and what files do on s3a://."""
     tree = tmp_path / "tree"
     for folder in ("jobs", "conf"):
         shutil.copytree(ROOT / folder, tree / folder)
@@ -179,7 +179,12 @@ def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "tests" / "s3_chain.py", tree / "jobs")
     (tree / "conf" / "s3_chain.yaml").write_text("data: ${SEQREC_ROOT}\n")
     write_ratings(tmp_path / "ratings.csv", Simulation(users=40, items=60, events=500, seed=1))
-    variables = {"SEQREC_ROOT": f"{BUCKET}/[a] b: #%ü", "MONGODB_URI": "none", "MILVUS_URI": "none", "SPARK_DRIVER_MEMORY": "1g"}
+    variables = {
+        "SEQREC_ROOT": "s3://bucket/[a] b: #%ü",
+        "MONGODB_URI": "none",
+        "MILVUS_URI": "none",
+        "SPARK_DRIVER_MEMORY": "1g",
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK", "SEQREC"))}
     environment = {**kept, **variables, "PYSPARK_PYTHON": sys.executable}
     _leave_an_upload(bucket, tmp_path / "pipe")
