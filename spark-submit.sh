@@ -332,7 +332,7 @@ main() {
     if needs_s3 "$template" "${arguments[@]}" "$@"; then add_s3; fi
     collect_options "${@:2}"
     if [[ -z $printing ]]; then keep_spills "${options[@]}"; fi
-    if [[ -t 2 && ${packages[*]} == *hadoop-aws* ]] && ! compgen -G "$HOME/.ivy2*/jars/org.apache.hadoop_hadoop-aws-*" >/dev/null; then
+    if [[ -z $printing && -t 2 && ${packages[*]} == *hadoop-aws* ]] && ! compgen -G "${HOME:-~}/.ivy2*/jars/org.apache.hadoop_hadoop-aws-*" >/dev/null; then
         echo "fetching Spark's packages for S3, about 1 GB, once" >&2
     fi
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
