@@ -314,7 +314,8 @@ main() {
         fi
         case $1 in
             -h | --help) "$PYSPARK_DRIVER_PYTHON" "$script" --help && exit 0 ;;
-            -q | --quiet | -v | --verbose | --dry-run) ;;
+            -q | --quiet | -v | --verbose) ;;
+            --dry-run) export SEQREC_ROOT=${SEQREC_ROOT:-$PWD} ;; # nothing is written there
             -*) [[ $template == /dev/null ]] || fail "$1 stands before \`--\`: spark-submit's options come after it, as in ./spark-submit.sh $job -- $1 …" ;;
         esac
         arguments+=("$1")
