@@ -96,7 +96,7 @@ def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColum
 def found_settings(settings: dict[str, Any], detected: DetectedInput) -> dict[str, Any]:
     """The settings of build_sequences with the input as it was found, so that another job reads it in the same way."""
     said = settings["input"]
-    table = {name: value for name, value in asdict(detected.table).items() if name in said}
+    table = {name: value for name, value in asdict(detected.table).items() if name in said and name != "path"}
     return {**settings, "input": {**said, **table, "columns": {**said["columns"], **asdict(detected.columns)}}}
 
 
