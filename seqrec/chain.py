@@ -30,7 +30,7 @@ from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.command.screen import duration, heading, show
-from seqrec.command.story import STEP
+from seqrec.command.story import STEP, module_command
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
@@ -61,21 +61,17 @@ def run_chain(
     content = digest(files.local_path(settings.input.wanted_ratings.path))
     log.info("the chain's folder is %s", root)
     current = reusable(root, settings, content)
-    if current is None:
-        with step(1, "build_sequences"):
+    with step(1, "build_sequences"):
+        if current is None:
             run("build_sequences", *overrides)
+        else:
+            log.info("the ratings and their settings are those of version %s, which is taken again", current)
+    if current is None:
         run_id = versions.resolve(settings.data).rsplit("/", 1)[-1]
         origin = {"dataset": run_id, "ratings": content, "settings": public(settings)}
         files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
-    else:
-        with step(1, "build_sequences"):
-            log.info("the ratings and their settings are those of version %s, which is taken again", current)
-    jobs = {
-        "train": ["resume=same", *train],
-        "export_onnx": [],
-        "evaluate": [f"{name}=true" for name in baselines],
-        "batch_recommend": list(publish),
-    }
+    compared = [f"{name}=true" for name in baselines]
+    jobs = {"train": ["resume=same", *train], "export_onnx": [], "evaluate": compared, "batch_recommend": [*publish]}
     for number, (job, keys) in enumerate(jobs.items(), start=2):
         with step(number, job):
             run(job, *keys)
@@ -131,8 +127,7 @@ def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = ()
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
         run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, publish=_carried(titles), run=run)
         _show(root, *titles)
-        shown = shlex.join(["--history", "ID,ID", *titles])
-        log.info("one user: %s -m seqrec.recommend %s %s", sys.executable, shlex.quote(root), shown)
+        log.info("\none user: %s", module_command("seqrec.recommend", root, "--history", "ID,ID", *titles))
 
 
 def demo(sizes: str, *, train: str, run: Run) -> None:
@@ -159,8 +154,8 @@ def working_in(folder: str) -> Iterator[str]:
     lock = hold(Path(root, ".chain.lock"), what=root, remedy="wait until it ends, or set another SEQREC_ROOT")
     with lock if local else nullcontext():
         yield root
-        log.info("\ndone in %s", duration(time.monotonic() - STARTED))
-        log.info("look into the stores: make stores SEQREC_ROOT=%s", shlex.quote(root))
+        log.info("all users: make stores SEQREC_ROOT=%s", shlex.quote(root))
+        log.info("done in %s", duration(time.monotonic() - STARTED))
 
 
 @contextmanager
