@@ -41,7 +41,6 @@ MADE_FROM = "chain.json"
 STARTED = time.monotonic()
 STEPS = 5
 FIXED = ("data", "model")
-EMBEDDED = "embedded"
 BASELINES = ("popularity", "markov")  # what the model is compared with
 
 log = logging.getLogger("seqrec")
@@ -228,9 +227,7 @@ def main(argv: list[str] | None = None) -> None:
     chains = parser.add_subparsers(dest="chain", required=True)
     recommending = chains.add_parser("recommend", help="of a file of ratings, in SEQREC_ROOT or in .seqrec/NAME-HASH")
     recommending.add_argument("--ratings", default="", metavar="FILE", help="file or folder of ratings")
-    recommending.add_argument(
-        "--input", default="", metavar="KEYS", help="keys of build_sequences, in one text, over those found"
-    )
+    recommending.add_argument("--input", default="", metavar="KEYS", help="keys of build_sequences, in one text")
     demonstrating = chains.add_parser("demo", help="of simulated ratings, in SEQREC_ROOT")
     demonstrating.add_argument("--sizes", default="", metavar="OPTIONS", help="options of python -m seqrec.simulate, in one text")
     add_title_options(recommending)
@@ -239,7 +236,7 @@ def main(argv: list[str] | None = None) -> None:
         verbosity_arguments(command)
     arguments = parser.parse_args(argv)
     for store in STORE_CHOICES:
-        os.environ[store] = os.environ.get(store) or EMBEDDED
+        os.environ[store] = os.environ.get(store) or "embedded"
     with command_line(arguments):
         if arguments.chain == "demo":
             demo(arguments.sizes, train=arguments.train, run=submit)
