@@ -1,6 +1,10 @@
 """Ratings, users and items into users, item_catalogue, item_features, ranking_samples and matching_samples."""
 
 import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 
 from seqrec.command.entry import run_job
 from seqrec.command.screen import listed
@@ -12,6 +16,7 @@ from seqrec.dataset.detect import detect
 from seqrec.dataset.head import settle_table
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.understood import describe_input
+from seqrec.dataset.unpack import open_unpacked
 from seqrec.ranking.build_features import assign_splits, describe_ratings, guard_labels, guard_missing, read_tables
 from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_samples
 from seqrec.ranking.features_as_of import FeatureOptions
@@ -23,12 +28,19 @@ from seqrec.settings.build_features import BuildFeatures, Genres, Negatives, Sid
 from seqrec.settings.build_sequences import Input
 from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
 from seqrec.tables.datasets import open_dataset
+from seqrec.tables.input_table import InputTable
 
 log = logging.getLogger("seqrec")
 
 
 def run(cfg: BuildFeatures) -> None:
     """Read and check ratings and tables, write a version of the features, and make it current."""
+    with ExitStack() as copies:
+        _build(cfg, copies)
+
+
+def _build(cfg: BuildFeatures, copies: ExitStack) -> None:
+    """The work of `run`; the copies of packed files are removed at its end, or at an error."""
     spark = open_session("build_features")
     draft = open_draft(cfg, cfg.output)
     dataset = open_dataset(spark, cfg.data)
@@ -36,12 +48,13 @@ def run(cfg: BuildFeatures) -> None:
     source = cfg.input or Input.model_validate(dataset.meta.settings.input)
     wanted = WantedTypes(user=types.user, item=types.item, time=source.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    detected = detect(spark, source.wanted_ratings, source.wanted_columns)
+    readable = partial(open_unpacked, folder=draft.path, copies=copies)
+    detected = detect(spark, source.wanted_ratings, source.wanted_columns, readable=readable)
     if cfg.input is not None:
         log.info(describe_input(detected))
-    ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
+    ratings = ingest(spark, detected.readable, detected.columns, wanted=wanted, limits=limits)
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
-    sides, genres = side_tables(cfg), genre_source(cfg.genres)
+    sides, genres = side_tables(cfg, readable), genre_source(cfg.genres)
     options = FeatureOptions(recent_items=cfg.recent_items, threshold=cfg.label.threshold)
     labelling = Labelling(threshold=cfg.label.threshold, equal=cfg.label.equal) if "ranking" in cfg.samples else None
     drawing = negative_drawing(cfg.negatives, seed=cfg.seed) if "matching" in cfg.samples else None
@@ -68,14 +81,12 @@ def run(cfg: BuildFeatures) -> None:
     end(made=f"features {draft.run_id}: {listed(counts)}", path=draft.path)
 
 
-def side_tables(cfg: BuildFeatures) -> SideTables:
-    """The tables that the configuration names, each with the key that names it."""
-    joined = [_side_table(f"joined.{name}", table) for name, table in cfg.joined.items()]
-    return SideTables(
-        users=_side_table("users", cfg.users),
-        items=_side_table("items", cfg.items),
-        joined=tuple(side for side in joined if side is not None),
-    )
+def side_tables(cfg: BuildFeatures, readable: Callable[[InputTable], InputTable]) -> SideTables:
+    """The tables that the configuration names, by the keys that name them; `readable` gives a table as Spark reads it."""
+    tables = {key: _side_table(key, settings) for key, settings in cfg.side_tables.items()}
+    sides = {key: replace(side, table=readable(side.table)) for key, side in tables.items() if side is not None}
+    joined = tuple(side for key, side in sides.items() if key.startswith("joined."))
+    return SideTables(users=sides.get("users"), items=sides.get("items"), joined=joined)
 
 
 def genre_source(genres: Genres) -> GenreSource:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -17,9 +19,11 @@ from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
 from seqrec.dataset.stats import DatasetStats, count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
 from seqrec.dataset.understood import describe_input, describe_rows, warn_of_order
+from seqrec.dataset.unpack import open_unpacked
 from seqrec.dataset.vocabulary import Parent, read_parent
 from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences
+from seqrec.storage import files, versions
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
 
 log = logging.getLogger("seqrec")
@@ -27,6 +31,12 @@ log = logging.getLogger("seqrec")
 
 def run(cfg: BuildSequences) -> None:
     """Read and check the ratings, write a version of the dataset, and make it current."""
+    with ExitStack() as copies:
+        _build(cfg, copies)
+
+
+def _build(cfg: BuildSequences, copies: ExitStack) -> None:
+    """The work of `run`; the copies of packed files are removed at its end, or at an error."""
     cuts = parse_cuts(cfg.split_times) if cfg.split_times else None
     split = splitter(task=cfg.task, cuts=cuts, share=cfg.split_users, seed=cfg.seed)
     collapse = cfg.drop_consecutive_duplicates
@@ -36,7 +46,7 @@ def run(cfg: BuildSequences) -> None:
     spark = open_session("build_sequences")
     draft = open_draft(cfg, cfg.data, key="data")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
-    detected, ratings = read_ratings(spark, cfg, parent, say=log.info)
+    detected, ratings = read_ratings(spark, cfg, parent, folder=draft.path, copies=copies, say=log.info)
     types = ratings.profile.types
     partitions = cfg.partitions or partition_count(ratings.profile.usable, at_least=spark.sparkContext.defaultParallelism)
     with working(spark, partitions=partitions):
@@ -75,19 +85,23 @@ def _size(stats: DatasetStats) -> str:
 def dry_run(cfg: BuildSequences) -> None:
     """Show how the ratings are read, and write nothing."""
     spark = open_session("build_sequences")
-    read_ratings(spark, cfg, read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type), say=show)
+    parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
+    folder = files.join(cfg.data, versions.new_run_id())
+    with ExitStack() as copies:
+        read_ratings(spark, cfg, parent, folder=folder, copies=copies, say=show)
 
 
 def read_ratings(
-    spark: SparkSession, cfg: BuildSequences, parent: Parent | None, *, say: Callable[[str], None]
+    spark: SparkSession, cfg: BuildSequences, parent: Parent | None, *, folder: str, copies: ExitStack, say: Callable[[str], None]
 ) -> tuple[DetectedInput, Ratings]:
-    """Find how the ratings are written, read them once, and say how they are understood."""
-    detected = detect(spark, cfg.input.wanted_ratings, cfg.input.wanted_columns)
+    """Find how the ratings are written, read them once, say how they are understood; packed files are copied to the folder."""
+    readable = partial(open_unpacked, folder=folder, copies=copies)
+    detected = detect(spark, cfg.input.wanted_ratings, cfg.input.wanted_columns, readable=readable)
     say(describe_input(detected))
     warn_of_order(detected)
     wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
-    ratings = ingest(spark, detected.table, detected.columns, wanted=wanted, limits=limits)
+    ratings = ingest(spark, detected.readable, detected.columns, wanted=wanted, limits=limits)
     say(describe_rows(ratings, detected.columns))
     return detected, ratings
 

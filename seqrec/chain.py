@@ -31,6 +31,7 @@ from seqrec.command.environment import STORE_CHOICES, variable
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.command.screen import duration, heading, show
 from seqrec.command.story import STEP, module_command
+from seqrec.dataset.first_files import input_files
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
@@ -57,7 +58,7 @@ def run_chain(
     dataset or with other settings, it is started over.
     """
     settings = load_config(BuildSequences, str(HOME / "conf" / "build_sequences.yaml"), list(overrides))
-    content = digest(files.local_path(settings.input.wanted_ratings.path))
+    content = digest(settings.input.wanted_ratings.path)
     log.info("the chain's folder is %s", root)
     current = reusable(root, settings, content)
     with step(1, "build_sequences"):
@@ -88,18 +89,17 @@ def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
     return run_id if same and settings.vocabulary is None else None
 
 
-def digest(path: Path) -> str:
-    """A hash of a file's content, or of the names and contents of a folder's files, without those that Spark doesn't read."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file; the chain takes ratings on this machine")
+def digest(path: str) -> str:
+    """A hash of the content of an input's files, and of their names where it is a folder or a pattern, as Spark takes them."""
+    if not files.is_local(path):
+        raise UserError(f"{path}: the chain takes ratings on this machine")
     hashed = hashlib.blake2b(digest_size=16)
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        parts = file.relative_to(path).parts
-        if file.is_file() and not any(part.startswith((".", "_")) and "=" not in part for part in parts):
-            hashed.update(f"{'/'.join(parts)}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-            with file.open("rb") as source:
-                while block := source.read(1 << 20):
-                    hashed.update(block)
+    for file in input_files(path):
+        name = file.path.removeprefix(path).lstrip("/")
+        hashed.update(f"{name}\0{file.size}\0".encode(errors="surrogateescape"))
+        with files.local_path(file.path).open("rb") as source:
+            while block := source.read(1 << 20):
+                hashed.update(block)
     return hashed.hexdigest()
 
 

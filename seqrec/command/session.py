@@ -21,6 +21,7 @@ REQUIRED = {  # what results depend on
     "spark.sql.caseSensitive": "false",  # else a column is null in the Parquet files that write its name in other letters
     "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out silently
     "spark.sql.files.ignoreMissingFiles": "false",  # and those of a missing file
+    "spark.sql.legacy.javaCharsets": "true",  # else Spark takes few encodings of text, and not that of Windows
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # LEGACY shifts days before 1582
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",  # and times before 1900
 }

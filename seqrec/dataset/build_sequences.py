@@ -17,7 +17,8 @@ from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.k_core import CoreMinimum, k_core
 from seqrec.dataset.parse import ColumnTypes, parse_ratings
 from seqrec.dataset.profile import Profile, WantedTypes, profile
-from seqrec.dataset.read import first_line, read_interactions
+from seqrec.dataset.read import read_interactions
+from seqrec.dataset.read_file import first_line
 from seqrec.dataset.sequences import events, held_out, sequences
 from seqrec.dataset.snapshot import Snapshot, changed_error, take_snapshot, unchanged
 from seqrec.dataset.splits import Split
@@ -76,16 +77,16 @@ def ingest(
     """
     working_on("reading the ratings")
     snapshot = take_snapshot(spark, table)
-    if columns.timestamp is None or columns.items is not None:
+    if columns.timestamp is None:
         wanted = WantedTypes(user=wanted.user, item=wanted.item, time="ms")
     with reading(table):
         interactions = read_interactions(spark, table, columns)
         facts = profile(interactions, wanted)
-    log.info("read %s of %s", counted(facts.rows, "row"), table.path)
+    log.info("read %s of %s", counted(facts.rows, "row"), table.place)
     head = first_line(spark, table) if facts.usable < facts.rows else ""
-    guard_bad(facts, max_share=limits.bad_share, path=table.path, head=head)
+    guard_bad(facts, max_share=limits.bad_share, path=table.place, head=head)
     if facts.fullest > limits.user_events:
-        guard_user_events(parse_ratings(interactions, types=facts.types), most=limits.user_events, path=table.path)
+        guard_user_events(parse_ratings(interactions, types=facts.types), most=limits.user_events, path=table.place)
     return Ratings(interactions, facts, table, snapshot)
 
 

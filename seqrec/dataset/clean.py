@@ -9,6 +9,7 @@ from seqrec.dataset.profile import Profile
 from seqrec.errors import UserError
 
 ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # of a user's ratings, by those of these columns that exist
+TEXT_KEYS = {"bad_line": "input.quote, input.multiline", "bad_bytes": "input.encoding"}  # what mends bad rows of a reason
 ROWS_PER_PARTITION = 500_000
 
 
@@ -20,14 +21,15 @@ def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> No
     if bad <= max_share * profile.rows and bad < profile.rows:
         return
     reasons = (
-        f"{count} {reason}" + (f", such as {profile.examples[reason]!r}" if reason in profile.examples else "")
+        f"{count} {reason}" + (f", such as {profile.examples[reason][:200]!r}" if reason in profile.examples else "")
         for reason, count in profile.dropped.items()
         if count
     )
     first_line = f"; the first line is {head!r}" if head else ""
+    further = "".join(f"{key}, " for reason, key in TEXT_KEYS.items() if profile.dropped.get(reason))
     raise UserError(
         f"{path}: {bad} of {profile.rows} rows can't be used ({'; '.join(reasons)}), max_bad_share is {max_share:g}{first_line}: "
-        "check input.delimiter, input.header, input.columns, input.id_type and input.time_unit, or raise max_bad_share"
+        f"check {further}input.delimiter, input.header, input.columns, input.id_type and input.time_unit, or raise max_bad_share"
     )
 
 

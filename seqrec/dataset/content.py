@@ -6,7 +6,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -75,11 +75,11 @@ class RangedFile(io.RawIOBase):
         self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         return self._place
 
-    def read(self, size: int | None = -1) -> bytes:
-        rest = max(0, self._size - self._place)
-        part = files.read_part(self._path, self._place, rest if size is None or size < 0 else min(size, rest))
+    def readinto(self, buffer: Any) -> int:
+        part = files.read_part(self._path, self._place, min(len(buffer), max(0, self._size - self._place)))
+        buffer[: len(part)] = part
         self._place += len(part)
-        return part
+        return len(part)
 
 
 def packing_of(start: bytes) -> str | None:

@@ -15,8 +15,9 @@ from seqrec.dataset.dialect import LINES
 from seqrec.dataset.head import Head, read_head, settle_table
 from seqrec.dataset.id_evidence import are_swapped
 from seqrec.dataset.list_roles import choose_in_list
+from seqrec.dataset.parse import BAD_LINE
 from seqrec.dataset.placed_roles import choose_by_place, choose_user_beside_list
-from seqrec.dataset.read import read_file
+from seqrec.dataset.read_file import read_file
 from seqrec.dataset.roles import Choice, Pool, choose_columns, choose_user_and_list, refuse
 from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
@@ -36,12 +37,14 @@ GIVEN = "as the configuration says"
 class DetectedInput:
     """A table of ratings as it is read: how its file is written, its columns, and why each column was chosen.
 
+    readable   the table, or the copy of it that Spark reads
     choices    of each role, the given ones too
     unused     the columns without a role; None where they weren't looked at, since the configuration says all
     reasons    why the file is read as it is, by the keys of the table
     """
 
     table: InputTable
+    readable: InputTable
     columns: RatingColumns
     choices: list[Choice]
     unused: list[str] | None = None
@@ -56,25 +59,29 @@ class Sample(NamedTuple):
     count_all: Callable[[str], tuple[int, int]]
 
 
-def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColumns) -> DetectedInput:
+def detect(
+    spark: SparkSession,
+    wanted: WantedTable,
+    wanted_columns: RatingColumns,
+    *,
+    readable: Callable[[InputTable], InputTable] = lambda table: table,
+) -> DetectedInput:
     """Find what the configuration doesn't say of a table of ratings; what it says is obeyed. It acts where rows are looked at.
 
+    `readable` gives a table as Spark reads it (see `unpack.unpacked`); without it, tables are taken as they lie.
     Raises UserError for a file that isn't here or is empty, and for one whose columns can't be told apart; it says what to set.
     """
     said = {role: column for role, column in asdict(wanted_columns).items() if column != AUTO and role != "order"}
     given = [Choice(role=role, column=column, why=GIVEN) for role, column in said.items()]
     if wanted.is_settled and AUTO not in asdict(wanted_columns).values():
         shown = [choice for choice in given if choice.role != "items" or choice.column]
-        return DetectedInput(table=settle_table(wanted), columns=wanted_columns, choices=shown, reasons={})
+        table = settle_table(wanted)
+        return DetectedInput(table=table, readable=readable(table), columns=wanted_columns, choices=shown, reasons={})
     head = read_head(wanted)
-    if wanted.names is not None and head.rows and len(wanted.names) != len(head.rows[0]):
-        raise UserError(
-            f"{wanted.path}: {wanted.key}.names has {len(wanted.names)} names, but the lines have {len(head.rows[0])} cells: "
-            "name all of them"
-        )
-    names = head.names or [f"column_{place}" for place in range(1, len(head.rows[0]) + 1)]
+    names = _name_columns(head, wanted)
     table = replace(head.table, names=names) if head.names is None else head.table
-    sample = _take_sample(spark, table, head, names)
+    copy = readable(table)
+    sample = _take_sample(spark, copy, head, names)
     pool = Pool(sample.facts, given, lists=head.lists, count_all=sample.count_all)
     try:
         _choose(pool, head, sample, _open_roles(said))
@@ -84,6 +91,7 @@ def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColum
     used = {choice.column for choice in choices}
     return DetectedInput(
         table=table,
+        readable=copy,
         columns=_as_columns(choices, order=wanted_columns.order),
         choices=sorted(
             (choice for choice in choices if choice.role != "items" or choice.column), key=lambda choice: SHOWN.index(choice.role)
@@ -96,7 +104,8 @@ def detect(spark: SparkSession, wanted: WantedTable, wanted_columns: RatingColum
 def found_settings(settings: dict[str, Any], detected: DetectedInput) -> dict[str, Any]:
     """The settings of build_sequences with the input as it was found, so that another job reads it in the same way."""
     said = settings["input"]
-    table = {name: value for name, value in asdict(detected.table).items() if name in said and name != "path"}
+    left_out = ("path", "format") if detected.table.format == "table" else ("path",)
+    table = {name: value for name, value in asdict(detected.table).items() if name in said and name not in left_out}
     return {**settings, "input": {**said, **table, "columns": {**said["columns"], **asdict(detected.columns)}}}
 
 
@@ -109,6 +118,16 @@ def guard_users(detected: DetectedInput, *, users: int, ratings: int) -> None:
             f"{detected.table.path}: taken as the user, the column {choice.column} ({choice.why}) has {users:,} values in "
             f"{ratings:,} ratings, so that hardly any user has two: set {key} to the right column, or to this one if it is right"
         )
+
+
+def _name_columns(head: Head, wanted: WantedTable) -> list[str]:
+    """The names of the columns, by their places where they have none. UserError where too few or too many are wanted."""
+    if wanted.names is not None and head.rows and len(wanted.names) != len(head.rows[0]):
+        raise UserError(
+            f"{wanted.path}: {wanted.key}.names has {len(wanted.names)} names, but the lines have {len(head.rows[0])} cells: "
+            "name all of them"
+        )
+    return head.names or [f"column_{place}" for place in range(1, len(head.rows[0]) + 1)]
 
 
 def _open_roles(said: dict[str, str | None]) -> list[str]:
@@ -170,6 +189,7 @@ def _take_sample(spark: SparkSession, table: InputTable, head: Head, names: Sequ
         counts = {fact.name: (fact.distinct, fact.values) for fact in facts}
         return Sample(dict(zip(names, columns, strict=True)), facts, counts.__getitem__)
     raw = read_file(spark, table)
+    raw = raw.where(F.col(BAD_LINE).isNull()).drop(BAD_LINE) if BAD_LINE in raw.columns[1:] else raw
     number = min(ROWS, CELLS // max(1, len(raw.columns)))
     with reading(table):
         texts = [F.coalesce(_text(raw, name), F.lit("")).alias(str(place)) for place, name in enumerate(raw.columns)]

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from seqrec.errors import UserError
-from seqrec.tables.input_table import AUTO, WantedTable
+from seqrec.tables.input_table import AUTO, NULL_VALUES, InputTable, WantedTable
 
-LINES = 200
+LINES = 200  # rows that are looked at
+MOST_LINES = 2000
 DELIMITERS = ("::", "\t", ",", ";", "|", " ")
 LEAST_SHARE = 0.9  # of the lines that have equally many cells
 CERTAIN = ("::", "\t")  # where one of them cuts the lines, no other is the delimiter
@@ -82,6 +83,13 @@ def cut_lines(text: str, wanted: WantedTable, *, path: str) -> CutLines:
     return replace(chosen, reasons={"delimiter": _say_cut(chosen), **chosen.reasons})
 
 
+def first_part(text: str) -> str:
+    """The first MOST_LINES lines of a text, which are enough for LINES rows, also of cells with line ends."""
+    ends = islice(re.finditer(r"\r\n|\n|\r", text), MOST_LINES - 1, None)
+    last = next(ends, None)
+    return text if last is None else text[: last.end()]
+
+
 def text_lines(text: str) -> list[str]:
     """The first LINES lines that aren't blank."""
     return list(islice((line for line in re.split(r"\r\n|\n|\r", text) if line.strip()), LINES))
@@ -100,22 +108,28 @@ def column_names(cells: Sequence[str]) -> list[str]:
     ]
 
 
-def decimal_mark(rows: Sequence[Sequence[str]], delimiter: str) -> tuple[str, str]:
-    """The mark before decimals in a table, and why: a comma where a column has numbers such as 3,5 and no thousands."""
-    if delimiter == ",":
-        return ".", "the delimiter is a comma"
-    for cells in zip(*rows, strict=True):
-        numbers = [cell.strip() for cell in cells if cell.strip()]
-        commas = [cell for cell in numbers if "," in cell]
-        if commas and all(NUMBER.fullmatch(cell) for cell in numbers) and not all(map(THOUSANDS.fullmatch, commas)):
-            return ",", f"a column has numbers such as {commas[0]}"
-    return ".", "no column has decimals after a comma"
+def header_cells(line: str, table: InputTable) -> list[str]:
+    """The cells of a table's first line, whose letters are its bytes."""
+    text = line.encode("ISO-8859-1").decode(table.encoding, errors="replace").removeprefix("\ufeff")
+    dialect = Dialect(delimiter=table.delimiter, quote=table.quote, escape=table.escape)
+    return next(_rows(text, dialect), [])
+
+
+def decimal_mark(rows: Sequence[Sequence[str]], delimiter: str) -> tuple[str, dict[str, str]]:
+    """The mark before decimals, a comma where a column has numbers such as 3,5 and no thousands; and the reason then."""
+    for cells in zip(*rows, strict=True) if delimiter != "," else ():
+        values = [cell.strip() for cell in cells if cell.strip() not in NULL_VALUES]
+        numbers = [value for value in values if NUMBER.fullmatch(value)]
+        commas = [number for number in numbers if "," in number]
+        if commas and len(numbers) >= LEAST_SHARE * len(values) and not all(map(THOUSANDS.fullmatch, commas)):
+            return ",", {"decimal": f"a column has numbers such as {commas[0]}"}
+    return ".", {}
 
 
 def _best_quotes(text: str, delimiter: str, wanted: WantedTable) -> CutLines:
-    """The lines cut at a delimiter, by the quote and escape that make most lines equal; of such, the first of `_dialects`."""
+    """The lines cut at a delimiter, by the quote and escape that make most lines equal, then most cells; of such, the first."""
     cuts = [_cut(text, dialect) for dialect in _dialects(text, delimiter, wanted)]
-    best = max(cuts, key=lambda cut: cut.share if cut.first == cut.width else 0.0)
+    best = max(cuts, key=lambda cut: (cut.share, cut.width) if cut.first == cut.width else (0.0, 0))
     quoted, reasons = cuts[0], dict[str, str]()
     if best.dialect != quoted.dialect:
         without = (
@@ -141,14 +155,14 @@ def _dialects(text: str, delimiter: str, wanted: WantedTable) -> Iterator[Dialec
                 [quote or '"', *(["\\"] if quote and f"\\{quote}" in text else [])] if wanted.escape == AUTO else [wanted.escape]
             )
             for escape in escapes:
-                if not multiline or (quote is not None and quote in text):
+                if not multiline or wanted.multiline != AUTO or (quote is not None and quote in text):
                     yield Dialect(delimiter=delimiter, quote=quote, escape=escape, multiline=multiline)
 
 
 def _is_wrapping(text: str, delimiter: str, mark: str) -> bool:
     """Whether at least every other of the first lines has a cell that begins and ends with a mark."""
     lines, end = text_lines(text), re.escape(delimiter)
-    whole = re.compile(f"(^|{end}){mark}[^{mark}]*{mark}($|{end})")
+    whole = re.compile(f"(^|{end})\\s*{mark}([^{mark}\\\\]|{mark}{mark}|\\\\.)*{mark}\\s*($|{end})")
     return 2 * sum(1 for line in lines if whole.search(line)) > len(lines)
 
 

@@ -66,9 +66,10 @@ def _matches(pattern: str) -> list[str]:
     if not any(mark in pattern for mark in MARKS):
         return []
     scheme, slashes, rest = pattern.partition("://")
-    begin, rest = (f"{scheme}{slashes}", rest) if slashes else ("", pattern)
-    first, *segments = rest.split("/")
-    places = [begin + first] if slashes or not first else _in_folder(".", first)
+    if files.is_local(pattern):
+        scheme, slashes, rest = "", "", str(files.local_path(pattern))
+    begin, *segments = rest.split("/") if slashes or rest.startswith("/") else (".", *rest.split("/"))
+    places = [f"{scheme}{slashes}{begin}"]
     for segment in segments:
         places = [match for place in places for match in _in_folder(place or "/", segment)]
     return places

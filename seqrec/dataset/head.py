@@ -11,11 +11,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, StructType
 
 from seqrec.dataset.content import MOST, RangedFile, decode_start, encoding_of, first_content
-from seqrec.dataset.dialect import LEAST_SHARE, LINES, CutLines, column_names, cut_lines, decimal_mark, text_lines
+from seqrec.dataset.dialect import LEAST_SHARE, LINES, CutLines, column_names, cut_lines, decimal_mark, first_part, text_lines
 from seqrec.dataset.first_files import InputFile, first_file
 from seqrec.dataset.json_head import json_rows, text_of
 from seqrec.dataset.roles import is_header
-from seqrec.dataset.spark_tables import open_spark_table, table_format
+from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table, table_format
 from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.tables.input_table import AUTO, InputTable, WantedTable
@@ -49,7 +49,7 @@ def read_head(wanted: WantedTable) -> Head:
     """
     if wanted.format == AUTO and (kind := table_format(wanted.path)):
         wanted = replace(wanted, format=kind)
-    if wanted.format in ("table", "delta", "iceberg"):
+    if wanted.format in SPARK_TABLES:
         return _spark_table(wanted)
     file = first_file(wanted.path)
     start = files.read_part(file.path, 0, 8)
@@ -112,7 +112,8 @@ def _text(file: InputFile, wanted: WantedTable) -> Head:
     encoding, why = encoding_of(content, whole=whole)
     if not encoding.startswith("UTF-16") and encoding != "UTF-32" and content.count(0) * 1000 > len(content):
         raise UserError(f"{file.path} is no text: many of its bytes are 0; give CSV, JSON or Parquet")
-    text = decode_start(content, encoding if wanted.encoding == AUTO else wanted.encoding, file.path, whole=whole)
+    decoded = decode_start(content, encoding if wanted.encoding == AUTO else wanted.encoding, file.path, whole=whole)
+    text = first_part(decoded)
     lines = text_lines(text)
     if not lines:
         raise UserError(f"{file.path} is empty")
@@ -122,21 +123,21 @@ def _text(file: InputFile, wanted: WantedTable) -> Head:
     wanted = replace(wanted, format=form, encoding=encoding if wanted.encoding == AUTO else wanted.encoding)
     read = {"json": _json, "blocks": _blocks, "lists": _lists}.get(form, _csv)
     head = read(text, wanted, file)
-    return replace(head, reasons={"encoding": why, **head.reasons})
+    return head if encoding == "UTF-8" else replace(head, reasons={"encoding": why, **head.reasons})
 
 
 def _json(text: str, wanted: WantedTable, file: InputFile) -> Head:
     """The head of JSON; its columns are the keys in order of appearance."""
     found = json_rows(text, file.path)
     cells = [[*row, *file.partitions.values()] for row in found.cells]
-    multiline = "it is an array" if found.array else "it has an object a line"
+    reasons = {"format": "it begins like JSON"} | ({"multiline": "it is an array"} if found.array else {})
     return Head(
         table=wanted.settled(replace(_plain(wanted), multiline=found.array)),
         names=[*found.names, *file.partitions],
         rows=cells,
         lists=found.lists,
         fields=found.fields,
-        reasons={"format": "it begins like JSON", "multiline": multiline},
+        reasons=reasons,
     )
 
 
@@ -167,7 +168,7 @@ def _csv(text: str, wanted: WantedTable, file: InputFile) -> Head:
         table = replace(table, names=names)  # else Spark would take the number of columns from the header's cells
     rows = [[*row, *file.partitions.values()] for row in rows] if names is not None else rows
     names = names if names is None else [*names, *file.partitions]
-    return Head(table=table, names=names, rows=rows, reasons={**cut.reasons, "header": why, "decimal": why_decimal})
+    return Head(table=table, names=names, rows=rows, reasons={**cut.reasons, "header": why, **why_decimal})
 
 
 def _has_header(cut: CutLines, wanted: WantedTable) -> tuple[bool, str]:
@@ -202,12 +203,10 @@ def _lists(text: str, wanted: WantedTable, file: InputFile) -> Head:
     delimiter = (_list_delimiter(text) or " ") if wanted.delimiter == AUTO else wanted.delimiter
     header = False if wanted.header == AUTO else wanted.header
     names = list(wanted.names) if wanted.names is not None else list(LIST_COLUMNS)
-    rows = [line.split(delimiter, 1) for line in text_lines(text)[int(header) :]]
+    rows = [line.strip().split(delimiter, 1) for line in text_lines(text)[int(header) :]]
     cells = [[row[0], "".join(row[1:]), *file.partitions.values()] for row in rows]
     table = wanted.settled(replace(_plain(wanted), delimiter=delimiter, header=header, names=names))
-    reasons = {
-        "format": f"its lines are a user and a list of items between {delimiter!r}: the first cells differ all, the lengths too"
-    }
+    reasons = {"format": f"between {delimiter!r} its lines have different numbers of cells, of which no first one repeats"}
     return Head(table=table, names=[*names, *file.partitions], rows=cells, lists=[names[-1]], reasons=reasons)
 
 
@@ -215,7 +214,7 @@ def _list_delimiter(text: str) -> str | None:
     """The delimiter of lines of a user and its items: nearly all have it, their lengths differ, and no first cell repeats."""
     lines = text_lines(text)
     for delimiter in ("\t", ",", ";", "|", " "):
-        rows = [line.split(delimiter) for line in lines]
+        rows = [line.strip().split(delimiter) for line in lines]
         long = [row for row in rows if len(row) > 1]
         firsts: Sequence[str] = [row[0] for row in long]
         whole = all(cell.strip() and " " not in cell.strip() for row in long for cell in row)

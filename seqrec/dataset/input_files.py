@@ -19,10 +19,10 @@ THREADS = 16
 BOM = "\ufeff".encode().decode("ISO-8859-1")
 REMEDIES = {
     "PAR1": "is Parquet: set {key}.format=parquet",
-    "\x1f\x8b": "is compressed by gzip, which Spark knows by the name alone: let its name end in .gz",
-    "PK\x03\x04": "is a ZIP archive, as Excel workbooks are too: give the text that is in it, such as a CSV",
-    "\xff\xfe": "is UTF-16, which isn't read: save it as UTF-8",
-    "\xfe\xff": "is UTF-16, which isn't read: save it as UTF-8",
+    "\x1f\x8b": "is compressed by gzip, which Spark knows by the name alone, as the first file isn't: let its name end in .gz",
+    "PK\x03\x04": "is a ZIP archive, which the first file isn't: give it alone, or unpack it",
+    "\xff\xfe": "is UTF-16: set {key}.encoding=UTF-16, or leave it out",
+    "\xfe\xff": "is UTF-16: set {key}.encoding=UTF-16, or leave it out",
 }
 
 

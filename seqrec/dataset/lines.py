@@ -1,12 +1,16 @@
 """What only the lines of a file tell: their order, and the keys of JSON lines."""
 
-import json
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from seqrec.dataset.content import decode_start, first_content
+from seqrec.dataset.first_files import first_file
+from seqrec.dataset.json_head import JsonRows, json_rows, parse_object
 from seqrec.errors import UserError
 from seqrec.tables import io
+from seqrec.tables.input_table import InputTable
 from seqrec.tables.numbering import CountedPart, number_rows, row_counter
 
 HEAD = 1000  # lines that are looked at for keys
@@ -37,13 +41,25 @@ def number_lines(raw: DataFrame) -> tuple[DataFrame, str]:
     return number_rows(counted, parts, part="_block", counter="_counter", number=line).select(*raw.columns, line), line
 
 
-def head_keys(spark: SparkSession, where: str, *, encoding: str) -> list[str]:
-    """Act: the keys in the first lines of JSON lines, in the order of their appearance; a line that doesn't parse has none."""
-    keys: dict[str, None] = {}
-    for row in io.reader(spark, where).option("encoding", encoding).text(where).limit(HEAD).collect():
-        try:
-            line = json.loads(row[0])
-        except (ValueError, RecursionError):
-            continue
-        keys.update(dict.fromkeys(line) if isinstance(line, dict) else {})
-    return list(keys)
+class HeadKeys(NamedTuple):
+    """The keys of JSON in the order of their appearance, those that hold lists, and of lists of objects the keys of these."""
+
+    names: list[str]
+    lists: list[str]
+    fields: dict[str, list[str]]
+
+
+def head_keys(spark: SparkSession, where: str, *, encoding: str) -> HeadKeys:
+    """Act: the keys in the first lines of JSON lines; a line that doesn't parse has none."""
+    lines = io.reader(spark, where).option("encoding", encoding).text(where).limit(HEAD).collect()
+    parsed = [parse_object(row[0]) for row in lines]
+    found = JsonRows([row for row in parsed if isinstance(row, dict)], False, 0)
+    return HeadKeys(found.names, found.lists, found.fields)
+
+
+def array_keys(table: InputTable) -> HeadKeys:
+    """The keys of the first objects in an array of JSON, of the first file that has content."""
+    path = first_file(table.path).path
+    content = first_content(path, member=None)
+    found = json_rows(decode_start(content, table.encoding, path, whole=True), path)
+    return HeadKeys(found.names, found.lists, found.fields)

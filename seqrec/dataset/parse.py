@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, FractionalType, IntegralType, StringType, StructType
+from pyspark.sql.types import DataType, StringType, StructType
 
+from seqrec.dataset.ids import is_undecoded, typed_id
 from seqrec.dataset.times import epoch_number, iso_milliseconds
 
-REASONS = ("null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating")  # what `rejection` names, in order
+BAD_LINE = "bad_line"  # a column of interactions: the line, where it can't be cut into its cells
+# What `rejection` names, in this order. bad_line: the line has another number of cells than most, or is no JSON; bad_bytes: an id
+# isn't text in the encoding of the file.
+REASONS = ("bad_line", "bad_bytes", "null_user", "null_item", "null_timestamp", "bad_user", "bad_item", "bad_rating")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,8 @@ def parse_ratings(interactions: DataFrame, *, types: ColumnTypes) -> DataFrame:
     time = iso_milliseconds(kind) if types.time == "iso" else epoch_number(kind, factor=1000 if types.time == "s" else 1)
     usable = rejection(interactions.schema, user=types.user, item=types.item).isNull()
     typed = interactions.where(usable).select(
-        F.col("user_id").try_cast(types.user).alias("user_id"),
-        F.col("item_id").try_cast(types.item).alias("item_id"),
+        typed_id(F.col("user_id"), interactions.schema["user_id"].dataType, types.user).alias("user_id"),
+        typed_id(F.col("item_id"), interactions.schema["item_id"].dataType, types.item).alias("item_id"),
         F.col("rating").try_cast("float").alias("rating"),
         time.alias("timestamp"),
         *([] if types.order is None else [F.col("order").try_cast(types.order).alias("order")]),
@@ -41,25 +45,19 @@ def parse_ratings(interactions: DataFrame, *, types: ColumnTypes) -> DataFrame:
 
 def rejection(schema: StructType, *, user: str, item: str) -> Column:
     """Why a row can't be used: the first of its reasons, null if it can. A time in a wrong format isn't among the reasons."""
+    user_kind, item_kind = schema["user_id"].dataType, schema["item_id"].dataType
+    user_id, item_id = F.col("user_id"), F.col("item_id")
     tests = {
-        "null_user": _is_missing("user_id", schema["user_id"].dataType),
-        "null_item": _is_missing("item_id", schema["item_id"].dataType),
+        "bad_line": F.col(BAD_LINE).isNotNull() if BAD_LINE in schema.names else F.lit(False),
+        "bad_bytes": is_undecoded(user_id, user_kind) | is_undecoded(item_id, item_kind),
+        "null_user": _is_missing("user_id", user_kind),
+        "null_item": _is_missing("item_id", item_kind),
         "null_timestamp": F.col("timestamp").isNull(),
-        "bad_user": F.lit(user == "bigint") & F.col("user_id").try_cast("bigint").isNull(),
-        "bad_item": F.lit(item == "bigint") & F.col("item_id").try_cast("bigint").isNull(),
+        "bad_user": F.lit(user == "bigint") & typed_id(user_id, user_kind, "bigint").isNull(),
+        "bad_item": F.lit(item == "bigint") & typed_id(item_id, item_kind, "bigint").isNull(),
         "bad_rating": F.col("rating").isNotNull() & ~_is_finite(F.col("rating").try_cast("float")),
     }
     return F.coalesce(*(F.when(tests[reason], reason) for reason in REASONS))
-
-
-def id_column(column: Column, kind: DataType) -> Column:
-    """An id as bigint or text. Whole numbers of a fractional column (pandas makes them beside nulls) lose their `.0`."""
-    if isinstance(kind, IntegralType):
-        return column.cast("bigint")
-    if isinstance(kind, FractionalType):
-        whole = column.try_cast("bigint")
-        return F.when(whole.cast(kind) == column, whole.cast("string")).otherwise(column.cast("string"))
-    return column.cast("string")
 
 
 def _is_missing(name: str, kind: DataType) -> Column:

@@ -10,16 +10,24 @@ from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, IntegralType, StringType
+from pyspark.sql.types import DataType, StringType
 
-from seqrec.dataset.parse import REASONS, ColumnTypes, rejection
+from seqrec.dataset.ids import is_lossy
+from seqrec.dataset.parse import BAD_LINE, REASONS, ColumnTypes, rejection
 from seqrec.dataset.times import MILLISECONDS, TOO_LARGE, TimeCounts, epoch_number, iso_milliseconds, reads_as_date, time_unit
 
 log = logging.getLogger("seqrec")
 
 BUCKETS = 4096  # by a hash of the user: as many rows of counts go through the shuffle from each task
 BAD_TIME = "bad_timestamp"  # of a row without one of REASONS whose time isn't in the format of the others
-CHECKED = {"bad_user": "user_id", "bad_item": "item_id", "bad_rating": "rating", BAD_TIME: "timestamp"}  # what examples show
+CHECKED = {  # the columns that an example of a reason shows
+    "bad_line": (BAD_LINE,),
+    "bad_bytes": ("user_id", "item_id"),
+    "bad_user": ("user_id",),
+    "bad_item": ("item_id",),
+    "bad_rating": ("rating",),
+    BAD_TIME: ("timestamp",),
+}
 EXACT = "decimal(38,18)"  # of an order column that is text, where a double would lose digits
 
 
@@ -68,7 +76,8 @@ class OrderCounts(NamedTuple):
 def profile(interactions: DataFrame, wanted: WantedTypes) -> Profile:
     """Act: count the rows, choose the types that are wanted as `auto`, and look for examples where rows can't be used.
 
-    An id is bigint where every usable row has a canonical integer of 64 bits: no leading zero, plus sign, space or decimal point.
+    An id is bigint where every usable row has a canonical integer of 64 bits: no leading zero, plus sign or decimals, but for
+    the `.0` that pandas writes.
     Numbers of a time are milliseconds where most are above 1e11, else seconds; a text with - or : is a date (ISO 8601).
     A row counts for its first reason in the order of REASONS.
     """
@@ -98,17 +107,10 @@ def _judge(interactions: DataFrame, wanted: WantedTypes) -> DataFrame:
             "number": epoch_number(kinds["timestamp"], factor=1),
             "seconds": epoch_number(kinds["timestamp"], factor=1000),
             "date": iso_milliseconds(kinds["timestamp"]),
-            "lossy_user": _is_lossy("user_id", kinds["user_id"]),
-            "lossy_item": _is_lossy("item_id", kinds["item_id"]),
+            "lossy_user": is_lossy(F.col("user_id"), kinds["user_id"]),
+            "lossy_item": is_lossy(F.col("item_id"), kinds["item_id"]),
         }
     )
-
-
-def _is_lossy(name: str, kind: DataType) -> Column:
-    """Whether an id is there and isn't the canonical text of an integer, so that a bigint would lose something of it."""
-    if isinstance(kind, IntegralType):
-        return F.lit(False)
-    return F.col(name).isNotNull() & ~F.col(name).try_cast("bigint").cast("string").eqNullSafe(F.col(name))
 
 
 def _is_timed() -> Column:
@@ -173,7 +175,10 @@ def _examples(judged: DataFrame, reasons: list[str]) -> dict[str, str]:
     if not reasons:
         return {}
     wrong = {reason: F.col("reason") == reason for reason in reasons} | {BAD_TIME: F.col("reason").isNull() & ~_is_timed()}
-    values = (F.min(F.when(wrong[reason], F.col(CHECKED[reason]).cast("string"))).alias(reason) for reason in reasons)
+    values = (
+        F.min(F.when(wrong[reason], F.concat_ws(" · ", *(F.col(name).cast("string") for name in CHECKED[reason])))).alias(reason)
+        for reason in reasons
+    )
     smallest = judged.agg(*values).collect()[0].asDict()
     return {reason: value for reason, value in smallest.items() if value is not None}
 

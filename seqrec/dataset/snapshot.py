@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table
 from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.tables import io
@@ -38,7 +40,14 @@ def take_snapshot(spark: SparkSession, table: InputTable) -> Snapshot:
     """
     path = table.path
     try:
-        binary = io.reader(spark, path).format("binaryFile").load(files.absolute(path))
+        if table.format in SPARK_TABLES:
+            locations = open_spark_table(spark, table).inputFiles() if table.format == "table" else []
+            if not locations:
+                return NOTHING  # Delta and Iceberg read one version of a table, whatever is written meanwhile
+            reader = spark.read.option("__globPaths__", "false")
+            binary = reader.format("binaryFile").load([unquote(location) for location in locations])
+        else:
+            binary = io.reader(spark, path).format("binaryFile").load(files.absolute(path))
         listed = binary.select("path", "length", "modificationTime")
         growing = F.min(F.when(F.col("path").rlike(UNFINISHED), F.col("path"))).alias("growing")
         digest = F.bit_xor(F.xxhash64("path", "length", "modificationTime"))
@@ -46,7 +55,7 @@ def take_snapshot(spark: SparkSession, table: InputTable) -> Snapshot:
         *counts, growing_file = listed.agg(*(F.coalesce(number, F.lit(0)) for number in numbers), growing).collect()[0]
     except (PySparkException, Py4JJavaError):
         return NOTHING
-    mark = _mark(files.names(path))
+    mark = None if table.format in SPARK_TABLES else _mark(files.names(path))
     if growing_file and not path.endswith(growing_file.rpartition("/")[2]):
         mark = growing_file
     if mark:
@@ -78,7 +87,7 @@ def unchanged(spark: SparkSession, table: InputTable, *, before: Snapshot) -> It
 
 def changed_error(table: InputTable, change: str) -> UserError:
     """The error of a table that isn't what it was in the first of two passes."""
-    where = f"{table.key}.path={table.path}"
+    where = f"{table.key}.path={table.place}"
     return UserError(f"{where} changed while it was read ({change}): let its writer finish, then run this job again")
 
 

@@ -11,6 +11,7 @@ from seqrec.errors import FileError, UserError
 from seqrec.storage import files
 from seqrec.tables.input_table import InputTable
 
+SPARK_TABLES = ("table", "delta", "iceberg")  # formats
 PACKAGES = {
     "delta": "io.delta:delta-spark_2.13, with spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
     "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog",

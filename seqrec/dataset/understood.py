@@ -49,12 +49,15 @@ def describe_rows(ratings: Ratings, columns: RatingColumns) -> str:
 
 def _written(table: InputTable) -> str:
     """How a file is written, in words."""
-    if table.format == "parquet":
-        return "Parquet"
-    if table.format == "json":
-        return f"JSON lines in {table.encoding}"
-    header = "a header" if table.header else "no header"
-    return f"CSV in {table.encoding}, with {header}, delimiter {table.delimiter!r}"
+    between = f"in {table.encoding}, delimiter {table.delimiter!r}"
+    texts = {
+        "json": f"JSON {'array' if table.multiline else 'lines'} in {table.encoding}",
+        "csv": f"CSV {between}, {'a header' if table.header else 'no header'}",
+        "lists": f"lines of a user and its items {between}",
+        "blocks": f"lines of ratings below the line of their item {between}",
+        "table": "a table that Spark knows by name",
+    }
+    return texts.get(table.format, table.format.capitalize())
 
 
 def warn_of_order(detected: DetectedInput) -> None:

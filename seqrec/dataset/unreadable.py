@@ -31,7 +31,7 @@ def unreadable(error: Exception, table: InputTable) -> UserError:
     text, key = str(error), table.key
     if "TIMESTAMP(NANOS" in text:
         return UserError(
-            f"{key}.path={table.path} has times in nanoseconds (pandas' datetime64[ns]), which Spark doesn't read: "
+            f"{key}.path={table.place} has times in nanoseconds (pandas' datetime64[ns]), which Spark doesn't read: "
             "write microseconds, as df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
         )
     failure = READ_FAILURE.search(text)
@@ -40,6 +40,6 @@ def unreadable(error: Exception, table: InputTable) -> UserError:
     causes = [line.partition("Caused by: ")[2] for line in lines if line.strip().startswith("Caused by: ")]
     message = " ".join(" ".join([first, *causes[-1:]]).split())[:LONGEST]
     return UserError(
-        f"{key}.path={table.path} can't be read as {table.format} ({message}): {key}.format is csv, parquet or json; "
+        f"{key}.path={table.place} can't be read as {table.format} ({message}): {key}.format is csv, parquet or json; "
         "mend or remove a broken file"
     )

@@ -50,7 +50,7 @@ def read_tables(
     items = items.withColumn("genre", F.get("genres", F.lit(0))).persist()
     names: Sequence[str] = genres.columns or []
     if genres.columns is None and sides.items is not None:
-        names = distinct_genres(items, genres, path=sides.items.table.path)
+        names = distinct_genres(items, genres, path=sides.items.table.place)
     user_columns = NO_COLUMNS if sides.users is None else sides.users.columns
     item_columns = NO_COLUMNS
     for side in (*([] if sides.items is None else [sides.items]), *sides.joined):
@@ -101,10 +101,10 @@ def guard_missing(ratings: DataFrame, tables: ReadTables, sides: SideTables, *, 
             continue
         if count.missing > max_share * count.rated:
             raise UserError(
-                f"{side.table.path} lacks {count.missing} of the {count.rated} rated {key}, max_missing_share is {max_share:g}: "
+                f"{side.table.place} lacks {count.missing} of the {count.rated} rated {key}, max_missing_share is {max_share:g}: "
                 f"give the table that belongs to these ratings ({key}.path), check {key}.id, or raise max_missing_share"
             )
-        log.info("%s lacks %s of the %s rated %s", side.table.path, f"{count.missing:,}", f"{count.rated:,}", key)
+        log.info("%s lacks %s of the %s rated %s", side.table.place, f"{count.missing:,}", f"{count.rated:,}", key)
     return missing
 
 

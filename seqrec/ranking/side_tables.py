@@ -1,5 +1,6 @@
 """Input tables of users and items beside the ratings: read, checked, and joined by id."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,14 +9,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, NullType, NumericType, StringType, StructType
 
-from seqrec.dataset.parse import id_column
-from seqrec.dataset.read import VALUE, ExpectedType, read_file
+from seqrec.dataset.ids import id_column, is_undecoded, number_column, typed_id
+from seqrec.dataset.parse import BAD_LINE
+from seqrec.dataset.read import VALUE, ExpectedType
+from seqrec.dataset.read_file import read_file
 from seqrec.dataset.snapshot import require_whole
 from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
 from seqrec.ranking.genres import GenreSource, genre_list
 from seqrec.tables import io, schemas
 from seqrec.tables.input_table import InputTable
+
+log = logging.getLogger("seqrec")
 
 NUMBERS = ExpectedType((StringType, NumericType, BooleanType, NullType), "numbers")
 
@@ -78,7 +83,8 @@ def read_user_table(spark: SparkSession, side: SideTable | None, *, kind: DataTy
     if side is None:
         return spark.createDataFrame([], f"user_id {kind.simpleString()}")
     with reading(side.table):
-        return typed_side_table(_read(spark, side), side, IdColumn("user_id", kind), max_bad_share=max_bad_share)
+        raw = _read(spark, side, max_bad_share=max_bad_share)
+        return typed_side_table(raw, side, IdColumn("user_id", kind), max_bad_share=max_bad_share)
 
 
 def read_item_tables(
@@ -92,14 +98,15 @@ def read_item_tables(
     if first is None:
         return spark.createDataFrame([], f"item_id {kind.simpleString()}, genres array<string>")
     with reading(first.table):
-        raw = _read(spark, first)
-        _require_columns(raw, "genres.column", [genres.column] if genres.column else [], path=first.table.path)
-        _require_columns(raw, "genres.columns", genres.columns or [], path=first.table.path)
-        listed = genre_list(raw, genres, path=first.table.path)
+        raw = _read(spark, first, max_bad_share=max_bad_share)
+        _require_columns(raw, "genres.column", [genres.column] if genres.column else [], path=first.table.place)
+        _require_columns(raw, "genres.columns", genres.columns or [], path=first.table.place)
+        listed = genre_list(raw, genres, path=first.table.place)
         items = typed_side_table(raw, first, ids, max_bad_share=max_bad_share, genres=listed)
     for side in sides.joined:
         with reading(side.table):
-            joined = typed_side_table(_read(spark, side), side, ids, max_bad_share=max_bad_share)
+            raw = _read(spark, side, max_bad_share=max_bad_share)
+            joined = typed_side_table(raw, side, ids, max_bad_share=max_bad_share)
             items = items.join(joined, "item_id", "left")
     return items
 
@@ -109,23 +116,25 @@ def typed_side_table(
 ) -> DataFrame:
     """Act: a table with unique ids of the type in `ids`, text and discrete columns as strings, continuous ones as floats.
 
-    A continuous value that is no number, NaN, infinite or too large for a float becomes null. Raises UserError for a column that
+    A continuous value that is no number, infinite or too large for a float becomes null. Raises UserError for a column that
     is missing or has an unsuitable type, for ids that are null, repeated or of another type, and for continuous columns with more
     than max_bad_share of values that became null.
     """
-    key, path, columns = side.table.key, side.table.path, side.columns
+    key, path, columns = side.table.key, side.table.place, side.columns
     id_name = side.id or ids.name
     _require_columns(raw, f"{key}.id", [id_name], path=path)
     for kind in FeatureColumns._fields:
         _require_columns(raw, f"{key}.{kind}", getattr(columns, kind), path=path)
     _require_types(raw, f"{key}.id", [id_name], VALUE, path=path)
     _require_types(raw, f"{key}.continuous", columns.continuous, NUMBERS, path=path)
-    id_values = id_column(io.column(id_name), raw.schema[id_name].dataType)
-    typed = {ids.name: id_values.try_cast(ids.kind)}
+    id_kind = raw.schema[id_name].dataType
+    id_values = id_column(io.column(id_name), id_kind, side.table.null_values)
+    numbers = {name: number_column(raw, name, side.table) for name in columns.continuous}
+    typed = {ids.name: typed_id(id_values, id_kind, ids.kind.simpleString())}
     typed |= {name: io.column(name).cast("string") for name in (*columns.text, *columns.discrete)}
-    typed |= {name: _finite(io.column(name).try_cast("float")) for name in columns.continuous}
-    wrong = {id_name: typed[ids.name].isNull() | (id_values.cast("string") == "")}
-    wrong |= {name: io.column(name).isNotNull() & typed[name].isNull() for name in columns.continuous}
+    typed |= {name: _finite(number.try_cast("float")) for name, number in numbers.items()}
+    wrong = {id_name: typed[ids.name].isNull() | is_undecoded(id_values, id_kind) | (id_values.cast("string") == "")}
+    wrong |= {name: number.isNotNull() & typed[name].isNull() for name, number in numbers.items()}
     _guard_values(raw, wrong, side, ids, max_share=max_bad_share)
     kept = [value.alias(name) for name, value in typed.items()] + ([] if genres is None else [genres.alias("genres")])
     table = raw.select(*kept)
@@ -133,10 +142,27 @@ def typed_side_table(
     return table
 
 
-def _read(spark: SparkSession, side: SideTable) -> DataFrame:
-    """A table as its file has it; UserError if it is still being written."""
-    require_whole(spark, side.table)
-    return read_file(spark, side.table)
+def _read(spark: SparkSession, side: SideTable, *, max_bad_share: float) -> DataFrame:
+    """Act: a table as its file has it, without the lines that can't be cut into its columns, which a warning counts.
+
+    Raises UserError if the table is still being written, or more than max_bad_share of its lines are such.
+    """
+    table = side.table
+    require_whole(spark, table)
+    raw = read_file(spark, table)
+    if BAD_LINE not in raw.columns or raw.columns[0] == BAD_LINE:
+        return raw
+    bad, first = F.col(BAD_LINE), F.count(io.column(raw.columns[0]))  # Spark counts no bad lines unless it reads a column, too
+    rows, count, example, _ = raw.agg(F.count(F.lit(1)), F.count(bad), F.min(bad), first).collect()[0]
+    if count:
+        message = (
+            f"{table.place}: {count:,} of {rows:,} rows have another number of columns than the first, such as {example[:200]!r}"
+        )
+        if count > max_bad_share * rows:
+            remedy = f"check {table.key}.quote, .escape, .multiline and .delimiter"
+            raise UserError(f"{message}, max_bad_share is {max_bad_share:g}: {remedy}, or raise max_bad_share")
+        log.warning("%s: they are left out", message)
+    return raw.where(bad.isNull()).drop(BAD_LINE)
 
 
 def _require_columns(raw: DataFrame, key: str, columns: Sequence[str], *, path: str) -> None:
@@ -161,7 +187,7 @@ def _finite(value: Column) -> Column:
 
 def _guard_values(raw: DataFrame, wrong: Mapping[str, Column], side: SideTable, ids: IdColumn, *, max_share: float) -> None:
     """Act: count the wrong values of each column; UserError for a wrong id, or for more than max_share in another column."""
-    key, path, id_name = side.table.key, side.table.path, side.id or ids.name
+    key, path, id_name = side.table.key, side.table.place, side.id or ids.name
     counts = (F.count_if(test).alias(f"n_{name}") for name, test in wrong.items())
     examples = (F.min(F.when(test, io.column(name).cast("string"))).alias(f"e_{name}") for name, test in wrong.items())
     row = raw.agg(F.count(F.lit(1)).alias("rows"), *counts, *examples).collect()[0]

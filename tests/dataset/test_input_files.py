@@ -26,7 +26,7 @@ def read(spark: SparkSession, path: Path, **options: Any) -> DataFrame:
 
 
 def rows(table: DataFrame) -> list[tuple[Any, ...]]:
-    return sorted(tuple(row) for row in table.collect())
+    return sorted(tuple(row)[:5] for row in table.collect())
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,13 @@ def test_headers_may_differ_in_marks_and_quotes(spark: SparkSession, tmp_path: P
     assert found == [(str(number), "2", "3", "978300760", None) for number in (1, 2)]
 
 
-def test_a_folder_of_parquet_needs_no_mark_of_success(
-    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As pandas, Delta and others write it, with whatever else they leave there."""
+def test_a_folder_of_parquet_needs_no_mark_of_success(spark: SparkSession, tmp_path: Path) -> None:
+    """As pandas and others write it, with whatever else they leave there."""
     for number in (1, 2):
         (tmp_path / f"day={number}").mkdir()
         pq.write_table(pa.table({**PLAIN, "user_id": [number]}), tmp_path / f"day={number}" / "part.parquet")
-    (tmp_path / "_delta_log").mkdir()
-    (tmp_path / "_delta_log" / "0.json").write_text("{}")
+    (tmp_path / "_committed_1").write_text("{}")
     assert [row[0] for row in rows(read(spark, tmp_path, format="parquet"))] == [1, 2]
-    assert "is a Delta table: all its Parquet files are read, those of older versions too" in caplog.text
 
 
 def broken(path: Path, case: str) -> dict[str, Any]:
@@ -107,9 +103,12 @@ def broken(path: Path, case: str) -> dict[str, Any]:
         ("Parquet called csv", "is Parquet: set"),
         ("fake gzip, with header", "can't be read as csv .*not a gzip file"),
         ("fake gzip", "can't be read as csv .*not a gzip file"),
-        ("gzip without its name", "is compressed by gzip, which Spark knows by the name alone: let its name end in .gz"),
+        (
+            "gzip without its name",
+            "is compressed by gzip, which Spark knows by the name alone, as the first file isn't: let its name end in .gz",
+        ),
         ("half a gzip", r"can't be read as csv \(Encountered error while reading file .*r\.csv\.gz.*Unexpected end of"),
-        ("UTF-16", "is UTF-16, which isn't read"),
+        ("UTF-16", "is UTF-16: set input.encoding=UTF-16"),
         ("half a Parquet", r"can't be read as parquet \(.*b\.parquet.*is not a Parquet file"),
         ("0 bytes", r"b\.parquet has 0 bytes, as no whole Parquet file has"),
         ("a CSV called Parquet", r"can't be read as parquet \(.*b\.parquet.*is not a Parquet file"),

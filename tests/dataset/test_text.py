@@ -1,0 +1,116 @@
+"""Text as it is written: quotes, encodings, damaged lines, spaces, decimals, cells that hold nothing; and what is counted."""
+
+import bz2
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec.dataset.detect import detect
+from seqrec.dataset.parse import parse_ratings
+from seqrec.dataset.profile import Profile, WantedTypes, profile
+from seqrec.dataset.read import read_interactions
+from seqrec.tables.input_table import AUTO, RatingColumns, WantedTable
+
+NOTHING_SAID = RatingColumns(user_id=AUTO, item_id=AUTO, rating=AUTO, timestamp=AUTO, items=AUTO)
+HEADER = "user,item,rating,time\n"
+
+
+def found(spark: SparkSession, path: Path, **said: Any) -> tuple[list[tuple[Any, ...]], Profile]:
+    """The typed ratings of a file of which only this is said, sorted; and the profile."""
+    detected = detect(spark, WantedTable(key="input", path=str(path), **said), NOTHING_SAID)
+    interactions = read_interactions(spark, detected.table, detected.columns)
+    facts = profile(interactions, WantedTypes())
+    rows = parse_ratings(interactions, types=facts.types).select("user_id", "item_id", "rating").collect()
+    return sorted((tuple(row) for row in rows), key=repr), facts
+
+
+def dropped(facts: Profile) -> dict[str, int]:
+    return {reason: count for reason, count in facts.dropped.items() if count}
+
+
+def lines(*rows: str, header: str = HEADER, more: int = 0) -> str:
+    """A header, the rows, each with a time, and so many more plain rows."""
+    plain = [f"{number % 9},{9000 + number % 20},3,97830076{number % 10}" for number in range(more)]
+    return header + "".join(f"{row}\n" for row in [*rows, *plain])
+
+
+CASES: dict[str, tuple[bytes, list[tuple[Any, ...]]]] = {
+    "a quote inside a cell": (lines('1,a "x" b,4,978300760', "2,c,5,978300761").encode(), [(1, 'a "x" b', 4), (2, "c", 5)]),
+    "a quote at the beginning of a cell": (
+        lines('1\t"Heroes\t4\t978300760', '2\t"c\t5\t978300761', header="user\titem\trating\ttime\n").encode(),
+        [(1, '"Heroes', 4), (2, '"c', 5)],
+    ),
+    "quotes that a backslash marks": (
+        lines(r'1,"a \"x\", b",4,978300760', r'2,"\"c\"",5,978300761').encode(),
+        [(1, 'a "x", b', 4), (2, '"c"', 5)],
+    ),
+    "single quotes": (lines("'1','a, b','4','978300760'", "'2','c','5','978300761'").encode(), [(1, "a, b", 4), (2, "c", 5)]),
+    "a line end in quotes": (lines('1,"a\nb",4,978300760', "2,c,5,978300761").encode(), [(1, "a\nb", 4), (2, "c", 5)]),
+    "semicolons and decimal commas": (
+        lines("1;a;3,5;978300760", "2;b;4;978300761", header="user;item;rating;time\n").encode(),
+        [(1, "a", 3.5), (2, "b", 4)],
+    ),
+    "spaces around cells": (lines(" 1 , a , 4 , 978300760", "1,a,5,978300761").encode(), [(1, "a", 4), (1, "a", 5)]),
+    "whole numbers with a point": (lines("1.0,7.0,4.0,978300760", "2,8,5,978300761").encode(), [(1, 7, 4), (2, 8, 5)]),
+    "numbers that aren't whole": (lines("1,7.0,4,978300760", "2,7.5,5,978300761").encode(), [(1, "7.0", 4), (2, "7.5", 5)]),
+    "Windows' letters": (
+        lines("1,caf\u00e9 \u201ex\u201c,4,978300760", "2,b,5,978300761").encode("cp1252"),
+        [(1, "caf\u00e9 \u201ex\u201c", 4), (2, "b", 5)],
+    ),
+    "a trailing delimiter": (lines("1,a,4,978300760,", "2,b,5,978300761,").encode(), [(1, "a", 4), (2, "b", 5)]),
+    "a mark of Excel": (b"\xef\xbb\xbf" + lines("1,a,4,978300760", "2,b,5,978300761").encode(), [(1, "a", 4), (2, "b", 5)]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_text_is_read_as_it_is_written(spark: SparkSession, tmp_path: Path, case: str) -> None:
+    content, expected = CASES[case]
+    (tmp_path / "r.csv").write_bytes(content)
+    rows, facts = found(spark, tmp_path / "r.csv")
+    assert rows == expected
+    assert dropped(facts) == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "example"),
+    [
+        ('1,"a,4,978300760', "bad_line", '1,"a,4,978300760'),
+        ("1,a", "bad_line", "1,a"),
+        ("1,a,4,978300760,x", "bad_line", "1,a,4,978300760,x"),
+        ("1,caf\udce9,4,978300760", "bad_bytes", "1 · caf\ufffd"),
+        ("NA,a,4,978300760", "null_user", None),
+        ("1, None ,4,978300760", "null_item", None),
+        ("1,\\N,4,978300760", "null_item", None),
+        ("1,a,4,NULL", "null_timestamp", None),
+    ],
+)
+def test_what_cannot_be_read_is_counted_with_an_example(
+    spark: SparkSession, tmp_path: Path, row: str, reason: str, example: str | None
+) -> None:
+    """Far behind the first lines that are looked at."""
+    text = lines(more=300) + f"{row}\n"
+    (tmp_path / "r.csv").write_bytes(text.encode(errors="surrogateescape"))
+    rows, facts = found(spark, tmp_path / "r.csv", quote='"', encoding="UTF-8")
+    assert (len(rows), dropped(facts)) == (300, {reason: 1})
+    assert facts.examples.get(reason) == example
+
+
+def test_what_holds_nothing_is_said(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(lines("1,NA,nan,978300760", "1,-,4,978300761"))
+    assert found(spark, tmp_path / "r.csv")[0] == [(1, "-", 4)]
+    assert found(spark, tmp_path / "r.csv", null_values=["-", "nan"])[0] == [(1, "NA", None)]
+
+
+@pytest.mark.parametrize(("name", "packed"), [("r.csv.gz", gzip.compress), ("r.csv.bz2", bz2.compress)])
+def test_what_spark_unpacks(spark: SparkSession, tmp_path: Path, name: str, packed: Any) -> None:
+    (tmp_path / name).write_bytes(packed(lines("1,a,4,978300760", "2,b,5,978300761").encode()))
+    assert found(spark, tmp_path / name)[0] == [(1, "a", 4), (2, "b", 5)]
+
+
+def test_a_damaged_line_among_the_first_vetoes_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(lines("1;a", "1,a,4,978300760", more=40))
+    rows, facts = found(spark, tmp_path / "r.csv")
+    assert (len(rows), dropped(facts)) == (41, {"bad_line": 1})
