@@ -74,7 +74,7 @@ def export(
         content = {**_describe(trained, matrix, inputs=list(encoder.inputs)), "parity": parity}
         exported = _put(work, into, content) if into else _add_version(work, model, content, keep=keep)
     log.info(
-        "exported %s in %s: ONNX Runtime and torch differ by at most %.0e on %s",
+        "exported %s in %s\n  ONNX Runtime and torch differ by at most %.0e on %s",
         trained.path,
         duration(time.monotonic() - started),
         parity["largest_relative_difference"],
