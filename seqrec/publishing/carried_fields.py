@@ -1,7 +1,7 @@
 """Lists whose items carry fields of their own, such as titles, on their way into documents."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +11,7 @@ from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 
 from seqrec.catalogue.item_fields import KEY, ItemFields
 from seqrec.errors import UserError
-from seqrec.stores.documents import columns_not_for_bson
+from seqrec.stores.documents import columns_not_for_bson, extend_batches
 
 log = logging.getLogger("seqrec")
 
@@ -49,40 +49,7 @@ def with_fields(lists: DataFrame, fields: ItemFields) -> DataFrame:
     schema = StructType(
         [StructField("items", longer, field.nullable) if field.name == "items" else field for field in lists.schema]
     )
-
-    def extend(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """In a task: batches of lists with the fields."""
-        for batch in batches:
-            yield extend_lists(batch, table)
-
-    return lists.mapInArrow(extend, schema)
-
-
-def extend_lists(batch: pa.RecordBatch, table: pa.Table) -> pa.RecordBatch:
-    """A batch whose lists `items` have the fields of a table (item_id, …) in each element; null where the table lacks the item.
-
-    >>> lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], []])
-    >>> batch, titles = pa.RecordBatch.from_arrays([lists], ["items"]), pa.table({"item_id": [7], "title": ["Heat"]})
-    >>> extend_lists(batch, titles)["items"].to_pylist()
-    [[{'item_id': 7, 'title': 'Heat'}], [{'item_id': 8, 'title': None}, {'item_id': 7, 'title': 'Heat'}], []]
-    """
-    place = batch.schema.get_field_index("items")
-    lists = batch.column(place)
-    entries = lists.flatten()
-    rows = pc.index_in(entries.field("item_id"), value_set=table["item_id"])
-    names = [field.name for field in entries.type]
-    columns = [*(entries.field(name) for name in names), *(_taken(table[name], rows) for name in table.column_names[1:])]
-    longer = pa.StructArray.from_arrays(columns, [*names, *table.column_names[1:]])
-    offsets = pc.subtract(lists.offsets, lists.offsets[0])
-    arrays = [*batch.columns]
-    arrays[place] = pa.ListArray.from_arrays(offsets, longer)
-    return pa.RecordBatch.from_arrays(arrays, batch.schema.names)
-
-
-def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.Array:
-    """A column's values at some rows; null where the row is."""
-    values = column.combine_chunks()
-    return (values.chunk(0) if isinstance(values, pa.ChunkedArray) else values).take(rows)
+    return lists.mapInArrow(partial(extend_batches, table=table), schema)
 
 
 def _arrow_id(schema: StructType) -> pa.DataType:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -57,6 +58,32 @@ def to_documents(batch: pa.RecordBatch, *, publish_id: str, types: BsonTypes) ->
     """
     columns = [_values(column, types) for column in batch.columns]
     return _named((*batch.schema.names, "publish_id"), [*columns, [publish_id] * batch.num_rows])
+
+
+def extend_batches(batches: Iterable[pa.RecordBatch], *, table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Batches with the fields of a table in each element of their lists, see `extend_lists`."""
+    return (extend_lists(batch, table) for batch in batches)
+
+
+def extend_lists(batch: pa.RecordBatch, table: pa.Table) -> pa.RecordBatch:
+    """A batch whose lists `items` have the fields of a table (item_id, …) in each element; null where the table lacks the item.
+
+    >>> lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], []])
+    >>> batch, titles = pa.RecordBatch.from_arrays([lists], ["items"]), pa.table({"item_id": [7], "title": ["Heat"]})
+    >>> extend_lists(batch, titles)["items"].to_pylist()
+    [[{'item_id': 7, 'title': 'Heat'}], [{'item_id': 8, 'title': None}, {'item_id': 7, 'title': 'Heat'}], []]
+    """
+    place = batch.schema.get_field_index("items")
+    lists = batch.column(place)
+    entries = lists.flatten()
+    rows = pc.index_in(entries.field("item_id"), value_set=table["item_id"])
+    names = [field.name for field in entries.type]
+    columns = [*(entries.field(name) for name in names), *(_taken(table[name], rows) for name in table.column_names[1:])]
+    longer = pa.StructArray.from_arrays(columns, [*names, *table.column_names[1:]])
+    offsets = pc.subtract(lists.offsets, lists.offsets[0])
+    arrays = [*batch.columns]
+    arrays[place] = pa.ListArray.from_arrays(offsets, longer)
+    return pa.RecordBatch.from_arrays(arrays, batch.schema.names)
 
 
 def columns_not_for_bson(schema: StructType) -> list[str]:
@@ -150,3 +177,9 @@ def _with_nulls(column: pa.Array, values: list[Any]) -> list[Any]:
     if not column.null_count:
         return values
     return [None if null else value for value, null in zip(values, column.is_null().to_pylist(), strict=True)]
+
+
+def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.Array:
+    """A column's values at some rows; null where the row is."""
+    values = column.combine_chunks()
+    return (values.chunk(0) if isinstance(values, pa.ChunkedArray) else values).take(rows)
