@@ -15,6 +15,7 @@ from seqrec.dataset.clean import partition_count
 from seqrec.dataset.detect import detect
 from seqrec.dataset.head import settle_table
 from seqrec.dataset.profile import WantedTypes
+from seqrec.dataset.time_range import parse_time_range
 from seqrec.dataset.understood import describe_input
 from seqrec.dataset.unpack import open_unpacked
 from seqrec.ranking.build_features import assign_splits, describe_ratings, guard_labels, guard_missing, read_tables
@@ -26,7 +27,7 @@ from seqrec.ranking.ranking_samples import Labelling
 from seqrec.ranking.side_tables import FeatureColumns, SideTable, SideTables
 from seqrec.settings.build_features import BuildFeatures, Genres, Negatives, SideTableSettings
 from seqrec.settings.build_sequences import Input
-from seqrec.storage.metadata import FeatureInputs, FeaturesMeta
+from seqrec.storage.metadata import DatasetSettings, FeatureInputs, FeaturesMeta, IdTypes
 from seqrec.tables.datasets import open_dataset
 from seqrec.tables.input_table import InputTable
 
@@ -45,8 +46,8 @@ def _build(cfg: BuildFeatures, copies: ExitStack) -> None:
     draft = open_draft(cfg, cfg.output)
     dataset = open_dataset(spark, cfg.data)
     types = dataset.meta.id_types
-    source = cfg.input or Input.model_validate(dataset.meta.settings.input)
-    wanted = WantedTypes(user=types.user, item=types.item, time=source.time_unit)
+    source = cfg.input or built_input(dataset.meta.settings)
+    wanted = _wanted_types(source, types)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
     readable = partial(open_unpacked, folder=draft.path, copies=copies)
     detected = detect(spark, source.wanted_ratings, source.wanted_columns, readable=readable)
@@ -79,6 +80,22 @@ def _build(cfg: BuildFeatures, copies: ExitStack) -> None:
     ).write(draft.path)
     draft.commit(keep=cfg.keep)
     end(made=f"features {draft.run_id}: {listed(counts)}", path=draft.path)
+
+
+def built_input(settings: DatasetSettings) -> Input:
+    """The input that a dataset was built from. Those of older releases took all times, however far off."""
+    return Input.model_validate({"time_range": None, **settings.input})
+
+
+def _wanted_types(source: Input, ids: IdTypes) -> WantedTypes:
+    """The types of the dataset's ids, and what the settings say of the times."""
+    return WantedTypes(
+        user=ids.user,
+        item=ids.item,
+        time=source.time_unit,
+        patterns=source.time_patterns,
+        time_range=parse_time_range(source.time_range),
+    )
 
 
 def side_tables(cfg: BuildFeatures, readable: Callable[[InputTable], InputTable]) -> SideTables:

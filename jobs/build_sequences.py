@@ -13,16 +13,18 @@ from seqrec.command.session import open_session, working
 from seqrec.command.story import Next, end, open_draft
 from seqrec.dataset.build_sequences import InputLimits, Ratings, index_histories, ingest, settle, write_dataset
 from seqrec.dataset.clean import partition_count
+from seqrec.dataset.count_checks import check_counts
 from seqrec.dataset.detect import DetectedInput, detect, found_settings, guard_users
 from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
-from seqrec.dataset.stats import DatasetStats, count_events, guard_windows, summarise_dataset, warn_held_out, write_stats
+from seqrec.dataset.stats import DatasetStats, count_events, summarise_dataset, write_stats
+from seqrec.dataset.time_range import parse_time_range
 from seqrec.dataset.understood import describe_input, describe_rows, warn_of_order
 from seqrec.dataset.unpack import open_unpacked
 from seqrec.dataset.vocabulary import Parent, read_parent
 from seqrec.dataset.windows import Filing, Windowing
-from seqrec.settings.build_sequences import BuildSequences
+from seqrec.settings.build_sequences import BuildSequences, Input
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
 
@@ -57,8 +59,7 @@ def _build(cfg: BuildSequences, copies: ExitStack) -> None:
         guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
         indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse)
         event_counts = count_events(indexed.arranged, windowing)
-        guard_windows(event_counts, task=cfg.task)
-        warn_held_out(event_counts, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
+        check_counts(event_counts, indexed.vocabulary, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
         write_dataset(indexed, draft.path, types=types, max_history=cfg.max_history, windowing=windowing, filing=filing)
     stats = summarise_dataset(ratings.profile, rating_counts, event_counts, indexed.vocabulary)
     write_stats(stats, draft.path)
@@ -74,6 +75,17 @@ def _build(cfg: BuildSequences, copies: ExitStack) -> None:
     ).write(draft.path)
     draft.commit(keep=cfg.keep)
     end(made=f"dataset {draft.run_id} of {_size(stats)}", path=draft.path, then=Next("train", ("data",)))
+
+
+def _wanted_types(source: Input, *, item: str) -> WantedTypes:
+    """What the settings say of the types of ids and times."""
+    return WantedTypes(
+        user=source.id_type,
+        item=item,
+        time=source.time_unit,
+        patterns=source.time_patterns,
+        time_range=parse_time_range(source.time_range),
+    )
 
 
 def _size(stats: DatasetStats) -> str:
@@ -99,7 +111,7 @@ def read_ratings(
     detected = detect(spark, cfg.input.wanted_ratings, cfg.input.wanted_columns, readable=readable)
     say(describe_input(detected))
     warn_of_order(detected)
-    wanted = WantedTypes(user=cfg.input.id_type, item=parent.id_type if parent else cfg.input.id_type, time=cfg.input.time_unit)
+    wanted = _wanted_types(cfg.input, item=parent.id_type if parent else cfg.input.id_type)
     limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
     ratings = ingest(spark, detected.readable, detected.columns, wanted=wanted, limits=limits)
     say(describe_rows(ratings, detected.columns))

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from pyspark import StorageLevel
 
@@ -16,6 +17,7 @@ from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
 from seqrec.evaluation.held_out import HeldOut, open_held_out
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.report import SHOWN, measure, show_metrics, write_metrics, write_predictions
+from seqrec.evaluation.verdict import Comparison, compare, judge
 from seqrec.export.export_onnx import export
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
@@ -30,20 +32,26 @@ def run(cfg: Evaluate) -> None:
     draft = None if cfg.output is None else open_draft(cfg, cfg.output)
     held_out = open_held_out(spark, cfg.data, split=cfg.split, sample_users=cfg.sample_users, seed=cfg.seed)
     dataset, results, sources = held_out.dataset.meta, {}, {}
+    first: Ranked | None = None
+    comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="seqrec-evaluate-") as scratch:
-        for number, ranked in enumerate(_methods(cfg, held_out, scratch)):
+        for ranked in _methods(cfg, held_out, scratch):
             working_on(f"ranking by {ranked.name}")
             ranked.table.persist(StorageLevel.DISK_ONLY)
             results[ranked.name] = measure(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
             sources[ranked.name] = ranked.source
-            if draft is not None and cfg.save_predictions and number == 0:
-                write_predictions(ranked, held_out, files.join(draft.path, "predictions"), k=cfg.predictions_k)
-            ranked.table.unpersist()
-    held_out.users.unpersist()
-    show(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}")
+            if first is None:
+                first = ranked
+                if draft is not None and cfg.save_predictions:
+                    write_predictions(ranked, held_out, files.join(draft.path, "predictions"), k=cfg.predictions_k)
+            elif ranked.name in BASELINES and first.name not in BASELINES:
+                comparisons.append(compare(first, ranked, seed=cfg.seed))
+    spark.catalog.clearCache()
+    judged = judge(first.name, comparisons) if first is not None and comparisons else None
+    show(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}" + (f"\n\n{judged.sentence}" if judged else ""))
     if draft is not None:
         facts = {"run_id": draft.run_id, "dataset": dataset.run_id, "split": cfg.split}
-        write_metrics({**facts, "metrics": results}, draft.path)
+        write_metrics({**facts, "metrics": results} | ({"verdict": asdict(judged)} if judged else {}), draft.path)
         EvaluationMeta(
             run_id=draft.run_id, dataset=dataset.run_id, split=cfg.split, sources=sources, settings=draft.settings
         ).write(draft.path)

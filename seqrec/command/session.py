@@ -22,6 +22,7 @@ REQUIRED = {  # what results depend on
     "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out silently
     "spark.sql.files.ignoreMissingFiles": "false",  # and those of a missing file
     "spark.sql.legacy.javaCharsets": "true",  # else Spark takes few encodings of text, and not that of Windows
+    "spark.sql.legacy.parquet.nanosAsLong": "true",  # pandas' datetime64[ns] as numbers; else Spark refuses the whole file
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # LEGACY shifts days before 1582
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",  # and times before 1900
 }

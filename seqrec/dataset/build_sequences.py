@@ -78,7 +78,7 @@ def ingest(
     working_on("reading the ratings")
     snapshot = take_snapshot(spark, table)
     if columns.timestamp is None:
-        wanted = WantedTypes(user=wanted.user, item=wanted.item, time="ms")
+        wanted = WantedTypes(user=wanted.user, item=wanted.item, time="order")
     with reading(table):
         interactions = read_interactions(spark, table, columns)
         facts = profile(interactions, wanted)

@@ -1,12 +1,16 @@
 """Typed ratings into histories: a user's ratings together, in order, without exact duplicates; and the checks of an input."""
 
+import logging
 from collections.abc import Callable
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.dataset.profile import Profile
+from seqrec.dataset.time_range import ODD_TIMES
 from seqrec.errors import UserError
+
+log = logging.getLogger("seqrec")
 
 ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # of a user's ratings, by those of these columns that exist
 TEXT_KEYS = {"bad_line": "input.quote, input.multiline", "bad_bytes": "input.encoding"}  # what mends bad rows of a reason
@@ -14,22 +18,31 @@ ROWS_PER_PARTITION = 500_000
 
 
 def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> None:
-    """Raise UserError if the input is empty, has no usable row, or has more than max_share of rows that can't be used."""
+    """Raise UserError if the input is empty, has no usable row, or has more than max_share of rows that can't be used.
+
+    Fewer such rows are left out, with a warning that counts them.
+    """
     if not profile.rows:
         raise UserError(f"{path} has no rows: nothing to build sequences from")
     bad = sum(profile.dropped.values())
-    if bad <= max_share * profile.rows and bad < profile.rows:
-        return
-    reasons = (
+    reasons = "; ".join(
         f"{count} {reason}" + (f", such as {profile.examples[reason][:200]!r}" if reason in profile.examples else "")
         for reason, count in profile.dropped.items()
         if count
     )
     first_line = f"; the first line is {head!r}" if head else ""
-    further = "".join(f"{key}, " for reason, key in TEXT_KEYS.items() if profile.dropped.get(reason))
+    odd = sum(profile.dropped[reason] for reason in ODD_TIMES)
+    keys = ("input.delimiter", "input.header", "input.columns", "input.id_type", "input.time_unit", "input.time_format")
+    remedy = f"check {', '.join(keys[:-1])} and {keys[-1]}"
+    if odd:
+        remedy = f"set input.time_range=[FIRST, LAST] or null to take times that are off the others, {remedy}"
+    if bad <= max_share * profile.rows and bad < profile.rows:
+        if bad:
+            log.warning("%s: %d of %d rows are left out (%s); to keep them, %s", path, bad, profile.rows, reasons, remedy)
+        return
     raise UserError(
-        f"{path}: {bad} of {profile.rows} rows can't be used ({'; '.join(reasons)}), max_bad_share is {max_share:g}{first_line}: "
-        f"check {further}input.delimiter, input.header, input.columns, input.id_type and input.time_unit, or raise max_bad_share"
+        f"{path}: {bad} of {profile.rows} rows can't be used ({reasons}), max_bad_share is {max_share:g}{first_line}: "
+        f"{remedy}, or raise max_bad_share"
     )
 
 

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, StructType
 
 from seqrec.dataset.ids import is_undecoded, typed_id
-from seqrec.dataset.times import epoch_number, iso_milliseconds
+from seqrec.dataset.times import TimeReading, epoch_milliseconds
 
 BAD_LINE = "bad_line"  # a column of interactions: the line, where it can't be cut into its cells
 # What `rejection` names, in this order. bad_line: the line has another number of cells than most, or is no JSON; bad_bytes: an id
@@ -17,21 +17,24 @@ REASONS = ("bad_line", "bad_bytes", "null_user", "null_item", "null_timestamp", 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnTypes:
-    """How columns are read: ids bigint or string; time s, ms, iso or native; order a type of Spark, None without a value.
+    """How columns are read: ids bigint or string; a time, of which those from first to last are taken (epoch ms; None: all).
 
-    An order column keeps its type, so that nothing of it is lost; a text is bigint, double, a decimal or string.
+    The order is a type of Spark, None without a value: an order column keeps its type, so that nothing of it is lost; a text is
+    bigint, double, a decimal or string.
     """
 
     user: str
     item: str
-    time: str
+    time: TimeReading
     order: str | None
+    first: int | None = None
+    last: int | None = None
 
 
 def parse_ratings(interactions: DataFrame, *, types: ColumnTypes) -> DataFrame:
     """The usable rows: user_id, item_id, rating (float, may be null), timestamp (epoch ms), and order where there is one."""
     kind = interactions.schema["timestamp"].dataType
-    time = iso_milliseconds(kind) if types.time == "iso" else epoch_number(kind, factor=1000 if types.time == "s" else 1)
+    time = epoch_milliseconds(kind, types.time)
     usable = rejection(interactions.schema, user=types.user, item=types.item).isNull()
     typed = interactions.where(usable).select(
         typed_id(F.col("user_id"), interactions.schema["user_id"].dataType, types.user).alias("user_id"),
@@ -40,7 +43,12 @@ def parse_ratings(interactions: DataFrame, *, types: ColumnTypes) -> DataFrame:
         time.alias("timestamp"),
         *([] if types.order is None else [F.col("order").try_cast(types.order).alias("order")]),
     )
-    return typed.where(F.col("timestamp").isNotNull())
+    taken = F.col("timestamp").isNotNull()
+    if types.first is not None:
+        taken &= F.col("timestamp") >= types.first
+    if types.last is not None:
+        taken &= F.col("timestamp") <= types.last
+    return typed.where(taken)
 
 
 def rejection(schema: StructType, *, user: str, item: str) -> Column:

@@ -5,6 +5,7 @@ costs 0.4 s for 3 million rows on 2 cores, and spares most inputs a second pass 
 """
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,18 @@ from pyspark.sql.types import DataType, StringType
 
 from seqrec.dataset.ids import is_lossy
 from seqrec.dataset.parse import BAD_LINE, REASONS, ColumnTypes, rejection
-from seqrec.dataset.times import MILLISECONDS, TOO_LARGE, TimeCounts, epoch_number, iso_milliseconds, reads_as_date, time_unit
+from seqrec.dataset.time_range import (
+    ODD_TIMES,
+    JudgedTimes,
+    TimeRange,
+    bin_times,
+    count_outside,
+    has_long_gap,
+    judge_times,
+    slot_bit,
+)
+from seqrec.dataset.time_units import TimeWays, choose_reading, count_times, time_tests, time_ways
+from seqrec.dataset.times import TimeReading, epoch_milliseconds
 
 log = logging.getLogger("seqrec")
 
@@ -29,15 +41,22 @@ CHECKED = {  # the columns that an example of a reason shows
     BAD_TIME: ("timestamp",),
 }
 EXACT = "decimal(38,18)"  # of an order column that is text, where a double would lose digits
+DAY_MS = 86_400_000  # by which clocks may differ before a time is in the future
 
 
 @dataclass(frozen=True, kw_only=True)
 class WantedTypes:
-    """What the configuration says of the types: ids are bigint, string or auto; times s, ms, iso or auto."""
+    """What the configuration says of the types: ids are bigint, string or auto.
+
+    Times are s, ms, us, ns, iso, auto, or order (the position of a row); or they have one of the patterns. They lie in the range
+    (epoch ms); auto finds those that are off the others, None takes all.
+    """
 
     user: str = "auto"
     item: str = "auto"
     time: str = "auto"
+    patterns: tuple[str, ...] = ()
+    time_range: TimeRange = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,69 +96,64 @@ def profile(interactions: DataFrame, wanted: WantedTypes) -> Profile:
     """Act: count the rows, choose the types that are wanted as `auto`, and look for examples where rows can't be used.
 
     An id is bigint where every usable row has a canonical integer of 64 bits: no leading zero, plus sign or decimals, but for
-    the `.0` that pandas writes.
-    Numbers of a time are milliseconds where most are above 1e11, else seconds; a text with - or : is a date (ISO 8601).
-    A row counts for its first reason in the order of REASONS.
+    the `.0` that pandas writes. Times have the unit that the size of most of them tells, or are dates: see `choose_reading`.
+    Those that are off the others are left out (see `judge_times`), for which the rows are read once more. A row counts for its
+    first reason, as in REASONS.
     """
-    time_kind, order_kind = (interactions.schema[name].dataType for name in ("timestamp", "order"))
-    judged = _judge(interactions, wanted)
+    kind, order_kind = (interactions.schema[name].dataType for name in ("timestamp", "order"))
+    ways = time_ways(interactions, unit=wanted.time, patterns=wanted.patterns)
+    judged = _judge(interactions, wanted, ways)
     order_tests = _order_tests(order_kind)
-    counts, example = _count(judged, {**_row_tests(), **_time_tests(), **order_tests})
-    times = TimeCounts._make([*(counts[name] for name in TimeCounts._fields[:-1]), example])
+    latest = round(time.time() * 1000) + DAY_MS
+    judging = wanted.time_range == "auto" and wanted.time != "order"
+    tests = {**_row_tests(), **time_tests(ways, latest=latest if judging else None), **order_tests}
+    counts, extremes = _count(judged, tests, slots=judging)
+    times = count_times(counts, ways, example=extremes["example"])
+    reading = choose_reading(ways, times)
+    usable = judged.where(F.col("reason").isNull())
+    taken = JudgedTimes(timed=max(times.by_date, default=0) if reading.unit == "iso" and times.by_date else times.numbers)
+    if isinstance(wanted.time_range, tuple) and wanted.time != "order":
+        taken = count_outside(usable, kind, reading, first=wanted.time_range[0], last=wanted.time_range[1])
+    elif judging and (times.differ or has_long_gap(extremes["slots"] or 0)):
+        taken = judge_times(bin_times(usable, kind, reading, latest=latest), latest=latest)
+    elif times.differ:
+        taken = JudgedTimes(timed=usable.where(epoch_milliseconds(kind, reading).isNotNull()).count())
     types = ColumnTypes(
         user=_id_type(wanted.user, lossy=counts["lossy_user"]),
         item=_id_type(wanted.item, lossy=counts["lossy_item"]),
-        time=time_unit(wanted.time, time_kind, times),
+        time=reading,
         order=_order_type(order_kind, OrderCounts(*(counts[name] for name in order_tests))),
+        first=taken.first,
+        last=taken.last,
     )
-    timed = times.dates if types.time == "iso" else times.numbers - (times.overflow if types.time == "s" else 0)
-    dropped = {reason: counts[reason] for reason in REASONS} | {BAD_TIME: counts["usable"] - timed}
-    examples = _examples(judged, [reason for reason in CHECKED if dropped[reason]])
+    dropped = {reason: counts[reason] for reason in REASONS} | {BAD_TIME: counts["usable"] - taken.timed}
+    dropped |= {reason: taken.odd.get(reason, 0) for reason in ODD_TIMES}
+    examples = _examples(judged, [reason for reason in CHECKED if dropped[reason]], kind, reading) | taken.examples
     return Profile(rows=counts["rows"], types=types, dropped=dropped, examples=examples, fullest=counts["fullest"])
 
 
-def _judge(interactions: DataFrame, wanted: WantedTypes) -> DataFrame:
-    """Add why a row can't be used, its time in each reading (null if it has none), and whether its ids lose digits as bigint."""
+def _judge(interactions: DataFrame, wanted: WantedTypes, ways: TimeWays) -> DataFrame:
+    """Add why a row can't be used, its time in each way (null if it has none), and whether its ids lose digits as bigint."""
     kinds = {field.name: field.dataType for field in interactions.schema}
     return interactions.withColumns(
         {
             "reason": rejection(interactions.schema, user=wanted.user, item=wanted.item),
-            "number": epoch_number(kinds["timestamp"], factor=1),
-            "seconds": epoch_number(kinds["timestamp"], factor=1000),
-            "date": iso_milliseconds(kinds["timestamp"]),
+            **ways.columns(kinds["timestamp"]),
             "lossy_user": is_lossy(F.col("user_id"), kinds["user_id"]),
             "lossy_item": is_lossy(F.col("item_id"), kinds["item_id"]),
         }
     )
 
 
-def _is_timed() -> Column:
-    """Whether the time of a judged row can be read in one way at least."""
-    return F.col("number").isNotNull() | F.col("date").isNotNull()
-
-
 def _row_tests() -> dict[str, Column]:
     """The tests by which judged rows are counted, without those of times and of order."""
-    usable = F.col("reason").isNull()
+    usable, timed = F.col("reason").isNull(), F.col("milliseconds").isNotNull()
     return {
         "rows": F.lit(True),
         "usable": usable,
-        "lossy_user": usable & _is_timed() & F.col("lossy_user"),
-        "lossy_item": usable & _is_timed() & F.col("lossy_item"),
+        "lossy_user": usable & timed & F.col("lossy_user"),
+        "lossy_item": usable & timed & F.col("lossy_item"),
         **{reason: F.col("reason") == reason for reason in REASONS},
-    }
-
-
-def _time_tests() -> dict[str, Column]:
-    """The tests by which the times of judged rows are counted, see TimeCounts."""
-    usable, number = F.col("reason").isNull(), F.col("number")
-    return {
-        "numbers": usable & number.isNotNull(),
-        "dates": usable & number.isNull() & F.col("date").isNotNull(),
-        "large": usable & ~number.between(-MILLISECONDS, MILLISECONDS),
-        "too_large": usable & ~number.between(-TOO_LARGE, TOO_LARGE),
-        "overflow": usable & number.isNotNull() & F.col("seconds").isNull(),
-        "undivided": usable & reads_as_date(number),
     }
 
 
@@ -159,22 +173,29 @@ def _order_tests(kind: DataType) -> dict[str, Column]:
     }
 
 
-def _count(judged: DataFrame, tests: dict[str, Column]) -> tuple[dict[str, int], int | None]:
-    """Act: how many rows pass each test, with `fullest` (see Profile); and the smallest undivided number, None without one."""
+def _count(judged: DataFrame, tests: dict[str, Column], *, slots: bool) -> tuple[dict[str, int], dict[str, int | None]]:
+    """Act: how many rows pass each test, with `fullest` (see Profile); and two numbers, None without a row that has them.
+
+    example   the smallest undivided number
+    slots     the slots of the times of usable rows, as bits, if they are wanted
+    """
     example = F.min(F.when(tests["undivided"], F.col("number"))).alias("example")
+    bits = F.bit_or(F.when(F.col("reason").isNull(), slot_bit(F.col("milliseconds")))) if slots else F.lit(None).cast("bigint")
     bucket = F.pmod(F.xxhash64("user_id"), F.lit(BUCKETS))
-    buckets = judged.groupBy(bucket).agg(*(F.count_if(test).alias(name) for name, test in tests.items()), example)
-    fullest, smallest = F.max("usable").alias("fullest"), F.min("example").alias("example")
-    counts = buckets.agg(*(F.sum(name).alias(name) for name in tests), fullest, smallest).collect()[0].asDict()
-    smallest_number = counts.pop("example")
-    return {name: int(count or 0) for name, count in counts.items()}, smallest_number
+    counted = (F.count_if(test).alias(name) for name, test in tests.items())
+    buckets = judged.groupBy(bucket).agg(*counted, example, bits.alias("slots"))
+    totals = (*(F.sum(name).alias(name) for name in tests), F.max("usable").alias("fullest"))
+    row = buckets.agg(*totals, F.min("example").alias("example"), F.bit_or("slots").alias("slots")).collect()[0].asDict()
+    extremes = {name: row.pop(name) for name in ("example", "slots")}
+    return {name: int(count or 0) for name, count in row.items()}, extremes
 
 
-def _examples(judged: DataFrame, reasons: list[str]) -> dict[str, str]:
+def _examples(judged: DataFrame, reasons: list[str], kind: DataType, reading: TimeReading) -> dict[str, str]:
     """Act: for each of these reasons the smallest value that was refused for it, as text."""
     if not reasons:
         return {}
-    wrong = {reason: F.col("reason") == reason for reason in reasons} | {BAD_TIME: F.col("reason").isNull() & ~_is_timed()}
+    untimed = F.col("reason").isNull() & epoch_milliseconds(kind, reading).isNull()
+    wrong = {reason: F.col("reason") == reason for reason in reasons} | {BAD_TIME: untimed}
     values = (
         F.min(F.when(wrong[reason], F.concat_ws(" · ", *(F.col(name).cast("string") for name in CHECKED[reason])))).alias(reason)
         for reason in reasons

@@ -61,17 +61,17 @@ def chosen_users(*, share: float, seed: int) -> Column:
     return F.pmod(F.xxhash64(F.lit(seed), F.lit("split_users"), F.col("user_id")), F.lit(MILLIONTH)) < round(share * MILLIONTH)
 
 
-def parse_cuts(times: list[str]) -> tuple[int, int]:
-    """Two cuts as epoch ms, from ISO 8601 (UTC where no zone is given), epoch seconds, or epoch ms from 1e11 on.
+def parse_cuts(times: list[str], *, key: str = "split_times") -> tuple[int, int]:
+    """Two times of a key as epoch ms, from ISO 8601 (UTC where no zone is given), epoch seconds, or epoch ms from 1e11 on.
 
-    Raises UserError for any other text, for a number that is a date without marks, and for cuts in the wrong order.
+    Raises UserError for any other text, for a number that is a date without marks, and for times in the wrong order.
 
     >>> parse_cuts(["2015-01-01", "1420156800"])
     (1420070400000, 1420156800000)
     """
-    first, second = (_cut_milliseconds(text) for text in times)
+    first, second = (_cut_milliseconds(text, key) for text in times)
     if first >= second:
-        raise UserError(f"split_times={times}: the first cut must lie before the second")
+        raise UserError(f"{key}={times}: the first time must lie before the second")
     return first, second
 
 
@@ -104,27 +104,27 @@ def say_time(milliseconds: int) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds").removesuffix(".000") + "Z"
 
 
-def _cut_milliseconds(text: str) -> int:
-    """A cut as epoch ms; UserError for what is neither ISO 8601 nor an epoch."""
+def _cut_milliseconds(text: str, key: str) -> int:
+    """A time of a key as epoch ms; UserError for what is neither ISO 8601 nor an epoch."""
     if NUMBER.match(text):
-        return _epoch(text)
+        return _epoch(text, key)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"split_times: {text!r} is neither ISO 8601 (2015-01-31, 2015-01-31T12:00:00Z) nor an epoch") from None
+        raise UserError(f"{key}: {text!r} is neither ISO 8601 (2015-01-31, 2015-01-31T12:00:00Z) nor an epoch") from None
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
 
 
-def _epoch(text: str) -> int:
+def _epoch(text: str, key: str) -> int:
     """A number as epoch ms; UserError for one that could be a date or is too large."""
     number = float(text)
     if re.match(DIGITS, text):
         unit = "milliseconds" if number >= MILLISECONDS else "seconds"
         moment = say_time(round(number if number >= MILLISECONDS else number * 1000))
         raise UserError(
-            f"split_times: {text} is a date without marks or an epoch in {unit} ({moment}): write a date as "
+            f"{key}: {text} is a date without marks or an epoch in {unit} ({moment}): write a date as "
             f"{text[:4]}-{text[4:6]}-{text[6:8]}, or an epoch as {text}.0"
         )
     if abs(number) > TOO_LARGE:
-        raise UserError(f"split_times: {text} is too large for epoch seconds or milliseconds: write a date as 2015-01-31")
+        raise UserError(f"{key}: {text} is too large for epoch seconds or milliseconds: write a date as 2015-01-31")
     return round(number if abs(number) >= MILLISECONDS else number * 1000)

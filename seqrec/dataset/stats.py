@@ -6,15 +6,14 @@ import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.command.screen import columns, grouped
 from seqrec.dataset.profile import Profile
-from seqrec.dataset.splits import HELD_OUT
+from seqrec.dataset.splits import say_time
 from seqrec.dataset.vocabulary import TrainedVocabulary
 from seqrec.dataset.windows import Windowing, window_count
-from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.storage.metadata import Counts
 
@@ -41,6 +40,8 @@ class EventCounts:
     """Of arranged users: the events by split, the good ratings that are no events, the windows, the users by what they have.
 
     left_out_valid, left_out_test   users with events of the split, but none before the first of them
+    repeated_train                  events that are trained on and have the item of the one before
+    repeated_valid, repeated_test   users of the split whose target is the last item of the input
     lengths                         QUANTILES of the number of events of the users who have some; empty if nobody has
     """
 
@@ -58,12 +59,20 @@ class EventCounts:
     left_out_valid: int
     left_out_test: int
     users_without_history: int
+    repeated_train: int
+    repeated_valid: int
+    repeated_test: int
     lengths: list[float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStats:
-    """The content of stats.json, in its order. Density is events / (users with events · items of the vocabulary)."""
+    """The content of stats.json, in its order. Density is events / (users with events · items of the vocabulary).
+
+    equal_timestamps   the share of ratings with the time of the user's rating before
+    times              the first and the last, in UTC; empty where lines or lists have an order alone
+    repeated_targets   the shares of targets, by split, that are the last item of their input
+    """
 
     rows: dict[str, int | dict[str, int]]
     not_events: dict[str, int]
@@ -74,6 +83,8 @@ class DatasetStats:
     events_per_user: dict[str, float]
     density: float
     equal_timestamps: float
+    times: dict[str, str]
+    repeated_targets: dict[str, float]
     types: dict[str, str]
 
     def counts(self) -> Counts:
@@ -115,40 +126,38 @@ def count_events(arranged: DataFrame, windowing: Windowing) -> EventCounts:
         "users_without_history": F.size("items") == 0,
     }
     lengths = F.percentile(F.when(length > 0, length), list(QUANTILES.values()))
+    repeats = {
+        "repeated_valid": users_with["users_valid"] & _repeats(trained),
+        "repeated_test": users_with["users_test"] & _repeats(tested),
+    }
     row = arranged.agg(
+        F.sum(_count_repeats()).alias("repeated_train"),
         *(F.sum(count).alias(name) for name, count in sums.items()),
-        *(F.count_if(test).alias(name) for name, test in users_with.items()),
+        *(F.count_if(test).alias(name) for name, test in {**users_with, **repeats}.items()),
         F.coalesce(lengths, F.array().cast("array<double>")).alias("lengths"),
     ).collect()[0]
     return EventCounts(**row.asDict())
 
 
-def warn_held_out(counts: EventCounts, *, task: str, split_times: list[str] | None, split_users: float | None) -> None:
-    """Warn where the task asks for valid or test but nobody is held out for it, and name the key that helps."""
-    users = {"valid": counts.users_valid, "test": counts.users_test}
-    empty = [name for name, events in zip(("valid", "test"), HELD_OUT[task], strict=True) if events and not users[name]]
-    if not empty:
-        return
-    if split_times is not None:
-        reason = f"no user with events before {split_times[0]} has one in its time", "choose other split_times"
-    elif split_users is not None:
-        reason = (
-            f"split_users={split_users:g} of {counts.users_events:,} users chose none with enough events",
-            "raise split_users",
-        )
-    else:
-        least = sum(HELD_OUT[task]) + 1
-        reason = f"no user has {least} events", "choose another task, or lower min_rating and k_core"
-    log.warning("nobody is held out for %s: %s; to hold users out, %s", " and ".join(empty), *reason)
+def _repeats(position: Column) -> Column:
+    """Whether the event at a position has the item of the event before."""
+    return F.get("event_items", position) == F.get("event_items", position - 1)
 
 
-def guard_windows(counts: EventCounts, *, task: str) -> None:
-    """Raise UserError if there is nothing to train on; the task test needs nothing."""
-    if not counts.windows and task != "test":
-        raise UserError(
-            f"no user has 2 training events ({counts.events} events of {counts.users_events} users, "
-            f"{counts.train} of them to train on): hold out less (task, split_times), or lower min_rating and k_core"
-        )
+def _count_repeats() -> Column:
+    """How many events that are trained on have the item of the event before; cheap for users without any item twice."""
+    items = F.col("event_items")
+    repeats = F.filter(items, lambda item, i: (i > 0) & (i < F.col("train_length")) & (item == F.get("event_items", i - 1)))
+    return F.when(F.size(F.array_distinct(items)) == F.size(items), 0).otherwise(F.size(repeats))
+
+
+def _repeated_shares(events: EventCounts) -> dict[str, float]:
+    """By split, the share of targets that are the last item of their input."""
+    return {
+        "train": events.repeated_train / max(events.train, 1),
+        "valid": events.repeated_valid / max(events.users_valid, 1),
+        "test": events.repeated_test / max(events.users_test, 1),
+    }
 
 
 def summarise_dataset(
@@ -187,7 +196,9 @@ def summarise_dataset(
         },
         density=events.events / (users * items) if users and items else 0.0,
         equal_timestamps=ratings.tied / ratings.rows,
-        types={"user": profile.types.user, "item": profile.types.item, "time": profile.types.time},
+        times={} if profile.types.time.unit == "order" else {"first": say_time(ratings.first), "last": say_time(ratings.last)},
+        repeated_targets=_repeated_shares(events),
+        types={"user": profile.types.user, "item": profile.types.item, "time": profile.types.time.text},
     )
 
 

@@ -75,12 +75,15 @@ def date_patterns(text: str) -> dict[str, str]:
 def date_formats(texts: Iterable[str]) -> DateFormats:
     """The patterns of a column's dates that aren't ISO 8601; no alternative if there are none.
 
+    Dates with several readings are left alone where they are fewer than a tenth: they are dirty cells in a column of others.
+
     >>> date_formats(["1/2/2019", "1/31/2019 9:05"]).alternatives
     [('M/d/yyyy', 'M/d/yyyy H:mm')]
     >>> date_formats(["1/2/2019", "3/3/2019"])
     DateFormats(alternatives=[('M/d/yyyy',), ('d/M/yyyy',)], example='1/2/2019')
     """
-    readings = [(text, patterns) for text in texts if (patterns := date_patterns(text))]
+    cells = list(texts)
+    readings = [(text, patterns) for text in cells if (patterns := date_patterns(text))]
     ordered = [set(patterns) for _, patterns in readings if ANY not in patterns]
     left = set.intersection(*ordered) or set.union(*ordered) if ordered else {ANY}
     groups = {
@@ -88,8 +91,10 @@ def date_formats(texts: Iterable[str]) -> DateFormats:
         for order in (ANY, *ORDERS)
         if order in left
     }
-    both = (text for text, patterns in readings if left <= patterns.keys())
-    example = min(both, key=lambda text: _parts_are_equal(text), default=None) if len(left) > 1 else None
+    both = [text for text, patterns in readings if left <= patterns.keys()]
+    if len(left) > 1 and 10 * len(both) < len(cells):
+        return DateFormats([groups[ANY]] if groups.get(ANY) else [])
+    example = min(both, key=_parts_are_equal, default=None) if len(left) > 1 else None
     return DateFormats([patterns for patterns in groups.values() if patterns], example)
 
 

@@ -1,39 +1,44 @@
-"""Times of any type as epoch milliseconds, and the unit of those that are numbers."""
+"""How a column of times is read: as epochs in a unit, as dates of ISO 8601, or by patterns. All become epoch milliseconds."""
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from pyspark.sql import Column
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, StringType, TimestampNTZType, TimestampType
 
+from seqrec.dataset.unreadable import SPARK_ERRORS
 from seqrec.errors import UserError
 
 MILLISECONDS = 10**11  # numbers above are milliseconds: as seconds they lie after the year 5138
-TOO_LARGE = 10**14  # above they are neither: as milliseconds they lie after the year 5138
+TOO_LARGE = 10**14  # above they are microseconds: as milliseconds they lie after the year 5138
+NANOSECONDS = 10**17  # above they are nanoseconds: as microseconds they lie after the year 5138
+UNITS = {"s": 1000, "ms": 1, "us": 0.001, "ns": 0.000001}  # milliseconds of one
 LARGEST = 2**53  # a double holds all integers up to here
+LONGEST = 2**63 - 2**10  # the largest double that is a bigint
 # What a whole date begins with. Spark takes less, too: it reads 12:30 as a time of today, and 2015-03 as the month's first day.
 DAY = r"^\s*[+-]?\d{4,6}-\d{1,2}-\d{1,2}(?!\d)"
 # A date or a date and time without marks between, of the years 1900 to 2099: 20150301, 201503011230, 20150301123000.
 DIGITS = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])[0-5]\d([0-5]\d)?)?$"
-LENGTHS = (8, 12, 14)
+UNDIVIDED = {8: "yyyyMMdd", 12: "yyyyMMddHHmm", 14: "yyyyMMddHHmmss"}  # the patterns of such dates by their lengths
+WEEKDAY = r"^E+[,.]? *"  # of a pattern: Spark writes weekdays, but doesn't read them
 
 
-class TimeCounts(NamedTuple):
-    """The usable rows whose time is a number, and those whose time is a date in ISO 8601; then kinds of the numbers.
+class TimeReading(NamedTuple):
+    """How a column is read: unit native (Spark's own times), order (the position of a line or in a list), s, ms, us, ns or iso.
 
-    large       so large that they are milliseconds
-    too_large   so large that they are neither seconds nor milliseconds
-    overflow    too large for 64 bits once they are seconds times 1000
-    undivided   dates without marks, such as 20150301; `example` is the smallest of them
+    Of iso, dates are read by ISO 8601 where `iso`, then by the patterns in their order.
     """
 
-    numbers: int
-    dates: int
-    large: int
-    too_large: int
-    overflow: int
-    undivided: int
-    example: int | None
+    unit: str
+    patterns: tuple[str, ...] = ()
+    iso: bool = True
+
+    @property
+    def text(self) -> str:
+        """The reading in one word or more: the unit, or the ways in which dates are read."""
+        return " or ".join([*(["iso"] if self.iso else []), *self.patterns]) if self.unit == "iso" else self.unit
 
 
 def is_native(kind: DataType) -> bool:
@@ -41,59 +46,102 @@ def is_native(kind: DataType) -> bool:
     return isinstance(kind, TimestampType | TimestampNTZType | DateType)
 
 
-def epoch_number(kind: DataType, *, factor: int) -> Column:
-    """The column timestamp as a whole number times the factor; of a native time epoch ms.
-
-    Null where it is no number, or too large for a bigint.
-    """
-    column = F.col("timestamp")
+def epoch_milliseconds(kind: DataType, reading: TimeReading) -> Column:
+    """The column timestamp as epoch ms, in this reading; null where it can't be read so, or is too large for a bigint."""
     if is_native(kind):
-        return F.unix_millis(column.cast("timestamp"))
+        return F.unix_millis(F.col("timestamp").cast("timestamp"))
+    if reading.unit == "iso":
+        return written_date(kind, reading)
+    if reading.unit in ("us", "ns"):
+        return _divided(kind, 1000 if reading.unit == "us" else 1_000_000)
+    return _multiplied(kind, 1000 if reading.unit == "s" else 1)
+
+
+def whole_number(kind: DataType) -> Column:
+    """The column timestamp as a whole number, a fraction rounded; null where it is no number, or too large for a bigint."""
+    column = F.col("timestamp")
     if isinstance(kind, IntegralType):
-        return F.try_multiply(column.cast("bigint"), F.lit(factor).cast("bigint"))
-    fraction = column.try_cast("double") * factor
-    rounded = F.when(F.abs(fraction) <= LARGEST, F.round(fraction).cast("bigint"))
-    if isinstance(kind, FractionalType):
-        return rounded
-    return F.coalesce(F.try_multiply(column.try_cast("bigint"), F.lit(factor).cast("bigint")), rounded)
+        return column.cast("bigint")
+    double = column.try_cast("double")
+    rounded = F.when(double.between(-LONGEST, LONGEST), F.round(double).cast("bigint"))
+    return rounded if isinstance(kind, FractionalType) else F.coalesce(column.try_cast("bigint"), rounded)
 
 
-def iso_milliseconds(kind: DataType) -> Column:
-    """Epoch ms of the column timestamp where it is text in ISO 8601 with a whole date (UTC where it has no zone), else null."""
-    text = F.col("timestamp")
-    if not isinstance(kind, StringType):
+def written_date(kind: DataType, reading: TimeReading) -> Column:
+    """Epoch ms of the column timestamp where it is a date as the reading says (UTC where it has no zone), else null."""
+    column = F.col("timestamp")
+    if not isinstance(kind, StringType) and not reading.patterns:
         return F.lit(None).cast("bigint")
-    return F.when(text.rlike(DAY), F.unix_millis(F.try_to_timestamp(text)))
+    text = column.try_cast("bigint").cast("string") if isinstance(kind, FractionalType) else column.cast("string")
+    ways = [F.when(text.rlike(DAY), F.try_to_timestamp(text))] if reading.iso else []
+    return F.unix_millis(F.coalesce(*ways, *(by_pattern(text, pattern) for pattern in reading.patterns), F.lit(None)))
+
+
+def by_pattern(text: Column, pattern: str) -> Column:
+    """A text as a timestamp by a pattern, whatever the number of its spaces; a weekday that begins it is left out."""
+    plain = F.trim(F.regexp_replace(text, r"\s+", " "))
+    if re.match(WEEKDAY, pattern):
+        plain = F.regexp_replace(plain, r"^\p{L}+[,.]? ?", "")
+    return F.try_to_timestamp(plain, F.lit(" ".join(re.sub(WEEKDAY, "", pattern).split())))
+
+
+def unit_class(number: Column) -> Column:
+    """The unit that the size of a number tells, as an index in UNITS: seconds up to 1e11, then milliseconds, and so on."""
+    limits = (MILLISECONDS, TOO_LARGE, NANOSECONDS)
+    index = F.lit(len(limits))
+    for position, limit in reversed(list(enumerate(limits))):
+        index = F.when(number.between(-limit, limit), position).otherwise(index)
+    return index
+
+
+def approximate_milliseconds(number: Column) -> Column:
+    """Epoch ms of a number in the unit that its size tells, as a double."""
+    index, double = unit_class(number), number.cast("double")
+    factors = list(UNITS.values())
+    milliseconds = double * factors[-1]
+    for position, factor in reversed(list(enumerate(factors[:-1]))):
+        milliseconds = F.when(index == position, double * factor).otherwise(milliseconds)
+    return milliseconds
 
 
 def reads_as_date(number: Column) -> Column:
     """Whether a whole number is a date without marks, such as 20150301."""
     possible = F.lit(False)
-    for length in LENGTHS:
+    for length in UNDIVIDED:
         possible |= number.between(19 * 10 ** (length - 2), 21 * 10 ** (length - 2))
     return possible & number.cast("string").rlike(DIGITS)
 
 
-def time_unit(wanted: str, kind: DataType, counts: TimeCounts) -> str:
-    """The unit of a column of times: native, iso, s or ms. It is the wanted one, or with `auto` that of most of the times.
+def check_patterns(spark: SparkSession, patterns: Sequence[str]) -> None:
+    """Act: raise UserError for a pattern that Spark can't read dates by."""
+    for pattern in patterns:
+        said = f"input.time_format={pattern}"
+        letters = "it takes Spark's datetime letters, such as yyyy-MM-dd HH:mm:ss, d/M/yyyy h:mm a or EEE MMM d HH:mm:ss Z yyyy"
+        if "%" in pattern or "y" not in pattern:
+            raise UserError(f"{said} has no year (y): {letters}")
+        try:
+            spark.range(1).select(by_pattern(F.lit("1"), pattern)).collect()
+        except SPARK_ERRORS as error:
+            reason = " ".join(str(error).split()).partition(" SQLSTATE")[0]
+            raise UserError(f"{said} can't be read ({reason[:200]}): {letters}") from None
 
-    Raises UserError if most numbers are too large for both units, or are dates without marks.
-    """
-    if is_native(kind):
-        return "native"
-    if wanted != "auto":
-        return wanted
-    if counts.dates > counts.numbers:
-        return "iso"
-    if 2 * counts.too_large > counts.numbers:
-        raise UserError(
-            "most timestamps are numbers above 1e14, neither epoch seconds nor milliseconds: divide micro- or nanoseconds, "
-            "or set input.time_unit=ms to take the numbers as they are"
-        )
-    unit = "ms" if 2 * counts.large > counts.numbers else "s"
-    if 2 * counts.undivided > counts.numbers:
-        raise UserError(
-            f"most timestamps are numbers such as {counts.example}, which is a date without marks or an epoch: write dates "
-            f"as 2015-03-01, or set input.time_unit={unit} to take the numbers as epochs"
-        )
-    return unit
+
+def _multiplied(kind: DataType, factor: int) -> Column:
+    """The column timestamp as a whole number times the factor; null where it is no number, or too large."""
+    column, long = F.col("timestamp"), F.lit(factor).cast("bigint")
+    if isinstance(kind, IntegralType):
+        return F.try_multiply(column.cast("bigint"), long)
+    fraction = column.try_cast("double") * factor
+    rounded = F.when(F.abs(fraction) <= LARGEST, F.round(fraction).cast("bigint"))
+    return rounded if isinstance(kind, FractionalType) else F.coalesce(F.try_multiply(column.try_cast("bigint"), long), rounded)
+
+
+def _divided(kind: DataType, divisor: int) -> Column:
+    """The column timestamp divided by the divisor: of whole numbers without the remainder, of others rounded."""
+    column = F.col("timestamp")
+    quotient = F.call_function("div", column.try_cast("bigint"), F.lit(divisor).cast("bigint"))
+    if isinstance(kind, IntegralType):
+        return quotient
+    fraction = column.try_cast("double") / divisor
+    rounded = F.when(F.abs(fraction) <= LARGEST, F.round(fraction).cast("bigint"))
+    return rounded if isinstance(kind, FractionalType) else F.coalesce(quotient, rounded)

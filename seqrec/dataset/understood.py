@@ -44,7 +44,9 @@ def describe_rows(ratings: Ratings, columns: RatingColumns) -> str:
         time = str(row["timestamp"]) if ordinal else _moment(row["timestamp"])
         rows.append([f"  {row['user_id']}", str(row["item_id"]), rating, time])
     dropped = listed({reason: count for reason, count in facts.dropped.items() if count})
-    return f"{aligned(rows, left=4)}\n  {counted(facts.rows, 'row')}{f', of which are left out: {dropped}' if dropped else ''}"
+    counts = f"  {counted(facts.rows, 'row')}{f', of which are left out: {dropped}' if dropped else ''}"
+    times = [] if ordinal else [f"  times are read as {facts.types.time.text} (input.time_unit, input.time_format)"]
+    return "\n".join([aligned(rows, left=4), *times, counts])
 
 
 def _written(table: InputTable) -> str:

@@ -29,11 +29,6 @@ def reading(table: InputTable) -> Iterator[None]:
 def unreadable(error: Exception, table: InputTable) -> UserError:
     """The error for a table that can't be read: which file, why, and the settings that say what it is."""
     text, key = str(error), table.key
-    if "TIMESTAMP(NANOS" in text:
-        return UserError(
-            f"{key}.path={table.place} has times in nanoseconds (pandas' datetime64[ns]), which Spark doesn't read: "
-            "write microseconds, as df.to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True) does"
-        )
     failure = READ_FAILURE.search(text)
     lines = [line.removeprefix(": ") for line in text.splitlines() if line.strip() and not line.startswith("An error occurred")]
     first = failure[2] if failure else lines[0]

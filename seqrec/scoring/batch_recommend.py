@@ -33,6 +33,8 @@ from seqrec.tables.histories import Subset, select_histories
 
 log = logging.getLogger("seqrec")
 
+NOTHING_LEFT = "none"  # the source of an empty list: the user has had all items that may be recommended
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
@@ -114,16 +116,24 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
     """Act: write those of the tables recommendations and user_embeddings that `write` names; returns their counts.
 
     `scored` is what recommend_users or embed_users gives, with model, run_id and generated_at. With both tables, it is kept on
-    the executors' disks, so that it isn't computed twice.
+    the executors' disks, so that it isn't computed twice. Empty lists get the source `none`, and are counted as `empty`.
     """
     spark, user = scored.sparkSession, scored.schema["user_id"].dataType
     scored = scored.persist(StorageLevel.DISK_ONLY) if len(write) > 1 else scored
     counts: dict[str, int] = {}
     if "recommendations" in write:
+        source = F.when(F.size("items") == 0, NOTHING_LEFT).otherwise(F.col("source"))
         path = files.join(folder, "recommendations")
-        io.write_table(scored, path, schemas.recommendations(user, item))
+        io.write_table(scored.withColumn("source", source), path, schemas.recommendations(user, item))
         sources = {row["source"]: row["count"] for row in io.open_table(spark, path).groupBy("source").count().collect()}
-        counts |= {"users": sum(sources.values()), "popular": sources.get(POPULAR, 0)}
+        counts |= {"users": sum(sources.values()), "popular": sources.get(POPULAR, 0), "empty": sources.get(NOTHING_LEFT, 0)}
+        if counts["empty"]:
+            log.warning(
+                "%d of %d users have had all items that may be recommended: their lists are empty, and their source is %s",
+                counts["empty"],
+                counts["users"],
+                NOTHING_LEFT,
+            )
     if "user_embeddings" in write:
         path = files.join(folder, "user_embeddings")
         io.write_table(scored.where(F.col("embedding").isNotNull()), path, schemas.user_embeddings(user))

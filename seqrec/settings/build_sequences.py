@@ -31,7 +31,15 @@ class Input(TableFile):
     path: str | None = Field(None, description="file, folder or pattern of the ratings")
     columns: Columns = Columns()
     id_type: Literal["auto", "bigint", "string"] = Field("auto", description="auto: bigint where all ids parse without loss")
-    time_unit: Literal["auto", "s", "ms", "iso"] = Field("auto", description="epoch seconds, milliseconds, or ISO 8601")
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso"] = Field(
+        "auto", description="epoch seconds, milli-, micro- or nanoseconds, or ISO 8601"
+    )
+    time_format: str | list[str] = Field(
+        AUTO, description="one or several patterns of dates in Spark's datetime letters, such as d/M/yyyy or yyyyMMdd"
+    )
+    time_range: list[str] | Literal["auto"] | None = Field(
+        AUTO, description="[FIRST, LAST] that are taken; auto: without times 10 years off the others or in the future; null: all"
+    )
 
     @property
     def wanted_ratings(self) -> WantedTable:
@@ -45,6 +53,21 @@ class Input(TableFile):
         """The ratings are somewhere."""
         if not self.place:
             raise ValueError("path says where the ratings are: set input.path=FILE, or input.table=NAME for a table of Spark's")
+        return self
+
+    @property
+    def time_patterns(self) -> tuple[str, ...]:
+        """The patterns of dates; empty where they are found."""
+        patterns = self.time_format if isinstance(self.time_format, list) else [self.time_format]
+        return () if patterns == [AUTO] else tuple(patterns)
+
+    @model_validator(mode="after")
+    def _one_way_to_read_times(self) -> "Input":
+        """Times have a unit or a pattern; a range has two ends."""
+        if self.time_patterns and self.time_unit != AUTO:
+            raise ValueError(f"time_format and time_unit={self.time_unit} are two ways to read times: set one of them to auto")
+        if isinstance(self.time_range, list) and len(self.time_range) != 2:
+            raise ValueError(f"time_range takes the first and the last time, got {len(self.time_range)}")
         return self
 
     @property

@@ -82,7 +82,7 @@ def held_out(user: DataType) -> StructType:
 
 
 def recommendations(user: DataType, item: DataType) -> StructType:
-    """Key user_id. Items best first, ties by item_idx; source is model or popular."""
+    """Key user_id. Items best first, ties by item_idx; source is model or popular, or none for a user who has had all items."""
     return _table(
         user_id=user,
         items=_scored(item),

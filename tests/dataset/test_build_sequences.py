@@ -70,6 +70,24 @@ def assert_equal(path: Path, expected: reference.Expected) -> None:
     for name in ("valid", "test"):
         found = {row["user_id"]: (row["items"], row["seen"], row["target"]) for row in table(path, name)}
         assert found == expected.held_out[name]
+    assert_stats(json.loads((path / "stats.json").read_text()), expected)
+
+
+def assert_stats(stats: dict[str, Any], expected: reference.Expected) -> None:
+    """The shares of targets that are the item before, and the first and last times."""
+    trained = [
+        (number > 0 and events[number - 1][0] == item)
+        for events in expected.events.values()
+        for number, (item, _, split) in enumerate(events)
+        if split == "train"
+    ]
+    shares = {"train": sum(trained) / len(trained)}
+    for name in ("valid", "test"):
+        repeats = [items[-1] == target for items, _, target in expected.held_out[name].values()]
+        shares[name] = sum(repeats) / max(len(repeats), 1)
+    assert stats["repeated_targets"] == pytest.approx(shares)
+    assert stats["times"] == {"first": "1970-01-02T00:00:00Z", "last": "1970-02-10T00:00:00Z"}
+    assert stats["types"]["time"] == "s"
 
 
 CASES = {
@@ -132,7 +150,15 @@ def test_the_output_is_equal_for_1_7_and_64_partitions(
         source = str(tmp_path / f"in{partitions}")
         frame = spark.createDataFrame(rows, "user_id bigint, item_id string, rating double, timestamp bigint")
         frame.repartition(partitions).write.parquet(source)
-        given = ["input.format=parquet", "k_core.users=3", "k_core.items=3", "max_len=4", "window_stride=2", "files_multiple=3"]
+        given = [
+            "input.format=parquet",
+            "input.time_unit=ms",
+            "k_core.users=3",
+            "k_core.items=3",
+            "max_len=4",
+            "window_stride=2",
+            "files_multiple=3",
+        ]
         folder = tmp_path / f"out{partitions}"
         path = build(monkeypatch, folder, f"input.path={source}", f"partitions={partitions}", "rows_per_file=8", *given)
         found.append(content(path))
@@ -168,7 +194,8 @@ def test_it_says_that_nobody_is_held_out(
         path = build(monkeypatch, tmp_path, *given)
     assert table(path, "valid") == table(path, "test") == []
     said = "nobody is held out for valid and test: no user has 3 events; to hold users out, choose another task, or lower "
-    assert [message.removeprefix(said) for message in caplog.messages] == ["min_rating and k_core"]
+    thin = "there is little to learn from: 3 users (less than 1,000), 2 items (less than 100), 2 events a user (less than 5), 3 "
+    assert [message.removeprefix(said).startswith(("min_rating and k_core", thin)) for message in caplog.messages] == [True] * 2
 
 
 def test_a_vocabulary_is_extended_and_a_failed_run_changes_nothing(

@@ -9,6 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.dataset.parse import ColumnTypes, parse_ratings
 from seqrec.dataset.profile import WantedTypes, profile
+from seqrec.dataset.time_range import ODD_TIMES
+from seqrec.dataset.times import TimeReading
 from seqrec.errors import UserError
 
 TEXT = "user_id string, item_id string, rating string, timestamp string, order string"
@@ -23,7 +25,7 @@ def times(spark: SparkSession, values: list[Any], kind: str, unit: str = "auto")
     """The unit that is found, and the epoch ms of the values that parse."""
     rows = spark.createDataFrame([("1", "2", None, value, None) for value in values], f"{TEXT.replace('timestamp string', kind)}")
     found = profile(rows, WantedTypes(time=unit))
-    return found.types.time, [row["timestamp"] for row in parse_ratings(rows, types=found.types).collect()]
+    return found.types.time.unit, [row["timestamp"] for row in parse_ratings(rows, types=found.types).collect()]
 
 
 def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
@@ -54,6 +56,7 @@ def test_every_row_counts_for_its_first_reason(spark: SparkSession) -> None:
         "bad_item": 0,
         "bad_rating": 3,
         "bad_timestamp": 2,
+        **dict.fromkeys(ODD_TIMES, 0),
     }
     assert found.examples["bad_timestamp"] == "99999999999999999999"
     kept = [tuple(row) for row in parse_ratings(rows, types=found.types).orderBy("user_id").collect()]
@@ -100,14 +103,21 @@ def test_units_of_time(spark: SparkSession) -> None:
     assert times(spark, [5], "timestamp bigint", unit="ms") == ("ms", [5])
     iso = ["2001-01-01", "2001-01-01T00:00:01Z", "2001-01-01 01:00:00.500+01:00", "12"]
     assert times(spark, iso, "timestamp string") == ("iso", [978307200000, 978307201000, 978307200500])
-    with pytest.raises(UserError, match="neither epoch seconds nor milliseconds"):
-        times(spark, [1600000000000000000], "timestamp bigint")
+    assert times(spark, ["1.5e9", "1234567890.0"], "timestamp string") == ("s", [1500000000000, 1234567890000])
+    for unit, values in (
+        ("us", [1600000000000000, 1600000000001999]),
+        ("ns", [1600000000000000000, 1600000000001999999]),
+        ("ns", [1.6e18, 1.600000000001e18]),
+    ):
+        kind = "timestamp double" if isinstance(values[0], float) else "timestamp bigint"
+        assert times(spark, values, kind) == (unit, [1600000000000, 1600000000001])
+    assert times(spark, [1_500_000], "timestamp bigint", unit="us") == ("us", [1500])
 
 
 def test_a_timestamp_column_is_taken_as_it_is(spark: SparkSession) -> None:
     rows = spark.sql("SELECT 1L user_id, 2L item_id, 3 rating, timestamp'1970-01-01 00:00:02' timestamp, null `order`")
     found = profile(rows, WantedTypes())
-    assert found.types == ColumnTypes(user="bigint", item="bigint", time="native", order=None)
+    assert found.types == ColumnTypes(user="bigint", item="bigint", time=TimeReading("native"), order=None)
     assert [tuple(row) for row in parse_ratings(rows, types=found.types).collect()] == [(1, 2, 3.0, 2000)]
 
 
@@ -118,20 +128,28 @@ def test_a_time_without_a_whole_date_is_a_bad_row(spark: SparkSession) -> None:
         spark, *(("1", "2", None, time, None) for time in [*partial, "2015-3-1", "2015-03-01 12", "2015-03-01T12:30:00Z"])
     )
     found = profile(rows, WantedTypes())
-    assert (found.types.time, found.dropped["bad_timestamp"], found.examples["bad_timestamp"]) == ("iso", 8, " 12:30:00Z")
+    assert (found.types.time.unit, found.dropped["bad_timestamp"], found.examples["bad_timestamp"]) == ("iso", 8, " 12:30:00Z")
     day = 1425168000000
     times = {row["timestamp"] for row in parse_ratings(rows, types=found.types).collect()}
     assert times == {day, day + 12 * 3_600_000, day + 45_000_000}
 
 
-@pytest.mark.parametrize("number", ["20150301", "201503011230", "20150301123000"])
-def test_dates_without_marks_are_no_epochs(spark: SparkSession, number: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "pattern"),
+    [("20150301", "yyyyMMdd"), ("201503011230", "yyyyMMddHHmm"), ("20150301123000", "yyyyMMddHHmmss")],
+)
+def test_dates_without_marks_are_no_epochs(spark: SparkSession, number: str, pattern: str) -> None:
     with pytest.raises(
-        UserError, match=rf"numbers such as {number}, which is a date .* write dates as 2015-03-01, or set .*_unit"
+        UserError,
+        match=rf"numbers such as {number}, which is a date .* set input.time_format={pattern} to .* or input.time_unit=(s|ms) as",
     ):
         times(spark, [number, number, "978300760"], "timestamp string")
-    unit = "ms" if len(number) > 8 else "s"
-    assert times(spark, [number], "timestamp string", unit=unit) == (unit, [int(number) * (1000 if unit == "s" else 1)])
+    for kind in ("string", "bigint", "double"):
+        value: Any = number if kind == "string" else int(number) if kind == "bigint" else float(number)
+        rows = spark.createDataFrame([("1", "2", None, value, None)], TEXT.replace("timestamp string", f"timestamp {kind}"))
+        found = profile(rows, WantedTypes(patterns=(pattern,)))
+        day = parse_ratings(rows, types=found.types).collect()[0]["timestamp"] // 86_400_000
+        assert (found.types.time.text, day) == (pattern, 16495)
 
 
 @pytest.mark.parametrize(

@@ -164,11 +164,6 @@ PLAIN = {"user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [97830076
         ("rating", [True], "column 'rating' is boolean, expected numbers"),
         ("rating", [datetime(2015, 1, 1)], "column 'rating' is timestamp_ntz, expected numbers"),
         ("rating", [date(2015, 1, 1)], "column 'rating' is date, expected numbers"),
-        (
-            "timestamp",
-            pa.array([1], pa.timestamp("ns")),
-            r"times in nanoseconds .*, which Spark doesn't read: .*coerce_timestamps",
-        ),
     ],
 )
 def test_a_column_has_a_type_that_it_can_have(spark: SparkSession, tmp_path: Path, column: str, values: Any, said: str) -> None:

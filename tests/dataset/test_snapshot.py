@@ -14,9 +14,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from seqrec.dataset.build_sequences import InputLimits, Ratings, ingest, settle
+from seqrec.dataset.count_checks import warn_held_out
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.snapshot import take_snapshot
-from seqrec.dataset.stats import EventCounts, RatingCounts, warn_held_out
+from seqrec.dataset.stats import EventCounts, RatingCounts
 from seqrec.errors import UserError
 from seqrec.tables.input_table import InputTable, RatingColumns
 

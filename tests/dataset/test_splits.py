@@ -37,7 +37,7 @@ def test_of_a_share_of_users_events_are_held_out(spark: SparkSession) -> None:
 
 def test_cuts_that_cannot_be() -> None:
     assert parse_cuts(["2015-01-01T01:00:00+01:00", "1420070400001"]) == (1420070400000, 1420070400001)
-    with pytest.raises(UserError, match="the first cut must lie before the second"):
+    with pytest.raises(UserError, match="the first time must lie before the second"):
         parse_cuts(["2015-01-02", "2015-01-01"])
     with pytest.raises(UserError, match="'soon' is neither ISO 8601"):
         parse_cuts(["soon", "2015-01-01"])

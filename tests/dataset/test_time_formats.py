@@ -57,3 +57,5 @@ def test_a_column_has_the_readings_that_no_date_excludes() -> None:
     assert one == ([("d/M/yyyy", "d/M/yyyy h:mm:ss a", "MMM d, yyyy")], None)
     assert date_formats(["31/01/2019", "01/31/2019", "1/2/2019"]).alternatives == [("M/d/yyyy",), ("d/M/yyyy",)]
     assert date_formats(["5", "2019-01-31"]) == ([], None)
+    assert date_formats(["1/2/2019", *["2019-01-31"] * 9]).alternatives == [("M/d/yyyy",), ("d/M/yyyy",)]
+    assert date_formats(["1/2/2019", *["2019-01-31"] * 10]) == ([], None)

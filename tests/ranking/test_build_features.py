@@ -21,6 +21,7 @@ from seqrec.ranking.skew import time_cuts
 from seqrec.settings.build_features import BuildFeatures
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import versions
+from seqrec.storage.metadata import DatasetMeta, DatasetSettings
 from tests.dataset.reference import Rating
 from tests.ranking import reference
 
@@ -122,6 +123,14 @@ def ratings(spark: SparkSession) -> set[Rating]:
     pairs = spark.createDataFrame([row[:2] for row in rows], "user bigint, item string").distinct()
     ties = {(row[0], row[1]): row[2] for row in pairs.select("*", F.xxhash64("user", "item")).collect()}
     return {Rating(*row, ties[row[0], row[1]]) for row in rows}
+
+
+def test_ratings_of_older_datasets_keep_all_their_times(folder: Path) -> None:
+    said = {"path": "r.csv", "format": "csv", "time_unit": "auto"}
+    older = build_features.built_input(DatasetSettings(input=said))
+    assert (older.time_range, older.time_unit, older.time_patterns) == (None, "auto", ())
+    built = DatasetMeta.read(versions.resolve(f"{folder}/dataset")).settings
+    assert build_features.built_input(built).time_range == "auto"
 
 
 def test_ranking_samples_are_those_of_plain_python(folder: Path, ratings: set[Rating]) -> None:

@@ -46,8 +46,10 @@ def table(spark: SparkSession, root: Path, name: str, output: str = "output") ->
     return {row[0]: row for row in found.collect()}
 
 
-def test_a_version_is_what_the_model_says(spark: SparkSession, root: Path) -> None:
-    recommend(root, "top_k=4", "write=[recommendations, user_embeddings]")
+def test_a_version_is_what_the_model_says(spark: SparkSession, root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        recommend(root, "top_k=4", "write=[recommendations, user_embeddings]")
+    assert "1 of 5 users have had all items that may be recommended: their lists are empty" in caplog.text
     found = table(spark, root, "recommendations")
     recommender = Recommender.load(f"{root}/model")
     names = dict(enumerate(IDS, start=2))
@@ -55,13 +57,13 @@ def test_a_version_is_what_the_model_says(spark: SparkSession, root: Path) -> No
         expected = recommender.recommend([names[item] for item in items], k=4)
         assert [item["item_id"] for item in found[user]["items"]] == [item for item, _ in expected]
         assert [item["score"] for item in found[user]["items"]] == pytest.approx([score for _, score in expected], rel=1e-4)
-        assert found[user]["source"] == ("model" if items else "popular")
+        assert found[user]["source"] == ("none" if set(items) == set(names) else "model" if items else "popular")
         assert found[user]["model"] == "tiny"
     assert [item["item_id"] for item in found[3]["items"]] == ["a", "c", "d", "b"]
     assert set(table(spark, root, "user_embeddings")) == {1, 2, 4, 5}
     meta = versions.read_meta(versions.resolve(f"{root}/output"))
     assert {row["run_id"] for row in found.values()} == {meta["run_id"]}
-    assert meta["counts"] == {"users": 5, "popular": 1, "user_embeddings": 4, "item_embeddings": len(COUNTS)}
+    assert meta["counts"] == {"users": 5, "popular": 1, "empty": 1, "user_embeddings": 4, "item_embeddings": len(COUNTS)}
     assert (meta["model"], meta["model_run_id"], meta["history"], meta["top_k"]) == ("tiny", "20260102T000000Z-0002", "full", 4)
     assert meta["users"] is None
     assert meta["id_types"] == {"user": "bigint", "item": "string"}

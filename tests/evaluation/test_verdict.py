@@ -1,0 +1,75 @@
+"""The sentence on whether a model is worth using, and the interval that it is drawn from."""
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec.evaluation.ranked import Ranked
+from seqrec.evaluation.verdict import Comparison, RankPairs, compare, compare_ranks, judge
+
+
+def comparison(low: float, high: float, *, theirs: float = 0.1, changed: int = 500, baseline: str = "popularity") -> Comparison:
+    ours = theirs + (low + high) / 2
+    return Comparison(baseline=baseline, depth=10, users=2000, changed=changed, ours=ours, theirs=theirs, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            comparison(0.01, 0.03),
+            "m is worth using: its NDCG@10 of 0.1200 is 20 % above that of popularity (0.1000); over 2,000 users ",
+        ),
+        (comparison(0.01, 0.03), "users the difference lies between 10 % and 30 % (95 % confidence)"),
+        (comparison(-0.03, -0.01), "m isn't worth using: its NDCG@10 of 0.0800 is 20 % below that of popularity (0.1000); "),
+        (comparison(-0.005, 0.03), "m isn't shown to be better than popularity: "),
+        (
+            comparison(-0.005, 0.03),
+            "between -5.0 % and 30 % (95 % confidence); train longer or on more data, and until then take pop",
+        ),
+        (
+            comparison(0.01, 0.03, changed=29),
+            "whether m is worth using can't be told: its NDCG@10 of 0.1200 stands against that of ",
+        ),
+        (
+            comparison(0.01, 0.03, theirs=0.0),
+            "is 0.0200 above that of popularity (0.0000); over 2,000 users the difference lies between 0.0100",
+        ),
+    ],
+)
+def test_the_sentence_follows_the_interval(found: Comparison, said: str) -> None:
+    assert said in judge("m", [found]).sentence
+
+
+def test_the_better_baseline_decides() -> None:
+    both = [comparison(0.01, 0.03), comparison(-0.03, -0.01, theirs=0.2, baseline="markov")]
+    assert "m isn't worth using: its NDCG@10 of 0.1800 is 10.0 % below that of markov (0.2000, the" in judge("m", both).sentence
+
+
+def test_the_interval_is_that_of_paired_differences() -> None:
+    """Against the textbook's interval of a mean: the users' differences, their deviation, 1.96 of its error."""
+    draw = np.random.default_rng(5)
+    ours, theirs = draw.integers(0, 15, 4000), draw.integers(1, 15, 4000)
+    pairs, users = np.unique(np.stack([np.minimum(ours, 11), np.minimum(theirs, 11)]), axis=1, return_counts=True)
+    found = compare_ranks(RankPairs(pairs[0], pairs[1], users), baseline="b", depth=10, seed=3)
+    gains = [np.array([1 / np.log2(1 + rank) if 0 < rank <= 10 else 0.0 for rank in ranks]) for ranks in (ours, theirs)]
+    differences = gains[0] - gains[1]
+    error = differences.std() / np.sqrt(4000)
+    assert found.ours == pytest.approx(gains[0].mean())
+    assert found.theirs == pytest.approx(gains[1].mean())
+    assert found.changed == (differences != 0).sum()
+    assert found.low == pytest.approx(differences.mean() - 1.96 * error, abs=error / 5)
+    assert found.high == pytest.approx(differences.mean() + 1.96 * error, abs=error / 5)
+
+
+def test_users_are_compared_with_themselves(spark: SparkSession) -> None:
+    """Every user is ranked one place better: apart from their pairs, the two methods' ranks look the same."""
+    rows = [(user, 1 + user % 10) for user in range(400)]
+    ours, theirs = (
+        Ranked(name=name, table=spark.createDataFrame([(user, rank + more) for user, rank in rows], "user_id long, rank long"))
+        for name, more in (("m", 0), ("b", 1))
+    )
+    found = compare(ours, theirs, seed=1)
+    assert (found.users, found.changed, found.depth, found.baseline) == (400, 400, 10, "b")
+    assert found.low > 0
+    assert compare(ours, Ranked(name="b", table=theirs.table, listed=5), seed=1).depth == 5
