@@ -12,6 +12,12 @@ from seqrec.errors import UserError
 
 log = logging.getLogger("seqrec")
 
+WHOLE_ROWS = ("input.delimiter", "input.header", "input.columns")  # the keys that mend rows of the most reasons; of the others:
+KEYS = {
+    **dict.fromkeys(("bad_user", "bad_item"), (*WHOLE_ROWS, "input.id_type")),
+    "bad_timestamp": (*WHOLE_ROWS, "input.time_unit", "input.time_format"),
+    **dict.fromkeys(ODD_TIMES, ("input.time_range ([FIRST, LAST], or null for all)", "input.time_unit", "input.time_format")),
+}
 ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # of a user's ratings, by those of these columns that exist
 TEXT_KEYS = {"bad_line": "input.quote, input.multiline", "bad_bytes": "input.encoding"}  # what mends bad rows of a reason
 ROWS_PER_PARTITION = 500_000
@@ -31,14 +37,11 @@ def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> No
         if count
     )
     first_line = f"; the first line is {head!r}" if head else ""
-    odd = sum(profile.dropped[reason] for reason in ODD_TIMES)
-    keys = ("input.delimiter", "input.header", "input.columns", "input.id_type", "input.time_unit", "input.time_format")
-    remedy = f"check {', '.join(keys[:-1])} and {keys[-1]}"
-    if odd:
-        remedy = f"set input.time_range=[FIRST, LAST] or null to take times that are off the others, {remedy}"
+    keys = dict.fromkeys(key for reason, count in profile.dropped.items() if count for key in KEYS.get(reason, WHOLE_ROWS))
+    remedy = f"check {', '.join(keys)}"
     if bad <= max_share * profile.rows and bad < profile.rows:
         if bad:
-            log.warning("%s: %d of %d rows are left out (%s); to keep them, %s", path, bad, profile.rows, reasons, remedy)
+            log.warning("%s: %d of %d rows are left out (%s): to keep them, %s", path, bad, profile.rows, reasons, remedy)
         return
     raise UserError(
         f"{path}: {bad} of {profile.rows} rows can't be used ({reasons}), max_bad_share is {max_share:g}{first_line}: "
