@@ -145,7 +145,15 @@ def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: Op
 
 def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
     path = Path(versions.resolve(str(root / "evaluation")))
-    ours, popularity, markov = json.loads((path / "metrics.json").read_text())["metrics"].values()
+    content = json.loads((path / "metrics.json").read_text())
+    ours, popularity, markov = content["metrics"].values()
+    compared = {
+        found["baseline"]: (found["ours"], found["theirs"], found["users"]) for found in content["verdict"]["comparisons"]
+    }
+    assert compared == {
+        "popularity": pytest.approx((ours["ndcg@10"], popularity["ndcg@10"], USERS)),
+        "markov": pytest.approx((ours["ndcg@10"], markov["ndcg@10"], USERS)),
+    }
     predictions = table(root / "evaluation", "predictions")
     hits = [row["rank"] <= 10 for row in predictions if row["rank"] > 0]
     assert {len(row["items"]) for row in predictions} == {15}
