@@ -14,12 +14,13 @@ log = logging.getLogger("seqrec")
 
 WHOLE_ROWS = ("input.delimiter", "input.header", "input.columns")  # the keys that mend rows of the most reasons; of the others:
 KEYS = {
+    "bad_line": ("input.quote", "input.multiline", *WHOLE_ROWS),
+    "bad_bytes": ("input.encoding", *WHOLE_ROWS),
     **dict.fromkeys(("bad_user", "bad_item"), (*WHOLE_ROWS, "input.id_type")),
     "bad_timestamp": (*WHOLE_ROWS, "input.time_unit", "input.time_format"),
     **dict.fromkeys(ODD_TIMES, ("input.time_range ([FIRST, LAST], or null for all)", "input.time_unit", "input.time_format")),
 }
 ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # of a user's ratings, by those of these columns that exist
-TEXT_KEYS = {"bad_line": "input.quote, input.multiline", "bad_bytes": "input.encoding"}  # what mends bad rows of a reason
 ROWS_PER_PARTITION = 500_000
 
 
