@@ -32,7 +32,10 @@ def recommend_series(batches: Iterator[tuple[pd.Series, ...]], *, task: ListTask
         if len(columns) not in (2, 3):
             raise UserError(f"{len(columns)} columns are given: the function is called as {USAGE}")
         histories, seen = _read_lists(columns[0], "items"), _read_lists(columns[1], "seen")
-        hashes = _hash_users(columns[2], user_type) if len(columns) == 3 else np.zeros(len(histories), np.int64)
+        hashes = np.zeros(len(histories), np.int64)
+        if len(columns) == 3:
+            ids_of_users = _read_users(columns[2], user_type)
+            hashes = hashes if chooser.model.users is None else hash_ids(ids_of_users)
         users = Encoded.of(chooser.model, histories, seen, hashes, batch_users=task.sizes.users)
         items, scores = chooser.best(users)
         lengths = np.count_nonzero(items >= FIRST_ITEM, axis=1)
@@ -55,14 +58,14 @@ def _read_lists(column: pd.Series, name: str) -> Ragged:
     return Ragged.of_arrays(rows)
 
 
-def _hash_users(column: pd.Series, user_type: str) -> NDArray[np.int64]:
-    """The hashes (N,) of users; UserError unless their ids are of the type of the model's users, without nulls."""
+def _read_users(column: pd.Series, user_type: str) -> pa.Array:
+    """The ids (N,) of users; UserError unless they are of the type of the model's users, without nulls."""
     users = pa.Array.from_pandas(column)
     fits = pa.types.is_integer(users.type) if user_type == "bigint" else pa.types.is_string(users.type)
     if not fits or users.null_count:
         found = f"{users.type}{' with nulls' if users.null_count else ''}"
         raise UserError(f"user_id is a column of {found}: the model's users are {user_type}, without nulls")
-    return hash_ids(users)
+    return users
 
 
 def _cut(rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[list[Any]]:

@@ -1,4 +1,7 @@
-"""batch_recommend against a pandas UDF that pads everything to max_len and filters the seen items in pandas."""
+"""batch_recommend against a pandas UDF that pads everything to max_len and filters the seen items in pandas.
+
+And the two ways into Python that compute the same: mapInArrow, as batch_recommend scores, against the column function.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +16,9 @@ from jobs import batch_recommend, build_sequences
 from jobs import train as job
 from seqrec import simulate
 from seqrec.export.export_onnx import export
+from seqrec.scoring.lists import ListSettings
+from seqrec.scoring.shipping import ship
+from seqrec.scoring.udf import recommend_udf, recommend_users
 from seqrec.serving import exports
 from seqrec.settings.batch_recommend import BatchRecommend
 from seqrec.settings.train import Train
@@ -25,7 +31,7 @@ USERS, ITEMS, MEAN, K = 20_000, 3000, 60, 100
 SCHEMA = "user_id bigint, items array<struct<item_id: bigint, score: float>>"
 
 
-def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
+def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     """20,000 users with 60 items on average, 3000 items, the best 100 each; the model is one step old, which costs the same."""
     ratings, data, model, output = root / "score.parquet", root / "score", root / "scored-model", root / "scored"
     simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
@@ -43,13 +49,37 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
             check(spark, Path(versions.resolve(str(output))), root / "naive")
         return spent
 
-    return compare(
+    job_and_naive = compare(
         f"batch_recommend, {USERS:,} users",
         ours=lambda _: seconds(lambda: batch_recommend.run(BatchRecommend.model_validate(keys))),
         plain=naive,
         rounds=rounds,
         aim=3.0,
     )
+    users = spark.read.parquet(f"{versions.resolve(str(data))}/sequences")
+    return [job_and_naive, both_ways(users, str(model), root, rounds=rounds)]
+
+
+def both_ways(users: DataFrame, model: str, root: Path, *, rounds: int) -> Comparison:
+    """The same lists by mapInArrow, and by the column function with its arrays zipped, both written."""
+    recommend, shipped = recommend_udf(model, top_k=K), ship(users.sparkSession, exports.locate(model))
+    paths = {name: str(root / name) for name in ("arrow", "column")}
+
+    def by_arrow(_: int) -> float:
+        lists = recommend_users(users, model=shipped, lists=ListSettings(top_k=K))
+        return seconds(lambda: lists.write.mode("overwrite").parquet(paths["arrow"]))
+
+    def by_column(number: int) -> float:
+        lists = users.select("user_id", recommend("items", "seen", "user_id").alias("lists"))
+        zipped = lists.selectExpr("user_id", "arrays_zip(lists.item_id, lists.score) AS items", "lists.source")
+        spent = seconds(lambda: zipped.write.mode("overwrite").parquet(paths["column"]))
+        if number == 0:
+            left, right = (users.sparkSession.read.parquet(path) for path in paths.values())
+            assert left.count() == right.count() == USERS
+            assert left.exceptAll(right).isEmpty(), "the two ways differ"
+        return spent
+
+    return compare("mapInArrow, and the column function", ours=by_arrow, plain=by_column, rounds=rounds, aim=1.0)
 
 
 def pad_and_filter(spark: SparkSession, dataset: Path, model: Path, output: Path) -> None:
