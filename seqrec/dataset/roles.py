@@ -183,7 +183,8 @@ def _choose_time(pool: Pool) -> None:
     elif numbers:
         pool.choose("timestamp", numbers[0].name, "a known name, and numbers in which later ones are larger")
     elif possible := [fact for fact in pool.facts.values() if _may_be_time(fact)]:
-        refuse("timestamp", possible, "no column is surely the time")
+        said = "the column with the time's name holds no times" if named else "no column is surely the time"
+        refuse("timestamp", possible, said)
     else:
         pool.choose("timestamp", None, NO_TIME)
 

@@ -621,6 +621,11 @@ SHAPES = [
         columns=r"the column with the rating's name holds no numbers; it could be rating \(good\).*to null where there is none",
     ),
     Shape(
+        name="a time in words",
+        content=lines(lambda e: (e.user, e.item, "in the evening"), header="user,item,time"),
+        columns="the column with the time's name holds no times; it could be time .in the evening.: set input.columns.timestamp",
+    ),
+    Shape(
         name="a rating in words, given as none",
         content=lines(lambda e: (e.user, e.item, "good", e.time), header="user,item,rating,time"),
         given=("input.columns.rating=null",),

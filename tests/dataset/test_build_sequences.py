@@ -224,7 +224,7 @@ def test_a_vocabulary_is_extended_and_a_failed_run_changes_nothing(
         ("user_id,item_id,rating,timestamp\n", [], "has no rows"),
         (
             "user_id,item_id,rating,timestamp\n1,2,3,soon\n2,3,4,later\n",
-            [],
+            ["input.columns.timestamp=timestamp"],
             r"2 of 2 rows can't be used \(2 bad_timestamp, such as 'later'\)",
         ),
         (
