@@ -5,13 +5,17 @@
 `tests/dataset/test_shapes.py` holds the same shapes to what is expected of them.
 """
 
+import gzip
 import json
 import random
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +30,10 @@ from seqrec.dataset.detect import DetectedInput, detect
 from seqrec.dataset.parse import parse_ratings
 from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.dataset.read import read_interactions
+from seqrec.dataset.unpack import open_unpacked
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
+from seqrec.tables.input_table import InputTable
 
 CONF = str(Path(__file__).parents[2] / "conf" / "build_sequences.yaml")
 
@@ -118,6 +124,11 @@ def history(user: int) -> list[int]:
     return [event.item for event in EVENTS if event.user == user]
 
 
+def rated(item: int) -> list[Event]:
+    """An item's events."""
+    return [event for event in EVENTS if event.item == item]
+
+
 def parquet(path: Path) -> None:
     """A table of Spark's own types."""
     times = pa.array([event.time * 10**6 for event in EVENTS], pa.timestamp("us", tz="UTC"))
@@ -125,6 +136,13 @@ def parquet(path: Path) -> None:
     pq.write_table(pa.table({**ids, "bought": times}), path)
 
 
+def zipped(path: Path) -> None:
+    """An archive of one file."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ml/ratings.csv", MOVIELENS_CSV)
+
+
+MOVIELENS_CSV = lines(lambda e: (e.user, e.item, e.stars + 0.5, e.time), header="userId,movieId,rating,timestamp")
 MOVIELENS = lines(lambda e: (e.user, e.item, e.stars, e.time), mark="::")
 SHAPES = [
     Shape(name="MovieLens 1M", file="ratings.dat", content=MOVIELENS, columns=("column_1", "column_2", "column_3", "column_4")),
@@ -142,7 +160,7 @@ SHAPES = [
     ),
     Shape(
         name="MovieLens 25M",
-        content=lines(lambda e: (e.user, e.item, e.stars + 0.5, e.time), header="userId,movieId,rating,timestamp"),
+        content=MOVIELENS_CSV,
         columns=("userId", "movieId", "rating", "timestamp"),
     ),
     Shape(
@@ -709,6 +727,72 @@ SHAPES = [
         content="user_id,items\n" + "".join(f"{user},{' '.join(map(str, history(user)))}\n" for user in range(1, 13)),
         columns=("user_id", "items", None, None),
     ),
+    Shape(
+        name="Netflix",
+        file="combined_data_1.txt",
+        content="".join(
+            f"{item}:\n"
+            + lines(lambda e: (1_488_800 + e.user, e.stars, iso(e, "%Y-%m-%d")), of=[e for e in EVENTS if e.item == item])
+            for item in range(1, 10)
+        ),
+        columns=("user_id", "item_id", "rating", "timestamp"),
+    ),
+    Shape(
+        name="a line a user, one delimiter throughout",
+        file="train.txt",
+        content="".join(f"{user} {' '.join(map(str, history(user)[: 3 + user % 4]))}\n" for user in range(1, 13)),
+        columns=("user_id", "items", None, None),
+    ),
+    Shape(
+        name="an array of JSON",
+        file="ratings.json",
+        content=json.dumps(
+            [{"userId": e.user, "movie": f"m{e.item}", "stars": e.stars, "date": iso(e)} for e in EVENTS], indent=1
+        ),
+        columns=("userId", "movie", None, "date"),
+    ),
+    Shape(
+        name="UTF-16, as Excel's Unicode text",
+        file="ratings.txt",
+        content=lines(lambda e: (f"Bärbel{e.user}", e.item, e.time), mark="\t", header="Benutzer\tArtikel\tZeit").encode(
+            "utf-16"
+        ),
+        columns=("Benutzer", "Artikel", None, "Zeit"),
+    ),
+    Shape(
+        name="Latin-1",
+        content=lines(lambda e: (f"José{e.user}", e.item, e.time), header="user,item,time").encode("latin-1"),
+        columns=("user", "item", None, "time"),
+    ),
+    Shape(
+        name="gzip",
+        file="ratings.csv.gz",
+        content=gzip.compress(MOVIELENS_CSV.encode(), mtime=0),
+        columns=("userId", "movieId", "rating", "timestamp"),
+    ),
+    Shape(name="ZIP", file="ml.zip", content=zipped, columns=("userId", "movieId", "rating", "timestamp")),
+    Shape(
+        name="titles with quotes and line ends",
+        content=lines(
+            lambda e: (e.user, f'"The ""Best""\nof, {e.item}"', e.item, e.time), header="user_id,title,movie_id,timestamp"
+        ),
+        columns=("user_id", "movie_id", None, "timestamp"),
+    ),
+    Shape(
+        name="tweets' dates",
+        content=lines(lambda e: (e.user, e.item, iso(e, "%a %b %d %H:%M:%S +0000 %Y")), header="user,item,created_at"),
+        columns=("user", "item", None, "created_at"),
+    ),
+    Shape(
+        name="dates without marks",
+        content=lines(lambda e: (e.user, e.item, iso(e, "%Y%m%d")), header="user,item,date"),
+        columns=("user", "item", None, "date"),
+    ),
+    Shape(
+        name="epochs in nanoseconds",
+        content=lines(lambda e: (e.user, e.item, e.time * 10**9)),
+        columns=("column_1", "column_2", None, "column_3"),
+    ),
     Shape(name="Parquet", file="ratings.parquet", content=parquet, columns=("customer", "sku", None, "bought")),
 ]
 
@@ -724,10 +808,12 @@ def write_shape(shape: Shape, folder: Path) -> Path:
     return path
 
 
-def detect_shape(spark: SparkSession, shape: Shape, path: Path) -> DetectedInput:
-    """What is found in the file of a shape."""
+def detect_shape(
+    spark: SparkSession, shape: Shape, path: Path, *, readable: Callable[[InputTable], InputTable] = lambda table: table
+) -> DetectedInput:
+    """What is found in the file of a shape; `readable` unpacks it for Spark."""
     config = load_config(BuildSequences, CONF, ["data=d", f"input.path={path}", *shape.given])
-    return detect(spark, config.input.wanted_ratings, config.input.wanted_columns)
+    return detect(spark, config.input.wanted_ratings, config.input.wanted_columns, readable=readable)
 
 
 def found_columns(detected: DetectedInput) -> tuple[str | None, str | None, str | None, str | None]:
@@ -739,7 +825,7 @@ def found_columns(detected: DetectedInput) -> tuple[str | None, str | None, str 
 def read_shape(spark: SparkSession, detected: DetectedInput) -> Reading:
     """What is read as it was found."""
     time = "ms" if detected.columns.timestamp is None else "auto"
-    interactions = read_interactions(spark, detected.table, detected.columns)
+    interactions = read_interactions(spark, detected.readable, detected.columns)
     facts = profile(interactions, WantedTypes(time=time))
     bounds = F.min("timestamp"), F.max("timestamp")
     users, items, first, last = (
@@ -758,12 +844,13 @@ def main(wanted: Sequence[str]) -> None:
     spark = open_session("shapes", **{"spark.master": "local[2]", "spark.ui.enabled": "false"})
     rows = [["shape", "user", "item", "rating", "time", "rows", "users", "items", "first", "last"]]
     refused = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as copies:
+        readable = partial(open_unpacked, folder=f"{folder}/copies", copies=copies)
         for shape in SHAPES:
             if wanted and not any(word in shape.name for word in wanted):
                 continue
             try:
-                detected = detect_shape(spark, shape, write_shape(shape, Path(folder)))
+                detected = detect_shape(spark, shape, write_shape(shape, Path(folder)), readable=readable)
                 reading = read_shape(spark, detected)
             except UserError as error:
                 refused.append(f"{shape.name}: {str(error).replace(folder + '/', '')}")
