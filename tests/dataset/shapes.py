@@ -749,7 +749,7 @@ SHAPES = [
         content=json.dumps(
             [{"userId": e.user, "movie": f"m{e.item}", "stars": e.stars, "date": iso(e)} for e in EVENTS], indent=1
         ),
-        columns=("userId", "movie", None, "date"),
+        columns=("userId", "movie", "stars", "date"),
     ),
     Shape(
         name="UTF-16, as Excel's Unicode text",
