@@ -133,7 +133,7 @@ def _carry_out(lists: ListsVersion, deliveries: Sequence[Delivery], *, users: in
         finished.append(name)
         log.info("%s in %s", name, duration(time.monotonic() - start))
     journal.finish(publication, users=users)
-    log.info("version %s is published as %s in\n%s", run_id, publish_id, "\n".join(f"  {address}" for address in addresses))
+    log.info("version %s is published as %s", run_id, publish_id)
 
 
 def _after(finished: list[str]) -> str:
