@@ -8,7 +8,7 @@
 `recommend_users`, `embed_users` and `rank_users` are for jobs, and take whole tables by mapInArrow. Both ways compute in `lists`.
 batch_recommend takes mapInArrow, because the column function costs more than 5 % above it: Spark 4.0 makes a Python list of each
 list that a pandas_udf returns, reads it item by item, and keeps the input's rows until then; the JVM zips the arrays. For 20,000
-users, 100 of 3,000 items each, on 2 busy cores, the median of six rounds was 32.3 s by the column function and 27.0 s by mapInArrow
+users, 100 of 3,000 items each, on 2 busy cores, the median of six rounds was 32.3 s by the column function, 27.0 s by Arrow
 (tests/bench/scoring.py).
 """
 
