@@ -51,14 +51,13 @@ class Event(NamedTuple):
 class Shape:
     """A file: its name and content (or what writes it), the settings given, and the columns of user, item, rating and time.
 
-    `columns` is instead the pattern of the refusal where the file is refused. `first` is the first row as it is read.
+    `columns` is instead the pattern of the refusal where the file is refused.
     """
 
     name: str
     file: str = "ratings.csv"
     content: str | bytes | Callable[[Path], None]
     columns: tuple[str | None, str | None, str | None, str | None] | str
-    first: tuple[str, str, str] | None = None
     given: Sequence[str] = ()
 
 
