@@ -44,7 +44,7 @@ class CutLines:
     dialect: Dialect
     rows: list[list[str]]
     differing: int
-    first: int
+    top: list[str]
     reasons: dict[str, str]
 
     @property
@@ -55,7 +55,7 @@ class CutLines:
     @property
     def is_equal(self) -> bool:
         """Whether nearly all lines have as many cells, several, and the first is among them."""
-        return self.width > 1 and self.first == self.width and self.share >= LEAST_SHARE
+        return self.width > 1 and len(self.top) == self.width and self.share >= LEAST_SHARE
 
     @property
     def width(self) -> int:
@@ -67,11 +67,14 @@ def cut_lines(text: str, wanted: WantedTable, *, path: str) -> CutLines:
     """The first lines of a text, cut by the wanted dialect; what isn't wanted is found.
 
     Of the delimiters that cut nearly all lines equally, a certain one counts, else the one with the most cells; a space only
-    where no other does. Raises UserError if none cuts them; a wanted delimiter is obeyed, whatever it does.
+    where no other does. Raises UserError if none cuts them. A wanted delimiter is obeyed, whatever it does, unless the first line
+    has another number of cells than the others, and the columns have no wanted names.
     """
     tried = DELIMITERS if wanted.delimiter == AUTO else (wanted.delimiter,)
     cuts = [_best_quotes(text, delimiter, wanted) for delimiter in tried]
-    if wanted.delimiter != AUTO:
+    if wanted.delimiter != AUTO and (
+        wanted.names is not None or len(cuts[0].top) == cuts[0].width or cuts[0].share < LEAST_SHARE
+    ):
         return cuts[0]
     equal = [cut for cut in cuts if cut.is_equal]
     if not equal:
@@ -129,7 +132,7 @@ def decimal_mark(rows: Sequence[Sequence[str]], delimiter: str) -> tuple[str, di
 def _best_quotes(text: str, delimiter: str, wanted: WantedTable) -> CutLines:
     """The lines cut at a delimiter, by the quote and escape that make most lines equal, then most cells; of such, the first."""
     cuts = [_cut(text, dialect) for dialect in _dialects(text, delimiter, wanted)]
-    best = max(cuts, key=lambda cut: (cut.share, cut.width) if cut.first == cut.width else (0.0, 0))
+    best = max(cuts, key=lambda cut: (cut.share, cut.width) if len(cut.top) == cut.width else (0.0, 0))
     quoted, reasons = cuts[0], dict[str, str]()
     if best.dialect != quoted.dialect:
         without = (
@@ -177,8 +180,7 @@ def _cut(text: str, dialect: Dialect) -> CutLines:
     if rows and len(rows[0]) == width - 1 and not any(row[-1] for row in equal):
         rows[0].append("")
         equal = [rows[0], *equal]
-    first = len(rows[0]) if rows else 0
-    return CutLines(dialect=dialect, rows=equal, differing=len(rows) - len(equal), first=first, reasons={})
+    return CutLines(dialect=dialect, rows=equal, differing=len(rows) - len(equal), top=rows[0] if rows else [], reasons={})
 
 
 def _rows(text: str, dialect: Dialect) -> Iterator[list[str]]:
@@ -203,7 +205,7 @@ def _uneven(cuts: Sequence[CutLines], text: str, path: str) -> UserError:
     headed = next((cut for cut in cuts if cut.width > 1 and cut.share >= LEAST_SHARE), None)
     if headed is not None:
         return UserError(
-            f"{path}: lines have {headed.width} cells between {headed.dialect.delimiter!r}, but the first has {headed.first}: "
+            f"{path}: lines have {headed.width} cells between {headed.dialect.delimiter!r}, but the first has {len(headed.top)}: "
             "remove lines above it, or name all columns by input.names=[…], and set input.delimiter and .header"
         )
     named, first = ", ".join(repr(cut.dialect.delimiter) for cut in cuts), next(iter(text_lines(text)), "")

@@ -150,8 +150,8 @@ def _csv(text: str, wanted: WantedTable, file: InputFile) -> Head:
             return _lists(text, replace(wanted, format="lists", delimiter=delimiter), file)
         raise
     header, why = _has_header(cut, wanted)
-    names = list(wanted.names) if wanted.names is not None else column_names(cut.rows[0]) if header and cut.rows else None
-    rows = cut.rows[1:] if header else cut.rows
+    names = list(wanted.names) if wanted.names is not None else column_names(cut.top) if header and cut.top else None
+    rows = cut.rows[1:] if header and len(cut.top) == cut.width else cut.rows
     decimal, why_decimal = decimal_mark(rows, cut.dialect.delimiter)
     dialect = cut.dialect
     found = replace(
@@ -164,21 +164,21 @@ def _csv(text: str, wanted: WantedTable, file: InputFile) -> Head:
         decimal=decimal,
     )
     table = replace(wanted, format="csv").settled(found)
-    if names is not None and header and cut.rows and "" in (cell.strip() for cell in cut.rows[0]):
+    if names is not None and header and "" in (cell.strip() for cell in cut.top):
         table = replace(table, names=names)  # else Spark would take the number of columns from the header's cells
     rows = [[*row, *file.partitions.values()] for row in rows] if names is not None else rows
     names = names if names is None else [*names, *file.partitions]
-    return Head(table=table, names=names, rows=rows, reasons={**cut.reasons, "header": why, **why_decimal})
+    return Head(table=table, names=names, rows=rows, reasons={**cut.reasons, **why, **why_decimal})
 
 
-def _has_header(cut: CutLines, wanted: WantedTable) -> tuple[bool, str]:
-    """Whether the first line names the columns, and why."""
-    if wanted.header != AUTO:
-        return wanted.header, "the configuration says so"
-    if not cut.rows:
-        return False, "no line can be cut"
+def _has_header(cut: CutLines, wanted: WantedTable) -> tuple[bool, dict[str, str]]:
+    """Whether the first line names the columns, and why, unless the configuration says it."""
+    if wanted.header != AUTO or not cut.rows:
+        return wanted.header is True, {}
+    if len(cut.top) != cut.width:
+        return True, {"header": "the first line has another number of cells than the others"}
     header = is_header(cut.rows[0], cut.rows[1:])
-    return header, "the first line names the columns" if header else "the first line has values, as the others"
+    return header, {"header": "the first line names the columns" if header else "the first line has values, as the others"}
 
 
 def _blocks(text: str, wanted: WantedTable, file: InputFile) -> Head:

@@ -87,9 +87,9 @@ def _read_csv(spark: SparkSession, where: str, table: InputTable, *, first: str)
     cells = header_cells(first, table)
     names = column_names(cells) if table.header else []
     if table.names is not None or not table.header:
-        named = list(table.names or NAMES)
-        width = max(len(cells), len(named)) if table.header or not cells else len(cells)  # a header may lack the last, empty name
-        names = named[:width] + [f"_c{place}" for place in range(len(named), width)]
+        named = list(NAMES[: len(cells) or None] if table.names is None else table.names)
+        width = max(len(cells), len(named))  # a header may lack the name of a last, empty column
+        names = named + [f"_c{place}" for place in range(len(named), width)]
     reader = io.reader(spark, where).options(
         sep=table.delimiter,
         header=table.header,

@@ -1,5 +1,6 @@
 """Which files a path means, and what their first bytes tell."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,14 @@ def test_delimiter_and_quote(text: str, delimiter: str, quote: str | None) -> No
     assert (dialect.delimiter, dialect.quote) == (delimiter, quote)
 
 
-def test_a_first_line_with_other_cells_is_named() -> None:
-    with pytest.raises(UserError, match="x: lines have 3 cells between ',', but the first has 2: remove lines above it, or name"):
-        cut_lines("user,item\n1,2,3\n4,5,6\n" * 1 + "7,8,9\n" * 20, WantedTable(key="input", path="x"), path="x")
+@pytest.mark.parametrize("delimiter", ["auto", ","])
+def test_a_first_line_with_other_cells_is_named(tmp_path: Path, delimiter: str) -> None:
+    """As R writes the names of rows; with names for all columns the lines are taken."""
+    (tmp_path / "r.csv").write_text("user,item\n" + "a,1,2\n" * 20)
+    wanted = WantedTable(key="input", path=f"{tmp_path}/r.csv", delimiter=delimiter)
+    with pytest.raises(
+        UserError, match="lines have 3 cells between ',', but the first has 2: remove lines above it, or name all"
+    ):
+        read_head(wanted)
+    head = read_head(replace(wanted, delimiter=",", names=["row", "user", "item"], header=True))
+    assert (head.names, head.rows[0], len(head.rows)) == (["row", "user", "item"], ["a", "1", "2"], 20)
