@@ -28,6 +28,7 @@ SLOWEST = (
     "publishing/test_publish_machine.py",
     "training/test_interruptions.py",
     "test_two_tower.py",
+    "command/test_bare_submit.py",
     "command/test_submit.py",
     "stores/test_outages.py",
     "dataset/test_build_sequences.py",
