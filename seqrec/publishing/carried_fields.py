@@ -25,7 +25,7 @@ def require_fields(items: DataFrame, fields: ItemFields) -> None:
     if misfits:
         raise UserError(f"mongo.item_columns: MongoDB can't hold {', '.join(misfits)}: take other columns")
     kind = _arrow_id(items.schema)
-    ids = pa.array([row["item_id"] for row in items.select("item_id").collect()], kind)
+    ids = pa.array(sorted(row["item_id"] for row in items.select("item_id").collect()), kind)
     known = pc.sum(pc.is_in(ids, value_set=fields.typed(kind)["item_id"])).as_py() or 0
     if len(ids) and not known:
         there, shown = (", ".join(map(repr, some[:3].to_pylist())) for some in (fields.table["item_id"], ids))

@@ -175,7 +175,7 @@ def test_items_carry_titles(
     with pytest.raises(
         UserError, match=r"its ids \('B1', …\) are none of the items' \('a', 'b', …\): say by mongo.item_key=COLUMN"
     ):
-        stores.publish(OLD, fields={**fields, "item_columns": ["title"]})
+        stores.publish(OLD, fields={**fields, "item_columns": ["title"]}, max_user_loss=1.0)
     assert stores.standing()[0] == dict.fromkeys([1, 2, 3, 4, 5], more)
     stores.publish(OLD, max_user_loss=1.0)
     assert carried(stores) == [{"item_id": "a"}]
