@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from seqrec.dataset.splits import parse_cuts
+from seqrec.dataset.splits import parse_cuts, say_time
 from seqrec.dataset.times import TimeReading, approximate_milliseconds, epoch_milliseconds
 from seqrec.errors import UserError
 
@@ -23,6 +23,7 @@ SLOTS = 64  # bits, of the years 1910 to 2102; what lies outside is in the first
 FIRST_SLOT = -20  # slots from 1970
 LONG_GAP = re.compile("10{2,}1")  # two empty slots: at least 6 years; a gap of 10 years has at least two
 GAP = 10  # years without a time that separate some from the others
+DAY = re.compile(r"\d{4}-")  # a date that can be said
 DISTANT = 100_000  # years; farther times are counted with those of that year
 ODD_TIMES = ("other_time_unit", "negative_time", "future_time", "far_time", "outside_time_range")  # why a row is left out
 
@@ -30,7 +31,7 @@ TimeRange = tuple[int, int] | Literal["auto"] | None
 
 
 class TimeBin(NamedTuple):
-    """Times of a year (from 1970): how many rows, and the smallest as text.
+    """Times of a year (from 1970, of 365.25 days): how many rows, and the earliest, in epoch ms and as text.
 
     `own_year` is the year of a number in the unit that its size tells; `negative` is of numbers alone.
     """
@@ -40,6 +41,7 @@ class TimeBin(NamedTuple):
     future: bool
     negative: bool
     rows: int
+    earliest: int
     example: str
 
 
@@ -90,7 +92,9 @@ def bin_times(usable: DataFrame, kind: DataType, reading: TimeReading, *, latest
     }
     timed = usable.where(milliseconds.isNotNull())
     counted = timed.groupBy(*(key.alias(name) for name, key in keys.items()))
-    rows = counted.agg(F.count(F.lit(1)).alias("rows"), F.min(F.col("timestamp").cast("string")).alias("example")).collect()
+    example = F.min(F.struct(milliseconds.alias("at"), F.col("timestamp").cast("string").alias("text")))
+    found = counted.agg(F.count(F.lit(1)).alias("rows"), example.alias("first"))
+    rows = found.select("*", F.col("first.at").alias("earliest"), F.col("first.text").alias("example")).drop("first").collect()
     return [TimeBin(**row.asDict()) for row in rows]
 
 
@@ -113,7 +117,7 @@ def judge_times(bins: Sequence[TimeBin], *, latest: int) -> JudgedTimes:
     first, last = _bulk(plausible)
     odd: dict[str, int] = {}
     examples: dict[str, str] = {}
-    for row in sorted(bins, key=lambda row: row.example):
+    for row in sorted(bins, key=lambda row: row.earliest):
         if row not in plausible or not first <= row.year <= last:
             reason = _reason(row, first, last)
             odd[reason] = odd.get(reason, 0) + row.rows
@@ -158,9 +162,11 @@ def _reason(row: TimeBin, first: int, last: int) -> str:
 
 
 def _shown(row: TimeBin) -> str:
-    """An example of a bin, with the year where it lies."""
-    year = 1970 + row.year
-    return row.example if str(year) in row.example else f"{row.example} (in the year {year})"
+    """An example of a bin, with the day or the year where it lies unless it says that itself."""
+    day = say_time(row.earliest)[:10]
+    if day[:4] in row.example:
+        return row.example
+    return f"{row.example} ({day})" if DAY.match(day) else f"{row.example} (about the year {1970 + row.year:,})"
 
 
 def _year(milliseconds: Column) -> Column:

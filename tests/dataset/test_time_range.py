@@ -38,14 +38,14 @@ def read(spark: SparkSession, times: Sequence[str | None], **wanted: object) -> 
 
 
 def year_bin(year: int, rows: int, *, own_year: int | None = None, future: bool = False, negative: bool = False) -> TimeBin:
-    return TimeBin(year, year if own_year is None else own_year, future, negative, rows, f"{year}x{rows}")
+    return TimeBin(year, year if own_year is None else own_year, future, negative, rows, year * YEAR, f"{year}x{rows}")
 
 
 def test_the_years_around_most_rows_are_taken_up_to_a_gap_of_ten() -> None:
     bins = [year_bin(year, rows) for year, rows in ((0, 3), (20, 1), (30, 5), (40, 50), (45, 1))]
     found = judge_times(bins, latest=NOW)
     assert (found.first, found.last, found.timed) == (20 * YEAR, 46 * YEAR - 1, 60)
-    assert (found.odd, found.examples) == ({"far_time": 3}, {"far_time": "0x3 (in the year 1970)"})
+    assert (found.odd, found.examples) == ({"far_time": 3}, {"far_time": "0x3 (1970-01-01)"})
     assert judge_times([year_bin(45, 9), year_bin(34, 1)], latest=NOW).odd == {"far_time": 1}
     assert judge_times([year_bin(45, 9), year_bin(35, 1)], latest=NOW).odd == {}
 
@@ -64,7 +64,7 @@ def test_other_units_negative_numbers_and_the_future_have_their_reasons() -> Non
     near = judge_times([year_bin(-1, 6, negative=True), year_bin(0, 5)], latest=NOW)
     assert (near.first, near.odd) == (-YEAR, {})
     assert judge_times([], latest=NOW) == JudgedTimes()
-    with pytest.raises(UserError, match=r"most times lie in the future, such as 600x9 \(in the year 2570\): set input.time_unit"):
+    with pytest.raises(UserError, match=r"most times lie in the future, such as 600x9 \(2570-01-05\): set input.time_unit"):
         judge_times([year_bin(600, 9, future=True), year_bin(45, 8)], latest=NOW)
 
 
@@ -74,8 +74,8 @@ def test_what_is_off_is_left_out_and_counted(spark: SparkSession) -> None:
     taken, dropped, examples = read(spark, [*times, *["1425168000"] * 3])
     assert taken == [*["2015-03-01T00:00:00"] * 4, "2015-03-01T00:00:01", "2016-02-29T00:00:00"]
     assert dropped == {"bad_timestamp": 1, "far_time": 1, "negative_time": 1, "other_time_unit": 1, "future_time": 1}
-    assert examples["far_time"] == "0 (in the year 1970)"
-    assert examples["other_time_unit"] == "1425168000000 (in the year 47130)"
+    assert examples["far_time"] == "0 (1970-01-01)"
+    assert examples["other_time_unit"] == "1425168000000 (about the year 47,130)"
     assert len(read(spark, times, time_range=None)[0]) == 7
     given = parse_time_range(["2015-03-01", "2015-12-31"])
     assert read(spark, times, time_range=given)[:2] == (
