@@ -299,10 +299,10 @@ main() {
     esac
     local job=$1 script=$root/jobs/$1.py template=$root/conf/$1.yaml arguments=(--conf "$root/conf/$1.yaml") status=0 code
     shift
-    if [[ $job =~ ^[a-z_]+$ && -f $root/dump/$job.py ]]; then
+    if [[ $job =~ ^[a-z0-9_]+$ && -f $root/dump/$job.py ]]; then
         script=$root/dump/$job.py template=/dev/null arguments=()
     fi
-    [[ $job =~ ^[a-z_]+$ && -e $template && -f $script ]] || fail "there is no job $job; jobs are: $(list_jobs)"
+    [[ $job =~ ^[a-z0-9_]+$ && -e $template && -f $script ]] || fail "there is no job $job; jobs are: $(list_jobs)"
     find_python
     while (($#)) && [[ $1 != -- ]]; do
         if [[ $1 == --conf=* ]]; then set -- --conf "${1#*=}" "${@:2}"; fi
