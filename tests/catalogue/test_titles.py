@@ -30,7 +30,7 @@ ML_SMALL = 'movieId,title,genres\n1,Toy Story (1995),Drama\n11,"American Preside
         ("movies.csv", ML_SMALL, 11, "American President, The (1995)", "column title, by movieId"),
         ("bom.csv", b"\xef\xbb\xbf" + ML_SMALL.encode(), 1, "Toy Story (1995)", "column title, by movieId"),
         ("utf16.csv", ML_SMALL.encode("utf-16"), 1, "Toy Story (1995)", "column title, by movieId; read as UTF-16"),
-        ("crlf.csv.gz", gzip.compress(ML_SMALL.replace("\n", "\r\n").encode()), 1, "Toy Story (1995)", "by movieId"),
+        ("crlf.csv.gz", gzip.compress(ML_SMALL.replace("\n", "\r\n").encode(), mtime=0), 1, "Toy Story (1995)", "by movieId"),
         ("ml.item", "item_id:token\tmovie_title:token_seq\tclass:token_seq\n7\tHeat\tDrama\n", 7, "Heat", "by item_id:token"),
         ("artists.dat", "id\tname\turl\n1\tMALICE MIZER\thttp://last.fm/1\n", 1, "MALICE MIZER", "column name, by id"),
         ("books.csv", "book_id,isbn,original_title,title\n1,0439,La Peste,The Plague\n", 1, "The Plague", "by book_id"),
