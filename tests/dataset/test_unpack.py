@@ -94,12 +94,12 @@ def test_the_member_of_an_archive(tmp_path: Path) -> None:
         assert Path(copy.path).read_bytes() == CONTENT
 
 
-PACKED = {"gzip": gzip.compress(CONTENT * 999), "xz": lzma.compress(CONTENT * 999), "zip": archive(r_csv=CONTENT)}
+WHOLE = {"gzip": gzip.compress(CONTENT * 999), "xz": lzma.compress(CONTENT * 999), "zip": archive(r_csv=CONTENT)}
 
 
-@pytest.mark.parametrize("form", PACKED)
+@pytest.mark.parametrize("form", WHOLE)
 def test_a_broken_archive_is_named_and_nothing_stays(tmp_path: Path, form: str) -> None:
-    (tmp_path / "r").write_bytes(PACKED[form][: len(PACKED[form]) // 2])
+    (tmp_path / "r").write_bytes(WHOLE[form][: len(WHOLE[form]) // 2])
     table = InputTable(key="input", path=f"{tmp_path}/r")
     with pytest.raises(UserError, match="r can't be read: "), unpacked(table, folder=f"{tmp_path}/version"):
         pass
