@@ -233,8 +233,10 @@ def test_a_new_version_is_published_and_an_older_one_put_back(root: Path) -> Non
 def test_the_best_checkpoint_says_of_valid_what_evaluate_says(root: Path, tmp_path: Path) -> None:
     """One user's target is an item that nobody else has had."""
     ratings, folders = tmp_path / "ratings.csv", [f"{name}={tmp_path / name}" for name in ("data", "model", "output")]
-    own = "".join(f"1000,{item},5,{10**9 + place}\n" for place, item in enumerate([1, 2, 3, 4, 5, 5555, 6]))
-    ratings.write_text((root / "ratings.csv").read_text() + own)
+    others = (root / "ratings.csv").read_text()
+    start = int(others.splitlines()[1].rpartition(",")[2])
+    own = "".join(f"1000,{item},5,{start + place}\n" for place, item in enumerate([1, 2, 3, 4, 5, 5555, 6]))
+    ratings.write_text(others + own)
     run("build_sequences", "k_core.items=0", f"input.path={ratings}", folders[0])
     run("train", *TINY, *folders[:2])
     run("evaluate", "split=valid", *folders)

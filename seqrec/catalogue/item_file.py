@@ -138,7 +138,7 @@ def _json_lines(text: str, path: str) -> ItemFile:
 
 def _csv(text: str, path: str) -> ItemFile:
     """A CSV, cut by the delimiter that cuts most of its lines into equally many fields; of several, into the most fields."""
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     lines = re.split(r"\r\n|\n|\r", text)
     sample = [line for line in lines[: SAMPLE + 1] if line.strip()][:SAMPLE]
     ways = [(delimiter, quoted) for delimiter in DELIMITERS for quoted in (False, True) if not (quoted and len(delimiter) > 1)]

@@ -3,6 +3,7 @@
 A line in many may differ, since files have damaged lines: they are counted when the file is read.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -113,7 +114,8 @@ def column_names(cells: Sequence[str]) -> list[str]:
 
 def header_cells(line: str, table: InputTable) -> list[str]:
     """The cells of a table's first line, whose letters are its bytes."""
-    text = line.encode("ISO-8859-1").decode(table.encoding, errors="replace").removeprefix("\ufeff")
+    content = line.encode("ISO-8859-1").removeprefix(codecs.BOM_UTF8)
+    text = content.decode(table.encoding, errors="replace").removeprefix("\ufeff")
     dialect = Dialect(delimiter=table.delimiter, quote=table.quote, escape=table.escape)
     return next(_rows(text, dialect), [])
 

@@ -98,6 +98,7 @@ def _read_csv(spark: SparkSession, where: str, table: InputTable, *, first: str)
         escape=table.escape,
         multiLine=table.multiline,
         columnNameOfCorruptRecord=BAD_LINE,
+        columnPruning=False,  # else a query that leaves a column out counts no bad lines
     )
     return reader.schema(_text_columns(names)).csv(where)
 

@@ -164,9 +164,9 @@ def _reason(row: TimeBin, first: int, last: int) -> str:
 def _shown(row: TimeBin) -> str:
     """An example of a bin, with the day or the year where it lies unless it says that itself."""
     day = say_time(row.earliest)[:10]
-    if day[:4] in row.example:
-        return row.example
-    return f"{row.example} ({day})" if DAY.match(day) else f"{row.example} (about the year {1970 + row.year:,})"
+    if not DAY.match(day):
+        return f"{row.example} (about the year {1970 + row.year:,})"
+    return row.example if day[:4] in row.example else f"{row.example} ({day})"
 
 
 def _year(milliseconds: Column) -> Column:

@@ -81,7 +81,7 @@ def assign_splits(ratings: Ratings, dataset: Dataset, *, partitions: int) -> Spl
     split = split_ratings(marked, first_cut=first_cut).persist()
     size = F.sum(F.abs(F.col("rating").cast("double"))).alias("size")
     splits = split.groupBy("split").agg(F.count(F.lit(1)).alias("rows"), size).collect()
-    log.info("ratings by split: %s", listed({row["split"]: row["rows"] for row in splits}))
+    log.info("ratings by split: %s", listed({row["split"] or "left out": row["rows"] for row in splits}))
     guard_sum(sum(row["size"] or 0.0 for row in splits))
     marked.unpersist()
     histories.unpersist()

@@ -1,6 +1,7 @@
 """The settings of build_features."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +10,7 @@ from seqrec.command.config import Strict
 from seqrec.settings import History, Path, Positive, Seed, Share
 from seqrec.settings.build_sequences import Input
 from seqrec.settings.files import TableFile
+from seqrec.tables.input_table import AUTO, WantedTable
 from seqrec.tables.schemas import FEATURE_COLUMNS
 
 
@@ -19,6 +21,13 @@ class SideTableSettings(TableFile):
     text: list[str] = Field([], description="columns that are kept as they are and are no features, such as a title")
     discrete: list[str] = Field([], description="columns that are discrete features")
     continuous: list[str] = Field([], description="columns that are continuous features: numbers")
+
+    def wanted(self, key: str) -> WantedTable | None:
+        """As of any table; but without `names` the first line is a header, since the columns to keep are named."""
+        wanted = super().wanted(key)
+        if wanted is None or wanted.header != AUTO or wanted.names is not None:
+            return wanted
+        return replace(wanted, header=True)
 
     @property
     def columns(self) -> list[str]:
@@ -98,7 +107,7 @@ class BuildFeatures(Strict):
         for key, table in self.side_tables.items():
             if table.place is None and (table.columns or key.startswith("joined.")):
                 raise ValueError(f"{key} has no path: set {key}.path=FILE")
-            if table.format == "csv" and not table.header and table.names is None:
+            if table.format in (AUTO, "csv") and table.header is False and table.names is None:
                 raise ValueError(f"{key}.header=false needs {key}.names=[…], the names of all columns")
         if self.items.place is None and (self.joined or self.genres.used):
             raise ValueError("genres and joined belong to a table of items: set items.path=FILE")

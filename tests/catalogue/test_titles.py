@@ -1,5 +1,6 @@
 """Titles from files in the shapes that people have."""
 
+import csv
 import gzip
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,10 @@ def test_titles_of_other_items_are_no_titles(tmp_path: Path) -> None:
     assert titles.mismatch([9, 2]) is None
     assert titles.mismatch([]) is None
     assert "but its ids ('1', '2', …) are none of the items' ('tt1', …)" in str(titles.mismatch(["tt1"]))
+
+
+def test_a_small_file_leaves_others_as_long_cells_as_before(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    (tmp_path / "t.csv").write_text("id,title\n1,a\n2,b\n")
+    read_titles(str(tmp_path / "t.csv"))
+    assert csv.field_size_limit() >= limit

@@ -141,7 +141,7 @@ def test_sigterm_ends_with_its_status_after_what_was_opened_is_closed(conf: str)
             lambda file: simulate.main(["--users=9", "--items=40", "--events=60", "--output", f"{file}/x.csv"]),
             "something else has",
         ),
-        (lambda file: show.main(["--titles", f"{file.parent}"]), "it is a folder|directory"),
+        (lambda file: show.main(["--titles", f"{file.parent}"]), "holds no Parquet files"),
     ],
 )
 def test_every_command_ends_with_one_line(tmp_path: Path, call: Callable[[Path], None], said: str) -> None:

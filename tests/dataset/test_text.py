@@ -114,3 +114,11 @@ def test_a_damaged_line_among_the_first_vetoes_nothing(spark: SparkSession, tmp_
     (tmp_path / "r.csv").write_text(lines("1;a", "1,a,4,978300760", more=40))
     rows, facts = found(spark, tmp_path / "r.csv")
     assert (len(rows), dropped(facts)) == (41, {"bad_line": 1})
+
+
+def test_a_column_without_a_role_makes_no_damaged_line_a_good_one(spark: SparkSession, tmp_path: Path) -> None:
+    plain = [f"{number % 9},{9000 + number % 20},note {number},3,97830076{number % 10}" for number in range(60)]
+    rows = "".join(f"{row}\n" for row in [*plain, "1,a,a note, cut,4,978300760"])
+    (tmp_path / "r.csv").write_text(f"user,item,note,rating,time\n{rows}")
+    found_rows, facts = found(spark, tmp_path / "r.csv")
+    assert (len(found_rows), dropped(facts)) == (60, {"bad_line": 1})
