@@ -30,7 +30,7 @@ def input_files(path: str) -> list[InputFile]:
         none = "no file or folder matches it" if any(mark in path for mark in MARKS) else "no such file or folder"
         raise UserError(f"{path}: {none}")
     if not found:
-        raise UserError(f"{path} is an empty folder{_hint(places[0])}")
+        raise UserError(f"{path} {_say_empty(places[0])}")
     return sorted(found)
 
 
@@ -55,10 +55,14 @@ def _of_place(place: str, partitions: dict[str, str]) -> Iterator[InputFile]:
             yield InputFile(files.join(place, name), bytes_of_file, partitions)
 
 
-def _hint(folder: str) -> str:
-    """What to say of a folder that only has folders in it."""
-    inside = [name for name, size in files.sizes(folder).items() if size is None and not name.startswith(HIDDEN)]
-    return f", and Spark doesn't look into folders in it, such as {inside[0]}: give {files.join(folder, '*')}" if inside else ""
+def _say_empty(folder: str) -> str:
+    """What to say of a folder without files."""
+    folders = [name for name, size in files.sizes(folder).items() if size is None]
+    if "_temporary" in folders:
+        return "is still being written (_temporary is there): wait until it is whole, or remove what a killed writer has left"
+    inside = [name for name in folders if not name.startswith(HIDDEN)]
+    remedy = f", and Spark doesn't look into folders in it, such as {inside[0]}: give {files.join(folder, '*')}" if inside else ""
+    return f"is an empty folder{remedy}"
 
 
 def _matches(pattern: str) -> list[str]:

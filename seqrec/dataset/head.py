@@ -51,7 +51,10 @@ def read_head(wanted: WantedTable) -> Head:
         wanted = replace(wanted, format=kind)
     if wanted.format in SPARK_TABLES:
         return _spark_table(wanted)
-    file = first_file(wanted.path)
+    try:
+        file = first_file(wanted.path)
+    except UserError as error:
+        raise UserError(f"{wanted.key}.path: {error}") from None
     start = files.read_part(file.path, 0, 8)
     is_parquet = start.startswith(b"PAR1") if wanted.format == AUTO else wanted.format == "parquet"
     return _parquet(file, wanted) if is_parquet else _text(file, wanted)

@@ -232,8 +232,8 @@ def test_held_out_events_change_no_training_row(folder: Path, tmp_path: Path) ->
         (["genres.column=gender"], "no column 'gender', which genres.column names; it has id, title, year, genres"),
         (["items.continuous=[title]", "items.text=[]"], "10 of 10 values of title are no finite numbers, such as 'Title of i0'"),
         (["items.id=year"], "1 values of item_id repeat"),
-        (["users.path=/nowhere/u.csv"], "users.path=/nowhere/u.csv: no such file or folder"),
-        (["users.path=FOLDER/growing"], r"users\.path=.*growing is still being written \(_temporary is there\)"),
+        (["users.path=/nowhere/u.csv"], "users.path: /nowhere/u.csv: no such file or folder"),
+        (["users.path=FOLDER/growing"], r"users\.path: .*growing is still being written \(_temporary is there\)"),
         (["input.path=FOLDER/fewer.csv"], "events of dataset .* are not among the ratings: give those it was built from"),
     ],
 )
