@@ -7,9 +7,9 @@
 
 `recommend_users`, `embed_users` and `rank_users` are for jobs, and take whole tables by mapInArrow. Both ways compute in `lists`.
 batch_recommend takes mapInArrow. Of a pandas_udf, Spark 4.0 makes a Python list of each list that comes back, reads it item by
-item, and keeps the input's rows until then; the JVM zips the arrays. For 20,000 users, 100 of 3,000 items each, Python took 7.3 s
-of CPU time by the column function and 6.9 s by Arrow (6 % more), and with the JVM 8.9 and 8.6 s (3 % more; medians of four).
-Each worker's start takes a quarter of a second more, for pandas. tests/bench/scoring.py times both.
+item, and keeps the input's rows until then; the JVM zips the arrays, whose fields may then be null for Parquet. For 20,000 users,
+100 of 3,000 items each, both took the same time (the ratio of four rounds lay between 0.94 and 1.04); of CPU time, Python took
+6 % more by the column function, and a quarter of a second a worker to load pandas. tests/bench/scoring.py times both.
 """
 
 from collections.abc import Iterator
