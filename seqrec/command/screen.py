@@ -25,9 +25,8 @@ Stream = Literal["stdout", "stderr"]
 
 LEVELS: dict[Verbosity, int] = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
 VERBOSITY = "SEQREC_VERBOSITY"  # of this command and of those that it starts
-STREAMS = (
-    "SEQREC_STREAMS"  # the folder of the pipes to the terminal, from spark-submit.sh: else both streams pass through the JVM
-)
+# The folder of the pipes to the terminal, which spark-submit.sh makes: without them both streams pass through the JVM.
+STREAMS = "SEQREC_STREAMS"
 WIDTH = 100  # columns where there is no terminal
 
 log = logging.getLogger("seqrec")
@@ -65,7 +64,8 @@ def listed(counts: Mapping[str, float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """
+    """Seconds as people read them.
+
     >>> [duration(seconds) for seconds in (0.04, 3.21, 42, 75.4, 119.9, 3725, 200000)]
     ['0.04 s', '3.2 s', '42 s', '1 min 15 s', '2 min', '1 h 2 min', '55 h 33 min']
     """

@@ -102,9 +102,9 @@ def first_content(path: str, *, member: str | None) -> bytes:
             ):
                 return source.read(MOST)
         return start if packing is None else _unpack_start(start, packing)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:  # a FileError is an OSError too
+        raise
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError) as error:
         raise UserError(f"{path} can't be read: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 

@@ -14,6 +14,14 @@ log = logging.getLogger("seqrec")
 SHOWN = 3  # rows
 NO_COLUMN = "(none)"
 ALWAYS = ("delimiter", "header")  # shown though they are as usual
+UNITS = {
+    "s": "epoch seconds",
+    "ms": "epoch milliseconds",
+    "us": "epoch microseconds",
+    "ns": "epoch nanoseconds",
+    "native": "the times that the column holds",
+    "iso": "dates of ISO 8601",
+}
 
 
 def describe_input(detected: DetectedInput) -> str:
@@ -26,7 +34,7 @@ def describe_input(detected: DetectedInput) -> str:
         rows.append([f"  {choice.role}", column, choice.why, f"{table.key}.columns.{choice.role}=COLUMN{null}"])
     for key, reason in detected.reasons.items():
         if getattr(table, key) != getattr(InputTable, key, None) or key in ALWAYS:
-            rows.append([f"  {key}", repr(getattr(table, key)), reason, f"{table.key}.{key}=…"])
+            rows.append([f"  {key}", _say_value(getattr(table, key)), reason, f"{table.key}.{key}=…"])
     lines = [f"{table.path}: {_written(table)}", aligned(rows, left=4)]
     if detected.unused:
         lines.append("  unused: " + ", ".join(name or "(no name)" for name in detected.unused))
@@ -45,8 +53,19 @@ def describe_rows(ratings: Ratings, columns: RatingColumns) -> str:
         rows.append([f"  {row['user_id']}", str(row["item_id"]), rating, time])
     dropped = listed({reason: count for reason, count in facts.dropped.items() if count})
     counts = f"  {counted(facts.rows, 'row')}{f', of which are left out: {dropped}' if dropped else ''}"
-    times = [] if ordinal else [f"  times are read as {facts.types.time.text} (input.time_unit, input.time_format)"]
+    times = (
+        []
+        if ordinal
+        else [
+            f"  times are read as {UNITS.get(facts.types.time.text, facts.types.time.text)} (input.time_unit, input.time_format)"
+        ]
+    )
     return "\n".join([aligned(rows, left=4), *times, counts])
+
+
+def _say_value(value: str | bool | None) -> str:
+    """A value as an override has it; a text in quotes."""
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
 
 
 def _written(table: InputTable) -> str:

@@ -37,7 +37,7 @@ CHUNK = 1 << 23  # bytes
 WIDE = ("UTF-16", "UTF-32", "UTF16", "UTF32")  # encodings whose line ends Spark doesn't find
 CODECS = (*BY_NAME, ".zst")  # by such a name Spark decompresses a file
 MARK = codecs.BOM_UTF8
-BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError, pa.ArrowException)
+BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, pa.ArrowException)
 
 
 @contextmanager

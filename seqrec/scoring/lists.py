@@ -131,10 +131,8 @@ def rank_batches(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes)
     """user_id, target, rank, items and source, of batches of user_id, items, seen, target and user (the hash)."""
     opened = model.open()
     for batch in batches:
-        users, targets = (
-            Encoded.of_batch(opened, batch, batch_users=sizes.users),
-            batch.column("target").to_numpy().astype(np.int64),
-        )
+        users = Encoded.of_batch(opened, batch, batch_users=sizes.users)
+        targets = batch.column("target").to_numpy().astype(np.int64)
         others = users.seen.where(users.seen.values != targets[users.seen.rows])
         items, scores = _no_lists(len(targets), k)
         ranks = np.zeros(len(targets), np.int64)
