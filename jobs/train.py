@@ -8,7 +8,7 @@ from seqrec.command.session import open_session
 from seqrec.command.story import Next, end
 from seqrec.settings.train import Train
 from seqrec.storage import files, versions
-from seqrec.training.plan_sasrec import PlanSASRec
+from seqrec.training.plan_transformer import PlanTransformer
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.train import train
@@ -16,7 +16,7 @@ from seqrec.training.train import train
 
 def sequence_setup(cfg: Train) -> TrainingSetup:
     """The training that the settings describe."""
-    return training_setup(cfg, PlanSASRec(cfg.encoder, cfg.loss))
+    return training_setup(cfg, PlanTransformer(cfg.encoder, cfg.loss))
 
 
 def run(cfg: Train) -> None:

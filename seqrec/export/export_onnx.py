@@ -24,7 +24,7 @@ from seqrec.export.item_embeddings import write_item_embeddings
 from seqrec.export.parity import largest_difference, sample_histories
 from seqrec.export.restore import TrainedModel, build_encoder, read_checkpoint, require_same_users, require_same_vocabulary
 from seqrec.indices import FIRST_ITEM
-from seqrec.models.encoders import Encoder
+from seqrec.models.encoder import Encoder
 from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage, open_export
 from seqrec.storage import files, versions

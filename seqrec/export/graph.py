@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqrec.models.encoders import Encoder
+from seqrec.models.encoder import Encoder
 
 EXTERNAL_BYTES = 1 << 30  # more weights go to a file beside the graph, as a protobuf holds at most 2 GB
 

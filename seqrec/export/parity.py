@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from seqrec.models.encoders import Encoder
-from seqrec.models.simplex import SimpleX
+from seqrec.models.encoder import Encoder
 from seqrec.ragged import Ragged
 from seqrec.serving.queries import encode_histories, open_encoder
 from seqrec.storage import files, versions
@@ -79,9 +78,9 @@ def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_l
 
 def _some_users(encoder: Encoder, count: int) -> NDArray[np.int64] | None:
     """`count` rows of users' embeddings, the unknown user's among them; None for an encoder without embeddings of users."""
-    if not isinstance(encoder, SimpleX) or not encoder.user_weight:
+    if not encoder.embedded_users:
         return None
-    return np.arange(count, dtype=np.int64) % encoder.users.num_embeddings
+    return np.arange(count, dtype=np.int64) % encoder.embedded_users
 
 
 def _difference(queries: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
-from seqrec.models.encoders import ENCODERS, Encoder
+from seqrec.models.encoder import Encoder
+from seqrec.models.encoders import ENCODERS, name_now
 from seqrec.storage.metadata import TrainedMeta
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.checkpoint import Checkpoint
@@ -66,7 +67,7 @@ def require_same_users(model: TrainedModel, users: NDArray[np.int64], *, path: s
 
 def build_encoder(model: TrainedModel) -> Encoder:
     """The encoder with its weights, in evaluation mode; UserError if the checkpoint's parts don't fit each other."""
-    name = model.checkpoint.architecture
+    name = name_now(model.checkpoint.architecture)
     if name not in ENCODERS:
         raise UserError(f"{model.path} is of the architecture {name!r}; this version of seqrec knows {', '.join(ENCODERS)}")
     try:

@@ -6,10 +6,10 @@
 Each kind of part has a dict of classes by name. All classes of a dict are built with the same arguments and called alike, so a
 new part is one more class and one more entry.
 
-    NORMS           (dim)                   x (B, L, D) -> (B, L, D)
-    ATTENTIONS      (dim, heads)            x (B, L, D), mask (B, 1, Q, L), turn -> (B, Q, D), of the last Q positions
-    FEED_FORWARDS   (dim, width, dropout)   x (B, L, D) -> (B, L, D), each position by itself
-    POSITIONS       (max_len, dim)          `add` to the embeddings (B, L, D), `turn` queries and keys (B, H, L, D/H)
+    NORMS       (dim)                               x (B, L, D) -> (B, L, D)
+    MASKS       (real (B, L))                       what each position may see (B, 1, L, L)
+    MLPS        (dim, width, activation, dropout)   x (B, L, D) -> (B, L, D), each position by itself
+    POSITIONS   (max_len, dim)                      `add` to the embeddings (B, L, D), `turn` queries and keys (B, H, L, D/H)
 """
 
 from collections.abc import Callable
@@ -46,8 +46,8 @@ class Dropout(nn.Module):
         return x * keep.to(x.dtype).mul_(256 / (256 - self.threshold))
 
 
-class SoftmaxAttention(nn.Module):
-    """Scaled dot-product attention of several heads."""
+class Attention(nn.Module):
+    """Scaled dot-product attention of several heads (Vaswani et al. 2017, arXiv:1706.03762, section 3.2)."""
 
     def __init__(self, *, dim: int, heads: int) -> None:
         super().__init__()
@@ -69,18 +69,19 @@ class SoftmaxAttention(nn.Module):
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
-class GeluFeedForward(nn.Module):
-    """Two linear layers with a GELU between them."""
+class PlainMLP(nn.Module):
+    """Two linear layers with an activation between them."""
 
-    def __init__(self, *, dim: int, width: int, dropout: float) -> None:
+    def __init__(self, *, dim: int, width: int, activation: str, dropout: float) -> None:
         super().__init__()
+        self.activate = ACTIVATIONS[activation]
         self.expand = nn.Linear(dim, width)
         self.contract = nn.Linear(width, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)"""
-        contracted: Tensor = self.contract(self.dropout(F.gelu(self.expand(x))))
+        contracted: Tensor = self.contract(self.dropout(self.activate(self.expand(x))))
         return contracted
 
 
@@ -104,23 +105,29 @@ class LearnedPositions(nn.Module):
         return heads
 
 
-class Attention(Protocol):
-    """How an attention is built."""
-
-    def __call__(self, *, dim: int, heads: int) -> nn.Module:
-        """See ATTENTIONS."""
-
-
-class FeedForward(Protocol):
+class MLP(Protocol):
     """How a feed-forward part is built."""
 
-    def __call__(self, *, dim: int, width: int, dropout: float) -> nn.Module:
-        """See FEED_FORWARDS."""
+    def __call__(self, *, dim: int, width: int, activation: str, dropout: float) -> nn.Module:
+        """See MLPS."""
+
+
+def causal(real: Tensor) -> Tensor:
+    """real (B, L) -> mask (B, 1, L, L): a position sees itself and the items before it; a pad sees itself alone."""
+    order = torch.arange(real.shape[1], device=real.device)
+    return (order[:, None] >= order) & (real[:, None, None, :] | (order[:, None] == order))
+
+
+def bidirectional(real: Tensor) -> Tensor:
+    """real (B, L) -> mask (B, 1, L, L): a position sees itself and all items of the history."""
+    order = torch.arange(real.shape[1], device=real.device)
+    return real[:, None, None, :] | (order[:, None] == order)
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm}
-ATTENTIONS: dict[str, Attention] = {"softmax": SoftmaxAttention}
-FEED_FORWARDS: dict[str, FeedForward] = {"gelu": GeluFeedForward}
+MASKS: dict[str, Callable[[Tensor], Tensor]] = {"causal": causal, "bidirectional": bidirectional}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu}
+MLPS: dict[str, MLP] = {"plain": PlainMLP}
 POSITIONS: dict[str, type[LearnedPositions]] = {"learned": LearnedPositions}
 
 

@@ -1,13 +1,13 @@
 """What is minimised: a loss of each query, its target and negatives, summed over the queries.
 
-All losses have one signature: hidden (N, D), matrix (V+2, D), targets (N,) as item indices, and further keywords; a loss with
-negatives has the keyword `sampler`. Gradients are computed chunk by chunk in the forward pass, so that the scores of all queries
+All losses have one signature: the predictions of a batch, matrix (V+2, D), and further keywords; a loss with negatives has the
+keyword `sampler`. Gradients are computed chunk by chunk in the forward pass, so that the scores of all queries
 are never in memory at once: N·V floats would be 80 MB for 12,800 targets and 1,600 items, and 20 GB for 400,000 items.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,33 +21,42 @@ CHUNK_FLOATS = 1 << 23  # scores or gathered rows held at a time: 32 MB of float
 DENSE_ROWS = 16  # scoring so many rows of the matrix costs less than gathering a single one
 
 Sampler = Uniform | Popularity
-ChunkLoss = Callable[[Tensor, Tensor, slice], Tensor]
+ChunkLoss = Callable[[Tensor, Tensor, slice], Tensor]  # scores of targets (n,) and negatives -> a loss a query (n,)
 
 
-def cross_entropy(hidden: Tensor, matrix: Tensor, targets: Tensor, *, bf16: bool = False) -> Tensor:
+class Predictions(NamedTuple):
+    """The N predictions of a batch: a query, the item that is right, and how much the prediction counts."""
+
+    hidden: Tensor  # (N, D)
+    targets: Tensor  # (N,), item indices
+    weights: Tensor | None = None  # (N,); None: each counts 1
+
+
+def cross_entropy(predictions: Predictions, matrix: Tensor, *, bf16: bool = False) -> Tensor:
     """Full softmax over the V items: sum of logsumexp(s) - s⁺. With bf16 the three products are in bfloat16.
 
     >>> hidden, matrix = torch.tensor([[1.0]]), torch.tensor([[9.0], [9.0], [0.0], [1.0]])
-    >>> cross_entropy(hidden, matrix, torch.tensor([3])).item()  # log(e^0 + e^1) - 1
+    >>> cross_entropy(Predictions(hidden, torch.tensor([3])), matrix).item()  # log(e^0 + e^1) - 1
     0.3132...
     """
-    loss: Tensor = _CrossEntropy.apply(hidden, matrix[FIRST_ITEM:], targets - FIRST_ITEM, bf16)
+    hidden, targets, weights = predictions
+    loss: Tensor = _CrossEntropy.apply(hidden, matrix[FIRST_ITEM:], targets - FIRST_ITEM, weights, bf16)
     return loss
 
 
-def bce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Draw, negatives: int) -> Tensor:
+def bce(predictions: Predictions, matrix: Tensor, *, sampler: Draw, negatives: int) -> Tensor:
     """Binary cross-entropy of the target and k negatives, the mean of the k + 1 terms (Kang and McAuley 2018, eq. 6, with k = 1).
 
     Eq. 6 is the sum of its two terms, twice this mean; Adam's steps are the same for both.
     """
-    return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=1.0)
+    return _with_negatives(predictions, matrix, sampler, negatives, beta=1.0)
 
 
-def gbce(hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Draw, negatives: int, t: float) -> Tensor:
+def gbce(predictions: Predictions, matrix: Tensor, *, sampler: Draw, negatives: int, t: float) -> Tensor:
     """Generalised binary cross-entropy, the mean of k + 1 terms (Petrov and Macdonald 2023, arXiv:2308.07192, eq. 10 and 14)."""
     vocab_size = len(matrix) - FIRST_ITEM
     beta = gbce_beta(negatives=negatives, vocab_size=vocab_size, t=t)
-    return _with_negatives(hidden, matrix, targets, sampler, negatives, beta=beta)
+    return _with_negatives(predictions, matrix, sampler, negatives, beta=beta)
 
 
 def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
@@ -60,59 +69,63 @@ def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
     return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
 
 
-def sampled_cross_entropy(
-    hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, log_q: bool
-) -> Tensor:
+def sampled_cross_entropy(predictions: Predictions, matrix: Tensor, *, sampler: Sampler, negatives: int, log_q: bool) -> Tensor:
     """Softmax over the target and S negatives that all queries share (Jean et al. 2015, arXiv:1412.2007).
 
     A negative that is the query's target is left out. With log_q the scores of negatives are corrected by -log(S·Q), which makes
     the sum of their exponentials an unbiased estimate of the full softmax's (Bengio and Senécal 2008, eq. 6). The target isn't
     drawn, so it isn't corrected. Uniform draws need the correction too: S negatives stand for V - 1 items.
     """
-    shared = sampler((negatives,), hidden.device)  # (S,)
+    targets, shared = predictions.targets, sampler((negatives,), matrix.device)  # (N,), (S,)
     shift = sampler.log_q(shared) + math.log(negatives) if log_q else None  # (S,)
 
     def loss(positive: Tensor, negative: Tensor, rows: slice) -> Tensor:
         if shift is not None:
             negative = negative - shift
         negative = negative.masked_fill(shared == targets[rows, None], float("-inf"))
-        return (torch.cat([positive[:, None], negative], dim=-1).logsumexp(-1) - positive).sum()
+        return torch.cat([positive[:, None], negative], dim=-1).logsumexp(-1) - positive
 
-    return _chunked(hidden, matrix, targets, shared, loss)
+    return _chunked(predictions, matrix, shared, loss)
 
 
 def cosine_contrastive(
-    hidden: Tensor, matrix: Tensor, targets: Tensor, *, sampler: Sampler, negatives: int, margin: float, weight: float
+    predictions: Predictions, matrix: Tensor, *, sampler: Sampler, negatives: int, margin: float, weight: float
 ) -> Tensor:
     """Sum of (1 - s⁺) + weight / |N| · Σ max(0, s⁻ - margin) (Mao et al. 2021, arXiv:2109.12613, eq. 1).
 
     Queries and the matrix's rows have length 1, so that scores are cosines. All queries share the negatives N; one that is the
     query's target is left out.
     """
-    shared = sampler((negatives,), hidden.device)  # (S,)
+    targets, shared = predictions.targets, sampler((negatives,), matrix.device)  # (N,), (S,)
 
     def loss(positive: Tensor, negative: Tensor, rows: slice) -> Tensor:
         same = shared == targets[rows, None]  # (n, S)
         excess = F.relu(negative - margin).masked_fill(same, 0.0).sum(-1)
-        summed: Tensor = (1 - positive + weight * excess / (~same).sum(-1).clamp(min=1)).sum()
-        return summed
+        of_queries: Tensor = 1 - positive + weight * excess / (~same).sum(-1).clamp(min=1)
+        return of_queries
 
-    return _chunked(hidden, matrix, targets, shared, loss)
+    return _chunked(predictions, matrix, shared, loss)
 
 
-def _with_negatives(hidden: Tensor, matrix: Tensor, targets: Tensor, sampler: Draw, negatives: int, beta: float) -> Tensor:
+def _with_negatives(predictions: Predictions, matrix: Tensor, sampler: Draw, negatives: int, beta: float) -> Tensor:
     """gbce with its beta, of k negatives for each query; bce has beta = 1."""
-    drawn = sampler((len(targets), negatives), hidden.device)  # (N, k)
+    drawn = sampler((len(predictions.targets), negatives), matrix.device)  # (N, k)
 
     def loss(positive: Tensor, negative: Tensor, _: slice) -> Tensor:
-        return -(beta * F.logsigmoid(positive).sum() + F.logsigmoid(-negative).sum()) / (1 + negatives)
+        return -(beta * F.logsigmoid(positive) + F.logsigmoid(-negative).sum(-1)) / (1 + negatives)
 
-    return _chunked(hidden, matrix, targets, drawn, loss)
+    return _chunked(predictions, matrix, drawn, loss)
 
 
-def _chunked(hidden: Tensor, matrix: Tensor, targets: Tensor, negatives: Tensor, loss: ChunkLoss) -> Tensor:
+def _chunked(predictions: Predictions, matrix: Tensor, negatives: Tensor, loss: ChunkLoss) -> Tensor:
     """The loss of the scores of targets and negatives, summed over the queries (see _Chunked)."""
-    total: Tensor = _Chunked.apply(hidden, matrix, targets, negatives, loss)
+    weights = predictions.weights
+
+    def summed(positive: Tensor, negative: Tensor, rows: slice) -> Tensor:
+        each = loss(positive, negative, rows)
+        return each.sum() if weights is None else (each * weights[rows]).sum()
+
+    total: Tensor = _Chunked.apply(predictions.hidden, matrix, predictions.targets, negatives, summed)
     return total
 
 
@@ -123,7 +136,7 @@ class _Chunked(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, negatives: Tensor, loss: ChunkLoss) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, negatives: Tensor, summed: ChunkLoss) -> Tensor:
         hidden, matrix = hidden.float(), matrix.float()
         total, grad_hidden, grad_matrix = hidden.new_zeros(()), torch.empty_like(hidden), torch.zeros_like(matrix)
         shared = negatives.dim() == 1
@@ -137,7 +150,7 @@ class _Chunked(torch.autograd.Function):
             leaf = (matrix if index is None else matrix[index]).detach().requires_grad_()
             query = hidden[rows].detach().requires_grad_()
             with torch.enable_grad(), torch.autocast(hidden.device.type, enabled=False):
-                part = loss(*_scores(query, leaf, positives, drawn, dense=dense), rows)
+                part = summed(*_scores(query, leaf, positives, drawn, dense=dense), rows)
             grad_query, grad_leaf = torch.autograd.grad(part, [query, leaf])
             total += part.detach()
             grad_hidden[rows] = grad_query
@@ -170,7 +183,7 @@ class _CrossEntropy(torch.autograd.Function):
     """The gradient of the scores is softmax minus one-hot: three matrix products a chunk, and nothing is kept between chunks."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, bf16: bool) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, weights: Tensor | None, bf16: bool) -> Tensor:
         kind = torch.bfloat16 if bf16 else torch.float32
         queries, rows = hidden.to(kind), matrix.to(kind)
         total = torch.zeros((), device=hidden.device)
@@ -183,8 +196,11 @@ class _CrossEntropy(torch.autograd.Function):
                 scores = (queries[part] @ rows.T).float()  # (n, D) @ (D, V) -> (n, V)
                 positives = targets[part, None]
                 total_log = scores.logsumexp(-1, keepdim=True)
-                total += (total_log - scores.gather(1, positives)).sum()
+                of_queries = total_log - scores.gather(1, positives)  # (n, 1)
                 scores.sub_(total_log).exp_().scatter_add_(1, positives, -torch.ones_like(total_log))
+                if weights is not None:
+                    of_queries, scores = of_queries * weights[part, None], scores.mul_(weights[part, None])
+                total += of_queries.sum()
                 grads = scores.to(kind)
                 grad_hidden[part] = grads @ rows
                 grad_matrix += grads.T @ queries[part]
@@ -194,4 +210,4 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         grad_hidden, grad_matrix = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_matrix * grads[0], None, None
+        return grad_hidden * grads[0], grad_matrix * grads[0], None, None, None

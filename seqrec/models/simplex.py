@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.blocks import Dropout
+from seqrec.models.encoder import Encoder
 from seqrec.user_hashes import UNKNOWN
 
 
-class SimpleX(nn.Module):
+class SimpleX(Encoder):
     """A tower of histories and one of items; a score is the cosine of a query and an item's row, both of length 1.
 
     query = L2(g · e_u + (1 - g) · W · mean of the embeddings of the newest max_len items), item = L2(embedding): section 3.2 with
@@ -26,6 +27,7 @@ class SimpleX(nn.Module):
         self.user_weight = user_weight
         self.inputs = ("items", "user_idx") if user_weight else ("items",)
         if user_weight:
+            self.embedded_users = users + 1
             self.users = nn.Embedding(users + 1, dim, padding_idx=UNKNOWN)
             nn.init.normal_(self.users.weight, std=0.02)
             nn.init.zeros_(self.users.weight[UNKNOWN].detach())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqrec.models.encoders import Encoder
+from seqrec.models.encoder import Encoder
 from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.memory import available_gb, estimate_gb, require_memory
 from seqrec.training.optimizer import STATES

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqrec.errors import UserError
-from seqrec.models.encoders import Encoder
+from seqrec.models.encoder import Encoder
 from seqrec.models.losses import CHUNK_FLOATS
 
 FLOAT = 4  # bytes

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from seqrec.indices import PADDING
-from seqrec.models.encoders import Encoder
-from seqrec.models.losses import Sampler
+from seqrec.models.encoder import Encoder
+from seqrec.models.losses import Predictions, Sampler
 from seqrec.models.negatives import Draw, OutsideWindows
+from seqrec.training.tasks import ItemBatch
 
 
 class Loss(NamedTuple):
@@ -22,8 +23,8 @@ class Loss(NamedTuple):
     extras: dict[str, Tensor]
 
 
-class Objective(nn.Module):
-    """From a batch to its loss, summed over its targets.
+class ItemObjective(nn.Module):
+    """From a batch of items to predict to its loss, summed over its targets by their weights.
 
     The loss is a function of models.losses, with its keywords bound. A loss with negatives gets the sampler: of the whole
     vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window.
@@ -38,15 +39,17 @@ class Objective(nn.Module):
         self.sampler = sampler
         self.outside_windows = outside_windows
 
-    def forward(self, inputs: Tensor, targets: Tensor, users: Tensor) -> Loss:
-        """inputs (B, L), targets (B, L) with PADDING where nothing is predicted, users (B,): see tasks.Batch."""
+    def forward(self, batch: ItemBatch) -> Loss:
+        """The loss of a batch; see ItemBatch for the shapes."""
+        inputs, targets, users, weights = batch
         predicted = targets != PADDING
         hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
-        matrix, positives = self.model.item_matrix(), targets[predicted]
+        matrix = self.model.item_matrix()
+        predictions = Predictions(hidden, targets[predicted], None if weights is None else weights[predicted])
         if self.sampler is None:
-            return Loss(self.loss(hidden, matrix, positives), {})
+            return Loss(self.loss(predictions, matrix), {})
         sampler: Draw = self.sampler
         if self.outside_windows:
             windows = torch.cat([inputs, targets], dim=1)  # (B, 2L), each item of a window once or twice
             sampler = OutsideWindows(sampler, windows, predicted.nonzero()[:, 0])
-        return Loss(self.loss(hidden, matrix, positives, sampler=sampler), {})
+        return Loss(self.loss(predictions, matrix, sampler=sampler), {})

@@ -1,7 +1,7 @@
 """What is trained: each architecture plans its model, task and loss from its settings and a dataset.
 
 An architecture is an object with the members of `Architecture`, small enough to be pickled to other processes. A job makes it
-from its configuration: jobs/train.py a PlanSASRec, jobs/train_two_tower.py a PlanSimpleX.
+from its configuration: jobs/train.py a PlanTransformer, jobs/train_two_tower.py a PlanSimpleX.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from seqrec.models.encoders import ENCODERS, Encoder
+from seqrec.models.encoder import Encoder
+from seqrec.models.encoders import ENCODERS
 from seqrec.models.losses import Sampler
 from seqrec.models.negatives import Popularity, Uniform
 from seqrec.training.tasks import Task
@@ -25,7 +26,7 @@ class ModelPlan:
     architecture: str  # of ENCODERS
     arguments: dict[str, Any]  # of the architecture; they stand in every checkpoint
     task: Task
-    objective: Callable[[Encoder], nn.Module]  # of the model; called with inputs, targets and users, it returns a Loss
+    objective: Callable[[Encoder], nn.Module]  # of the model; called with a batch of the task, it returns a Loss
     name: str  # how the model's name begins
     named: tuple[str, ...]  # the settings that it says
     to_lower: str  # the settings to lower if memory is short

@@ -5,7 +5,7 @@ from functools import partial
 
 from seqrec.models.losses import cosine_contrastive
 from seqrec.settings.train_two_tower import TowerLoss, TowerShape
-from seqrec.training.objective import Objective
+from seqrec.training.objective import ItemObjective
 from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
 from seqrec.training.tasks import next_item
 
@@ -33,7 +33,7 @@ class PlanSimpleX:
             architecture="simplex",
             arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len, "users": inputs.users},
             task=next_item,
-            objective=partial(Objective, loss=contrastive, sampler=build_sampler(loss.sampling, data, power=loss.power)),
+            objective=partial(ItemObjective, loss=contrastive, sampler=build_sampler(loss.sampling, data, power=loss.power)),
             name=f"simplex-d{shape.dim}-l{max_len}{weight}",
             named=("encoder.dim", "encoder.max_len", "encoder.user_weight"),
             to_lower=f"batch_size or encoder.dim, or the dataset's max_len of {longest} (build_sequences)",

@@ -47,7 +47,7 @@ class Progress:
             self.stale += 1
         return better
 
-    def add(self, loss_sum: float, positions: int, extras: dict[str, float]) -> None:
+    def add(self, loss_sum: float, positions: float, extras: dict[str, float]) -> None:
         """Add a step's sums."""
         self.loss_sum, self.positions = self.loss_sum + loss_sum, self.positions + positions
         self.extras = {name: self.extras.get(name, 0.0) + value for name, value in extras.items()}

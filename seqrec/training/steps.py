@@ -28,7 +28,7 @@ class StepResult:
     """The sums of this process's batch, and whether any process has to stop."""
 
     loss_sum: float
-    losses: int
+    losses: float  # the sum of the predictions' weights
     extras: dict[str, float]
     stop: Stop
 
@@ -39,7 +39,7 @@ class Stepper:
 
     process: Process
     task: Task
-    objective: nn.Module  # inputs, targets, users -> Loss; in DDP if there are several processes
+    objective: nn.Module  # a batch of the task -> Loss; in DDP if there are several processes
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int], float]  # the learning rate of a step, counted from 0
     clip_norm: float | None  # largest norm of all gradients together
@@ -52,7 +52,7 @@ class Stepper:
         self._seed(number)
         batch = self.task(windows)
         losses = batch.losses
-        total, late, signalled = self.process.sum(torch.tensor([losses, *stop])).tolist()
+        total, late, signalled = self.process.sum(torch.tensor([losses, *stop], dtype=torch.float64)).tolist()
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule(number)
         self.optimizer.zero_grad(set_to_none=True)
@@ -74,7 +74,7 @@ class Stepper:
         """The loss of a part, on the training's device."""
         device = self.process.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            loss: Loss = self.objective(*(tensor.to(device, non_blocking=True) for tensor in part))
+            loss: Loss = self.objective(part.to(device))
         return loss
 
     def _exchanging(self, last: bool) -> AbstractContextManager[None]:

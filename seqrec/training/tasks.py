@@ -4,12 +4,13 @@
     0 0 5 6 7                 0 0 5 6    0 0 6 7      0: nothing is predicted there
     2 3 4 5 6                 2 3 4 5    3 4 5 6
 
-A task may draw from torch's generator, which is seeded by step and process before each call. A batch has one loss for each of its
-targets, so a new task changes neither the trainer nor the losses.
+A task may draw from torch's generator, which is seeded by step and process before each call. Another task than the prediction of
+items has a batch of its own, and an objective that takes it; the trainer knows no more of both than the protocol Batch says.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -18,44 +19,71 @@ from seqrec.indices import PADDING
 from seqrec.training.loader import Windows
 
 
-class Batch(NamedTuple):
-    """What a step learns from: int64 tensors on the CPU."""
+class Batch(Protocol):
+    """What a step learns from."""
+
+    @property
+    def losses(self) -> float:
+        """The sum of the weights of the batch's predictions; the gradient is of the loss divided by it, over all processes."""
+
+    def parts(self, number: int) -> "Sequence[Batch]":
+        """The batch in at most `number` parts of near-equal size, in order."""
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on a device."""
+
+
+class ItemBatch(NamedTuple):
+    """Items to predict at positions of windows: int64 tensors."""
 
     inputs: Tensor  # (B, L), items that the model sees, left-padded
     targets: Tensor  # (B, L), items to predict at these positions; PADDING where nothing is predicted
     users: Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
+    weights: Tensor | None = None  # (B, L) float32, how much each prediction counts; None: each counts 1
 
     @property
-    def losses(self) -> int:
-        """How many targets the batch has: its loss is a sum of as many terms."""
-        return int(torch.count_nonzero(self.targets))
+    def losses(self) -> float:
+        """The sum of the weights of the targets; without weights, how many there are."""
+        predicted = self.targets != PADDING
+        return float(torch.count_nonzero(predicted) if self.weights is None else self.weights[predicted].sum(dtype=torch.float64))
 
-    def parts(self, number: int) -> "list[Batch]":
+    def parts(self, number: int) -> "list[ItemBatch]":
         """The windows in at most `number` parts of near-equal size, in order, without the columns that only pad.
 
-        >>> [part.inputs.tolist() for part in Batch(*torch.tensor([[[0, 5], [3, 4]], [[0, 6], [4, 5]]]), torch.zeros(2)).parts(2)]
+        >>> batch = ItemBatch(*torch.tensor([[[0, 5], [3, 4]], [[0, 6], [4, 5]]]), torch.zeros(2))
+        >>> [part.inputs.tolist() for part in batch.parts(2)]
         [[[5]], [[3, 4]]]
         """
         if number == 1:
             return [self]
-        cuts = zip(*(part.tensor_split(min(number, len(part))) for part in self), strict=True)
-        return [Batch(*cut)._without_padding() for cut in cuts]
+        windows = torch.arange(len(self.inputs)).tensor_split(min(number, len(self.inputs)))
+        return [self._each(partial(torch.index_select, dim=0, index=rows))._without_padding() for rows in windows]
 
-    def _without_padding(self) -> "Batch":
+    def to(self, device: torch.device) -> "ItemBatch":
+        """The batch on a device; the copy doesn't wait."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ItemBatch":
+        """The batch with each of its tensors changed."""
+        weights = None if self.weights is None else change(self.weights)
+        return ItemBatch(change(self.inputs), change(self.targets), change(self.users), weights)
+
+    def _without_padding(self) -> "ItemBatch":
         """The batch from the first column on in which a window has an item."""
         first = int(((self.inputs != PADDING) | (self.targets != PADDING)).any(0).int().argmax())
-        return Batch(self.inputs[:, first:], self.targets[:, first:], self.users)
+        weights = None if self.weights is None else self.weights[:, first:]
+        return ItemBatch(self.inputs[:, first:], self.targets[:, first:], self.users, weights)
 
 
 Task = Callable[[Windows], Batch]
 
 
-def next_item(windows: Windows) -> Batch:
+def next_item(windows: Windows) -> ItemBatch:
     """Each item is predicted from those before it; the first item of a window has none before it.
 
     >>> batch = next_item(Windows(torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5]]), torch.tensor([0, 0])))
     >>> batch.inputs.tolist(), batch.targets.tolist(), batch.losses
-    ([[0, 0, 5], [2, 3, 4]], [[0, 0, 6], [3, 4, 5]], 4)
+    ([[0, 0, 5], [2, 3, 4]], [[0, 0, 6], [3, 4, 5]], 4.0)
     """
     inputs, following = windows.items[:, :-1], windows.items[:, 1:]
-    return Batch(inputs, following.masked_fill(inputs == PADDING, PADDING), windows.users)
+    return ItemBatch(inputs, following.masked_fill(inputs == PADDING, PADDING), windows.users)

@@ -16,7 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from seqrec.command.kept_log import keep_log
 from seqrec.command.screen import counted
 from seqrec.errors import UserError
-from seqrec.models.encoders import Encoder
+from seqrec.models.encoder import Encoder
+from seqrec.models.encoders import name_now
 from seqrec.storage import files, versions
 from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
@@ -163,6 +164,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     """The folder's last checkpoint; None for one of another training, with resume=same."""
     state = checkpoint.load(checkpoint.find(setup.folder, "last"), keys=checkpoint.STATE)
     before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
+    before["architecture"] = name_now(before["architecture"])
     try:
         require_same(before, fingerprint, folder=setup.folder)
     except UserError as error:

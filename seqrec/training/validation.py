@@ -17,7 +17,7 @@ from torch import Tensor
 from seqrec import metrics
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM, PADDING
-from seqrec.models.encoders import Encoder
+from seqrec.models.encoder import Encoder
 from seqrec.ragged import Ragged
 from seqrec.storage import versions
 from seqrec.training.processes import Process

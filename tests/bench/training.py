@@ -16,7 +16,7 @@ from jobs import build_sequences
 from jobs import train as job
 from seqrec import simulate
 from seqrec.models.blocks import Dropout
-from seqrec.models.sasrec import SASRec
+from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training.train import train
@@ -54,7 +54,7 @@ def trained(data: Path, model: Path) -> float:
 def plain_epoch(windows: list[NDArray[np.int64]], vocab_size: int, *, seed: int) -> float:
     """Seconds of the same epoch: windows in memory, padded to the longest allowed, fp32, torch's own dropout and loss."""
     torch.manual_seed(seed)
-    model = SASRec(vocab_size=vocab_size, max_len=sequences.MAX_LEN, dim=64, blocks=2, heads=2, ffn=4, dropout=0.2)
+    model = Transformer(vocab_size=vocab_size, max_len=sequences.MAX_LEN, dim=64, blocks=2, heads=2, ffn=4, dropout=0.2)
     with_torch_dropout(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
     order = np.random.default_rng(seed).permutation(len(windows))

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs import evaluate
 from seqrec import metrics
-from seqrec.models.sasrec import SASRec
+from seqrec.models.transformer import Transformer
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
@@ -152,7 +152,7 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, 
         "ffn": 2,
         "dropout": 0.0,
     }
-    encoder = SASRec(**arguments).eval()
+    encoder = Transformer(**arguments).eval()
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "vocabulary.parquet").write_bytes((model / "vocabulary.parquet").read_bytes())

@@ -21,7 +21,7 @@ from seqrec.export import item_embeddings
 from seqrec.export.export_onnx import Conversion, export
 from seqrec.export.graph import write_graph
 from seqrec.export.parity import largest_difference, sample_histories
-from seqrec.models.sasrec import SASRec
+from seqrec.models.transformer import Transformer
 from seqrec.ragged import Ragged
 from seqrec.serving import exports, sealed
 from seqrec.serving.exports import locate
@@ -69,7 +69,7 @@ def test_meta_says_what_the_model_is_and_where_it_comes_from(places: Places) -> 
 
 def test_the_graph_computes_the_checkpoint(places: Places) -> None:
     content = checkpoint.load(checkpoint.find(places.model, "best"))
-    encoder = SASRec(**content.arguments)
+    encoder = Transformer(**content.arguments)
     encoder.load_state_dict(content.model)
     items = torch.tensor([[0, 0, 2], [3, 4, 5], [0, 0, 0]])
     (query,) = open_encoder(f"{places.exported}/encoder.onnx", 1).run(["query"], {"items": items.numpy()})
@@ -146,7 +146,7 @@ def test_the_graph_names_no_place_of_this_machine(places: Places) -> None:
 
 
 def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
-    encoder = SASRec(vocab_size=300, **SHAPE).eval()
+    encoder = Transformer(vocab_size=300, **SHAPE).eval()
     write_graph(encoder, tmp_path / "encoder.onnx", max_len=5, opset=18, external_bytes=1000)
     assert (tmp_path / sealed.WEIGHTS).stat().st_size > 300 * 8 * 4
     locations = {
@@ -161,7 +161,7 @@ def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("max_len", [1, 2])
 def test_the_shortest_models_export_too(tmp_path: Path, max_len: int) -> None:
-    encoder = SASRec(vocab_size=6, **{**SHAPE, "max_len": max_len}).eval()
+    encoder = Transformer(vocab_size=6, **{**SHAPE, "max_len": max_len}).eval()
     write_graph(encoder, tmp_path / "encoder.onnx", max_len=max_len, opset=18)
     assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
 
@@ -177,7 +177,7 @@ def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: Places, 
 
 def test_another_model_is_seen_as_different(places: Places) -> None:
     torch.manual_seed(99)
-    other = SASRec(vocab_size=6, **SHAPE).eval()
+    other = Transformer(vocab_size=6, **SHAPE).eval()
     assert largest_difference(other, Path(places.exported, "encoder.onnx"), Ragged.of([[2, 3]]), max_len=5) > 0.1
 
 

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from seqrec.models import losses
+from seqrec.models.losses import Predictions
 from seqrec.models.negatives import OutsideWindows, Popularity, Uniform
 
 V, D, N = 30, 4, 9
@@ -32,13 +34,13 @@ def test_cross_entropy_is_torchs_over_the_real_items(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
     hidden, matrix, targets = inputs()
     expected = torch.nn.functional.cross_entropy(hidden @ matrix[2:].T, targets - 2, reduction="sum")
-    same(losses.cross_entropy(hidden, matrix, targets), expected, [hidden, matrix])
+    same(losses.cross_entropy(Predictions(hidden, targets), matrix), expected, [hidden, matrix])
 
 
 def test_cross_entropy_in_bf16_is_near() -> None:
     hidden, matrix, targets = inputs()
-    exact = losses.cross_entropy(hidden, matrix, targets)
-    near = losses.cross_entropy(hidden, matrix, targets, bf16=True)
+    exact = losses.cross_entropy(Predictions(hidden, targets), matrix)
+    near = losses.cross_entropy(Predictions(hidden, targets), matrix, bf16=True)
     assert near.item() == pytest.approx(exact.item(), rel=0.02)
     assert near.item() != exact.item()
 
@@ -52,7 +54,7 @@ def test_gbce_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch, chunk: int,
     hidden, matrix, targets = inputs()
     sampler, negatives = Uniform(vocab_size=V), 5
     torch.manual_seed(9)
-    actual = losses.gbce(hidden, matrix, targets, sampler=sampler, negatives=negatives, t=t)
+    actual = losses.gbce(Predictions(hidden, targets), matrix, sampler=sampler, negatives=negatives, t=t)
     torch.manual_seed(9)
     drawn = sampler((N, negatives), torch.device("cpu"))
     alpha = negatives / (V - 1)
@@ -67,15 +69,15 @@ def test_bce_is_gbce_without_calibration() -> None:
     hidden, matrix, targets = inputs()
     sampler = Uniform(vocab_size=V)
     torch.manual_seed(9)
-    plain = losses.bce(hidden, matrix, targets, sampler=sampler, negatives=3)
+    plain = losses.bce(Predictions(hidden, targets), matrix, sampler=sampler, negatives=3)
     torch.manual_seed(9)
-    assert plain.item() == losses.gbce(hidden, matrix, targets, sampler=sampler, negatives=3, t=0.0).item()
+    assert plain.item() == losses.gbce(Predictions(hidden, targets), matrix, sampler=sampler, negatives=3, t=0.0).item()
 
 
 def test_gbce_stays_finite_for_extreme_scores() -> None:
     hidden = torch.full((1, 1), 200.0, requires_grad=True)
     matrix = torch.tensor([[0.0], [0.0], [-1.0], [1.0]], requires_grad=True)
-    loss = losses.gbce(hidden, matrix, torch.tensor([2]), sampler=Uniform(vocab_size=2), negatives=1, t=0.75)
+    loss = losses.gbce(Predictions(hidden, torch.tensor([2])), matrix, sampler=Uniform(vocab_size=2), negatives=1, t=0.75)
     assert math.isfinite(loss.item())
     assert all(torch.isfinite(grad).all() for grad in torch.autograd.grad(loss, [hidden, matrix]))
 
@@ -92,7 +94,7 @@ def test_sampled_cross_entropy_against_a_double_loop(
     hidden, matrix, targets = inputs()
     sampler = make()
     torch.manual_seed(9)
-    actual = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=12, log_q=log_q)
+    actual = losses.sampled_cross_entropy(Predictions(hidden, targets), matrix, sampler=sampler, negatives=12, log_q=log_q)
     torch.manual_seed(9)
     shared = sampler((12,), torch.device("cpu")).tolist()
     weights = COUNTS.double().clamp(min=1) ** power
@@ -111,8 +113,8 @@ def test_sampled_cross_entropy_against_a_double_loop(
 def test_log_q_makes_a_sampled_softmax_agree_with_the_full_one(make: Callable[[], losses.Sampler]) -> None:
     hidden, matrix, targets = inputs()
     torch.manual_seed(4)
-    full = losses.cross_entropy(hidden, matrix, targets)
-    sampled = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=make(), negatives=200_000, log_q=True)
+    full = losses.cross_entropy(Predictions(hidden, targets), matrix)
+    sampled = losses.sampled_cross_entropy(Predictions(hidden, targets), matrix, sampler=make(), negatives=200_000, log_q=True)
     grad, expected = (torch.autograd.grad(loss, hidden)[0] for loss in (sampled, full))
     torch.testing.assert_close(grad, expected, rtol=0.1, atol=0.05)
 
@@ -124,17 +126,47 @@ def test_the_gradient_of_few_negatives_is_near_the_full_softmaxs(power: float | 
     matrix = torch.nn.functional.normalize(torch.randn(2002, 64), dim=1)
     targets = torch.randint(2, 2002, (64,))
     hidden = (6 * matrix[targets]).requires_grad_()
-    full = losses.cross_entropy(hidden, matrix, targets)
+    full = losses.cross_entropy(Predictions(hidden, targets), matrix)
     assert full.item() / 64 == pytest.approx(2.0, abs=0.1)
     (expected,) = torch.autograd.grad(full, hidden)
     sampler = Uniform(vocab_size=2000) if power is None else Popularity(counts=torch.arange(2000) % 50 + 1, power=power)
     apart = {}
     for log_q in (True, False):
-        sampled = losses.sampled_cross_entropy(hidden, matrix, targets, sampler=sampler, negatives=256, log_q=log_q)
+        sampled = losses.sampled_cross_entropy(Predictions(hidden, targets), matrix, sampler=sampler, negatives=256, log_q=log_q)
         (grad,) = torch.autograd.grad(sampled, hidden)
         apart[log_q] = ((grad - expected).norm() / expected.norm()).item()
     assert apart[True] < 0.15
     assert apart[False] > 0.4
+
+
+@pytest.mark.parametrize("chunk", [1 << 23, 20])
+@pytest.mark.parametrize("name", ["cross_entropy", "bce", "gbce", "sampled_cross_entropy", "cosine_contrastive"])
+def test_a_weight_of_two_counts_a_query_twice_and_one_of_zero_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, name: str
+) -> None:
+    monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
+    options: dict[str, dict[str, Any]] = {
+        "cross_entropy": {},
+        "bce": {"negatives": 3},
+        "gbce": {"negatives": 3, "t": 0.5},
+        "sampled_cross_entropy": {"negatives": 5, "log_q": True},
+        "cosine_contrastive": {"negatives": 5, "margin": 0.1, "weight": 2.0},
+    }
+    hidden, matrix, targets = inputs()
+    weights = torch.tensor([2.0, 0.0, 1.0] * 3)
+    shared, own = torch.randint(2, V + 2, (5,)), torch.randint(2, V + 2, (N, 3))
+
+    class Fixed(Uniform):
+        def forward(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+            return shared if len(shape) == 1 else drawn
+
+    sampler = {} if name == "cross_entropy" else {"sampler": Fixed(vocab_size=V)}
+    loss, keywords = getattr(losses, name), {**options[name], **sampler}
+    drawn = own
+    actual = loss(Predictions(hidden, targets, weights), matrix, **keywords)
+    repeated = torch.tensor([0, 0, 2, 3, 3, 5, 6, 6, 8])
+    drawn = own[repeated]
+    same(actual, loss(Predictions(hidden[repeated], targets[repeated]), matrix, **keywords), [hidden, matrix])
 
 
 def test_negatives_outside_windows_are_of_no_window_item() -> None:

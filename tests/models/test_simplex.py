@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrec.models import losses
-from seqrec.models.losses import cosine_contrastive
+from seqrec.models.losses import Predictions, cosine_contrastive
 from seqrec.models.negatives import Uniform
 from seqrec.models.simplex import SimpleX
 
@@ -40,9 +40,13 @@ def test_the_loss_by_hand() -> None:
     matrix = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.8, 0.6], [0.6, 0.8], [1.0, 0.0], [0.0, 1.0]])
     negatives = Fixed([3, 2, 4, 5])
     query = torch.tensor([[1.0, 0.0]])
-    loss = cosine_contrastive(query, matrix, torch.tensor([2]), sampler=negatives, negatives=4, margin=0.4, weight=3.0)
+    loss = cosine_contrastive(
+        Predictions(query, torch.tensor([2])), matrix, sampler=negatives, negatives=4, margin=0.4, weight=3.0
+    )
     assert loss.item() == pytest.approx(1.0)
-    alone = cosine_contrastive(query, matrix, torch.tensor([2]), sampler=Fixed([2, 2]), negatives=2, margin=0.4, weight=3.0)
+    alone = cosine_contrastive(
+        Predictions(query, torch.tensor([2])), matrix, sampler=Fixed([2, 2]), negatives=2, margin=0.4, weight=3.0
+    )
     assert alone.item() == pytest.approx(0.2)
 
 
@@ -54,7 +58,9 @@ def test_the_loss_and_its_gradients_against_a_double_loop(monkeypatch: pytest.Mo
     targets, sampler = torch.randint(2, V + 2, (7,)), Uniform(vocab_size=V)
     unit_hidden, unit_matrix = (nn.functional.normalize(x, dim=-1) for x in (hidden, matrix))
     torch.manual_seed(9)
-    actual = cosine_contrastive(unit_hidden, unit_matrix, targets, sampler=sampler, negatives=12, margin=0.1, weight=5.0)
+    actual = cosine_contrastive(
+        Predictions(unit_hidden, targets), unit_matrix, sampler=sampler, negatives=12, margin=0.1, weight=5.0
+    )
     torch.manual_seed(9)
     drawn = sampler((12,), torch.device("cpu")).tolist()
     assert set(drawn) & set(targets.tolist())
@@ -111,7 +117,9 @@ def test_gradients_are_finite_and_leave_the_padding(model: SimpleX) -> None:
     hidden = model(torch.tensor([[0, 4, 9]]))[:, 1:].flatten(0, 1)
     sampler = Uniform(vocab_size=V)
     targets = torch.tensor([9, 3])
-    loss = cosine_contrastive(hidden, model.item_matrix(), targets, sampler=sampler, negatives=5, margin=0.0, weight=1.0)
+    loss = cosine_contrastive(
+        Predictions(hidden, targets), model.item_matrix(), sampler=sampler, negatives=5, margin=0.0, weight=1.0
+    )
     items, project = torch.autograd.grad(loss, [model.items.weight, model.project.weight])
     assert torch.isfinite(items).all()
     assert torch.isfinite(project).all()

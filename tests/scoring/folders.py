@@ -21,7 +21,7 @@ IDS = ["a", "b", "c", "d", "e", "f"]
 COUNTS = [9, 2, 7, 7, 1, 0]
 SEQUENCES: dict[int, list[int]] = {1: [2, 3, 4], 2: [5], 3: [], 4: [2, 3, 4, 5, 6, 7, 2, 3], 5: [4, 4]}
 SHAPE: dict[str, Any] = {"max_len": 5, "dim": 8, "blocks": 2, "heads": 2, "ffn": 2, "dropout": 0.5}
-SHAPES = {"sasrec": SHAPE, "simplex": {"max_len": 5, "dim": 8, "dropout": 0.5}}
+SHAPES = {"transformer": SHAPE, "simplex": {"max_len": 5, "dim": 8, "dropout": 0.5}}
 
 
 def lineage(*hashes: str, size: int = 6) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def write_training(
     vocab_size: int = 6,
     vocabulary: dict[str, Any] | None = None,
     seed: int = 1,
-    architecture: str = "sasrec",
+    architecture: str = "transformer",
     users: NDArray[np.int64] | None = None,
     **shape: Any,
 ) -> str:

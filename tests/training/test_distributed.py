@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from jobs import train as job
 from jobs import train_two_tower
 from seqrec.errors import UserError
-from seqrec.models.sasrec import SASRec
+from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
@@ -62,7 +62,7 @@ def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -
     assert [record["step"] for record in records] == [4, 8, 12]
     assert shown.count("train_loss") == 1, "rank 0 alone reports"
     state = checkpoint.load(checkpoint.find(cfg.model, "last"))
-    model = SASRec(**state.arguments)
+    model = Transformer(**state.arguments)
     model.load_state_dict(state.model)
     alone = validate(model, validation_users(tmp_path / "data"), batch_size=8, bf16=False, process=ALONE)
     assert {name: records[-1][name] for name in alone} == pytest.approx(alone, rel=1e-5)

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from seqrec.models.losses import CHUNK_FLOATS
-from seqrec.models.sasrec import SASRec
 from seqrec.models.simplex import SimpleX
+from seqrec.models.transformer import Transformer
 from seqrec.training.memory import estimate_gb
 
 V, L, D, B = 1600, 200, 64, 64
 
 
-def sasrec(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4) -> SASRec:
-    return SASRec(vocab_size=V, max_len=L, dim=dim, blocks=blocks, heads=heads, ffn=ffn, dropout=0.2)
+def sasrec(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4) -> Transformer:
+    return Transformer(vocab_size=V, max_len=L, dim=dim, blocks=blocks, heads=heads, ffn=ffn, dropout=0.2)
 
 
 def by_formula(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4) -> float:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqrec.models.losses import cross_entropy
-from seqrec.models.sasrec import SASRec
+from seqrec.models.losses import Predictions, cross_entropy
+from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Optimizer, Train
 from seqrec.training import checkpoint
 from seqrec.training.loader import Batches, Pooling, open_shard
@@ -69,11 +69,11 @@ def rate(step: int, settings: Optimizer) -> float:
 def by_hand(settings: Train, batches: list[Tensor]) -> Weights:
     """The weights after a step over each batch, by the formulas of the optimisers' papers."""
     torch.manual_seed(settings.seed)
-    model = SASRec(vocab_size=V, max_len=MAX_LEN, **SHAPE)
+    model = Transformer(vocab_size=V, max_len=MAX_LEN, **SHAPE)
     memory: dict[str, dict[str, Tensor]] = {name: {} for name, _ in model.named_parameters()}
     for step, windows in enumerate(batches):
         real = windows[:, :-1] != 0
-        loss = cross_entropy(model(windows[:, :-1])[real], model.item_matrix(), windows[:, 1:][real])
+        loss = cross_entropy(Predictions(model(windows[:, :-1])[real], windows[:, 1:][real]), model.item_matrix())
         model.zero_grad()
         torch.autograd.backward(loss * (1 / int(real.sum())))
         grads = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}

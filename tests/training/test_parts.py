@@ -6,29 +6,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from seqrec.indices import PADDING
 from seqrec.settings.train import Train
-from seqrec.training import checkpoint, plan_sasrec
+from seqrec.training import checkpoint, plan_transformer
 from seqrec.training.loader import Windows
-from seqrec.training.objective import Loss, Objective
+from seqrec.training.objective import ItemObjective, Loss
 from seqrec.training.sinks import COLUMNS, ScreenTable, read_records
-from seqrec.training.tasks import Batch, next_item
+from seqrec.training.tasks import ItemBatch, next_item
 from tests.training.conftest import train
 
 Make = Callable[..., Train]
 
 
-class WithExtras(Objective):
+class WithExtras(ItemObjective):
     """An objective that reports two sums beside its loss: one that is 2 a target, and the loss again."""
 
-    def forward(self, inputs: Tensor, targets: Tensor, users: Tensor) -> Loss:
-        loss = super().forward(inputs, targets, users)
-        return Loss(loss.sum, {"two": 2.0 * torch.count_nonzero(targets), "again": loss.sum.detach()})
+    def forward(self, batch: ItemBatch) -> Loss:
+        loss = super().forward(batch)
+        return Loss(loss.sum, {"two": 2.0 * torch.count_nonzero(batch.targets), "again": loss.sum.detach()})
 
 
-def last_item(windows: Windows) -> Batch:
+def last_item(windows: Windows) -> ItemBatch:
     """Only the newest item of each window is predicted."""
     batch = next_item(windows)
     newest = torch.arange(batch.targets.shape[1]) == batch.targets.shape[1] - 1
@@ -42,7 +41,7 @@ def test_extras_are_reported_beside_the_loss(settings: Make, monkeypatch: pytest
     state = checkpoint.load(checkpoint.find(plain.model, "last"))
     assert state.progress is not None
     assert "extras" not in state.progress
-    monkeypatch.setattr(plan_sasrec, "Objective", WithExtras)
+    monkeypatch.setattr(plan_transformer, "ItemObjective", WithExtras)
     train(plain.model_copy(update={"resume": False}))
     for record, before in zip(read_records(plain.model), records, strict=True):
         assert list(record)[:6] == ["epoch", "step", "seconds", "train_loss", "two", "again"]
@@ -53,7 +52,7 @@ def test_extras_are_reported_beside_the_loss(settings: Make, monkeypatch: pytest
 def test_extras_of_a_stopped_training_are_those_of_one_that_never_stopped(
     settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_sasrec, "Objective", WithExtras)
+    monkeypatch.setattr(plan_transformer, "ItemObjective", WithExtras)
     whole, parts = (settings(model=str(tmp_path / name), max_epochs=2) for name in ("whole", "parts"))
     train(whole)
     for stop in (1, 3, 8):
@@ -67,13 +66,37 @@ def test_another_task_has_another_number_of_losses(settings: Make, monkeypatch: 
     cfg = settings(max_steps=3)
     train(cfg)
     every = checkpoint.load(checkpoint.find(cfg.model, "last")).progress
-    monkeypatch.setattr(plan_sasrec, "next_item", last_item)
+    monkeypatch.setattr(plan_transformer, "next_item", last_item)
     train(cfg.model_copy(update={"resume": False}))
     newest = checkpoint.load(checkpoint.find(cfg.model, "last")).progress
     assert every is not None
     assert newest is not None
     assert 3 <= newest["positions"] < every["positions"]
     assert newest["positions"] == int(newest["positions"]) <= 60
+
+
+def half_for_older(windows: Windows) -> ItemBatch:
+    """Each target counts half, but for the newest one of a window, which counts 2."""
+    batch = next_item(windows)
+    newest = torch.arange(batch.targets.shape[1]) == batch.targets.shape[1] - 1
+    return batch._replace(weights=torch.where(newest, 2.0, 0.5).expand(batch.targets.shape))
+
+
+def test_the_loss_is_the_mean_by_weight(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 of 4 steps: the weights of the targets that were summed, and a mean loss about that of targets that count alike."""
+    monkeypatch.setattr(plan_transformer, "next_item", half_for_older)
+    cfg = settings(max_steps=3)
+    train(cfg)
+    weighted = checkpoint.load(checkpoint.find(cfg.model, "last")).progress
+    monkeypatch.setattr(plan_transformer, "next_item", next_item)
+    train(cfg.model_copy(update={"resume": False}))
+    plain = checkpoint.load(checkpoint.find(cfg.model, "last")).progress
+    assert weighted is not None
+    assert plain is not None
+    windows = (weighted["positions"] - 0.5 * plain["positions"]) / 1.5
+    assert windows == pytest.approx(round(windows))
+    assert 3 * 14 <= windows <= 3 * 16
+    assert weighted["loss_sum"] / weighted["positions"] == pytest.approx(plain["loss_sum"] / plain["positions"], rel=0.1)
 
 
 def test_the_table_on_the_screen_has_a_header_and_aligned_rows(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """A training starts, stops, goes on and refuses as its settings say."""
 
+import dataclasses
 import logging
 import math
 import os
@@ -15,14 +16,15 @@ import torch
 
 from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
-from seqrec.models.sasrec import SASRec
+from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
 from seqrec.storage import versions
-from seqrec.training import checkpoint, plan_sasrec
+from seqrec.training import checkpoint, plan_transformer
 from seqrec.training.checkpoint import Checkpoint
-from seqrec.training.objective import Loss, Objective
+from seqrec.training.objective import ItemObjective, Loss
 from seqrec.training.precision import repeat_bits
 from seqrec.training.sinks import read_records
+from seqrec.training.tasks import ItemBatch
 from seqrec.training.training_data import open_training_data
 from seqrec.training.validation import validate
 from tests.training.conftest import ALONE, INDICES, MAX_LEN, RUN_ID, V, lists, train, validation_users, write, write_dataset
@@ -142,7 +144,7 @@ def test_validation_every_so_many_steps(settings: Make) -> None:
 
 def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
+    model = Transformer(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
     users = validation_users(tmp_path / "data")
     actual = validate(model, users, batch_size=7, bf16=False, process=ALONE)
     model.eval()
@@ -161,7 +163,7 @@ def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> Non
 
 
 def test_ties_count_against_the_target(settings: Make, tmp_path: Path) -> None:
-    model = SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
+    model = Transformer(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
     torch.nn.init.zeros_(model.items.weight)
     assert validate(model, validation_users(tmp_path / "data"), batch_size=7, bf16=False, process=ALONE)["recall@1"] == 0.0
 
@@ -210,7 +212,7 @@ def test_vocabulary_and_metadata_lie_beside_the_weights(settings: Make, tmp_path
     assert re.fullmatch(r"sasrec-ce-d8-l8-ffn2-do0.1-lr0.01-warm2-constant-bs16-pool2-[0-9a-f]{8}", content.meta["name"])
     assert content.meta["parameters"] == sum(weights.numel() for weights in content.model.values())
     assert content.meta["dataset"] == RUN_ID
-    SASRec(**content.arguments).load_state_dict(content.model)
+    Transformer(**content.arguments).load_state_dict(content.model)
     assert open_training_data(cfg.data, tmp_path).items.num_rows == V
     assert (tmp_path / "model" / "vocabulary.parquet").exists()
 
@@ -221,12 +223,12 @@ def test_parts_of_a_step_make_the_step_of_one_large_batch(
     """Without dropout, full softmax: windows of other lengths, so that parts have other numbers of positions."""
     sizes: list[int] = []
 
-    class Measured(Objective):
-        def forward(self, inputs: torch.Tensor, targets: torch.Tensor, users: torch.Tensor) -> Loss:
-            sizes.append(len(inputs))
-            return super().forward(inputs, targets, users)
+    class Measured(ItemObjective):
+        def forward(self, batch: ItemBatch) -> Loss:
+            sizes.append(len(batch.inputs))
+            return super().forward(batch)
 
-    monkeypatch.setattr(plan_sasrec, "Objective", Measured)
+    monkeypatch.setattr(plan_transformer, "ItemObjective", Measured)
     optimizer = {"name": "sgd", "lr": 0.1, "clip_norm": 0.05, "warmup_steps": 0}
     plain = {"encoder": {"dim": 8, "heads": 2, "ffn": 2, "dropout": 0.0}, "optimizer": optimizer}
     large = settings(model=str(tmp_path / "large"), batch_size=15, **plain)
@@ -284,6 +286,16 @@ def without(settings: Train, *keys: str) -> None:
     for key in keys:
         del state.fingerprint[key]
     checkpoint.save(state, settings.model, checkpoint.LAST)
+
+
+def test_a_checkpoint_whose_architecture_had_another_name_is_gone_on_with(settings: Make) -> None:
+    early = settings(max_epochs=1)
+    train(early)
+    state = last(early)
+    fingerprint = {**state.fingerprint, "architecture": "sasrec"}
+    checkpoint.save(dataclasses.replace(state, architecture="sasrec", fingerprint=fingerprint), early.model, checkpoint.LAST)
+    train(settings(max_epochs=2))
+    assert (last(early).step, last(early).architecture) == (8, "transformer")
 
 
 def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(settings: Make) -> None:

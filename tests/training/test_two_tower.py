@@ -122,7 +122,7 @@ def test_histories_are_at_most_the_datasets(towers: Make, asked: int | None, wan
 def test_the_folder_of_another_architecture_is_refused(towers: Make, settings: Callable[..., Train]) -> None:
     sequences = settings(max_epochs=1)
     train_sequences(sequences)
-    with pytest.raises(UserError, match=r"architecture=sasrec there, simplex now.*another model=FOLDER"):
+    with pytest.raises(UserError, match=r"architecture=transformer there, simplex now.*another model=FOLDER"):
         train(towers(model=sequences.model))
 
 

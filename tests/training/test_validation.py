@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from seqrec.errors import UserError
-from seqrec.models.sasrec import SASRec
+from seqrec.models.transformer import Transformer
 from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
@@ -23,12 +23,12 @@ Make = Callable[..., Train]
 
 
 @pytest.fixture
-def model() -> SASRec:
+def model() -> Transformer:
     torch.manual_seed(0)
-    return SASRec(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
+    return Transformer(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
 
 
-def test_targets_without_a_training_event_are_misses(model: SASRec, tmp_path: Path, windows: list[list[int]]) -> None:
+def test_targets_without_a_training_event_are_misses(model: Transformer, tmp_path: Path, windows: list[list[int]]) -> None:
     users = validation_users(tmp_path / "data")
     counts = users.counts.copy()
     counts[[3, 5]] = 0
@@ -50,7 +50,7 @@ def test_targets_without_a_training_event_are_misses(model: SASRec, tmp_path: Pa
     assert metrics["loss"] == all_found["loss"]
 
 
-def test_users_without_items_are_ranked_by_popularity(model: SASRec, tmp_path: Path, windows: list[list[int]]) -> None:
+def test_users_without_items_are_ranked_by_popularity(model: Transformer, tmp_path: Path, windows: list[list[int]]) -> None:
     users = validation_users(tmp_path / "data")
     nothing = Ragged.of([[]] * len(users.targets))
     metrics = validate(model, replace(users, items=nothing, seen=nothing), batch_size=7, bf16=False, process=ALONE)

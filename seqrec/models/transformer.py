@@ -1,7 +1,8 @@
-"""SASRec: a causal transformer over a user's items (Kang and McAuley 2018, arXiv:1808.09781).
+"""A transformer over a user's items, whose parts are choices.
 
-Its blocks are composed of the parts of `models.blocks`, which its arguments name. A checkpoint that names no parts was trained
-with the defaults.
+With causal attention it is SASRec (Kang and McAuley 2018, arXiv:1808.09781), with bidirectional attention BERT4Rec (Sun et al.
+2019, arXiv:1904.06690). Its blocks are composed of the parts of `models.blocks`, which its arguments name. A checkpoint that
+names no parts was trained with the defaults.
 """
 
 import math
@@ -10,23 +11,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqrec.indices import FIRST_ITEM, PADDING
-from seqrec.models.blocks import ATTENTIONS, FEED_FORWARDS, NORMS, POSITIONS, Block, Dropout
+from seqrec.indices import FIRST_ITEM, MASK, PADDING
+from seqrec.models.blocks import MASKS, MLPS, NORMS, POSITIONS, Attention, Block, Dropout
+from seqrec.models.encoder import Encoder
 
-FORMER_NAMES = (  # names of weights in checkpoints from before blocks had parts, and their names now
+FORMER_WEIGHTS = (  # names of weights in checkpoints from before blocks had parts, and their names now
     (re.compile(r"^positions$"), "positions.weight"),
     (re.compile(r"^(blocks\.\d+)\.(query|key_value|output)\."), r"\1.attention.\2."),
     (re.compile(r"^(blocks\.\d+)\.(expand|contract)\."), r"\1.feed_forward.\2."),
 )
 
 
-class SASRec(nn.Module):
-    """An encoder of histories and an item matrix; a score is the dot product of a query and an item's row.
+class Transformer(Encoder):
+    """Items are int64 (B, L), left-padded with 0, any L up to max_len, which counts the history alone.
 
-    Items are int64 (B, L), left-padded with 0, any L up to max_len. Positions count from the end, pads are masked as keys and
-    attend only to themselves, so more padding never changes a query. Input and output embeddings are one matrix.
+    Positions count from the end, pads are masked as keys and attend only to themselves, so more padding never changes a query.
+    Input and output embeddings are one matrix. A causal model's query is that of the last item. A bidirectional one appends the
+    mask to the history, and its query is that of the mask.
     """
 
     def __init__(
@@ -39,21 +43,23 @@ class SASRec(nn.Module):
         heads: int,
         ffn: int,
         dropout: float,
+        attention: str = "causal",
+        position: str = "learned",
         norm: str = "layer",
-        attention: str = "softmax",
-        feed_forward: str = "gelu",
-        positions: str = "learned",
+        mlp: str = "plain",
+        activation: str = "gelu",
     ) -> None:
         super().__init__()
-        self.inputs = ("items",)
-        self.positions = POSITIONS[positions](max_len=max_len, dim=dim)
+        self.mask = MASKS[attention]
+        self.appends_mask = attention == "bidirectional"
+        self.positions = POSITIONS[position](max_len=max_len + self.appends_mask, dim=dim)
         self.items = nn.Embedding(vocab_size + FIRST_ITEM, dim, padding_idx=PADDING)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(
                 norms=(NORMS[norm](dim), NORMS[norm](dim)),
-                attention=ATTENTIONS[attention](dim=dim, heads=heads),
-                feed_forward=FEED_FORWARDS[feed_forward](dim=dim, width=ffn * dim, dropout=dropout),
+                attention=Attention(dim=dim, heads=heads),
+                feed_forward=MLPS[mlp](dim=dim, width=ffn * dim, activation=activation, dropout=dropout),
                 dropout=dropout,
             )
             for _ in range(blocks)
@@ -64,7 +70,7 @@ class SASRec(nn.Module):
         self.positions.initialise()
 
     def forward(self, items: Tensor) -> Tensor:
-        """items (B, L) -> hidden (B, L, D): at each position the query for the item that follows."""
+        """items (B, L) -> hidden (B, L, D): a causal position's is the query for the item that follows, a mask's for its own."""
         x, mask = self._embed(items)
         for block in self.blocks:
             x = block(x, mask, self.positions.turn)
@@ -73,7 +79,7 @@ class SASRec(nn.Module):
 
     def query(self, items: Tensor) -> Tensor:
         """items (B, L) -> query (B, D); the last block computes the last position only."""
-        x, mask = self._embed(items)
+        x, mask = self._embed(F.pad(items, (0, 1), value=MASK) if self.appends_mask else items)
         for block in self.blocks[:-1]:
             x = block(x, mask, self.positions.turn)
         query: Tensor = self.norm(self.blocks[-1](x, mask[:, :, -1:], self.positions.turn))[:, 0]
@@ -81,7 +87,7 @@ class SASRec(nn.Module):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load the weights as any module does; weights of older checkpoints are renamed first."""
-        return super().load_state_dict({_name_now(name): weight for name, weight in state_dict.items()}, strict, assign)
+        return super().load_state_dict({_weight_now(name): weight for name, weight in state_dict.items()}, strict, assign)
 
     def item_matrix(self) -> Tensor:
         """(V+2, D): row i is what a query is multiplied with for item_idx i."""
@@ -89,13 +95,8 @@ class SASRec(nn.Module):
 
     def _embed(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """items (B, L) -> embeddings with positions (B, L, D), and the mask (B, 1, L, L): what each position may see."""
-        real = items != PADDING
         x = self.positions.add(self.items(items) * self.scale)
-        order = torch.arange(items.shape[1], device=items.device)
-        causal = order[:, None] >= order  # (L, L): a query's row sees keys up to itself
-        itself = order[:, None] == order
-        mask = causal & (real[:, None, None, :] | itself)  # (B, 1, L, L)
-        return self.dropout(x), mask
+        return self.dropout(x), self.mask(items != PADDING)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -109,11 +110,11 @@ def _initialise(module: nn.Module) -> None:
             module.weight[PADDING].zero_()
 
 
-def _name_now(name: str) -> str:
+def _weight_now(name: str) -> str:
     """
-    >>> _name_now("blocks.0.expand.bias"), _name_now("blocks.0.feed_forward.expand.bias")
+    >>> _weight_now("blocks.0.expand.bias"), _weight_now("blocks.0.feed_forward.expand.bias")
     ('blocks.0.feed_forward.expand.bias', 'blocks.0.feed_forward.expand.bias')
     """
-    for former, now in FORMER_NAMES:
+    for former, now in FORMER_WEIGHTS:
         name = former.sub(now, name)
     return name

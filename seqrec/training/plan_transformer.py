@@ -1,4 +1,4 @@
-"""SASRec: the next item at every position of a window, by one of four losses."""
+"""A transformer: the next item at every position of a window, by one of four losses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
 from seqrec.settings.train import SequenceLoss, SequenceShape
-from seqrec.training.objective import Objective
+from seqrec.training.objective import ItemObjective
 from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
 from seqrec.training.tasks import next_item
 
 
 @dataclass(frozen=True)
-class PlanSASRec:
-    """Plans a SASRec of a shape, with a loss."""
+class PlanTransformer:
+    """Plans a transformer of a shape, with a loss."""
 
     shape: SequenceShape
     loss: SequenceLoss
@@ -26,11 +26,11 @@ class PlanSASRec:
         data, shape, loss = inputs.data, self.shape, self.loss
         max_len = data.meta.max_len
         return ModelPlan(
-            architecture="sasrec",
+            architecture="transformer",
             arguments={"vocab_size": len(data.items), "max_len": max_len, **shape.model_dump()},
             task=next_item,
             objective=partial(
-                Objective,
+                ItemObjective,
                 loss=self._bound_loss(bf16=inputs.bf16),
                 sampler=None if loss.name == "ce" else build_sampler(loss.sampling, data, power=loss.power),
                 outside_windows=loss.name == "bce",
