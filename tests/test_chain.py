@@ -112,22 +112,29 @@ def test_the_demo_says_how_near_it_came(
 
 
 def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run make with this Python in place of .venv's, and what `make setup` leaves."""
+    """Run make with this Python in place of .venv's, and what `make setup` leaves; with RECORD=FILE no chain is run.
+
+    The file gets the chain's arguments, each with a null after it.
+    """
     python = tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True, exist_ok=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    record = """[ "$2" = seqrec.chain ] && [ "$RECORD" ] && printf '%s\\0' "$@" > "$RECORD" && exit"""
+    python.write_text(f'#!/bin/sh\n{record}\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     command = ["make", f"VENV={tmp_path}/venv", *arguments]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEQREC", "SPARK", "PYSPARK", "MAKE"))}
-    environment = {**kept, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DRIVER_MEMORY": "1g", **variables}
+    spark = {name: os.environ[name] for name in ("SPARK_LOCAL_IP", "SPARK_SUBMIT_OPTS")}
+    environment = {**kept, **spark, "SPARK_DRIVER_MEMORY": "1g", **variables}
     planned = subprocess.run([*command, "-n"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
     if "touch " in planned:
         Path(planned[planned.index("touch ") :].split()[1]).touch()
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_make_recommend_runs_again(tmp_path: Path) -> None:
-    """Through make and spark-submit.sh: a file and a folder of awkward names, twice; the second run builds and trains nothing."""
+def test_make_recommend_runs_again(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through make and spark-submit.sh, with awkward names; then what make starts, here: it builds and trains nothing again."""
     ratings, root = tmp_path / "it's #1 $HOME.2024.csv", tmp_path / "a #b: 50% \\'$HOME' ä&"
     write_ratings(ratings, Simulation(users=40, items=80, events=400, seed=1))
     titles = tmp_path / "the titles, of $it.csv"
@@ -146,9 +153,14 @@ def test_make_recommend_runs_again(tmp_path: Path) -> None:
     dataset, *_ = run_ids(root)
     assert versions.read_meta(versions.resolve(f"{root}/dataset"))["settings"]["input"]["path"] == str(ratings)
     checkpoint = (root / "model" / "checkpoints" / "last.pt").read_bytes()
-    second = make(tmp_path, *given, **stores)
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert f"are those of version {dataset}, which is taken again" in second.stderr
+    recorded, runs = tmp_path / "arguments", Runs()
+    assert make(tmp_path, *given, **stores, RECORD=str(recorded)).returncode == 0
+    for name, value in stores.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(chain, "submit", runs)
+    chain.main(recorded.read_text().split("\0")[2:-1])
+    assert runs.jobs == list(JOBS)[1:]
+    assert f"are those of version {dataset}, which is taken again" in caplog.text
     assert (root / "model" / "checkpoints" / "last.pt").read_bytes() == checkpoint
     assert len(versions.run_ids(f"{root}/output")) == 2
     assert not list((ROOT / ".seqrec").glob("it_s*"))

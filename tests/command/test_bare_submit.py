@@ -23,9 +23,10 @@ TINY = {"encoder": {"dim": 16, "blocks": 1}, "max_steps": 1, "valid_users": 16, 
 
 
 def spark_submit(*arguments: str, root: Path, stores: str) -> str:
-    """Run spark-submit in another folder, with three variables and a PATH; what it printed."""
+    """Run spark-submit in another folder, with three variables, a PATH and the compiler of all tests' JVMs; what it printed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "SEQREC_ROOT": str(root), "MONGODB_URI": stores, "MILVUS_URI": stores}
+    environment["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_SUBMIT_OPTS"]
     if "PYTHONPATH" in os.environ:  # in a work tree whose package isn't the one that is installed
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     (root / "elsewhere").mkdir(exist_ok=True)
