@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqrec.indices import FIRST_ITEM, PADDING
-from seqrec.models.blocks import Dropout
+from seqrec.models.dropout import Dropout
 from seqrec.models.encoder import Encoder
 from seqrec.user_hashes import UNKNOWN
 

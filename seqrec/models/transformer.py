@@ -1,13 +1,13 @@
 """A transformer over a user's items, whose parts are choices.
 
 With causal attention it is SASRec (Kang and McAuley 2018, arXiv:1808.09781), with bidirectional attention BERT4Rec (Sun et al.
-2019, arXiv:1904.06690). Its blocks are composed of the parts of `models.blocks`, which its arguments name. A checkpoint that
-names no parts was trained with the defaults.
+2019, arXiv:1904.06690). It is composed of parts, which its arguments name: the dicts of parts stand in `models.blocks`.
 """
 
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,8 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqrec.indices import FIRST_ITEM, MASK, PADDING
-from seqrec.models.blocks import MASKS, MLPS, NORMS, POSITIONS, Attention, Block, Dropout
+from seqrec.models.attention import MASKS
+from seqrec.models.blocks import NORMS, Block
+from seqrec.models.dropout import Dropout
 from seqrec.models.encoder import Encoder
+from seqrec.models.positions import POSITIONS
+from seqrec.models.shape import Shape
 
 FORMER_WEIGHTS = (  # names of weights in checkpoints from before blocks had parts, and their names now
     (re.compile(r"^positions$"), "positions.weight"),
@@ -33,41 +37,21 @@ class Transformer(Encoder):
     mask to the history, and its query is that of the mask.
     """
 
-    def __init__(
-        self,
-        *,
-        vocab_size: int,
-        max_len: int,
-        dim: int,
-        blocks: int,
-        heads: int,
-        ffn: int,
-        dropout: float,
-        attention: str = "causal",
-        position: str = "learned",
-        norm: str = "layer",
-        mlp: str = "plain",
-        activation: str = "gelu",
-    ) -> None:
+    def __init__(self, *, vocab_size: int, max_len: int, **arguments: Any) -> None:
+        """The arguments are the fields of Shape."""
         super().__init__()
-        self.mask = MASKS[attention]
-        self.appends_mask = attention == "bidirectional"
-        self.positions = POSITIONS[position](max_len=max_len + self.appends_mask, dim=dim)
-        self.items = nn.Embedding(vocab_size + FIRST_ITEM, dim, padding_idx=PADDING)
-        self.dropout = Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(
-                norms=(NORMS[norm](dim), NORMS[norm](dim)),
-                attention=Attention(dim=dim, heads=heads),
-                feed_forward=MLPS[mlp](dim=dim, width=ffn * dim, activation=activation, dropout=dropout),
-                dropout=dropout,
-            )
-            for _ in range(blocks)
-        )
-        self.norm = NORMS[norm](dim)
-        self.scale = math.sqrt(dim)
-        self.apply(_initialise)
-        self.positions.initialise()
+        shape = Shape(**arguments)
+        self.mask = MASKS[shape.attention]
+        self.appends_mask = shape.attention == "bidirectional"
+        self.positions = POSITIONS[shape.position](max_len + self.appends_mask, shape)
+        self.items = nn.Embedding(vocab_size + FIRST_ITEM, shape.dim, padding_idx=PADDING)
+        self.embedding_norm = NORMS[shape.norm](shape.dim) if shape.embedding_norm else nn.Identity()
+        self.dropout = Dropout(shape.rate(shape.dropout_embedding))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.norm = nn.Identity() if shape.norm_place == "post" else NORMS[shape.norm](shape.dim)
+        self.scale = math.sqrt(shape.dim) if shape.embedding_scale == "sqrt" else 1.0
+        self.apply(partial(_initialise, std=shape.init_range))
+        self.positions.initialise(shape.init_range)
 
     def forward(self, items: Tensor) -> Tensor:
         """items (B, L) -> hidden (B, L, D): a causal position's is the query for the item that follows, a mask's for its own."""
@@ -95,17 +79,17 @@ class Transformer(Encoder):
 
     def _embed(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """items (B, L) -> embeddings with positions (B, L, D), and the mask (B, 1, L, L): what each position may see."""
-        x = self.positions.add(self.items(items) * self.scale)
+        x = self.embedding_norm(self.positions.add(self.items(items) * self.scale))
         return self.dropout(x), self.mask(items != PADDING)
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: nn.Module, *, std: float) -> None:
     """Draw the weights of a linear layer or an embedding; the row of the padding is zeros."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=std)
         with torch.no_grad():
             module.weight[PADDING].zero_()
 

@@ -10,13 +10,48 @@ from seqrec.settings import DropoutRate, Path, Positive, Seed, Share
 
 
 class SequenceShape(Strict):
-    """The shape of the sequence encoder; also its arguments in every checkpoint."""
+    """The shape of the sequence encoder, and its parts; also its arguments in every checkpoint."""
 
     dim: Positive = Field(64, description="width of items and queries")
     blocks: Positive = Field(2, description="transformer blocks")
     heads: Positive = Field(2, description="attention heads; dim is a multiple")
     ffn: Positive = Field(4, description="width of the feed-forward layer, as a multiple of dim")
-    dropout: DropoutRate = Field(0.2, description="share of activations dropped in training")
+    position: Literal["learned", "rope", "none"] = Field(
+        "learned", description="learned (Kang and McAuley 2018), rope (rotary, Su et al. 2021) or none"
+    )
+    norm: Literal["layer", "rms"] = Field("layer", description="layer (Ba et al. 2016) or rms (Zhang and Sennrich 2019)")
+    norm_place: Literal["pre", "post", "query"] = Field(
+        "pre",
+        description="pre (before each layer), post (after it and its residual path) or query (of queries and of the residual "
+        "path, not of keys, as in the code of SASRec's authors)",
+    )
+    mlp: Literal["plain", "gated"] = Field("plain", description="feed-forward layer: plain or gated (Shazeer 2020)")
+    activation: Literal["gelu", "relu", "silu"] = Field("gelu", description="of the feed-forward layer: gelu, relu or silu")
+    attention_output: bool = Field(True, description="a linear layer mixes the heads' results; false as in SASRec's code")
+    embedding_scale: Literal["sqrt", "none"] = Field("sqrt", description="sqrt: embeddings are multiplied with the root of dim")
+    embedding_norm: bool = Field(False, description="a norm right after the embeddings, as BERT has (Devlin et al. 2019)")
+    init_range: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.02, description="standard deviation of embeddings and positions at the start"
+    )
+    dropout: DropoutRate = Field(0.2, description="share of activations dropped in training, where no other key says it")
+    dropout_embedding: DropoutRate | None = Field(None, description="of the embeddings; null: dropout")
+    dropout_attention: DropoutRate | None = Field(None, description="of what an attention adds to its input; null: dropout")
+    dropout_mlp: DropoutRate | None = Field(
+        None, description="inside the feed-forward layer, and of what it adds to its input; null: dropout"
+    )
+    dropout_weights: DropoutRate = Field(0.0, description="of the attention weights")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "SequenceShape":
+        """Every attention head gets the same part of the width, which rope turns in pairs."""
+        if self.dim % self.heads:
+            raise ValueError(f"encoder.dim={self.dim} is not a multiple of encoder.heads={self.heads}")
+        if self.position == "rope" and self.dim // self.heads % 2:
+            raise ValueError(
+                f"encoder.position=rope turns pairs of numbers, and a head has encoder.dim / encoder.heads = "
+                f"{self.dim // self.heads}: make that even"
+            )
+        return self
 
 
 class SequenceLoss(Strict):
@@ -110,10 +145,3 @@ class Train(Training):
     preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
     encoder: SequenceShape = SequenceShape()
     loss: SequenceLoss = SequenceLoss()
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "Train":
-        """Every attention head gets the same part of the width."""
-        if self.encoder.dim % self.encoder.heads:
-            raise ValueError(f"encoder.dim={self.encoder.dim} is not a multiple of encoder.heads={self.encoder.heads}")
-        return self

@@ -15,7 +15,7 @@ from torch import nn
 from jobs import build_sequences
 from jobs import train as job
 from seqrec import simulate
-from seqrec.models.blocks import Dropout
+from seqrec.models.dropout import Dropout
 from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
 from seqrec.storage import versions

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from seqrec.indices import MASK
-from seqrec.models.blocks import Dropout
+from seqrec.models.attention import Attention, causal
+from seqrec.models.blocks import Block
+from seqrec.models.dropout import Dropout
+from seqrec.models.feed_forward import GatedMLP
+from seqrec.models.positions import RotaryPositions
+from seqrec.models.shape import Shape
 from seqrec.models.transformer import Transformer
 
 
@@ -16,9 +21,20 @@ def build(**parts: Any) -> Transformer:
     return Transformer(vocab_size=20, max_len=8, dim=8, blocks=2, heads=2, ffn=2, dropout=0.3, **parts).eval()
 
 
-@pytest.fixture
-def model() -> Transformer:
-    return build()
+PARTS: list[dict[str, Any]] = [
+    {},
+    {"position": "rope"},
+    {"position": "none"},
+    {"norm": "rms", "embedding_norm": True, "embedding_scale": "none"},
+    {"norm_place": "post", "activation": "relu"},
+    {"norm_place": "query", "attention_output": False},
+    {"mlp": "gated", "activation": "silu"},
+]
+
+
+@pytest.fixture(params=PARTS, ids=lambda parts: "-".join(map(str, parts.values())) or "default")
+def model(request: pytest.FixtureRequest) -> Transformer:
+    return build(**request.param)
 
 
 def test_more_padding_never_changes_a_query(model: Transformer) -> None:
@@ -62,8 +78,109 @@ def test_users_of_a_batch_do_not_touch_each_other(model: Transformer) -> None:
     assert torch.isfinite(together).all()
 
 
-def test_order_matters(model: Transformer) -> None:
-    assert not torch.allclose(model.query(torch.tensor([[2, 3, 4]])), model.query(torch.tensor([[3, 2, 4]])))
+@pytest.mark.parametrize("position", ["learned", "rope", "none"])
+def test_order_matters_where_there_are_positions(position: str) -> None:
+    """One block, as a second one sees which positions saw more."""
+    torch.manual_seed(0)
+    model = Transformer(vocab_size=20, max_len=8, dim=8, blocks=1, heads=2, ffn=2, dropout=0.3, position=position).eval()
+    same = torch.allclose(model.query(torch.tensor([[2, 3, 4]])), model.query(torch.tensor([[3, 2, 4]])))
+    assert same == (position == "none")
+
+
+def test_rope_scores_depend_on_how_far_apart_two_positions_are() -> None:
+    """By complex numbers: pair i of a head of 4, at a distance d from the newest, is multiplied with e^(-i·d·rate)."""
+    rope = RotaryPositions(max_len=8, head_width=4)
+    query, key = torch.randn(2, 4, generator=torch.Generator().manual_seed(3))
+    turned, others = (rope.turn(vector.expand(1, 1, 6, 4))[0, 0] for vector in (query, key))
+    scores = turned @ others.T  # (6, 6)
+    pairs = torch.complex(query[:2], query[2:]) * torch.complex(key[:2], key[2:]).conj()
+    for row in range(6):
+        for column in range(6):
+            angle = (row - column) * torch.tensor([1.0, 0.01])
+            expected = (pairs * torch.polar(torch.ones(2), angle)).real.sum()
+            torch.testing.assert_close(scores[row, column], expected)
+
+
+def hidden_of(model: Transformer, norm: Any) -> torch.Tensor:
+    """One block without dropout, written out with the norm's place as a function of (norm, x, layer)."""
+    x, mask = model._embed(torch.tensor([[5, 6, 7]]))
+    block = model.blocks[0]
+    assert isinstance(block, Block)
+    x = norm(block.attention_norm, x, lambda asking, seen: block.attention(asking, seen, mask, model.positions.turn))
+    hidden: torch.Tensor = model.norm(norm(block.ffn_norm, x, lambda asking, _: block.feed_forward(asking)))
+    return hidden
+
+
+@pytest.mark.parametrize(
+    ("place", "norm"),
+    [
+        ("pre", lambda norm, x, layer: x + layer(norm(x), norm(x))),
+        ("post", lambda norm, x, layer: norm(x + layer(x, x))),
+        ("query", lambda norm, x, layer: norm(x) + layer(norm(x), x)),
+    ],
+)
+def test_norms_lie_where_their_place_says(place: str, norm: Any) -> None:
+    torch.manual_seed(0)
+    model = Transformer(vocab_size=20, max_len=8, dim=8, blocks=1, heads=2, ffn=2, dropout=0.0, norm_place=place)
+    torch.nn.init.normal_(dict(model.named_parameters())["blocks.0.attention_norm.weight"])
+    torch.testing.assert_close(model(torch.tensor([[5, 6, 7]])), hidden_of(model, norm))
+    assert isinstance(model.norm, torch.nn.Identity) == (place == "post")
+
+
+def test_a_gated_layer_multiplies_two_halves() -> None:
+    shape = Shape(dim=4, blocks=1, heads=1, ffn=2, dropout=0.0, mlp="gated", activation="silu")
+    layer, x = GatedMLP(shape), torch.randn(3, 4)
+    gate, value = x @ layer.expand.weight[:8].T + layer.expand.bias[:8], x @ layer.expand.weight[8:].T + layer.expand.bias[8:]
+    expected = (gate * torch.sigmoid(gate) * value) @ layer.contract.weight.T + layer.contract.bias
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_attention_that_drops_weights_has_the_mean_of_one_that_does_not() -> None:
+    """Values are 1 in each dimension: a result is the sum of the weights that stayed, enlarged by the share that went."""
+    torch.manual_seed(2)
+    attention, x = Attention(dim=4, heads=2, mixes=False, dropout=0.25), torch.randn(1, 50, 4)
+    torch.nn.init.zeros_(attention.key_value.weight)
+    torch.nn.init.ones_(attention.key_value.bias)
+    mask = causal(torch.ones(1, 50, dtype=torch.bool))
+    dropped = torch.stack([attention(x, x, mask, lambda heads: heads) for _ in range(200)])
+    assert sorted(set(dropped[:, 0, 0].flatten().tolist())) == [0.0, pytest.approx(4 / 3)]
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
+    torch.testing.assert_close(attention.eval()(x, x, mask, lambda heads: heads), torch.ones(1, 50, 4))
+
+
+def test_attention_written_out_is_torchs_own() -> None:
+    torch.manual_seed(2)
+    attention, x, real = (
+        Attention(dim=8, heads=2, dropout=0.5),
+        torch.randn(2, 5, 8),
+        torch.tensor([[False, True, True, True, True]] * 2),
+    )
+    attention.dropout.forward = lambda x: x  # type: ignore[method-assign]
+    written = attention(x, x, causal(real), lambda heads: heads)
+    torch.testing.assert_close(attention.eval()(x, x, causal(real), lambda heads: heads), written)
+
+
+@pytest.mark.parametrize(
+    ("rates", "dropped"),
+    [
+        ({}, [0.5, 0.5, 0.5, 0.5, 0.0]),
+        ({"dropout_embedding": 0.0, "dropout_mlp": 0.25}, [0.0, 0.5, 0.25, 0.25, 0.0]),
+        ({"dropout_attention": 0.0, "dropout_weights": 0.25}, [0.5, 0.0, 0.5, 0.5, 0.25]),
+    ],
+)
+def test_each_dropout_has_its_rate(rates: dict[str, float], dropped: list[float]) -> None:
+    model = Transformer(vocab_size=20, max_len=8, dim=8, blocks=1, heads=2, ffn=2, dropout=0.5, **rates)
+    block = model.blocks[0]
+    assert isinstance(block, Block)
+    parts = [model.dropout, block.attention_dropout, block.ffn_dropout, block.feed_forward.dropout, block.attention.dropout]
+    assert [part.threshold / 256 for part in parts if isinstance(part, Dropout)] == dropped
+
+
+def test_the_initial_range_is_that_of_embeddings_and_positions() -> None:
+    model = Transformer(vocab_size=2000, max_len=200, dim=64, blocks=1, heads=2, ffn=2, dropout=0.5, init_range=0.5)
+    assert model.items.weight[2:].std().item() == pytest.approx(0.5, rel=0.02)
+    assert dict(model.named_parameters())["positions.weight"].std().item() == pytest.approx(0.5, rel=0.05)
+    assert model.items.weight[0].tolist() == [0.0] * 64
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
@@ -76,8 +193,9 @@ def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
     assert torch.equal(dropout.eval()(torch.ones(5)), torch.ones(5))
 
 
-def test_the_weights_of_former_checkpoints_are_loaded(model: Transformer) -> None:
+def test_the_weights_of_former_checkpoints_are_loaded() -> None:
     """Before blocks had parts, a layer's weights lay in the block itself, and those of positions in the encoder."""
+    model = build()
     former = {re.sub(r"\.(attention|feed_forward)\.", ".", name): weight for name, weight in model.state_dict().items()}
     former["positions"] = former.pop("positions.weight")
     assert {"positions", "blocks.1.key_value.bias", "blocks.0.contract.weight"} <= former.keys()

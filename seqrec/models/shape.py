@@ -1,0 +1,35 @@
+"""The shape of a transformer: the names of its parts, and their sizes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The arguments of a Transformer, besides those that a dataset gives. They stand in every checkpoint.
+
+    A checkpoint that lacks one was trained with the default.
+    """
+
+    dim: int  # D
+    blocks: int
+    heads: int
+    ffn: int  # width of the feed-forward part, as a multiple of dim
+    dropout: float  # wherever no other rate is given
+    attention: str = "causal"  # of MASKS
+    position: str = "learned"  # of POSITIONS
+    norm: str = "layer"  # of NORMS
+    norm_place: str = "pre"  # of PLACES
+    mlp: str = "plain"  # of MLPS
+    activation: str = "gelu"  # of ACTIVATIONS
+    attention_output: bool = True  # whether a linear layer mixes the heads
+    embedding_scale: str = "sqrt"  # sqrt: embeddings are multiplied with √D; none: they are not
+    embedding_norm: bool = False  # a norm after embeddings and positions are added, before the first block
+    init_range: float = 0.02  # standard deviation of embeddings and positions at the start
+    dropout_embedding: float | None = None  # of the embeddings; None: dropout, as in the next two
+    dropout_attention: float | None = None  # of what an attention adds
+    dropout_mlp: float | None = None  # within a feed-forward part, and of what it adds
+    dropout_weights: float = 0.0  # of the attention weights
+
+    def rate(self, own: float | None) -> float:
+        """A rate of its own, or else that of all."""
+        return self.dropout if own is None else own
