@@ -42,7 +42,7 @@ def _build(cfg: BuildSequences, copies: ExitStack) -> None:
     cuts = parse_cuts(cfg.split_times) if cfg.split_times else None
     split = splitter(task=cfg.task, cuts=cuts, share=cfg.split_users, seed=cfg.seed)
     collapse = cfg.drop_consecutive_duplicates
-    windowing = Windowing(max_len=cfg.max_len, stride=cfg.window_stride, seed=cfg.seed)
+    windowing = Windowing(max_len=cfg.max_len, stride=cfg.stride, seed=cfg.seed)
     filing = Filing(rows_per_file=cfg.rows_per_file, multiple=cfg.files_multiple)
     minimum = CoreMinimum(users=cfg.k_core.users, items=cfg.k_core.items)
     spark = open_session("build_sequences")

@@ -113,17 +113,36 @@ class BuildSequences(Strict):
     max_len: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="longest input of a model")
     max_history: Positive = Field(5000, description="newest items kept in sequences")
     window_stride: Positive | None = Field(None, description="step between training windows; null: the last window only")
+    prop_sliding_window: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="the same step as a share of max_len, as BERT4Rec has it; -1: max_len, so that windows hardly overlap"
+    )
     rows_per_file: Positive = Field(2048, description="most windows in a file (= a row group), what the trainer shuffles by")
     files_multiple: Positive = Field(8, description="the number of window files is a multiple of this: set it to the ranks")
     partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
     seed: Seed = Field(42, description="of every random choice")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    @property
+    def stride(self) -> int | None:
+        """Events between the ends of two training windows; None: there is the last window only.
+
+        A share is of max_len, rounded down to whole events, and at least one.
+        """
+        share = self.prop_sliding_window
+        if share is None:
+            return self.window_stride
+        return self.max_len if share == -1 else max(1, int(share * self.max_len))
+
     @model_validator(mode="after")
     def _whole_windows(self) -> "BuildSequences":
         """Windows leave no gaps, and a file of them is one row group."""
         if self.window_stride is not None and self.window_stride > self.max_len:
             raise ValueError(f"window_stride={self.window_stride} leaves gaps between windows: at most max_len={self.max_len}")
+        share = self.prop_sliding_window
+        if share is not None and share != -1 and share <= 0:
+            raise ValueError(f"prop_sliding_window={share:g} is no step: above 0 up to 1, or -1 for windows that hardly overlap")
+        if share is not None and self.window_stride is not None:
+            raise ValueError("window_stride and prop_sliding_window are two ways to say one step: set one of them to null")
         size = self.rows_per_file * (self.max_len + 1) * 4
         if size > ROW_GROUP_BYTES:
             rows = ROW_GROUP_BYTES // ((self.max_len + 1) * 4)

@@ -16,6 +16,9 @@ class SequenceShape(Strict):
     blocks: Positive = Field(2, description="transformer blocks")
     heads: Positive = Field(2, description="attention heads; dim is a multiple")
     ffn: Positive = Field(4, description="width of the feed-forward layer, as a multiple of dim")
+    attention: Literal["causal", "bidirectional"] = Field(
+        "causal", description="what a position sees: the items before it (next_item), or all of the window (masked_items)"
+    )
     position: Literal["learned", "rope", "none"] = Field(
         "learned", description="learned (Kang and McAuley 2018), rope (rotary, Su et al. 2021) or none"
     )
@@ -54,6 +57,19 @@ class SequenceShape(Strict):
         return self
 
 
+class Masking(Strict):
+    """What objective=masked_items hides of a window: the keys of BERT4Rec's data generation."""
+
+    masked_lm_prob: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="share of a window's items to predict")
+    mask_prob: Share = Field(
+        1.0, description="probability that the mask replaces such an item; else half stay, half become a random item"
+    )
+    max_predictions_per_seq: Positive | None = Field(None, description="most items to predict of a window; null: by share alone")
+    dupe_factor: Positive = Field(10, description="maskings of each window in an epoch, drawn anew in each")
+    mask_last: bool = Field(True, description="one more copy of each window an epoch, with only its last item masked")
+    short_seq_prob: Share = Field(0.0, description="share of windows that are cut to a random number of their newest items")
+
+
 class SequenceLoss(Strict):
     """What is minimised."""
 
@@ -77,7 +93,9 @@ class Optimizer(Strict):
     nesterov: bool = Field(False, description="of sgd")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="largest gradient norm; null is off")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
-    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field("inverse_sqrt", description="learning rate after the warm-up")
+    schedule: Literal["constant", "cosine", "linear", "inverse_sqrt"] = Field(
+        "inverse_sqrt", description="learning rate after the warm-up; cosine and linear end at 0 with the training"
+    )
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Optimizer":
@@ -144,4 +162,33 @@ class Train(Training):
 
     preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
     encoder: SequenceShape = SequenceShape()
+    objective: Literal["next_item", "masked_items"] = Field(
+        "next_item", description="what is predicted: the item after each, or items that are hidden from a bidirectional encoder"
+    )
+    masking: Masking = Masking()
     loss: SequenceLoss = SequenceLoss()
+
+    @model_validator(mode="after")
+    def _attention_suits_the_objective(self) -> "Train":
+        """No position sees the item that it predicts, and masked items are seen from both sides."""
+        attention = self.encoder.attention
+        if self.objective == "next_item" and attention != "causal":
+            raise ValueError(
+                f"encoder.attention={attention} shows each position the item that objective=next_item predicts there: "
+                "set objective=masked_items, or encoder.attention=causal"
+            )
+        if self.objective == "masked_items" and attention != "bidirectional":
+            raise ValueError(
+                f"objective=masked_items predicts items from those on both sides, which encoder.attention={attention} hides: "
+                "set encoder.attention=bidirectional, or objective=next_item"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _masking_is_of_masked_items(self) -> "Train":
+        """No other objective has anything to mask."""
+        if self.objective != "masked_items":
+            for name in type(self.masking).model_fields:
+                if getattr(self.masking, name) != getattr(Masking(), name):
+                    raise ValueError(f"masking.{name} is of objective=masked_items, and objective={self.objective} masks nothing")
+        return self

@@ -35,7 +35,7 @@ class Inputs:
     bf16: bool
 
     def batches(self, setup: TrainingSetup, process: Process, *, steps: int) -> Batches:
-        """The batches of this process's windows, which have one item more than the model sees: its last target."""
+        """The batches of this process's windows, `steps` an epoch; a window has an item more than a history: its last target."""
         return Batches(
             shard=self.shard,
             user_hashes=self.user_hashes,
@@ -43,6 +43,7 @@ class Inputs:
             steps=steps,
             rank=process.rank,
             pooling=setup.pooling,
+            passes=self.plan.passes,
         )
 
     def measure(self, setup: TrainingSetup, process: Process, model: Encoder) -> Callable[[], dict[str, float]] | None:

@@ -29,12 +29,15 @@ from seqrec.training.processes import Process
 
 Rows = NDArray[np.int32]  # (N, 1 + width): the user's row among those with embeddings, then the window, left-padded
 
+MULTIPLIER = 6364136223846793005  # of a window's hash: that of Knuth's linear congruential generator modulo 2^64
+
 
 class Windows(NamedTuple):
     """The windows of a batch, int64."""
 
     items: torch.Tensor  # (B, L), left-padded with 0 to the longest window
     users: torch.Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
+    copies: torch.Tensor | None = None  # (B,), which of an epoch's copies of its window each is; None: there is one copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,37 +59,49 @@ class Pooling:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """An epoch's batches: every window once. Every rank has the same number of batches, `steps`, and at least as many windows.
+    """An epoch's batches: every window once in each of its passes. Every rank has the same number of batches, and at least as
+    many windows as a pass has batches.
 
     The order of a pool's batches is shuffled alike on every rank, so that the ranks step through windows of like length together.
+    With several passes, each pass has a seed of its own, and a window is another of its copies in each pass of an epoch.
     """
 
     shard: Shard
     user_hashes: NDArray[np.int64] | None  # of the users with embeddings, sorted; None for a model without
     width: int  # items of the longest window
-    steps: int
+    steps: int  # of an epoch
     rank: int
     pooling: Pooling
+    passes: int = 1  # over the windows in an epoch, each of the same number of steps
 
     def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Windows, None, None]:
         """The batches of an epoch, the first `skip` of them left out.
 
         Raises UserError if Petastorm delivers another number of windows than the footers say.
         """
+        steps = self.steps // self.passes
+        for number in range(epoch * self.passes + skip // steps, (epoch + 1) * self.passes):
+            for rows in self._pass(number, steps=steps, skip=skip % steps):
+                batch = torch.from_numpy(rows.astype(np.int64))
+                copies = torch.from_numpy(copy_numbers(rows, copies=self.passes, number=number)) if self.passes > 1 else None
+                yield Windows(batch[:, 1:], batch[:, 0], copies)
+            skip = 0
+
+    def _pass(self, number: int, *, steps: int, skip: int) -> Iterator[Rows]:
+        """The batches of a pass over the windows, the first `skip` of them left out; passes are counted over all epochs."""
         seed, rows = self.pooling.seed, self.shard.rows
-        pools = -(-self.steps // self.pooling.pool_batches)
-        counts = np.diff([self.steps * pool // pools for pool in range(pools + 1)]).tolist()  # batches of each pool
+        pools = -(-steps // self.pooling.pool_batches)
+        counts = np.diff([steps * pool // pools for pool in range(pools + 1)]).tolist()  # batches of each pool
         sizes = part_sizes([rows * pool // pools for pool in range(1, pools)], counts, rows)  # rows of each pool
-        for pool, (count, pooled) in enumerate(zip(counts, self._pools(sizes, seed=seed + 1 + epoch), strict=True)):
+        for pool, (count, pooled) in enumerate(zip(counts, self._pools(sizes, seed=seed + 1 + number), strict=True)):
             if skip >= count:
                 skip -= count
                 continue
-            of_rank = np.random.default_rng((seed, epoch, pool, self.rank))
-            of_all_ranks = np.random.default_rng((seed, epoch, pool))
+            of_rank = np.random.default_rng((seed, number, pool, self.rank))
+            of_all_ranks = np.random.default_rng((seed, number, pool))
             batches = cut_by_length(pooled[of_rank.permutation(len(pooled))], count)
             for index in of_all_ranks.permutation(count)[skip:]:
-                batch = torch.from_numpy(batches[index].astype(np.int64))
-                yield Windows(batch[:, 1:], batch[:, 0])
+                yield batches[index]
             skip = 0
 
     def _pools(self, sizes: list[int], *, seed: int) -> Iterator[Rows]:
@@ -199,6 +214,21 @@ def cut_by_length(rows: Rows, count: int) -> list[Rows]:
     sizes = part_sizes((np.searchsorted(items, shares) + 1).tolist(), [1] * count, len(rows))
     width = rows.shape[1]
     return [rows[part][:, [0, *range(width - lengths[part].max(), width)]] for part in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def copy_numbers(rows: Rows, *, copies: int, number: int) -> NDArray[np.int64]:
+    """Which of its copies each window is in the pass of that number: each of them once in `copies` passes that follow each other.
+
+    It begins at a hash of the window's items, so that in each pass about as many windows are the one copy as the other.
+
+    >>> rows = np.array([[9, 0, 0, 2], [9, 0, 3, 2], [0, 4, 3, 2]], dtype=np.int32)
+    >>> [copy_numbers(rows, copies=3, number=number).tolist() for number in (0, 1, 2)]
+    [[2, 0, 2], [0, 1, 0], [1, 2, 1]]
+    """
+    powers = np.full(rows.shape[1] - 1, MULTIPLIER, dtype=np.uint64).cumprod()
+    keys = (rows[:, :0:-1].astype(np.uint64) * powers).sum(axis=1, dtype=np.uint64)  # whatever the padding; modulo 2^64
+    copy: NDArray[np.int64] = ((keys >> np.uint64(33)).astype(np.int64) + number) % copies
+    return copy
 
 
 def part_sizes(cuts: list[int], least: list[int], rows: int) -> list[int]:

@@ -1,14 +1,15 @@
 """A model and its loss as one module, because DDP sums the gradients of one module's forward pass."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seqrec.indices import PADDING
+from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.encoder import Encoder
-from seqrec.models.losses import Predictions, Sampler
+from seqrec.models.losses import CHUNK_FLOATS, Predictions, Sampler
 from seqrec.models.negatives import Draw, OutsideWindows
 from seqrec.training.tasks import ItemBatch
 
@@ -23,21 +24,32 @@ class Loss(NamedTuple):
     extras: dict[str, Tensor]
 
 
+Extra = Callable[[Predictions, Tensor], Tensor]  # the predictions of a batch, the item matrix (V+2, D) -> a sum over the targets
+
+
 class ItemObjective(nn.Module):
     """From a batch of items to predict to its loss, summed over its targets by their weights.
 
     The loss is a function of models.losses, with its keywords bound. A loss with negatives gets the sampler: of the whole
-    vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window.
+    vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window. Extras are computed without
+    gradients.
     """
 
     def __init__(
-        self, model: Encoder, *, loss: Callable[..., Tensor], sampler: Sampler | None, outside_windows: bool = False
+        self,
+        model: Encoder,
+        *,
+        loss: Callable[..., Tensor],
+        sampler: Sampler | None,
+        outside_windows: bool = False,
+        extras: dict[str, Extra] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
         self.sampler = sampler
         self.outside_windows = outside_windows
+        self.extras = extras or {}
 
     def forward(self, batch: ItemBatch) -> Loss:
         """The loss of a batch; see ItemBatch for the shapes."""
@@ -46,10 +58,28 @@ class ItemObjective(nn.Module):
         hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
         matrix = self.model.item_matrix()
         predictions = Predictions(hidden, targets[predicted], None if weights is None else weights[predicted])
-        if self.sampler is None:
-            return Loss(self.loss(predictions, matrix), {})
-        sampler: Draw = self.sampler
-        if self.outside_windows:
-            windows = torch.cat([inputs, targets], dim=1)  # (B, 2L), each item of a window once or twice
-            sampler = OutsideWindows(sampler, windows, predicted.nonzero()[:, 0])
-        return Loss(self.loss(predictions, matrix, sampler=sampler), {})
+        loss = self.loss
+        if self.sampler is not None:
+            sampler: Draw = self.sampler
+            if self.outside_windows:
+                windows = torch.cat([inputs, targets], dim=1)  # (B, 2L), each item of a window once or twice
+                sampler = OutsideWindows(sampler, windows, predicted.nonzero()[:, 0])
+            loss = partial(loss, sampler=sampler)
+        with torch.no_grad():
+            extras = {name: extra(predictions, matrix) for name, extra in self.extras.items()}
+        return Loss(loss(predictions, matrix), extras)
+
+
+def count_hits(predictions: Predictions, matrix: Tensor) -> Tensor:
+    """The sum of the weights of the predictions whose target has the highest score of all items.
+
+    >>> matrix = torch.tensor([[9.0], [9.0], [0.0], [1.0], [2.0]])
+    >>> count_hits(Predictions(torch.ones(3, 1), torch.tensor([3, 4, 2])), matrix).item()
+    1.0
+    """
+    hidden, targets, weights = predictions
+    items = matrix[FIRST_ITEM:]
+    size = max(1, CHUNK_FLOATS // len(items))
+    best = [(hidden[start : start + size] @ items.T).argmax(-1) for start in range(0, len(hidden), size)]  # of (n, V) scores
+    hits = (torch.cat(best) + FIRST_ITEM == targets).float()
+    return hits.sum() if weights is None else (hits * weights).sum()

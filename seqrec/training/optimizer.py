@@ -27,7 +27,7 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimi
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The learning rate of each step: a linear warm-up to lr, then constant, cosine to 0 at total_steps, or 1/sqrt(step)."""
+    """The learning rate of each step: a linear warm-up, then constant, cosine or linear to 0 at total_steps, or 1/sqrt(step)."""
 
     shape: str
     lr: float
@@ -40,14 +40,18 @@ class Schedule:
         >>> schedule = Schedule(shape="cosine", lr=1.0, warmup_steps=2, total_steps=6)
         >>> [round(schedule.rate(step), 9) for step in (0, 1, 4, 6)]
         [0.5, 1.0, 0.5, 0.0]
+        >>> [Schedule(shape="linear", lr=1.0, warmup_steps=2, total_steps=6).rate(step) for step in (0, 2, 3, 6)]
+        [0.5, 1.0, 0.75, 0.0]
         >>> round(Schedule(shape="inverse_sqrt", lr=1.0, warmup_steps=100, total_steps=1000).rate(400), 9)
         0.5
         """
         if step < self.warmup_steps:
             return self.lr * (step + 1) / self.warmup_steps
+        done = min(1.0, (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps))
         if self.shape == "cosine":
-            done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
-            return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        if self.shape == "linear":
+            return self.lr * (1 - done)
         if self.shape == "inverse_sqrt":
             return self.lr * math.sqrt(max(1, self.warmup_steps) / max(1, step))
         return self.lr

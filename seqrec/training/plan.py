@@ -30,6 +30,7 @@ class ModelPlan:
     name: str  # how the model's name begins
     named: tuple[str, ...]  # the settings that it says
     to_lower: str  # the settings to lower if memory is short
+    passes: int = 1  # over the windows in an epoch; in each, a window is another of its copies (see loader.Windows)
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
 
     def build(self) -> Encoder:

@@ -1,50 +1,76 @@
-"""A transformer: the next item at every position of a window, by one of four losses."""
+"""A transformer: what it predicts at the positions of a window is a choice, and so is its loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
-from seqrec.settings.train import SequenceLoss, SequenceShape
-from seqrec.training.objective import ItemObjective
+from seqrec.settings.train import Masking, SequenceLoss, SequenceShape
+from seqrec.training.masking import MaskedItems
+from seqrec.training.objective import ItemObjective, count_hits
 from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
-from seqrec.training.tasks import next_item
+from seqrec.training.tasks import Task, next_item
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What an objective adds to the plan."""
+
+    task: Task
+    objective: Callable[[Encoder], nn.Module]
+    family: str  # how the model is called in papers, with its loss
+    passes: int = 1
 
 
 @dataclass(frozen=True)
 class PlanTransformer:
-    """Plans a transformer of a shape, with a loss."""
+    """Plans a transformer of a shape that learns an objective of OBJECTIVES, with a loss."""
 
     shape: SequenceShape
     loss: SequenceLoss
+    objective: str  # of OBJECTIVES
+    masking: Masking
     embeds_users: bool = False
 
     def plan(self, inputs: PlanInputs) -> ModelPlan:
-        """Negatives of bce are drawn outside the window, as its authors do; those of other losses from the whole vocabulary."""
+        """The plan for a dataset; a loss of the mean over several terms says so in the fingerprint."""
         data, shape, loss = inputs.data, self.shape, self.loss
         max_len = data.meta.max_len
+        learned = OBJECTIVES[self.objective](self, inputs)
         return ModelPlan(
             architecture="transformer",
             arguments={"vocab_size": len(data.items), "max_len": max_len, **shape.model_dump()},
-            task=next_item,
-            objective=partial(
-                ItemObjective,
-                loss=self._bound_loss(bf16=inputs.bf16),
-                sampler=None if loss.name == "ce" else build_sampler(loss.sampling, data, power=loss.power),
-                outside_windows=loss.name == "bce",
+            task=learned.task,
+            objective=learned.objective,
+            name=f"{learned.family}-d{shape.dim}-l{max_len}",
+            named=(
+                *("objective", "encoder.attention", "loss.name", "encoder.dim"),
+                *(() if loss.name == "ce" else ("loss.negatives", "loss.t")),
             ),
-            name=f"{self._family()}-d{shape.dim}-l{max_len}",
-            named=("loss.name", "encoder.dim", *(() if loss.name == "ce" else ("loss.negatives", "loss.t"))),
             to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or the dataset's max_len of {max_len} (build_sequences)",
+            passes=learned.passes,
             shaping={"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {},
         )
 
-    def _family(self) -> str:
-        """How the model is called in papers, with the negatives of its loss and gSASRec's calibration."""
+    def item_objective(self, inputs: PlanInputs) -> Callable[..., nn.Module]:
+        """The objective of a task that predicts items, still without its model.
+
+        Negatives of bce are drawn outside the window, as its authors do; those of other losses from the whole vocabulary.
+        """
         loss = self.loss
-        names = {"bce": "sasrec-bce", "gbce": "gsasrec", "ce": "sasrec-ce", "sampled_ce": "sasrec-sampled_ce"}
+        return partial(
+            ItemObjective,
+            loss=self._bound_loss(bf16=inputs.bf16),
+            sampler=None if loss.name == "ce" else build_sampler(loss.sampling, inputs.data, power=loss.power),
+            outside_windows=loss.name == "bce",
+        )
+
+    def name_loss(self, names: dict[str, str]) -> str:
+        """The loss by its name of `names`, with its negatives and gSASRec's calibration."""
+        loss = self.loss
         negatives = "" if loss.name == "ce" else f"-k{loss.negatives}"
         return names[loss.name] + negatives + (f"-t{loss.t:g}" if loss.name == "gbce" else "")
 
@@ -58,3 +84,34 @@ class PlanTransformer:
             "sampled_ce": partial(sampled_cross_entropy, negatives=loss.negatives, log_q=loss.log_q),
         }
         return losses[loss.name]
+
+
+def learn_next_items(plan: PlanTransformer, inputs: PlanInputs) -> Learned:
+    """SASRec, and gSASRec where the loss is gbce: each item from those before it."""
+    names = {"bce": "sasrec-bce", "gbce": "gsasrec", "ce": "sasrec-ce", "sampled_ce": "sasrec-sampled_ce"}
+    return Learned(task=next_item, objective=plan.item_objective(inputs), family=plan.name_loss(names))
+
+
+def learn_masked_items(plan: PlanTransformer, inputs: PlanInputs) -> Learned:
+    """BERT4Rec: hidden items from those on both sides, and the share of them that the model puts first."""
+    masking = plan.masking
+    task = MaskedItems(
+        vocab_size=len(inputs.data.items),
+        masked_share=masking.masked_lm_prob,
+        mask_share=masking.mask_prob,
+        most=masking.max_predictions_per_seq,
+        shortened_share=masking.short_seq_prob,
+        last_copy=masking.dupe_factor if masking.mask_last else None,
+    )
+    return Learned(
+        task=task,
+        objective=partial(plan.item_objective(inputs), extras={"train_accuracy": count_hits}),
+        family=plan.name_loss({name: f"bert4rec-{name}" for name in ("bce", "gbce", "ce", "sampled_ce")}),
+        passes=masking.dupe_factor + masking.mask_last,
+    )
+
+
+OBJECTIVES: dict[str, Callable[[PlanTransformer, PlanInputs], Learned]] = {
+    "next_item": learn_next_items,
+    "masked_items": learn_masked_items,
+}

@@ -66,7 +66,8 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     with process.together():
         inputs = read_inputs(setup, path, process, cache)
     repeat_bits(setup.deterministic, process.device)
-    steps = count_steps(inputs.shard.rows, step_windows=setup.batch_size * setup.accumulate_steps, process=process)
+    step_windows = setup.batch_size * setup.accumulate_steps
+    steps = inputs.plan.passes * count_steps(inputs.shard.rows, step_windows=step_windows, process=process)  # of an epoch
     template = _template(setup, inputs, process, total_steps=setup.limits.total_steps(steps))
     state = _resume_or_start(setup, inputs, process, template, stack)
     with process.together():
@@ -99,7 +100,8 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_s
     """What every checkpoint of the training says, still without weights and progress."""
     data, plan = inputs.data, inputs.plan
     facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
-    total = {"steps of the cosine schedule": total_steps} if setup.optimizer.schedule == "cosine" else {}
+    schedule = setup.optimizer.schedule
+    total = {f"steps of the {schedule} schedule": total_steps} if schedule in ("cosine", "linear") else {}
     fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total}
     meta = {
         "run_id": versions.new_run_id(),

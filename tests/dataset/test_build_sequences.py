@@ -251,6 +251,8 @@ def test_a_vocabulary_is_extended_and_a_failed_run_changes_nothing(
     ("overrides", "said"),
     [
         (["window_stride=201"], "leaves gaps between windows: at most max_len=200"),
+        (["prop_sliding_window=0"], "prop_sliding_window=0 is no step: above 0 up to 1, or -1"),
+        (["prop_sliding_window=0.5", "window_stride=100"], "two ways to say one step"),
         (["rows_per_file=200000"], "makes row groups of"),
         (["task=test"], "task=test needs vocabulary=FOLDER"),
         (["split_times=[2020-01-01, 2021-01-01]", "task=train_val"], "split_times makes valid and test"),
@@ -263,3 +265,21 @@ def test_settings_that_contradict_each_other_are_refused(
     monkeypatch.setenv("SEQREC_ROOT", "/nowhere")
     with pytest.raises(UserError, match=said):
         load_config(BuildSequences, CONF, ["input.path=x", *overrides])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "stride"),
+    [
+        ([], None),
+        (["window_stride=3"], 3),
+        (["prop_sliding_window=0.5"], 100),
+        (["prop_sliding_window=0.5", "max_len=25"], 12),
+        (["prop_sliding_window=0.001"], 1),
+        (["prop_sliding_window=-1"], 200),
+    ],
+)
+def test_the_step_of_windows_is_a_number_or_a_share(
+    monkeypatch: pytest.MonkeyPatch, overrides: list[str], stride: int | None
+) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", "/nowhere")
+    assert load_config(BuildSequences, CONF, ["input.path=x", *overrides]).stride == stride

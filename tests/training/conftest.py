@@ -26,6 +26,10 @@ ALONE = Process(rank=0, world=1, device=torch.device("cpu"))
 RUN_ID = "20260101T000000Z-0000"
 V, USERS, MAX_LEN = 12, 60, 8
 INDICES = pa.list_(pa.int32())
+MASKED: dict[str, Any] = {  # keys of a tiny BERT4Rec
+    "objective": "masked_items",
+    "encoder": {"dim": 8, "blocks": 2, "heads": 2, "ffn": 2, "dropout": 0.1, "attention": "bidirectional"},
+}
 
 
 def write(path: Path, parts: list[dict[str, pa.Array]]) -> None:

@@ -18,7 +18,7 @@ from seqrec.training import checkpoint
 from seqrec.training.loader import Windows
 from seqrec.training.sinks import read_records
 from seqrec.training.steps import Stepper, StepResult, Stop
-from tests.training.conftest import train
+from tests.training.conftest import MASKED, train
 
 Make = Callable[..., Train]
 
@@ -93,6 +93,7 @@ def run_until(settings: Train, stop: str | int) -> None:
         ({"patience": 1, "optimizer": {"lr": 1e-9, "warmup_steps": 0}}, [1, 2, "minutes", "SIGTERM"]),
         ({"loss": {"name": "bce", "negatives": 3}}, [3, "minutes"]),
         ({"precision": "bf16"}, [3, "minutes", 8]),
+        ({**MASKED, "masking": {"dupe_factor": 1, "mask_prob": 0.5, "short_seq_prob": 0.5}}, [3, "minutes", 8, 13]),
         ({"batch_size": 4, "accumulate_steps": 4}, [3, "minutes", "SIGTERM"]),
     ],
 )

@@ -45,6 +45,7 @@ CASES = {
             ("warmup_steps", 0),
             ("schedule", "constant"),
             ("schedule", "cosine"),
+            ("schedule", "linear"),
         ]
     },
     "sgd": SGD,
@@ -61,6 +62,8 @@ def rate(step: int, settings: Optimizer) -> float:
         return settings.lr * (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return settings.lr
+    if settings.schedule == "linear":
+        return settings.lr * (STEPS - step) / (STEPS - settings.warmup_steps)
     if settings.schedule == "cosine":
         return settings.lr * (1 + math.cos(math.pi * (step - settings.warmup_steps) / (STEPS - settings.warmup_steps))) / 2
     return settings.lr * math.sqrt(max(1, settings.warmup_steps) / max(1, step))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from seqrec.settings.train import Optimizer, SequenceLoss, SequenceShape, Train
+from seqrec.settings.train import Masking, Optimizer, SequenceLoss, SequenceShape, Train
 from seqrec.training.fingerprint import SHAPING
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +17,10 @@ LASTING = {"precision", "max_epochs", "patience"}  # what else a recipe says: ho
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_a_preset_states_every_key_that_shapes_its_weights(path: Path) -> None:
     recipe = yaml.safe_load(path.read_text())
-    assert set(recipe) == set(SHAPING) - {"seed"} | LASTING
     parts: dict[str, type[BaseModel]] = {"encoder": SequenceShape, "loss": SequenceLoss, "optimizer": Optimizer}
+    if recipe["objective"] == "masked_items":
+        parts["masking"] = Masking
+    assert set(recipe) == set(SHAPING) - {"seed", "masking"} | LASTING | set(parts)
     for name, part in parts.items():
         assert set(recipe[name]) == set(part.model_fields), name
     Train.model_validate({"data": "d", "model": "m", **recipe})
