@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqrec.command.screen import counted, duration
 from seqrec.errors import UserError
-from seqrec.export.graph import write_graph
+from seqrec.export.graph import Query, write_graph
 from seqrec.export.item_embeddings import write_item_embeddings
 from seqrec.export.parity import largest_difference, sample_histories
 from seqrec.export.restore import TrainedModel, build_encoder, read_checkpoint, require_same_users, require_same_vocabulary
@@ -95,10 +95,17 @@ def _write_files(model: str, trained: TrainedModel, work: Path, *, opset: int) -
     vocabulary = pq.read_table(files.fetch(path, work / "model"))
     require_same_vocabulary(trained, vocabulary, path=path)
     encoder = build_encoder(trained)
-    write_graph(encoder, work / sealed.ENCODER, max_len=int(trained.checkpoint.arguments["max_len"]), opset=opset)
+    for name, query in _graphs(encoder).items():
+        write_graph(query, work / name, max_len=int(trained.checkpoint.arguments["max_len"]), opset=opset)
     if "user_idx" in encoder.inputs:
         _copy_users(model, trained, work)
     return encoder, _write_items(encoder, vocabulary, work)
+
+
+def _graphs(encoder: Encoder) -> dict[str, Query]:
+    """What the graph in each file computes; one looks backwards if the encoder does."""
+    forwards = {sealed.ENCODER: Query(encoder)}
+    return {**forwards, sealed.BACKWARDS: Query(encoder, backwards=True)} if encoder.looks_back else forwards
 
 
 def _write_items(encoder: Encoder, vocabulary: pa.Table, work: Path) -> NDArray[np.float32]:
@@ -135,7 +142,7 @@ def _check_parity(
     """The comparison with torch, for meta.json; UserError if they differ too much, or if weights aren't finite."""
     max_len, cache = int(trained.checkpoint.arguments["max_len"]), work / "sequences"
     sample = sample_histories(sequences, users=conversion.parity_users, end=len(matrix), max_len=max_len, cache=cache)
-    difference = largest_difference(encoder, work / sealed.ENCODER, sample, max_len=max_len)
+    difference = max(largest_difference(query, work / name, sample, max_len=max_len) for name, query in _graphs(encoder).items())
     if not np.isfinite(matrix).all():
         raise UserError(
             f"{trained.path} has weights that are not finite; nothing was replaced: train again with a lower optimizer.lr"

@@ -17,24 +17,26 @@ EXTERNAL_BYTES = 1 << 30  # more weights go to a file beside the graph, as a pro
 
 
 class Query(nn.Module):
-    """What the graph computes: the encoder's query, as a module's forward."""
+    """What the graph computes: the encoder's query, or that for the item before a history, as a module's forward."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, backwards: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
+        self.backwards = backwards
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """items (B, L), and user_idx (B,) where the encoder takes it -> query (B, D)"""
-        return self.encoder.query(*inputs)
+        return self.encoder.query_before(*inputs) if self.backwards else self.encoder.query(*inputs)
 
 
-def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
-    """Write the encoder, in evaluation mode, to an ONNX file; above `external_bytes` its weights go to PATH.data.
+def write_graph(query: Query, path: Path, *, max_len: int, opset: int, external_bytes: int = EXTERNAL_BYTES) -> None:
+    """Write an encoder's query, in evaluation mode, to an ONNX file; above `external_bytes` its weights go to PATH.data.
 
     The exporter's stack traces are left out, so the file names no folder of this machine.
     """
     length = torch.export.Dim("length", max=max_len) if max_len > 2 else torch.export.Dim.AUTO
     batch = torch.export.Dim("batch")
+    encoder = query.encoder
     examples = {"items": torch.ones((2, max(2, max_len // 2)), dtype=torch.int64), "user_idx": torch.zeros(2, dtype=torch.int64)}
     axes = {"items": {0: batch, 1: length}, "user_idx": {0: batch}}
     logger = logging.getLogger("torch.onnx")
@@ -44,7 +46,7 @@ def write_graph(encoder: Encoder, path: Path, *, max_len: int, opset: int, exter
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                Query(encoder).eval(),
+                query.eval(),
                 tuple(examples[name] for name in encoder.inputs),
                 input_names=list(encoder.inputs),
                 output_names=["query"],

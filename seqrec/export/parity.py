@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from seqrec.export.graph import Query
 from seqrec.models.encoder import Encoder
 from seqrec.ragged import Ragged
 from seqrec.serving.queries import encode_histories, open_encoder
@@ -48,18 +49,18 @@ def _first_rows(table: str, cache: Path) -> Ragged:
     return Ragged.of([])
 
 
-def largest_difference(encoder: Encoder, path: Path, histories: Ragged, *, max_len: int) -> float:
+def largest_difference(query: Query, path: Path, histories: Ragged, *, max_len: int) -> float:
     """The largest difference between torch and ONNX Runtime, relative to the largest value of the query in torch."""
     lengths = np.clip(histories.lengths, 1, max_len)
     rows = np.arange(len(histories))
-    users = _some_users(encoder, len(rows))
+    users = _some_users(query.encoder, len(rows))
 
     def inputs(batch: NDArray[np.int64], length: int) -> dict[str, NDArray[np.int64]]:
         items = {"items": histories.left_padded(batch, length)}
         return items if users is None else {**items, "user_idx": users[batch]}
 
     with torch.inference_mode():
-        alone = [encoder.query(*map(torch.from_numpy, inputs(rows[i : i + 1], int(lengths[i])).values())) for i in rows]
+        alone = [query(*map(torch.from_numpy, inputs(rows[i : i + 1], int(lengths[i])).values())) for i in rows]
     expected = torch.cat(alone).numpy()  # (N, D)
     session = open_encoder(str(path), torch.get_num_threads())
     largest = 0.0

@@ -15,6 +15,7 @@ class Encoder(nn.Module, ABC):
 
     inputs: tuple[str, ...] = ("items",)
     embedded_users: int = 0  # how many rows of users there are, that of unknown users included
+    looks_back: bool = False  # whether query_before has an answer
 
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -23,6 +24,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def query(self, *args: Any, **kwargs: Any) -> Tensor:
         """The query for the item that follows a history (B, D), which is what an export computes; L is at most max_len."""
+
+    def query_before(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The query for the item before a history's first (B, D), for encoders that `looks_back` says it of; L as of a query."""
+        raise NotImplementedError(f"{type(self).__name__} predicts what follows alone: its attention is not bidirectional")
 
     @abstractmethod
     def item_matrix(self) -> Tensor:

@@ -42,7 +42,7 @@ class Transformer(Encoder):
         super().__init__()
         shape = Shape(**arguments)
         self.mask = MASKS[shape.attention]
-        self.appends_mask = shape.attention == "bidirectional"
+        self.appends_mask = self.looks_back = shape.attention == "bidirectional"
         self.positions = POSITIONS[shape.position](max_len + self.appends_mask, shape)
         self.items = nn.Embedding(vocab_size + FIRST_ITEM, shape.dim, padding_idx=PADDING)
         self.embedding_norm = NORMS[shape.norm](shape.dim) if shape.embedding_norm else nn.Identity()
@@ -68,6 +68,15 @@ class Transformer(Encoder):
             x = block(x, mask, self.positions.turn)
         query: Tensor = self.norm(self.blocks[-1](x, mask[:, :, -1:], self.positions.turn))[:, 0]
         return query
+
+    def query_before(self, items: Tensor) -> Tensor:
+        """items (B, L) -> query (B, D) for the item before the first: that of a mask in front of a history."""
+        if not self.looks_back:
+            return super().query_before(items)
+        place = items.shape[1] - torch.count_nonzero(items, dim=1)[:, None]  # (B, 1): of the mask, among L + 1 positions
+        order = torch.arange(items.shape[1] + 1, device=items.device)
+        hidden: Tensor = self(F.pad(items, (1, 0), value=PADDING).masked_fill(order == place, MASK))  # (B, L+1, D)
+        return hidden.gather(1, place[..., None].expand(-1, 1, hidden.shape[2]))[:, 0]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load the weights as any module does; weights of older checkpoints are renamed first."""

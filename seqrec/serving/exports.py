@@ -38,11 +38,25 @@ class Export:
         return files.join(self.path, sealed.EMBEDDINGS)
 
     def scoring_files(self) -> sealed.Hashes:
-        """Names and hashes of the files that scoring opens, so without the item_embeddings; UserError if one is not listed."""
+        """Names and hashes of the files that scoring opens, so without the item_embeddings and the graph backwards.
+
+        Raises UserError if one is not listed.
+        """
         if absent := sealed.NEEDED - self.meta.files.keys():
             names = ", ".join(sorted(absent))
             raise UserError(f"the export of {self.meta.name} has no {names} in its meta.json: run export_onnx again")
-        return tuple(sorted((name, digest) for name, digest in self.meta.files.items() if "/" not in name))
+        others = (sealed.BACKWARDS, sealed.BACKWARDS_WEIGHTS)
+        return tuple(sorted((name, digest) for name, digest in self.meta.files.items() if "/" not in name and name not in others))
+
+    def backwards_files(self) -> sealed.Hashes:
+        """Names and hashes of the graph that has the query for the item before a history; UserError if the model has none."""
+        if sealed.BACKWARDS not in self.meta.files:
+            raise UserError(
+                f"the export of {self.meta.name} has no {sealed.BACKWARDS}: only a model that sees both sides predicts what "
+                "comes before; train one with objective=masked_items and encoder.attention=bidirectional, and export it"
+            )
+        names = (sealed.BACKWARDS, sealed.BACKWARDS_WEIGHTS)
+        return tuple((name, self.meta.files[name]) for name in names if name in self.meta.files)
 
     def origin(self) -> dict[str, Any]:
         """The model that metrics belong to: its name, the run ids of training and export, and the checkpoint."""

@@ -18,7 +18,7 @@ from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.serving.queries import encode_histories, open_encoder
-from seqrec.serving.sealed import ENCODER, MATRIX, USERS, VOCABULARY, Hashes, export_again, verify_files
+from seqrec.serving.sealed import BACKWARDS, ENCODER, MATRIX, USERS, VOCABULARY, Hashes, export_again, verify_files
 from seqrec.storage import files
 from seqrec.user_hashes import user_rows
 
@@ -62,6 +62,16 @@ class Model:
 def open_model(export: "Export", threads: int) -> Model:
     """The model of an export in a local folder."""
     return load_model(str(files.local_path(export.path)), export.scoring_files(), export.meta.max_len, threads)
+
+
+def open_backwards(export: "Export", threads: int) -> onnxruntime.InferenceSession:
+    """The session that has the query for the item before a history, of an export in a local folder; UserError if it has none.
+
+    `encode_histories` runs it: give it the oldest max_len items of a longer history.
+    """
+    folder = files.local_path(export.path)
+    verify_files(str(folder), export.backwards_files())
+    return open_encoder(str(folder / BACKWARDS), threads)
 
 
 @lru_cache(maxsize=2)

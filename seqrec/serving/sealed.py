@@ -2,12 +2,13 @@
 
     MODEL/                       a training: vocabulary.parquet, users.npy
     MODEL/exports/RUN_ID/        an export: encoder.onnx, item_matrix.npy, vocabulary.parquet, item2id.json, item_embeddings/,
-                                 users.npy
+                                 users.npy, encoder_backwards.onnx
 
 item2id.json has the item_idx of each item_id, which is its row in item_matrix.npy, for programs that don't read Parquet. Large
-weights lie beside the graph, in encoder.onnx.data. A model with embeddings of users has users.npy: the sorted hashes of the users
-it was trained on (see `user_hashes`). An export's meta.json holds the SHA-256 of each of its files, so files of two exports are
-never taken together. Neither ONNX Runtime nor Spark is needed to check them.
+weights lie beside their graph, in encoder.onnx.data. A model with bidirectional attention has encoder_backwards.onnx, the query
+for the item before a history. A model with embeddings of users has users.npy: the sorted hashes of the users it was trained on
+(see `user_hashes`). An export's meta.json holds the SHA-256 of each of its files, so files of two exports are never taken
+together. Neither ONNX Runtime nor Spark is needed to check them.
 """
 
 import hashlib
@@ -21,9 +22,13 @@ from seqrec.storage import files, versions
 EXPORTS = "exports"
 ENCODER, WEIGHTS, MATRIX, VOCABULARY = "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "vocabulary.parquet"
 ITEM2ID = "item2id.json"
+BACKWARDS, BACKWARDS_WEIGHTS = "encoder_backwards.onnx", "encoder_backwards.onnx.data"
 EMBEDDINGS, USERS = "item_embeddings", "users.npy"
 EMBEDDINGS_PART = f"{EMBEDDINGS}/part-00000.parquet"
-EXPORTED = (ENCODER, WEIGHTS, MATRIX, VOCABULARY, ITEM2ID, USERS, EMBEDDINGS_PART)  # what an export may have, as it is written
+EXPORTED = (  # what an export may have, as it is written
+    *(ENCODER, WEIGHTS, BACKWARDS, BACKWARDS_WEIGHTS),
+    *(MATRIX, VOCABULARY, ITEM2ID, USERS, EMBEDDINGS_PART),
+)
 NEEDED = frozenset({ENCODER, MATRIX, VOCABULARY})  # what scoring can't do without
 
 Hashes = tuple[tuple[str, str], ...]  # name and SHA-256 of each file

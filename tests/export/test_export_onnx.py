@@ -19,13 +19,15 @@ from seqrec.errors import UserError
 from seqrec.export import export_onnx as exporting
 from seqrec.export import item_embeddings
 from seqrec.export.export_onnx import Conversion, export
-from seqrec.export.graph import write_graph
+from seqrec.export.graph import Query, write_graph
 from seqrec.export.parity import largest_difference, sample_histories
+from seqrec.indices import MASK
 from seqrec.models.transformer import Transformer
 from seqrec.ragged import Ragged
 from seqrec.serving import exports, sealed
 from seqrec.serving.exports import locate
-from seqrec.serving.queries import open_encoder
+from seqrec.serving.model import open_backwards
+from seqrec.serving.queries import encode_histories, open_encoder
 from seqrec.serving.recommender import Recommender
 from seqrec.serving.sealed import verify_files
 from seqrec.storage import files, versions
@@ -94,6 +96,39 @@ def test_two_towers_keep_the_contract(tmp_path: Path) -> None:
     ][:2]
 
 
+def test_a_bidirectional_model_has_a_graph_that_looks_backwards(tmp_path: Path) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", attention="bidirectional")
+    exported = export(model, data=data)
+    content = checkpoint.load(checkpoint.find(model, "best"))
+    encoder = Transformer(**content.arguments)
+    encoder.load_state_dict(content.model)
+    encoder.eval()
+    histories = [[3, 4], [5, 2, 2, 3, 7], [6]]
+    expected = [encoder(torch.tensor([[MASK, *items]]))[0, 0].detach().numpy() for items in histories]
+    queries = encode_histories(open_backwards(exported, 1), Ragged.of(histories), max_len=5, dim=8)
+    np.testing.assert_allclose(queries, expected, rtol=1e-4, atol=1e-6)
+    names = [name for name, _ in exported.scoring_files()]
+    assert sealed.ENCODER in names
+    assert sealed.BACKWARDS not in names
+    Path(exported.path, sealed.BACKWARDS).write_bytes(Path(exported.path, sealed.ENCODER).read_bytes())
+    with pytest.raises(UserError, match=r"encoder_backwards.onnx is not the file that meta.json names"):
+        open_backwards(exported, 1)
+
+
+def test_a_graph_backwards_that_is_another_fails_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", attention="bidirectional")
+    monkeypatch.setattr(exporting, "write_graph", lambda query, *args, **keys: write_graph(Query(query.encoder), *args, **keys))
+    with pytest.raises(UserError, match="ONNX Runtime and torch differ by"):
+        export(model, data=data)
+
+
+def test_a_causal_model_does_not_look_backwards(places: Places) -> None:
+    with pytest.raises(UserError, match=r"has no encoder_backwards.onnx: only a model that sees both sides"):
+        open_backwards(exports.open_export(places.exported), 1)
+    with pytest.raises(NotImplementedError, match="predicts what follows alone"):
+        Transformer(vocab_size=6, **SHAPE).query_before(torch.tensor([[2, 3]]))
+
+
 def test_item_embeddings_are_the_rows_of_the_matrix(places: Places) -> None:
     rows = pq.read_table(f"{places.exported}/item_embeddings").to_pydict()
     assert rows["item_id"] == IDS
@@ -147,7 +182,7 @@ def test_the_graph_names_no_place_of_this_machine(places: Places) -> None:
 
 def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
     encoder = Transformer(vocab_size=300, **SHAPE).eval()
-    write_graph(encoder, tmp_path / "encoder.onnx", max_len=5, opset=18, external_bytes=1000)
+    write_graph(Query(encoder), tmp_path / "encoder.onnx", max_len=5, opset=18, external_bytes=1000)
     assert (tmp_path / sealed.WEIGHTS).stat().st_size > 300 * 8 * 4
     locations = {
         entry.value
@@ -156,14 +191,14 @@ def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
         if entry.key == "location"
     }
     assert locations == {sealed.WEIGHTS}
-    assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [9] * 7]), max_len=5) < 1e-4
+    assert largest_difference(Query(encoder), tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [9] * 7]), max_len=5) < 1e-4
 
 
 @pytest.mark.parametrize("max_len", [1, 2])
 def test_the_shortest_models_export_too(tmp_path: Path, max_len: int) -> None:
     encoder = Transformer(vocab_size=6, **{**SHAPE, "max_len": max_len}).eval()
-    write_graph(encoder, tmp_path / "encoder.onnx", max_len=max_len, opset=18)
-    assert largest_difference(encoder, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
+    write_graph(Query(encoder), tmp_path / "encoder.onnx", max_len=max_len, opset=18)
+    assert largest_difference(Query(encoder), tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
 
 
 def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: Places, tmp_path: Path) -> None:
@@ -178,7 +213,7 @@ def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: Places, 
 def test_another_model_is_seen_as_different(places: Places) -> None:
     torch.manual_seed(99)
     other = Transformer(vocab_size=6, **SHAPE).eval()
-    assert largest_difference(other, Path(places.exported, "encoder.onnx"), Ragged.of([[2, 3]]), max_len=5) > 0.1
+    assert largest_difference(Query(other), Path(places.exported, "encoder.onnx"), Ragged.of([[2, 3]]), max_len=5) > 0.1
 
 
 def test_no_parity_replaces_nothing(tmp_path: Path) -> None:

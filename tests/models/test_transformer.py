@@ -63,6 +63,14 @@ def test_a_bidirectional_query_is_that_of_a_mask_at_the_end() -> None:
     torch.testing.assert_close(model.query(items[:1, 2:]), model.query(items)[:1])
 
 
+def test_a_query_before_a_history_is_that_of_a_mask_in_front() -> None:
+    model = build(attention="bidirectional")
+    items = torch.tensor([[0, 0, 0, 6, 7, 8, 9, 10], [2, 3, 4, 5, 6, 7, 8, 9], [0] * 8])
+    queries = model.query_before(items)
+    for row, history in zip(queries, ([6, 7, 8, 9, 10], [2, 3, 4, 5, 6, 7, 8, 9], []), strict=True):
+        torch.testing.assert_close(row, model(torch.tensor([[MASK, *history]]))[0, 0])
+
+
 def test_a_bidirectional_position_sees_its_past_and_its_future() -> None:
     model = build(attention="bidirectional")
     hidden = model(torch.tensor([[0, 2, 3, 4, 5]]))

@@ -186,13 +186,13 @@ def test_hits_are_the_targets_of_the_highest_score(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_a_tiny_bert4rec_predicts_the_next_item_and_exports(settings: Make, tmp_path: Path, loss: dict[str, Any]) -> None:
-    """By chance the target is among the 10 of 12 items, fewer are unseen; the ndcg@10 of a random order is below 0.6."""
+    """By chance the target is the first of the unseen items of 22 % of the users."""
     encoder = {**MASKED["encoder"], "dim": 16, "dropout": 0.0}
-    cfg = settings(**{**MASKED, "encoder": encoder}, masking={"dupe_factor": 3}, loss=loss, max_epochs=12, patience=None)
+    cfg = settings(**{**MASKED, "encoder": encoder}, masking={"dupe_factor": 3}, loss=loss, max_epochs=20, patience=None)
     metrics = train(cfg)
-    assert metrics["recall@1"] > 0.6
+    assert metrics["recall@1"] > 0.4
     state, records = checkpoint.load(checkpoint.find(cfg.model, "last")), read_records(cfg.model)
-    assert state.step == 12 * 4 * 4  # epochs, passes, steps of a pass
+    assert state.step == 20 * 4 * 4  # epochs, passes, steps of a pass
     assert state.meta["name"].startswith(f"bert4rec-{loss['name']}-")
     assert records[0]["train_accuracy"] < records[-1]["train_accuracy"] <= 1
     assert list(records[0])[3:5] == ["train_loss", "train_accuracy"]
