@@ -28,7 +28,7 @@ from seqrec.errors import UserError
 from seqrec.storage.draft import Draft
 
 STEP = "SEQREC_STEP"  # the number of the job in a chain, which says itself what is done, where, and what comes next
-PATHS = ("input.path", "data", "model", "output")  # shown always: where a job reads and writes
+PATHS = ("input.table", "input.path", "data", "model", "output")  # shown always: where a job reads and writes
 WORD = re.compile(r"[\w.:/+-]+")
 
 log = logging.getLogger("seqrec")
@@ -72,7 +72,8 @@ def begin(settings: type[Strict], config: BaseModel) -> None:
     }
     _run = _Run(changed=changed)
     chained = bool(os.environ.get(STEP))
-    paths = {} if chained else {key: show_setting(now[key]) for key in PATHS if now.get(key) is not None}
+    unread = "input.path" if now.get("input.table") else None
+    paths = {} if chained else {key: show_setting(now[key]) for key in PATHS if key != unread and now.get(key) is not None}
     lines = [wrapped(f"{key}={value}" for key, value in (paths | changed).items())]
     first = (settings.__doc__ or "").strip().splitlines()[0].rstrip(".")
     sentence = first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first

@@ -8,6 +8,7 @@ import pytest
 from seqrec.command import story
 from seqrec.command.config import load_config
 from seqrec.command.story import Next
+from seqrec.settings.build_sequences import BuildSequences
 from seqrec.settings.train import Train
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,12 @@ def test_a_job_begins_with_what_differs_from_its_template(caplog: pytest.LogCapt
 def test_of_a_preset_only_its_name_is_said(caplog: pytest.LogCaptureFixture) -> None:
     begin("preset=gsasrec", "seed=7")
     assert caplog.messages[0].endswith("  data=/seq/dataset  model=/seq/model  seed=7\n  preset=gsasrec")
+
+
+def test_the_path_of_a_template_is_not_shown_where_a_table_of_spark_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    config = load_config(BuildSequences, str(ROOT / "conf" / "build_sequences.yaml"), ["input.table=shop.ratings"])
+    story.begin(BuildSequences, config)
+    assert caplog.messages[0].splitlines()[1:] == ["  input.table=shop.ratings  data=/seq/dataset"]
 
 
 def test_a_job_ends_with_what_it_made_and_the_next_command(

@@ -18,7 +18,7 @@ from tests.docs.generate import help_of, settings_of
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 COMMANDS = [block for block in BLOCKS if block.language == "bash"]
-NEEDS = {"needs a cluster", "needs S3", "needs a browser"}
+NEEDS = {"needs a cluster", "needs S3", "needs a browser", "needs Delta and Iceberg"}
 SHOWN = {"text", "yaml", "json", "sql", "csv"}  # languages of what is shown, not run
 TESTED = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

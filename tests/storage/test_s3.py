@@ -184,6 +184,7 @@ def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
         "MONGODB_URI": "none",
         "MILVUS_URI": "none",
         "SPARK_DRIVER_MEMORY": "1g",
+        "SPARK_SUBMIT_OPTS": os.environ["SPARK_SUBMIT_OPTS"],
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK", "SEQREC"))}
     environment = {**kept, **variables, "PYSPARK_PYTHON": sys.executable}
@@ -191,7 +192,7 @@ def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
     with s3.silent() as address:
         command = [str(tree / "spark-submit.sh"), "s3_chain", f"ratings={tmp_path}/ratings.csv", f"silent={address}"]
         command += ["--", "--master", "local[2]", "--conf", "spark.ui.enabled=false"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("found "))
     found = json.loads(line.removeprefix("found "))
