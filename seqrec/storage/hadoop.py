@@ -188,7 +188,7 @@ def _errors(path: str) -> Iterator[None]:
         while exception is not None and len(causes) < 10:
             causes.append((str(exception.getClass().getSimpleName()), str(exception.getMessage()).strip()))
             exception = exception.getCause()
-        if causes[0][0] == "FileNotFoundException" and "bucket" not in causes[0][1].lower():
+        if causes[0][0] == "FileNotFoundException" and not causes[0][1].startswith("Bucket "):
             raise FileNotFoundError(path) from error
         raise OSError(_reason(causes, path)) from error
     except Py4JError as error:

@@ -36,6 +36,7 @@ AWKWARD = [
     "'\"",
     "a+&;b",
     "[a]: b#?%",
+    "my-bucket",  # a word of Hadoop's error of a bucket that isn't there
 ]
 
 
