@@ -12,7 +12,7 @@ and one more entry.
     NORMS         here             built from a width      x (B, L, D) -> (B, L, D)
     PLACES        here                                     (x, rows, norm, layer): a layer with its norm and residual path
     MASKS         attention                                real (B, L) -> what each position may see (B, 1, L, L)
-    MLPS          feed_forward     built from a shape      x (B, L, D) -> (B, L, D), each position by itself
+    MLPS          here             built from a shape      x (B, L, D) -> (B, L, D), each position by itself
     ACTIVATIONS   feed_forward                             x -> the same shape
     POSITIONS     positions        of max_len and shape    `add` to embeddings (B, L, D), `turn` queries and keys
 """
@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from seqrec.models.attention import Attention
 from seqrec.models.dropout import Dropout
-from seqrec.models.feed_forward import MLPS
+from seqrec.models.feed_forward import GatedMLP, PlainMLP
+from seqrec.models.mixture import MixtureMLP
 from seqrec.models.positions import Turn
 from seqrec.models.shape import Shape
 
@@ -51,6 +52,8 @@ def query(x: Tensor, rows: slice, norm: Norm, layer: Layer) -> Tensor:
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "rms": partial(nn.RMSNorm, eps=1e-6)}
 PLACES: dict[str, Callable[[Tensor, slice, Norm, Layer], Tensor]] = {"pre": pre, "post": post, "query": query}
+
+MLPS: dict[str, Callable[[Shape], nn.Module]] = {"plain": PlainMLP, "gated": GatedMLP, "moe": MixtureMLP}
 
 ALL = slice(None)
 

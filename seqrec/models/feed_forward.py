@@ -1,6 +1,6 @@
-"""The feed-forward parts of a block, by name in MLPS, and the activations within them.
+"""Two feed-forward parts of a block, and the activations within them.
 
-All are built from a shape and take x (B, L, D) to (B, L, D), each position by itself.
+Both are built from a shape and take x (B, L, D) to (B, L, D), each position by itself.
 """
 
 from collections.abc import Callable
@@ -47,6 +47,3 @@ class GatedMLP(nn.Module):
         gate, value = self.expand(x).chunk(2, dim=-1)  # (B, L, width)
         contracted: Tensor = self.contract(self.dropout(self.activate(gate) * value))
         return contracted
-
-
-MLPS: dict[str, Callable[[Shape], nn.Module]] = {"plain": PlainMLP, "gated": GatedMLP}

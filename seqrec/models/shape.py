@@ -21,7 +21,12 @@ class Shape:
     norm_place: str = "pre"  # of PLACES
     mlp: str = "plain"  # of MLPS
     activation: str = "gelu"  # of ACTIVATIONS
+    experts: int | None = None  # E, of mlp=moe
+    experts_active: int | None = None  # K, that compute a position
     attention_output: bool = True  # whether a linear layer mixes the heads
+    output: str = "tied"  # tied: queries are multiplied with the embeddings of items; separate: with a matrix of their own
+    output_bias: bool = False  # whether items have a bias
+    head: str = "dot"  # or cosine
     embedding_scale: str = "sqrt"  # sqrt: embeddings are multiplied with √D; none: they are not
     embedding_norm: bool = False  # a norm after embeddings and positions are added, before the first block
     init_range: float = 0.02  # standard deviation of embeddings and positions at the start

@@ -19,6 +19,7 @@ from seqrec.models.attention import MASKS
 from seqrec.models.blocks import NORMS, Block
 from seqrec.models.dropout import Dropout
 from seqrec.models.encoder import Encoder
+from seqrec.models.head import Head
 from seqrec.models.positions import POSITIONS
 from seqrec.models.shape import Shape
 
@@ -33,8 +34,8 @@ class Transformer(Encoder):
     """Items are int64 (B, L), left-padded with 0, any L up to max_len, which counts the history alone.
 
     Positions count from the end, pads are masked as keys and attend only to themselves, so more padding never changes a query.
-    Input and output embeddings are one matrix. A causal model's query is that of the last item. A bidirectional one appends the
-    mask to the history, and its query is that of the mask.
+    Queries and the matrix's rows are D wide, one more where items have a bias. A causal model's query is that of the last item. A
+    bidirectional one appends the mask to the history, and its query is that of the mask.
     """
 
     def __init__(self, *, vocab_size: int, max_len: int, **arguments: Any) -> None:
@@ -49,24 +50,25 @@ class Transformer(Encoder):
         self.dropout = Dropout(shape.rate(shape.dropout_embedding))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
         self.norm = nn.Identity() if shape.norm_place == "post" else NORMS[shape.norm](shape.dim)
+        self.head = Head(shape, vocab_size=vocab_size)
         self.scale = math.sqrt(shape.dim) if shape.embedding_scale == "sqrt" else 1.0
         self.apply(partial(_initialise, std=shape.init_range))
         self.positions.initialise(shape.init_range)
 
     def forward(self, items: Tensor) -> Tensor:
-        """items (B, L) -> hidden (B, L, D): a causal position's is the query for the item that follows, a mask's for its own."""
+        """items (B, L) -> queries (B, L, D): a causal position's is for the item that follows, a mask's for its own."""
         x, mask = self._embed(items)
         for block in self.blocks:
             x = block(x, mask, self.positions.turn)
-        hidden: Tensor = self.norm(x)
-        return hidden
+        queries: Tensor = self.head(self.norm(x))
+        return queries
 
     def query(self, items: Tensor) -> Tensor:
         """items (B, L) -> query (B, D); the last block computes the last position only."""
         x, mask = self._embed(F.pad(items, (0, 1), value=MASK) if self.appends_mask else items)
         for block in self.blocks[:-1]:
             x = block(x, mask, self.positions.turn)
-        query: Tensor = self.norm(self.blocks[-1](x, mask[:, :, -1:], self.positions.turn))[:, 0]
+        query: Tensor = self.head(self.norm(self.blocks[-1](x, mask[:, :, -1:], self.positions.turn))[:, 0])
         return query
 
     def query_before(self, items: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ class Transformer(Encoder):
 
     def item_matrix(self) -> Tensor:
         """(V+2, D): row i is what a query is multiplied with for item_idx i."""
-        return self.items.weight
+        return self.head.matrix(self.items.weight)
 
     def _embed(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """items (B, L) -> embeddings with positions (B, L, D), and the mask (B, 1, L, L): what each position may see."""
@@ -96,7 +98,8 @@ def _initialise(module: nn.Module, *, std: float) -> None:
     """Draw the weights of a linear layer or an embedding; the row of the padding is zeros."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=std)
         with torch.no_grad():

@@ -28,9 +28,23 @@ class SequenceShape(Strict):
         description="pre (before each layer), post (after it and its residual path) or query (of queries and of the residual "
         "path, not of keys, as in the code of SASRec's authors)",
     )
-    mlp: Literal["plain", "gated"] = Field("plain", description="feed-forward layer: plain or gated (Shazeer 2020)")
+    mlp: Literal["plain", "gated", "moe"] = Field(
+        "plain", description="feed-forward layer: plain, gated (Shazeer 2020) or moe (a mixture of plain ones, Fedus et al. 2021)"
+    )
     activation: Literal["gelu", "relu", "silu"] = Field("gelu", description="of the feed-forward layer: gelu, relu or silu")
+    experts: Positive | None = Field(None, description="of mlp=moe: how many; their capacity is unlimited")
+    experts_active: Positive | None = Field(None, description="of mlp=moe: how many compute a position, those of the top gates")
     attention_output: bool = Field(True, description="a linear layer mixes the heads' results; false as in SASRec's code")
+    output: Literal["tied", "separate"] = Field(
+        "tied", description="what queries are multiplied with: tied (the items' embeddings) or separate (a matrix of its own)"
+    )
+    output_bias: bool = Field(
+        False, description="a bias for each item: one more dimension of vectors and queries, which have a 1 there"
+    )
+    head: Literal["dot", "cosine"] = Field(
+        "dot",
+        description="dot, or cosine over a learned temperature (Radford et al. 2021): the query has the length 1 / temperature",
+    )
     embedding_scale: Literal["sqrt", "none"] = Field("sqrt", description="sqrt: embeddings are multiplied with the root of dim")
     embedding_norm: bool = Field(False, description="a norm right after the embeddings, as BERT has (Devlin et al. 2019)")
     init_range: Annotated[float, Field(gt=0, le=10)] = Field(
@@ -56,6 +70,16 @@ class SequenceShape(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _experts_are_of_a_mixture(self) -> "SequenceShape":
+        """Both numbers of experts belong to mlp=moe, and no more are active than there are."""
+        numbers = f"encoder.experts={self.experts} and encoder.experts_active={self.experts_active}"
+        if self.mlp != "moe" and (self.experts, self.experts_active) != (None, None):
+            raise ValueError(f"{numbers} are of encoder.mlp=moe, which is {self.mlp}: set both to null")
+        if self.mlp == "moe" and not (self.experts and self.experts_active and self.experts_active <= self.experts):
+            raise ValueError(f"encoder.mlp=moe needs both, the second at most the first: {numbers}")
+        return self
+
 
 class Masking(Strict):
     """What objective=masked_items hides of a window: the keys of BERT4Rec's data generation."""
@@ -78,6 +102,10 @@ class SequenceLoss(Strict):
     t: Share = Field(0.75, description="calibration of gbce: 0 is bce, 1 calibrates fully")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
     power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
+    balance: Annotated[float, Field(ge=0, le=100)] = Field(
+        0.01,
+        description="weight of the load-balancing loss of encoder.mlp=moe (Fedus et al. 2021, eq. 4), which train_loss includes",
+    )
     log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import CHUNK_FLOATS, Predictions, Sampler
+from seqrec.models.mixture import take_balance
 from seqrec.models.negatives import Draw, OutsideWindows
 from seqrec.training.tasks import ItemBatch
 
@@ -32,7 +33,8 @@ class ItemObjective(nn.Module):
 
     The loss is a function of models.losses, with its keywords bound. A loss with negatives gets the sampler: of the whole
     vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window. Extras are computed without
-    gradients.
+    gradients. Of a model with a mixture of experts, `balance` times its load-balancing loss is added for each target, and reported
+    as `balance`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class ItemObjective(nn.Module):
         sampler: Sampler | None,
         outside_windows: bool = False,
         extras: dict[str, Extra] | None = None,
+        balance: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
@@ -50,6 +53,7 @@ class ItemObjective(nn.Module):
         self.sampler = sampler
         self.outside_windows = outside_windows
         self.extras = extras or {}
+        self.balance = balance
 
     def forward(self, batch: ItemBatch) -> Loss:
         """The loss of a batch; see ItemBatch for the shapes."""
@@ -67,7 +71,15 @@ class ItemObjective(nn.Module):
             loss = partial(loss, sampler=sampler)
         with torch.no_grad():
             extras = {name: extra(predictions, matrix) for name, extra in self.extras.items()}
-        return Loss(loss(predictions, matrix), extras)
+        return self._balanced(Loss(loss(predictions, matrix), extras), predictions, inputs)
+
+    def _balanced(self, loss: Loss, predictions: Predictions, inputs: Tensor) -> Loss:
+        """The loss, and for each prediction by its weight the model's load-balancing loss, if it has a mixture of experts."""
+        balance = take_balance(self.model, inputs != PADDING)
+        if balance is None:
+            return loss
+        of_targets = balance * (len(predictions.targets) if predictions.weights is None else predictions.weights.sum())
+        return Loss(loss.sum + self.balance * of_targets, {**loss.extras, "balance": of_targets.detach()})
 
 
 def count_hits(predictions: Predictions, matrix: Tensor) -> Tensor:

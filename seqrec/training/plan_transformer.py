@@ -66,6 +66,7 @@ class PlanTransformer:
             loss=self._bound_loss(bf16=inputs.bf16),
             sampler=None if loss.name == "ce" else build_sampler(loss.sampling, inputs.data, power=loss.power),
             outside_windows=loss.name == "bce",
+            balance=loss.balance,
         )
 
     def name_loss(self, names: dict[str, str]) -> str:

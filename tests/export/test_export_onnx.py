@@ -129,6 +129,23 @@ def test_a_causal_model_does_not_look_backwards(places: Places) -> None:
         Transformer(vocab_size=6, **SHAPE).query_before(torch.tensor([[2, 3]]))
 
 
+def test_a_head_with_a_bias_keeps_the_contract(tmp_path: Path) -> None:
+    """The vectors are one wider than the model, queries end in a 1, and lists follow from their product."""
+    parts = {"head": "cosine", "output": "separate", "output_bias": True}
+    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", **parts)
+    exported = export(model, data=data).path
+    meta = versions.read_meta(exported)
+    assert (meta["dim"], meta["encoder"]["dim"]) == (9, 8)
+    matrix = np.load(f"{exported}/item_matrix.npy")
+    (query,) = open_encoder(f"{exported}/encoder.onnx", 1).run(["query"], {"items": np.array([[0, 2, 3]])})
+    assert query[0, -1] == 1.0
+    np.testing.assert_allclose(np.linalg.norm(matrix[2:, :8], axis=1), 1, rtol=1e-6)
+    scores = dict(Recommender.load(model).recommend(["a", "b"], k=6))
+    expected = {IDS[place]: score for place, score in enumerate(matrix[2:] @ query[0]) if IDS[place] in scores}
+    assert {"c", "d", "e"} <= scores.keys()
+    assert scores == pytest.approx(expected, rel=1e-5)
+
+
 def test_item_embeddings_are_the_rows_of_the_matrix(places: Places) -> None:
     rows = pq.read_table(f"{places.exported}/item_embeddings").to_pydict()
     assert rows["item_id"] == IDS

@@ -29,6 +29,8 @@ PARTS: list[dict[str, Any]] = [
     {"norm_place": "post", "activation": "relu"},
     {"norm_place": "query", "attention_output": False},
     {"mlp": "gated", "activation": "silu"},
+    {"mlp": "moe", "experts": 3, "experts_active": 2},
+    {"output": "separate", "output_bias": True, "head": "cosine"},
 ]
 
 

@@ -22,6 +22,8 @@ CHANGES: list[dict[str, Any]] = [
     {"loss": {"name": "gbce", "negatives": 4, "t": 0.5}},
     {"loss": {"name": "sampled_ce", "sampling": "popularity", "log_q": False}},
     {"encoder": {"dim": 8, "heads": 1, "dropout": 0.5}},
+    {"encoder": {"dim": 8, "norm": "rms", "norm_place": "post", "position": "rope", "output_bias": True, "dropout_weights": 0.1}},
+    {"encoder": {"dim": 8, "mlp": "moe", "experts": 2, "experts_active": 1, "head": "cosine"}, "loss": {"balance": 0.5}},
 ]
 
 
@@ -46,6 +48,8 @@ def test_names_say_what_differs_and_are_unique(settings: Make, tmp_path: Path) -
         "gsasrec-k4-t0.5-d8-l8-ffn2-do0.1-lr0.01-warm2-constant-bs16-pool2",
         "sasrec-sampled_ce-k256-d8-l8-ffn2-do0.1-popularity-logqoff-lr0.01-warm2-constant-bs16-pool2",
         "sasrec-ce-d8-l8-h1-do0.5-lr0.01-warm2-constant-bs16-pool2",
+        "sasrec-ce-d8-l8-posrope-rms-post-bias-dow0.1-lr0.01-warm2-constant-bs16-pool2",
+        "sasrec-ce-d8-l8-moe-experts2-top1-cosine-balance0.5-lr0.01-warm2-constant-bs16-pool2",
     ]
     assert len({digits for _, digits in tails}) == len(CHANGES)
 
