@@ -33,8 +33,8 @@ class ItemObjective(nn.Module):
 
     The loss is a function of models.losses, with its keywords bound. A loss with negatives gets the sampler: of the whole
     vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window. Extras are computed without
-    gradients. Of a model with a mixture of experts, `balance` times its load-balancing loss is added for each target, and reported
-    as `balance`.
+    gradients. Of a model with a mixture of experts, `balance` times its load-balancing loss is added for each target, which is
+    reported as `balance`.
     """
 
     def __init__(

@@ -131,8 +131,8 @@ def test_a_causal_model_does_not_look_backwards(places: Places) -> None:
 
 def test_a_head_with_a_bias_keeps_the_contract(tmp_path: Path) -> None:
     """The vectors are one wider than the model, queries end in a 1, and lists follow from their product."""
-    parts = {"head": "cosine", "output": "separate", "output_bias": True}
-    data, model = write_dataset(tmp_path / "data"), write_training(tmp_path / "model", **parts)
+    data = write_dataset(tmp_path / "data")
+    model = write_training(tmp_path / "model", head="cosine", output="separate", output_bias=True)
     exported = export(model, data=data).path
     meta = versions.read_meta(exported)
     assert (meta["dim"], meta["encoder"]["dim"]) == (9, 8)

@@ -28,7 +28,7 @@ def by_loop(layer: MixtureMLP, x: torch.Tensor) -> torch.Tensor:
         best = sorted(range(E), key=lambda expert: -float(probabilities[expert]))[: layer.active]
         total = sum(probabilities[expert] for expert in best) if layer.active > 1 else 1.0
         rows.append(sum(probabilities[expert] / total * layer.experts[expert](row) for expert in best))
-    return torch.stack(rows).view(x.shape)  # type: ignore[arg-type]
+    return torch.stack(rows).view(x.shape)
 
 
 @pytest.mark.parametrize("active", [1, 2, 4])

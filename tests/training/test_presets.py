@@ -61,9 +61,9 @@ def test_the_papers_clip_nothing_and_decay_nothing(preset: str, beta2: float, pa
 
 def authors_shapes(dim: int, blocks: int, *, after_heads: bool = False, separate: bool = False) -> Shapes:
     """SASRec's weights on MovieLens-1M, 3416 items and 200 positions; ours has a row for the padding and one for the mask."""
-    norm = {"weight": (dim,), "bias": (dim,)}
-    linear = {"weight": (dim, dim), "bias": (dim,)}
-    block: dict[str, dict[str, tuple[int, ...]]] = {
+    norm: Shapes = {"weight": (dim,), "bias": (dim,)}
+    linear: Shapes = {"weight": (dim, dim), "bias": (dim,)}
+    block: dict[str, Shapes] = {
         "attention_norm": norm,
         "attention.query": linear,
         "attention.key_value": {"weight": (2 * dim, dim), "bias": (2 * dim,)},  # two layers of the authors
@@ -140,7 +140,7 @@ def test_a_preset_exports_what_torch_computes(tmp_path: Path, preset: str) -> No
         ({"dim": 10, "heads": 2, "position": "rope"}, r"encoder.position=rope turns pairs of numbers, .* = 5: make that even"),
         (
             {"experts": 4},
-            r"encoder.experts=4 and encoder.experts_active=None are of encoder.mlp=moe, which is plain: set both to",
+            r"experts=4 and encoder.experts_active=None are of encoder.mlp=moe, which is plain: set both to null",
         ),
         ({"mlp": "moe", "experts": 4}, r"mlp=moe needs both, .*encoder.experts=4 and encoder.experts_active=None"),
         ({"mlp": "moe", "experts": 2, "experts_active": 3}, r"the second at most the first: encoder.experts=2 and"),
