@@ -25,7 +25,7 @@ def by_loop(layer: MixtureMLP, x: torch.Tensor) -> torch.Tensor:
     rows = []
     for row in x.view(-1, D):
         probabilities = torch.softmax(layer.router.weight @ row, 0)
-        best = sorted(range(E), key=lambda expert: -float(probabilities[expert]))[: layer.active]
+        best = sorted(range(E), key=lambda expert: -probabilities[expert].item())[: layer.active]
         total = sum(probabilities[expert] for expert in best) if layer.active > 1 else 1.0
         rows.append(sum(probabilities[expert] / total * layer.experts[expert](row) for expert in best))
     return torch.stack(rows).view(x.shape)
@@ -66,7 +66,7 @@ def test_the_load_balancing_loss_is_that_of_a_double_loop() -> None:
     probabilities = torch.softmax(rows @ layer.router.weight.T, -1)
     for expert in range(E):
         chosen = sum(expert in row.topk(2).indices.tolist() for row in probabilities)
-        expected += E * chosen / (2 * len(rows)) * float(probabilities[:, expert].mean())
+        expected += E * chosen / (2 * len(rows)) * probabilities[:, expert].mean().item()
     assert layer.take_balance(real).item() == pytest.approx(expected)
     assert layer.routing is None
 
