@@ -5,16 +5,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, show
 from seqrec.command.session import open_session, working
 from seqrec.command.story import Next, end, open_draft
 from seqrec.dataset.build_sequences import InputLimits, Ratings, index_histories, ingest, settle, write_dataset
+from seqrec.dataset.catalogue_items import CatalogueSource, match_catalogue, read_catalogue
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.count_checks import check_counts
 from seqrec.dataset.detect import DetectedInput, detect, found_settings, guard_users
+from seqrec.dataset.head import settle_table
 from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
@@ -27,6 +29,7 @@ from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences, Input
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
+from seqrec.tables.input_table import InputTable
 
 log = logging.getLogger("seqrec")
 
@@ -57,7 +60,8 @@ def _build(cfg: BuildSequences, copies: ExitStack) -> None:
         )
         guard_users(detected, users=rating_counts.users, ratings=rating_counts.rows)
         guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
-        indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse)
+        listed = _listed_items(cfg, histories, ratings, parent, readable=partial(open_unpacked, folder=draft.path, copies=copies))
+        indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse, listed=listed)
         event_counts = count_events(indexed.arranged, windowing)
         check_counts(event_counts, indexed.vocabulary, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
         write_dataset(indexed, draft.path, types=types, max_history=cfg.max_history, windowing=windowing, filing=filing)
@@ -75,6 +79,24 @@ def _build(cfg: BuildSequences, copies: ExitStack) -> None:
     ).write(draft.path)
     draft.commit(keep=cfg.keep)
     end(made=f"dataset {draft.run_id} of {_size(stats)}", path=draft.path, then=Next("train", ("data",)))
+
+
+def _listed_items(
+    cfg: BuildSequences,
+    histories: DataFrame,
+    ratings: Ratings,
+    parent: Parent | None,
+    *,
+    readable: Callable[[InputTable], InputTable],
+) -> DataFrame | None:
+    """The items of the catalogue, compared with the ratings; None without a catalogue."""
+    wanted = cfg.catalogue.wanted("catalogue")
+    if wanted is None:
+        return None
+    source = CatalogueSource(table=readable(settle_table(wanted)), id=cfg.catalogue.id, max_bad_share=cfg.max_bad_share)
+    listed = read_catalogue(histories.sparkSession, source, kind=ratings.profile.types.item)
+    match_catalogue(listed, histories, known=parent.items if parent else None, table=source.table)
+    return listed
 
 
 def _wanted_types(source: Input, *, item: str) -> WantedTypes:

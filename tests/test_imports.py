@@ -15,7 +15,7 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 LAYERS = [
     {"jobs", "dump", "seqrec.chain", "seqrec.recommend"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking")},
-    {f"seqrec.{name}" for name in ("scoring", "training")},
+    {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
     {f"seqrec.{name}" for name in ("settings", "catalogue", "planted", "metrics")},
     {f"seqrec.{name}" for name in ("command", "tables")},
@@ -30,11 +30,12 @@ ONLY_IN = {
     "bson": {"seqrec.stores.mongo_rows"},
     "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus"},
     "milvus_lite": {"seqrec.stores.embedded_milvus"},
+    "tokenizers": {"seqrec.texts.sentences"},
 }
 NEITHER_TORCH_NOR_SPARK = {"serving", "recommend", "catalogue", "storage", "metrics", "ragged", "user_hashes"}
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
 NOT_IN = {  # what no package of these imports
-    "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings"},
+    "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings", "texts"},
     "pyspark": NEITHER_TORCH_NOR_SPARK | {"models", "training", "export"},
     "onnxruntime": SPARK_ALONE | {"models", "training"},
 }

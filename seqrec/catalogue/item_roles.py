@@ -55,6 +55,15 @@ def names_columns(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     return any(not _is_number(name) and all(_is_number(cell) for cell in cells if cell) for name, cells in columns if any(cells))
 
 
+def first_id_names(names: Sequence[str]) -> list[str]:
+    """The names that are known as those of ids of items, of the first rank that any of them has.
+
+    >>> first_id_names(["id", "movieId", "title"]), first_id_names(["title"])
+    (['movieId'], [])
+    """
+    return _of_first_rank(names, ID_NAMES)
+
+
 def choose_columns(file: "ItemFile", chosen: Sequence[str], *, option: str) -> IdAndTitle:
     """The columns of id and title: those that `chosen` names (or counts, from 1), else those that are found.
 
@@ -100,10 +109,13 @@ def _only(file: "ItemFile", found: Sequence[str], role: str, *, option: str) -> 
 
 def _by_name(file: "ItemFile", ranks: Sequence[set[str]]) -> list[str]:
     """The columns of the first rank of names that any column has; none without a header."""
-    for rank in ranks:
-        if found := [name for name in file.names if file.header and _plain(name) in rank]:
-            return found
-    return []
+    return _of_first_rank(file.names, ranks) if file.header else []
+
+
+def _of_first_rank(names: Sequence[str], ranks: Sequence[set[str]]) -> list[str]:
+    """The names of the first rank that any name is of."""
+    matching = ([name for name in names if _plain(name) in rank] for rank in ranks)
+    return next(filter(None, matching), [])
 
 
 def _plain(name: str) -> str:

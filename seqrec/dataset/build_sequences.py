@@ -12,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from seqrec.command.bars import working_on
 from seqrec.command.screen import counted, duration
+from seqrec.dataset.catalogue_items import list_items
 from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_user_events
 from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.k_core import CoreMinimum, k_core
@@ -110,22 +111,31 @@ def settle(
 
 
 def index_histories(
-    histories: DataFrame, *, parent: Parent | None, minimum: CoreMinimum, split: Split, collapse: bool
+    histories: DataFrame,
+    *,
+    parent: Parent | None,
+    minimum: CoreMinimum,
+    split: Split,
+    collapse: bool,
+    listed: DataFrame | None = None,
 ) -> Indexed:
     """Act: the k-core, the vocabulary of its items after the parent's, and the users arranged by both.
 
     With a split by time, the k-core and the counts use only ratings before the first cut. An item that first appears later isn't
     in the vocabulary: its ratings are no events, but they are counted, and a user's target is the first rating after the cut
-    whose item is in the vocabulary.
+    whose item is in the vocabulary. The items `listed` in a catalogue come into the vocabulary whatever is rated.
     """
     working_on("counting the events")
     learnable = histories.select("user_id", learnable_items(split.first_cut).alias("items"))
     core = k_core(learnable, users=minimum.users, items=minimum.items)
-    to_be = catalogue(core, parent.items if parent else None)
+    listed = None if listed is None else list_items(listed, learnable, first_cut=split.first_cut)
+    to_be = catalogue(core, parent.items if parent else None, listed)
     arranging = partial(arrange, histories, split=split, users=minimum.users, collapse=collapse)
     counted = count_training(to_be, arranging(to_be.withColumn("item", F.col("item_id")))).persist()
     items = number_items(counted, size=parent.vocabulary.size if parent else 0).persist()
     vocabulary = describe_vocabulary(items, parent=parent.vocabulary if parent else None)
+    if listed is not None:
+        vocabulary = vocabulary._replace(added=to_be.where("added").count())
     arranged = arranging(items.select("item_id", "core", F.col("item_idx").alias("item"))).persist()
     return Indexed(items, arranged, vocabulary)
 

@@ -188,7 +188,7 @@ def summarise_dataset(
             "left_out_of_valid": events.left_out_valid,
             "left_out_of_test": events.left_out_test,
         },
-        items={"vocabulary": items, "with_training_events": vocabulary.trained},
+        items={"vocabulary": items, "with_training_events": vocabulary.trained, **_added(vocabulary)},
         windows=events.windows,
         events_per_user={
             **dict(zip(QUANTILES, events.lengths, strict=False)),
@@ -200,6 +200,11 @@ def summarise_dataset(
         repeated_targets=_repeated_shares(events),
         types={"user": profile.types.user, "item": profile.types.item, "time": profile.types.time.text},
     )
+
+
+def _added(vocabulary: TrainedVocabulary) -> dict[str, int]:
+    """The number of items that a catalogue added to those of the ratings; nothing without a catalogue."""
+    return {} if vocabulary.added is None else {"catalogue_alone": vocabulary.added}
 
 
 def write_stats(stats: DatasetStats, path: str) -> None:

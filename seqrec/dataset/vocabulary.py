@@ -27,10 +27,11 @@ class Parent(NamedTuple):
 
 
 class TrainedVocabulary(NamedTuple):
-    """A vocabulary, and how many of its items have training events."""
+    """A vocabulary, how many of its items have training events, and how many a catalogue added (None without one)."""
 
     vocabulary: Vocabulary
     trained: int
+    added: int | None = None
 
 
 def read_parent(spark: SparkSession, folder: str | None, *, id_type: str) -> Parent | None:
@@ -46,16 +47,26 @@ def read_parent(spark: SparkSession, folder: str | None, *, id_type: str) -> Par
     return Parent(dataset.items, item_type, dataset.meta.vocabulary, dataset.meta.run_id)
 
 
-def catalogue(core: DataFrame, parent: DataFrame | None) -> DataFrame:
-    """The items of the new vocabulary: item_id, core (in the k-core), item_idx (in the parent, null for a new item).
+def catalogue(core: DataFrame, parent: DataFrame | None, listed: DataFrame | None = None) -> DataFrame:
+    """The items of the new vocabulary: item_id, core (their ratings are events), item_idx (in the parent, null for a new item).
 
-    Acts if there is a parent: the join with it is cached, so that Spark knows its size in the joins that follow.
+    `listed` are the items of a catalogue (see `catalogue_items.list_items`); then a column `added` says which items come from
+    there alone. Acts if there is a parent or a catalogue: the join is cached, so that Spark knows its size in later joins.
     """
+    no_index = F.lit(None).cast("int").alias("item_idx")
     core = core.select("item_id", F.lit(True).alias("core"))
-    if parent is None:
-        return core.withColumn("item_idx", F.lit(None).cast("int"))
-    joined = core.join(parent.select("item_id", "item_idx"), "item_id", "full_outer")
-    items = joined.select("item_id", F.coalesce("core", F.lit(False)).alias("core"), "item_idx").persist()
+    if parent is None and listed is None:
+        return core.select("item_id", "core", no_index)
+    joined, columns = core.select("item_id", "core", no_index), [F.col("item_id"), F.col("item_idx")]
+    is_core = [F.col("core"), F.lit(False)]
+    if parent is not None:
+        joined = core.join(parent.select("item_id", "item_idx"), "item_id", "full_outer")
+    if listed is not None:
+        testable = listed.select("item_id", F.col("core").alias("testable"))
+        joined = joined.withColumn("old", F.lit(True)).join(testable, "item_id", "full_outer")
+        is_core.insert(1, F.col("testable"))
+        columns.append(F.col("old").isNull().alias("added"))
+    items = joined.select(*columns, F.coalesce(*is_core).alias("core")).persist()
     items.count()
     return items
 
@@ -73,9 +84,10 @@ def count_training(items: DataFrame, arranged: DataFrame) -> DataFrame:
 def number_items(counted: DataFrame, *, size: int) -> DataFrame:
     """Act: item_id, item_idx, count, core. New items follow the parent's `size` items, by count descending, then item_id.
 
+    Of those with a count of 0, items whose ratings are no events come last: a catalogue has them.
     The order is a global sort, whose partitions are the parts that `number_rows` wants.
     """
-    new = counted.where(F.col("item_idx").isNull()).orderBy(F.col("count").desc(), "item_id")
+    new = counted.where(F.col("item_idx").isNull()).orderBy(F.col("count").desc(), F.col("core").desc(), "item_id")
     part, counter = F.spark_partition_id().alias("part"), row_counter().alias("counter")
     in_order = new.select("item_id", "count", "core", part, counter).persist()
     sizes = in_order.groupBy("part").agg(F.min("counter").alias("least"), F.count(F.lit(1)).alias("rows")).collect()

@@ -1,6 +1,5 @@
 """Input tables of users and items beside the ratings: read, checked, and joined by id."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,18 +8,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, NullType, NumericType, StringType, StructType
 
+from seqrec.dataset.id_tables import read_rows, require_columns
 from seqrec.dataset.ids import id_column, is_undecoded, number_column, typed_id
-from seqrec.dataset.parse import BAD_LINE
 from seqrec.dataset.read import VALUE, ExpectedType
-from seqrec.dataset.read_file import read_file
-from seqrec.dataset.snapshot import require_whole
 from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
 from seqrec.ranking.genres import GenreSource, genre_list
 from seqrec.tables import io, schemas
 from seqrec.tables.input_table import InputTable
-
-log = logging.getLogger("seqrec")
 
 NUMBERS = ExpectedType((StringType, NumericType, BooleanType, NullType), "numbers")
 
@@ -83,7 +78,7 @@ def read_user_table(spark: SparkSession, side: SideTable | None, *, kind: DataTy
     if side is None:
         return spark.createDataFrame([], f"user_id {kind.simpleString()}")
     with reading(side.table):
-        raw = _read(spark, side, max_bad_share=max_bad_share)
+        raw = read_rows(spark, side.table, max_bad_share=max_bad_share)
         return typed_side_table(raw, side, IdColumn("user_id", kind), max_bad_share=max_bad_share)
 
 
@@ -98,14 +93,14 @@ def read_item_tables(
     if first is None:
         return spark.createDataFrame([], f"item_id {kind.simpleString()}, genres array<string>")
     with reading(first.table):
-        raw = _read(spark, first, max_bad_share=max_bad_share)
-        _require_columns(raw, "genres.column", [genres.column] if genres.column else [], path=first.table.place)
-        _require_columns(raw, "genres.columns", genres.columns or [], path=first.table.place)
+        raw = read_rows(spark, first.table, max_bad_share=max_bad_share)
+        require_columns(raw, "genres.column", [genres.column] if genres.column else [], path=first.table.place)
+        require_columns(raw, "genres.columns", genres.columns or [], path=first.table.place)
         listed = genre_list(raw, genres, path=first.table.place)
         items = typed_side_table(raw, first, ids, max_bad_share=max_bad_share, genres=listed)
     for side in sides.joined:
         with reading(side.table):
-            raw = _read(spark, side, max_bad_share=max_bad_share)
+            raw = read_rows(spark, side.table, max_bad_share=max_bad_share)
             joined = typed_side_table(raw, side, ids, max_bad_share=max_bad_share)
             items = items.join(joined, "item_id", "left")
     return items
@@ -122,9 +117,9 @@ def typed_side_table(
     """
     key, path, columns = side.table.key, side.table.place, side.columns
     id_name = side.id or ids.name
-    _require_columns(raw, f"{key}.id", [id_name], path=path)
+    require_columns(raw, f"{key}.id", [id_name], path=path)
     for kind in FeatureColumns._fields:
-        _require_columns(raw, f"{key}.{kind}", getattr(columns, kind), path=path)
+        require_columns(raw, f"{key}.{kind}", getattr(columns, kind), path=path)
     _require_types(raw, f"{key}.id", [id_name], VALUE, path=path)
     _require_types(raw, f"{key}.continuous", columns.continuous, NUMBERS, path=path)
     id_kind = raw.schema[id_name].dataType
@@ -140,36 +135,6 @@ def typed_side_table(
     table = raw.select(*kept)
     io.assert_unique(table, key=ids.name, path=path)
     return table
-
-
-def _read(spark: SparkSession, side: SideTable, *, max_bad_share: float) -> DataFrame:
-    """Act: a table as its file has it, without the lines that can't be cut into its columns, which a warning counts.
-
-    Raises UserError if the table is still being written, or more than max_bad_share of its lines are such.
-    """
-    table = side.table
-    require_whole(spark, table)
-    raw = read_file(spark, table)
-    if BAD_LINE not in raw.columns or raw.columns[0] == BAD_LINE:
-        return raw
-    bad, first = F.col(BAD_LINE), F.count(io.column(raw.columns[0]))  # Spark counts no bad lines unless it reads a column, too
-    rows, count, example, _ = raw.agg(F.count(F.lit(1)), F.count(bad), F.min(bad), first).collect()[0]
-    if count:
-        message = (
-            f"{table.place}: {count:,} of {rows:,} rows have another number of columns than the first, such as {example[:200]!r}"
-        )
-        if count > max_bad_share * rows:
-            remedy = f"check {table.key}.quote, .escape, .multiline and .delimiter"
-            raise UserError(f"{message}, max_bad_share is {max_bad_share:g}: {remedy}, or raise max_bad_share")
-        log.warning("%s: they are left out", message)
-    return raw.where(bad.isNull()).drop(BAD_LINE)
-
-
-def _require_columns(raw: DataFrame, key: str, columns: Sequence[str], *, path: str) -> None:
-    """Raise UserError, with the key that names it, for a column that isn't there."""
-    for column in columns:
-        if column not in raw.columns:
-            raise UserError(f"{path} has no column {column!r}, which {key} names; it has {', '.join(raw.columns) or 'none'}")
 
 
 def _require_types(raw: DataFrame, key: str, columns: Sequence[str], expected: ExpectedType, *, path: str) -> None:

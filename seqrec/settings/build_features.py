@@ -1,7 +1,6 @@
 """The settings of build_features."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,25 +8,18 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import History, Path, Positive, Seed, Share
 from seqrec.settings.build_sequences import Input
-from seqrec.settings.files import TableFile
-from seqrec.tables.input_table import AUTO, WantedTable
+from seqrec.settings.files import HeadedTable
+from seqrec.tables.input_table import AUTO
 from seqrec.tables.schemas import FEATURE_COLUMNS
 
 
-class SideTableSettings(TableFile):
+class SideTableSettings(HeadedTable):
     """A table of users or items beside the ratings, one row an id."""
 
     id: str | None = Field(None, description="column of the id; null: user_id or item_id")
     text: list[str] = Field([], description="columns that are kept as they are and are no features, such as a title")
     discrete: list[str] = Field([], description="columns that are discrete features")
     continuous: list[str] = Field([], description="columns that are continuous features: numbers")
-
-    def wanted(self, key: str) -> WantedTable | None:
-        """As of any table; but without `names` the first line is a header, since the columns to keep are named."""
-        wanted = super().wanted(key)
-        if wanted is None or wanted.header != AUTO or wanted.names is not None:
-            return wanted
-        return replace(wanted, header=True)
 
     @property
     def columns(self) -> list[str]:

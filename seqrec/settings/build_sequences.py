@@ -1,12 +1,12 @@
 """The settings of build_sequences."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import Path, Positive, Seed, Share
-from seqrec.settings.files import TableFile
+from seqrec.settings.files import HeadedTable, TableFile
 from seqrec.tables.input_table import AUTO, RatingColumns, WantedTable
 
 Task = Literal["train_val_test", "train_val", "test", "inference"]
@@ -84,6 +84,21 @@ class Input(TableFile):
         )
 
 
+class CatalogueFile(HeadedTable):
+    """A table with a row for each item that there is."""
+
+    path: str | None = Field(
+        None, description="table of all items; those that nobody rated come last in the vocabulary; null: there is none"
+    )
+    id: str | None = Field(None, description="column of the item's id; null: found by its name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        """A path alone is enough: catalogue=movies.csv."""
+        return {"path": value} if isinstance(value, str) else value
+
+
 class KCore(Strict):
     """Least numbers of events, iterated until stable."""
 
@@ -98,6 +113,7 @@ class BuildSequences(Strict):
     data: Path = Field(description="folder of the dataset; each run adds a version")
     task: Task = Field("train_val_test", description="which of a user's last events are held out")
     vocabulary: str | None = Field(None, description="folder of a dataset whose vocabulary is extended, never renumbered")
+    catalogue: CatalogueFile = CatalogueFile()
     min_rating: float | None = Field(None, description="events rated below are not learned from")
     k_core: KCore = KCore()
     drop_consecutive_duplicates: bool = Field(False, description="keep the first of equal neighbours in a history")

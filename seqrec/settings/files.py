@@ -1,5 +1,6 @@
 """The settings of a table that a user gives: where it is, and how it is written; `auto` is found by its first rows."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -60,3 +61,14 @@ class TableFile(Strict):
             null_values=self.null_values,
             member=self.member,
         )
+
+
+class HeadedTable(TableFile):
+    """A table whose columns are named by its header, or by `names`."""
+
+    def wanted(self, key: str) -> WantedTable | None:
+        """As of any table; but without `names` the first line is a header, since columns are known by their names."""
+        wanted = super().wanted(key)
+        if wanted is None or wanted.header != AUTO or wanted.names is not None:
+            return wanted
+        return replace(wanted, header=True)

@@ -81,6 +81,23 @@ class DatasetMeta(Meta):
     inputs: DatasetInputs = DatasetInputs()
 
 
+class ItemVectorsMeta(Meta):
+    """Vectors of items' texts, which embed_items writes. The method is sentences or terms; the hash is of the model or the words.
+
+    `counts` are items, without_text, repeated, unusable (see `texts.item_texts`), vectors, and unknown: without a known word.
+    """
+
+    id_type: IdType
+    method: Literal["sentences", "terms"]
+    model: str | None
+    model_sha256: str
+    template: str
+    dimension: int
+    counts: dict[str, int]
+    inputs: list[str] = Field([])
+    settings: dict[str, Any] = Field({})
+
+
 class MissingCount(Part):
     """The number of rated users or items, and how many of these are missing in their table."""
 

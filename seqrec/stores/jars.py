@@ -1,7 +1,8 @@
-"""The jars of the embedded MongoDB server: fetched once, by Spark's Ivy, and used from its cache."""
+"""Jars that are fetched once, by Spark's Ivy, and used from its cache: those of the embedded MongoDB server, and single ones."""
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyspark
@@ -43,13 +44,32 @@ def class_path(folder: Path | None = None) -> str:
 
 
 def fetch_jars() -> None:
-    """Fetch the jars into Ivy's cache, through spark-submit's --packages; nothing happens if they are there.
+    """Fetch the jars into Ivy's cache; nothing happens if they are there. Raises UserError if that fails."""
+    if not all((_cache() / jar).exists() for jar in JARS):
+        _fetch(COORDINATES)
+        class_path()
+
+
+def fetch_jar(coordinate: str, *, without: str) -> Path:
+    """A single jar, GROUP:NAME:VERSION, from Ivy's cache, fetched if it isn't there; of its needs, `without` is left out.
+
+    Raises UserError if that fails.
+    """
+    group, name, version = coordinate.split(":")
+    jar = _cache() / f"{group}_{name}-{version}.jar"
+    if not jar.exists():
+        _fetch((coordinate,), "--exclude-packages", without)
+    if not jar.exists():
+        raise UserError(f"{coordinate} was fetched, but {jar} isn't there: remove {_cache().parent}, and run the job again")
+    return jar
+
+
+def _fetch(coordinates: Sequence[str], *options: str) -> None:
+    """Fetch packages into Ivy's cache, through spark-submit's --packages.
 
     spark-defaults.conf may name repositories and Ivy settings as for any package. Raises UserError if that fails.
     """
-    if all((_cache() / jar).exists() for jar in JARS):
-        return
-    submit = [str(Path(spark_home(), "bin", "spark-submit")), "--packages", ",".join(COORDINATES)]
+    submit = [str(Path(spark_home(), "bin", "spark-submit")), "--packages", ",".join(coordinates), *options]
     settings = ["--conf", f"spark.jars.ivy={_cache().parent}", "--class", "org.apache.spark.deploy.SparkSubmit"]
     environment = {**os.environ, "SPARK_HOME": spark_home(), "JAVA_HOME": str(require_java())}
     done = subprocess.run(
@@ -57,8 +77,7 @@ def fetch_jars() -> None:
     )
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "unresolved" in line or "Exception" in line), "no message")
-        raise UserError(f"fetching {', '.join(COORDINATES)} failed: {reason.strip()}; is a Maven repository reachable?")
-    class_path()
+        raise UserError(f"fetching {', '.join(coordinates)} failed: {reason.strip()}; is a Maven repository reachable?")
 
 
 def spark_home() -> str:

@@ -103,6 +103,16 @@ def item_embeddings(item: DataType) -> StructType:
     return _table(item_id=item, item_idx=IntegerType(), embedding=EMBEDDING)
 
 
+def item_vectors(item: DataType) -> StructType:
+    """Key item_id: the vector of an item's text, of length 1. Items without a text, or without a known word, have no row."""
+    return _table(item_id=item, embedding=EMBEDDING)
+
+
+def item_terms() -> StructType:
+    """Key term: its inverse document frequency, and its coordinates in the directions of the vectors (see `texts.terms`)."""
+    return _table(term=StringType(), idf=FloatType(), direction=EMBEDDING)
+
+
 def similar_items(item: DataType) -> StructType:
     """Key item_id. Other items, best first, ties by item_id; items without any have no row."""
     return _table(item_id=item, items=_scored(item))
