@@ -1,8 +1,8 @@
 """The settings of embed_items."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import Path, Positive, Seed, Share
@@ -48,6 +48,14 @@ class EmbedItems(Strict):
     def tables(self) -> dict[str, ItemTable]:
         """The tables by priority, by the keys that set them."""
         return {"items": self.items, **{f"joined.{name}": table for name, table in self.joined.items()}}
+
+    @field_validator("template", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """A template that begins and ends with a brace looks like a mapping, unless it is quoted."""
+        if isinstance(value, dict):
+            raise ValueError("template is read as a mapping: quote it once more, as in template='\"{title}\"'")
+        return value
 
     @model_validator(mode="after")
     def _readable(self) -> "EmbedItems":

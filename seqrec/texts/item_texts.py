@@ -77,7 +77,7 @@ def item_texts(
     values = [_values(table, template, kind, place) for place, table in enumerate(opened)]
     joined = reduce(lambda left, right: left.join(right, "item_id", "full_outer"), values)
     merged = {column: F.coalesce(*_candidates(opened, column)) for column in template.columns}
-    rows = F.greatest(*(F.coalesce(f"rows_{place}", F.lit(0)) for place in range(len(opened))))
+    rows = F.array_max(F.array(*(F.coalesce(f"rows_{place}", F.lit(0)) for place in range(len(opened)))))
     texts = joined.select("item_id", template.text(merged).alias("text"), (rows > 1).alias("repeated")).persist()
     items, without, repeated = texts.agg(F.count(F.lit(1)), F.count_if(F.col("text").isNull()), F.count_if("repeated")).collect()[
         0

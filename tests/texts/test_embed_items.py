@@ -23,7 +23,7 @@ from tests.texts.test_sentences import write_model
 
 CONF = str(Path(__file__).parents[2] / "conf" / "embed_items.yaml")
 MOVIES = """movieId,title,year,genres
-7,Red car,1995.0,Crime|Drama
+7,Red car,1995,Crime|Drama
 8,Blue  car ,,
 9,NULL,1990,Drama
 10,Red bus,,
@@ -84,7 +84,7 @@ def test_new_items_are_embedded_by_the_older_basis(
 ) -> None:
     """Twice the same, bit by bit; with further items and basis= the older vectors stay."""
     (tmp_path / "movies.csv").write_text(MOVIES)
-    keys = ("template={title}", "dimension=3")
+    keys = ('template="{title}"', "dimension=3")
     first, second = (embed(monkeypatch, tmp_path, *keys) for _ in range(2))
     before = vectors_of(first)
     assert sorted(before) == [7, 8, 10]
@@ -108,7 +108,7 @@ def test_a_sentence_model_gives_vectors_in_pythons_workers(
     pytest.importorskip("tokenizers", reason="the extra `text` isn't installed: pip install -e '.[text]'")
     (tmp_path / "movies.csv").write_text(MOVIES)
     model = write_model(tmp_path / "toy")
-    version = embed(monkeypatch, tmp_path, "template={title}", f"model={model}")
+    version = embed(monkeypatch, tmp_path, 'template="{title}"', f"model={model}")
     vectors = vectors_of(version)
     assert sorted(vectors) == [7, 8, 10]
     assert len(vectors[7]) == json.loads((version / "meta.json").read_text())["dimension"] == 3
@@ -119,14 +119,15 @@ def test_a_sentence_model_gives_vectors_in_pythons_workers(
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (["template={title}"], "template is read as a mapping: quote it once more"),
         (
-            ["template={titel}"],
+            ['template="{titel}"'],
             r"template names the column 'titel', which no table has: .*movies\.csv has movieId, title, y",
         ),
         (["items.id=asin"], "has no column 'asin', which items.id names; it has movieId, title"),
         (["items.separators={tags: ';'}"], "has no column 'tags', which items.separators names"),
         (["id_type=bigint", "items.id=title"], "4 of 5 values of title are no bigint ids, such as 'Blue  car ', max_bad_share"),
-        (["template={year}"], "no word occurs in two of the 2 texts: take more columns into template, or set model=minilm"),
+        (['template="{year}"'], "no word occurs in two of the 2 texts: take more columns into template, or set model=minilm"),
     ],
 )
 def test_what_cannot_be_embedded_is_refused(
