@@ -94,11 +94,11 @@ def test_new_items_are_embedded_by_the_older_basis(
     assert (meta["method"], meta["model"], meta["template"], meta["dimension"]) == ("terms", None, "{title}", 2)
     assert "the texts and their words have 2 directions alone, dimension asks for 3" in caplog.text
     np.testing.assert_allclose(np.linalg.norm(list(before.values()), axis=1), 1, rtol=1e-6)
-    (tmp_path / "movies.csv").write_text(MOVIES + "13,Red\n14,Green submarine,,\n")
-    third = embed(monkeypatch, tmp_path, *keys, f"basis={first}", "max_bad_share=0.5")
+    (tmp_path / "movies.csv").write_text(MOVIES + "13,Red dog,,\n14,Green submarine,,\n")
+    third = embed(monkeypatch, tmp_path, *keys, f"basis={first}")
     after = vectors_of(third)
     assert {item: after[item] for item in before} == before
-    assert sorted(after) == [7, 8, 10]  # 13 is cut off, and no word of 14 is known
+    assert sorted(after) == [7, 8, 10, 13]  # no word of 14 is known
     assert json.loads((third / "meta.json").read_text())["counts"]["unknown"] == 1
 
 
@@ -126,7 +126,7 @@ def test_a_sentence_model_gives_vectors_in_pythons_workers(
         ),
         (["items.id=asin"], "has no column 'asin', which items.id names; it has movieId, title"),
         (["items.separators={tags: ';'}"], "has no column 'tags', which items.separators names"),
-        (["id_type=bigint", "items.id=title"], "4 of 5 values of title are no bigint ids, such as 'Blue  car ', max_bad_share"),
+        (["id_type=bigint", "items.id=title"], "5 of 5 values of title are no bigint ids, such as 'Blue  car ', max_bad_share"),
         (['template="{year}"'], "no word occurs in two of the 2 texts: take more columns into template, or set model=minilm"),
     ],
 )
