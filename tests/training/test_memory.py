@@ -1,6 +1,7 @@
 """The estimate of memory counts what a step keeps, whatever the model's parts are."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ from seqrec.training.memory import estimate_gb
 V, L, D, B = 1600, 200, 64, 64
 
 
-def sasrec(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4) -> Transformer:
-    return Transformer(vocab_size=V, max_len=L, dim=dim, blocks=blocks, heads=heads, ffn=ffn, dropout=0.2)
+def sasrec(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4, **parts: Any) -> Transformer:
+    return Transformer(vocab_size=V, max_len=L, dim=dim, blocks=blocks, heads=heads, ffn=ffn, dropout=0.2, **parts)
 
 
 def by_formula(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4) -> float:
@@ -29,6 +30,22 @@ def by_formula(*, dim: int = D, blocks: int = 2, heads: int = 2, ffn: int = 4) -
 def test_it_is_near_the_sum_by_hand_and_above_it(shape: dict[str, int]) -> None:
     estimate = estimate_gb(lambda: sasrec(**shape), windows=B, length=L, states=2)
     assert 1.0 < estimate / by_formula(**shape) < 1.35
+
+
+@pytest.mark.parametrize(
+    ("parts", "of_positions", "weights"),
+    [
+        ({"dropout_weights": 0.2}, 2 * 2 * L, 0),  # a head's weights as they are, and those that stay
+        ({"mlp": "gated"}, 2 * 4 * D, 4 * D * D),  # a gate beside the value, and their product
+        ({"mlp": "moe", "experts": 4, "experts_active": 2}, 3 * 4 * D + 2 * 2 * D, 3 * 8 * D * D),  # a second expert, two gathers
+        ({"mlp": "moe", "experts": 4, "experts_active": 1}, 2 * D, 3 * 8 * D * D),
+        ({"output": "separate"}, 0, (V + 2) * D / 2),
+    ],
+)
+def test_other_parts_need_what_they_keep(parts: dict[str, Any], of_positions: int, weights: float) -> None:
+    """More than the plain parts: numbers a position and block, and weights a block, each with a gradient and two states."""
+    plain, other = (estimate_gb(partial(sasrec, **kept), windows=B, length=L, states=2) for kept in ({}, parts))
+    assert 0.999 < (other - plain) * 2**30 / (4 * 2 * (B * L * of_positions + 4 * weights)) < 1.35
 
 
 def test_weights_gradients_and_states_are_counted() -> None:
