@@ -15,12 +15,13 @@ from seqrec.dataset.build_sequences import InputLimits, Ratings, index_histories
 from seqrec.dataset.catalogue_items import CatalogueSource, match_catalogue, read_catalogue
 from seqrec.dataset.clean import partition_count
 from seqrec.dataset.count_checks import check_counts
+from seqrec.dataset.counts import count_events
 from seqrec.dataset.detect import DetectedInput, detect, found_settings, guard_users
 from seqrec.dataset.head import settle_table
 from seqrec.dataset.k_core import CoreMinimum
 from seqrec.dataset.profile import WantedTypes
-from seqrec.dataset.splits import guard_cuts, parse_cuts, splitter
-from seqrec.dataset.stats import DatasetStats, count_events, summarise_dataset, write_stats
+from seqrec.dataset.splits import SplitChoice, guard_cuts, splitter
+from seqrec.dataset.stats import DatasetStats, summarise_dataset, write_stats
 from seqrec.dataset.time_range import parse_time_range
 from seqrec.dataset.understood import describe_input, describe_rows, warn_of_order
 from seqrec.dataset.unpack import open_unpacked
@@ -42,8 +43,8 @@ def run(cfg: BuildSequences) -> None:
 
 def _build(cfg: BuildSequences, copies: ExitStack) -> None:
     """The work of `run`; the copies of packed files are removed at its end, or at an error."""
-    cuts = parse_cuts(cfg.split_times) if cfg.split_times else None
-    split = splitter(task=cfg.task, cuts=cuts, share=cfg.split_users, seed=cfg.seed)
+    choice = SplitChoice(task=cfg.task, hold_out=cfg.hold_out, times=cfg.split_times, share=cfg.split_users)
+    split = splitter(choice, seed=cfg.seed)
     collapse = cfg.drop_consecutive_duplicates
     windowing = Windowing(max_len=cfg.max_len, stride=cfg.stride, seed=cfg.seed)
     filing = Filing(rows_per_file=cfg.rows_per_file, multiple=cfg.files_multiple)
@@ -59,11 +60,11 @@ def _build(cfg: BuildSequences, copies: ExitStack) -> None:
             ratings, partitions=partitions, min_rating=cfg.min_rating, collapse=collapse, max_share=cfg.max_duplicate_share
         )
         guard_users(detected, users=rating_counts.users, ratings=rating_counts.rows)
-        guard_cuts(cuts, first=rating_counts.first, last=rating_counts.last)
+        guard_cuts(split.cuts, first=rating_counts.first, last=rating_counts.last)
         listed = _listed_items(cfg, histories, ratings, parent, readable=partial(open_unpacked, folder=draft.path, copies=copies))
         indexed = index_histories(histories, parent=parent, minimum=minimum, split=split, collapse=collapse, listed=listed)
-        event_counts = count_events(indexed.arranged, windowing)
-        check_counts(event_counts, indexed.vocabulary, task=cfg.task, split_times=cfg.split_times, split_users=cfg.split_users)
+        event_counts = count_events(indexed.arranged, windowing, split)
+        check_counts(event_counts, indexed.vocabulary, choice)
         write_dataset(indexed, draft.path, types=types, max_history=cfg.max_history, windowing=windowing, filing=filing)
     stats = summarise_dataset(ratings.profile, rating_counts, event_counts, indexed.vocabulary)
     write_stats(stats, draft.path)

@@ -16,7 +16,7 @@ from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
 from seqrec.evaluation.held_out import HeldOut, open_held_out
 from seqrec.evaluation.ranked import Ranked
-from seqrec.evaluation.report import SHOWN, measure, show_metrics, write_metrics, write_predictions
+from seqrec.evaluation.report import SHOWN, measure, show_metrics, without_repeated, write_metrics, write_predictions
 from seqrec.evaluation.verdict import Comparison, compare, judge
 from seqrec.export.export_onnx import export
 from seqrec.serving.exports import locate
@@ -47,6 +47,7 @@ def run(cfg: Evaluate) -> None:
             elif ranked.name in BASELINES and first.name not in BASELINES:
                 comparisons.append(compare(first, ranked, seed=cfg.seed))
     spark.catalog.clearCache()
+    results = without_repeated(results)
     judged = judge(first.name, comparisons) if first is not None and comparisons else None
     show(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}" + (f"\n\n{judged.sentence}" if judged else ""))
     if draft is not None:

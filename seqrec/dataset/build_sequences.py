@@ -14,6 +14,7 @@ from seqrec.command.bars import working_on
 from seqrec.command.screen import counted, duration
 from seqrec.dataset.catalogue_items import list_items
 from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_user_events
+from seqrec.dataset.counts import RatingCounts, count_ratings
 from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.k_core import CoreMinimum, k_core
 from seqrec.dataset.parse import ColumnTypes, parse_ratings
@@ -23,7 +24,6 @@ from seqrec.dataset.read_file import first_line
 from seqrec.dataset.sequences import events, held_out, sequences
 from seqrec.dataset.snapshot import Snapshot, changed_error, take_snapshot, unchanged
 from seqrec.dataset.splits import Split
-from seqrec.dataset.stats import RatingCounts, count_ratings
 from seqrec.dataset.unreadable import reading
 from seqrec.dataset.vocabulary import (
     Parent,
@@ -122,8 +122,8 @@ def index_histories(
     """Act: the k-core, the vocabulary of its items after the parent's, and the users arranged by both.
 
     With a split by time, the k-core and the counts use only ratings before the first cut. An item that first appears later isn't
-    in the vocabulary: its ratings are no events, but they are counted, and a user's target is the first rating after the cut
-    whose item is in the vocabulary. The items `listed` in a catalogue come into the vocabulary whatever is rated.
+    in the vocabulary: its ratings are no events, but they are counted, and a user's targets are the items of the vocabulary
+    that are rated after the cut. The items `listed` in a catalogue come into the vocabulary whatever is rated.
     """
     working_on("counting the events")
     learnable = histories.select("user_id", learnable_items(split.first_cut).alias("items"))

@@ -2,8 +2,8 @@
 
 import logging
 
-from seqrec.dataset.splits import HELD_OUT
-from seqrec.dataset.stats import EventCounts
+from seqrec.dataset.counts import EventCounts
+from seqrec.dataset.splits import SplitChoice
 from seqrec.dataset.vocabulary import TrainedVocabulary
 from seqrec.errors import UserError
 
@@ -13,24 +13,22 @@ MANY_REPEATS = 0.05  # a share of targets that is worth a warning
 LEAST_USERS, LEAST_ITEMS, LEAST_OF_USER, LEAST_OF_ITEM = 1000, 100, 5, 10  # rules of thumb: with less, few models beat popularity
 
 
-def check_counts(
-    counts: EventCounts, vocabulary: TrainedVocabulary, *, task: str, split_times: list[str] | None, split_users: float | None
-) -> None:
+def check_counts(counts: EventCounts, vocabulary: TrainedVocabulary, choice: SplitChoice) -> None:
     """Raise UserError if there is nothing to train on; warn of what makes a dataset worth little."""
-    guard_windows(counts, task=task)
-    warn_held_out(counts, task=task, split_times=split_times, split_users=split_users)
+    guard_windows(counts, task=choice.task)
+    warn_held_out(counts, choice)
     warn_repeats(counts)
-    warn_thin(counts, vocabulary, task=task)
+    warn_thin(counts, vocabulary, task=choice.task)
 
 
 def warn_repeats(counts: EventCounts) -> None:
     """Warn where many targets are the last item of their input, and name the key that leaves such events out."""
-    users, repeated = counts.users_valid + counts.users_test, counts.repeated_valid + counts.repeated_test
-    if repeated > MANY_REPEATS * users:
+    targets, repeated = counts.targets_valid + counts.targets_test, counts.repeated_valid + counts.repeated_test
+    if repeated > MANY_REPEATS * targets:
         log.warning(
             "%.1f %% of the held-out items, and %.1f %% of the events to train on, repeat the item right before (seen again, or "
             "rated twice): if that isn't to be predicted, set drop_consecutive_duplicates=true, which keeps the first of them",
-            100 * repeated / users,
+            100 * repeated / targets,
             100 * counts.repeated_train / max(counts.train, 1),
         )
 
@@ -53,22 +51,22 @@ def warn_thin(counts: EventCounts, vocabulary: TrainedVocabulary, *, task: str) 
         )
 
 
-def warn_held_out(counts: EventCounts, *, task: str, split_times: list[str] | None, split_users: float | None) -> None:
+def warn_held_out(counts: EventCounts, choice: SplitChoice) -> None:
     """Warn where the task asks for valid or test but nobody is held out for it, and name the key that helps."""
     users = {"valid": counts.users_valid, "test": counts.users_test}
-    empty = [name for name, events in zip(("valid", "test"), HELD_OUT[task], strict=True) if events and not users[name]]
+    empty = [name for name, events in choice.held.items() if events and not users[name]]
     if not empty:
         return
-    if split_times is not None:
-        reason = f"no user with events before {split_times[0]} has one in its time", "choose other split_times"
-    elif split_users is not None:
+    if choice.times is not None:
+        reason = f"no user with events before {choice.times[0]} has one in its time", "choose other split_times"
+    elif choice.share is not None:
         reason = (
-            f"split_users={split_users:g} of {counts.users_events:,} users chose none with enough events",
+            f"split_users={choice.share:g} of {counts.users_events:,} users chose none with enough events",
             "raise split_users",
         )
     else:
-        least = sum(HELD_OUT[task]) + 1
-        reason = f"no user has {least} events", "choose another task, or lower min_rating and k_core"
+        least, lower = sum(choice.held.values()) + 1, "lower hold_out, " if choice.hold_out > 1 else ""
+        reason = f"no user has {least} events", f"{lower}choose another task, or lower min_rating and k_core"
     log.warning("nobody is held out for %s: %s; to hold users out, %s", " and ".join(empty), *reason)
 
 
@@ -77,5 +75,5 @@ def guard_windows(counts: EventCounts, *, task: str) -> None:
     if not counts.windows and task != "test":
         raise UserError(
             f"no user has 2 training events ({counts.events} events of {counts.users_events} users, "
-            f"{counts.train} of them to train on): hold out less (task, split_times), or lower min_rating and k_core"
+            f"{counts.train} of them to train on): hold out less (hold_out, task, split_times), or lower min_rating and k_core"
         )

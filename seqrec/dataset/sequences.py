@@ -34,15 +34,27 @@ def sequences(arranged: DataFrame, *, max_history: int) -> DataFrame:
 def held_out(arranged: DataFrame, *, split: str, max_history: int) -> DataFrame:
     """Tables valid and test: the users with an event of the split and an event before it.
 
-    The target is the user's first event of the split; items are the newest `max_history` events before it, oldest first;
-    seen are the vocabulary's items among all ratings before it, also those below the minimum.
+    Targets are the items of the user's events of the split, in order, each once; items are the newest `max_history` events
+    before the first of them, oldest first; seen are the vocabulary's items among all ratings before it, also those below the
+    minimum.
     """
-    first, end = {"valid": ("train_length", "tested"), "test": ("tested", "length")}[split]
-    sized = arranged.withColumn("length", F.size("event_items"))
-    users = sized.where((F.col(first) > 0) & (F.col(first) < F.col(end))).withColumn("position", F.col(first))
-    before = F.slice("all", F.lit(1), F.get("event_ordinals", "position"))
-    items = newest_before(F.col("event_items"), F.col("position"), max_history).alias("items")
-    return users.select("user_id", items, _distinct(before).alias("seen"), F.get("event_items", "position").alias("target"))
+    first, end = split_bounds(split)
+    users = arranged.where((first > 0) & (first < end))
+    before = F.slice("all", F.lit(1), F.get("event_ordinals", first))
+    items = newest_before(F.col("event_items"), first, max_history).alias("items")
+    return users.select("user_id", items, _distinct(before).alias("seen"), targets(split).alias("targets"))
+
+
+def split_bounds(split: str) -> tuple[Column, Column]:
+    """Of arranged users: the positions of the first event of a split, valid or test, and of the first after it."""
+    trained, tested = F.col("train_length"), F.col("tested")
+    return {"valid": (trained, tested), "test": (tested, F.size("event_items"))}[split]
+
+
+def targets(split: str) -> Column:
+    """Of arranged users: the distinct items of the events of a split, in the order of their first events."""
+    first, end = split_bounds(split)
+    return F.array_distinct(F.slice("event_items", first + 1, end - first))
 
 
 def newest_before(array: Column, end: Column, count: int) -> Column:

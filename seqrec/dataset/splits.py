@@ -26,28 +26,60 @@ class Split:
     """How the events of a user are split.
 
     lengths     of the array of a user's events, structs with a timestamp, in order: how many are train, and how many then valid
-    first_cut   of a split by time: epoch ms from which nothing is train; None for the other splits
+    too_short   of the number of a user's events: whether they are all train only because they are too few to hold any out
+    cuts        of a split by time: epoch ms from which nothing is train, and from which all is test; None for the other splits
     """
 
     lengths: Callable[[Column], tuple[Column, Column]]
-    first_cut: int | None = None
+    too_short: Callable[[Column], Column]
+    cuts: tuple[int, int] | None = None
+
+    @property
+    def first_cut(self) -> int | None:
+        """Epoch ms from which nothing is train; None without cuts."""
+        return None if self.cuts is None else self.cuts[0]
 
 
-def splitter(*, task: str, cuts: tuple[int, int] | None, share: float | None, seed: int) -> Split:
+@dataclass(frozen=True, kw_only=True)
+class SplitChoice:
+    """How the settings split: by two times; or else by the task, `hold_out` last events for valid and test each.
+
+    Events are held out of a random share of the users alone; of all if it is None.
+    """
+
+    task: str
+    hold_out: int = 1
+    times: list[str] | None = None
+    share: float | None = None
+
+    @property
+    def held(self) -> dict[str, int]:
+        """How many of a user's last events are valid, and how many test, without times."""
+        return {name: self.hold_out * number for name, number in zip(("valid", "test"), HELD_OUT[self.task], strict=True)}
+
+    def chosen(self, seed: int) -> Column:
+        """Whether events of a user may be held out, by the id."""
+        return F.lit(True) if self.share is None else chosen_users(share=self.share, seed=seed)
+
+
+def splitter(choice: SplitChoice, *, seed: int) -> Split:
     """A split by time if there are cuts; else by the last events of all users, or of a random share: the others only train."""
-    if cuts is not None:
-        return Split(partial(by_time, cuts=cuts), first_cut=cuts[0])
-    return Split(partial(leave_last, task=task, share=share, seed=seed))
+    if choice.times is not None:
+        cuts = parse_cuts(choice.times)
+        return Split(partial(by_time, cuts=cuts), too_short=lambda _: F.lit(False), cuts=cuts)
+    return Split(partial(leave_last, choice=choice, seed=seed), too_short=partial(too_short, choice=choice, seed=seed))
 
 
-def leave_last(events: Column, *, task: str, share: float | None, seed: int) -> tuple[Column, Column]:
-    """Hold out the last events as the task says, but none if nothing would be left to train on, or if the user isn't chosen."""
-    valid, test = HELD_OUT[task]
-    length = F.size(events)
-    split = length > valid + test
-    if share is not None:
-        split &= chosen_users(share=share, seed=seed)
-    return F.when(split, length - valid - test).otherwise(length), F.when(split, valid).otherwise(0)
+def leave_last(events: Column, *, choice: SplitChoice, seed: int) -> tuple[Column, Column]:
+    """Hold out the last events, but none if nothing would be left to train on, or if the user isn't chosen."""
+    length, held = F.size(events), sum(choice.held.values())
+    split = (length > held) & choice.chosen(seed)
+    return F.when(split, length - held).otherwise(length), F.when(split, choice.held["valid"]).otherwise(0)
+
+
+def too_short(length: Column, *, choice: SplitChoice, seed: int) -> Column:
+    """Whether a user is chosen and has events, but so few that nothing would be left to train on."""
+    return (length > 0) & (length <= sum(choice.held.values())) & choice.chosen(seed)
 
 
 def by_time(events: Column, *, cuts: tuple[int, int]) -> tuple[Column, Column]:

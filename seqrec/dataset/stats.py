@@ -1,68 +1,20 @@
-"""What went in, what was dropped and why, and what the dataset holds: the counts, and stats.json made of them."""
+"""What went in, what was dropped and why, and what the dataset holds: stats.json, made of the counts."""
 
 import json
 import logging
 import textwrap
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
-
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from typing import Any
 
 from seqrec.command.screen import columns, grouped
+from seqrec.dataset.counts import QUANTILES, EventCounts, RatingCounts
 from seqrec.dataset.profile import Profile
 from seqrec.dataset.splits import say_time
 from seqrec.dataset.vocabulary import TrainedVocabulary
-from seqrec.dataset.windows import Windowing, window_count
 from seqrec.storage import files
 from seqrec.storage.metadata import Counts
 
 log = logging.getLogger("seqrec")
-
-QUANTILES = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "max": 1.0}
-
-
-class RatingCounts(NamedTuple):
-    """Of cleaned ratings: users, first and last time (epoch ms), rows, and how many are usable, tied … (see `clean`)."""
-
-    users: int
-    first: int
-    last: int
-    rows: int
-    usable: int
-    tied: int
-    rated: int
-    learnable: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventCounts:
-    """Of arranged users: the events by split, the good ratings that are no events, the windows, the users by what they have.
-
-    left_out_valid, left_out_test   users with events of the split, but none before the first of them
-    repeated_train                  events that are trained on and have the item of the one before
-    repeated_valid, repeated_test   users of the split whose target is the last item of the input
-    lengths                         QUANTILES of the number of events of the users who have some; empty if nobody has
-    """
-
-    events: int
-    train: int
-    valid: int
-    test: int
-    outside_core: int
-    unknown_after_cut: int
-    windows: int
-    users_events: int
-    users_train: int
-    users_valid: int
-    users_test: int
-    left_out_valid: int
-    left_out_test: int
-    users_without_history: int
-    repeated_train: int
-    repeated_valid: int
-    repeated_test: int
-    lengths: list[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +23,7 @@ class DatasetStats:
 
     equal_timestamps   the share of ratings with the time of the user's rating before
     times              the first and the last, in UTC; empty where lines or lists have an order alone
+    targets            by split, the targets of all users, of a user on average, and of the user who has most
     repeated_targets   the shares of targets, by split, that are the last item of their input
     """
 
@@ -78,6 +31,7 @@ class DatasetStats:
     not_events: dict[str, int]
     events: dict[str, int]
     users: dict[str, int]
+    targets: dict[str, float]
     items: dict[str, int]
     windows: int
     events_per_user: dict[str, float]
@@ -92,71 +46,24 @@ class DatasetStats:
         return Counts(windows=self.windows, events=self.events, users=self.users, items=self.items)
 
 
-def count_ratings(histories: DataFrame) -> RatingCounts:
-    """Act: the counts of cleaned ratings."""
-    row = histories.agg(
-        F.count(F.lit(1)).alias("users"),
-        F.min(F.get("timestamps", F.lit(0))).alias("first"),
-        F.max(F.element_at("timestamps", -1)).alias("last"),
-        F.sum(F.size("items")).alias("rows"),
-        *(F.sum(name).alias(name) for name in ("usable", "tied", "rated", "learnable")),
-    ).collect()[0]
-    return RatingCounts(**row.asDict())
-
-
-def count_events(arranged: DataFrame, windowing: Windowing) -> EventCounts:
-    """Act: the counts of arranged users."""
-    length, trained, tested = F.size("event_items"), F.col("train_length"), F.col("tested")
-    sums = {
-        "events": length,
-        "train": trained,
-        "valid": tested - trained,
-        "test": length - tested,
-        "outside_core": F.col("outside_core"),
-        "unknown_after_cut": F.col("unknown_after_cut"),
-        "windows": window_count(windowing),
-    }
-    users_with = {
-        "users_events": length > 0,
-        "users_train": trained > 0,
-        "users_valid": (trained > 0) & (trained < tested),
-        "users_test": (tested > 0) & (tested < length),
-        "left_out_valid": (trained == 0) & (trained < tested),
-        "left_out_test": (tested == 0) & (tested < length),
-        "users_without_history": F.size("items") == 0,
-    }
-    lengths = F.percentile(F.when(length > 0, length), list(QUANTILES.values()))
-    repeats = {
-        "repeated_valid": users_with["users_valid"] & _repeats(trained),
-        "repeated_test": users_with["users_test"] & _repeats(tested),
-    }
-    row = arranged.agg(
-        F.sum(_count_repeats()).alias("repeated_train"),
-        *(F.sum(count).alias(name) for name, count in sums.items()),
-        *(F.count_if(test).alias(name) for name, test in {**users_with, **repeats}.items()),
-        F.coalesce(lengths, F.array().cast("array<double>")).alias("lengths"),
-    ).collect()[0]
-    return EventCounts(**row.asDict())
-
-
-def _repeats(position: Column) -> Column:
-    """Whether the event at a position has the item of the event before."""
-    return F.get("event_items", position) == F.get("event_items", position - 1)
-
-
-def _count_repeats() -> Column:
-    """How many events that are trained on have the item of the event before; cheap for users without any item twice."""
-    items = F.col("event_items")
-    repeats = F.filter(items, lambda item, i: (i > 0) & (i < F.col("train_length")) & (item == F.get("event_items", i - 1)))
-    return F.when(F.size(F.array_distinct(items)) == F.size(items), 0).otherwise(F.size(repeats))
-
-
 def _repeated_shares(events: EventCounts) -> dict[str, float]:
     """By split, the share of targets that are the last item of their input."""
     return {
         "train": events.repeated_train / max(events.train, 1),
-        "valid": events.repeated_valid / max(events.users_valid, 1),
-        "test": events.repeated_test / max(events.users_test, 1),
+        "valid": events.repeated_valid / max(events.targets_valid, 1),
+        "test": events.repeated_test / max(events.targets_test, 1),
+    }
+
+
+def _targets(events: EventCounts) -> dict[str, float]:
+    """By split, the targets of all users, of a user on average, and of the user who has most."""
+    return {
+        "valid": events.targets_valid,
+        "test": events.targets_test,
+        "valid_per_user": events.targets_valid / max(events.users_valid, 1),
+        "test_per_user": events.targets_test / max(events.users_test, 1),
+        "most_in_valid": events.most_valid,
+        "most_in_test": events.most_test,
     }
 
 
@@ -187,7 +94,9 @@ def summarise_dataset(
             "test": events.users_test,
             "left_out_of_valid": events.left_out_valid,
             "left_out_of_test": events.left_out_test,
+            "too_short_to_hold_out": events.too_short,
         },
+        targets=_targets(events),
         items={"vocabulary": items, "with_training_events": vocabulary.trained, **_added(vocabulary)},
         windows=events.windows,
         events_per_user={

@@ -1,8 +1,8 @@
 """Ranks of held-out targets by popularity and by a first-order Markov chain, in native Spark.
 
-Both rank the whole catalogue without what the user has had (`seen`; the target itself is never left out), with ties against the
-target, and both learn from the training events alone. Their tables have a row for each user: user_id, target, rank (bigint, from
-1) and items (array<int>, the LISTED best; where scores tie, the lower index first).
+Both rank the whole catalogue without what the user has had (`seen`; no target is ever left out), with ties against a target,
+and both learn from the training events alone. Their tables are ranked tables (see `ranked`), with the LISTED best item indices of
+each user; where scores tie, the lower index comes first.
 """
 
 from collections.abc import Callable, Collection
@@ -11,40 +11,47 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from seqrec.evaluation.held_out import HeldOut
-from seqrec.evaluation.ranked import Ranked, count_misses
+from seqrec.evaluation.ranked import Ranked, final_ranks, with_target_facts
 
 LISTED = 10
 
 
 def popularity(held_out: DataFrame, *, items: DataFrame) -> DataFrame:
     """Rank by the number of training events (`items.count`). Acts: one number, the most items that a user has had."""
-    return _by_popularity(held_out, items).select("user_id", "target", "rank", F.slice("popular", 1, LISTED).alias("items"))
+    return _by_popularity(held_out, items).select("user_id", "targets", "ranks", F.slice("popular", 1, LISTED).alias("items"))
 
 
 def markov(held_out: DataFrame, *, items: DataFrame, events: DataFrame) -> DataFrame:
     """Rank by the number of training events that follow the user's last item; popularity decides where that is equal.
 
     Items that never followed it come after those that did, by popularity; for a user without items all come by popularity.
-    A user's cost is the number of items that followed the last one, and of those seen. Acts as `popularity` does.
+    A target's cost is the number of items that followed the last one, and of those seen. Acts as `popularity` does.
     """
     users = _by_popularity(held_out, items).withColumn("last", F.try_element_at("input", F.lit(-1)))
-    joined = users.join(_successors(items, events), "last", "left")
     after = F.coalesce("after", F.array())
-    following = F.transform(after, lambda row: row["item"])  # best first
-    position = F.array_position(following, F.col("target")).cast("int")  # from 1; 0 if it never followed
-    end = F.get(after, position - 1)["end"]
-    less_popular = F.filter(after, lambda row: row["popularity"] < F.col("popularity"))
-    passed = _size_without(F.transform(less_popular, lambda row: row["item"]), "had")
-    rank = F.when(position > 0, _size_without(F.slice(following, 1, end), "had")).otherwise(F.col("rank") + passed)
-    first = F.slice(F.array_except(following, F.col("had")), 1, LISTED)
+    joined = users.join(_successors(items, events), "last", "left").withColumn("after", after)
+    joined = joined.withColumn("following", F.transform("after", lambda row: row["item"]))  # best first
+
+    def rank(fact: Column, i: Column) -> Column:
+        position = F.array_position("following", fact["target"]).cast("int")  # from 1; 0 if it never followed
+        end = F.get("after", position - 1)["end"]
+        less_popular = F.filter("after", lambda row: row["popularity"] < fact["popularity"])
+        passed = _size_without(F.transform(less_popular, lambda row: row["item"]), "had")
+        followed = _size_without(F.slice("following", 1, end), "had").cast("bigint")
+        return F.when(position > 0, followed).otherwise(F.get("ranks", i) + passed)
+
+    first = F.slice(F.array_except("following", F.col("had")), 1, LISTED)
     best = F.slice(F.concat(first, F.array_except("popular", first)), 1, LISTED)
-    return joined.select("user_id", "target", rank.cast("bigint").alias("rank"), best.alias("items"))
+    return joined.select("user_id", "targets", F.transform("facts", rank).alias("ranks"), best.alias("items"))
 
 
 def _by_popularity(held_out: DataFrame, items: DataFrame) -> DataFrame:
-    """Of each user: input, had (seen without the target), the target's popularity and rank, the 2 * LISTED most popular."""
+    """Of each user: input, had (seen without the targets), the targets' popularity and ranks, the 2 * LISTED most popular.
+
+    The popularity is in `facts`, see `with_target_facts`.
+    """
     users = held_out.select(
-        "user_id", "target", F.col("items").alias("input"), F.array_remove("seen", F.col("target")).alias("had")
+        "user_id", "targets", F.col("items").alias("input"), F.array_except("seen", F.col("targets")).alias("had")
     )
     longest = users.agg(F.max(F.size("had"))).first()
     assert longest is not None
@@ -55,20 +62,23 @@ def _by_popularity(held_out: DataFrame, items: DataFrame) -> DataFrame:
     levels = items.groupBy("count").agg(F.count("*").alias("n"))
     at_least = F.sum("n").over(Window.orderBy(F.desc("count")))  # one task, over the distinct counts alone
     levels = levels.select("count", at_least.alias("at_least"))
-    targets = items.join(levels, "count").select(
-        F.col("item_idx").alias("target"), F.col("count").alias("popularity"), "at_least"
-    )
-    users = users.join(targets, "target")
+    facts = items.join(levels, "count").select(F.col("item_idx").alias("target"), F.col("count").alias("popularity"), "at_least")
 
-    seen = users.select("user_id", "popularity", F.explode("had").alias("item_idx")).join(items, "item_idx")
-    ahead = seen.where(F.col("count") >= F.col("popularity")).groupBy("user_id").agg(F.count("*").alias("ahead"))
+    seen = users.select("user_id", F.explode("had").alias("item_idx")).join(items, "item_idx")
+    counts = seen.groupBy("user_id").agg(F.collect_list("count").alias("had_counts"))
+
+    def rank(fact: Column) -> Column:
+        ahead = F.size(F.filter(F.coalesce("had_counts", F.array()), lambda count: count >= fact["popularity"]))
+        return fact["at_least"] - ahead
+
     left = F.array_except(F.slice("popular", F.lit(1), F.size("had") + 2 * LISTED), F.col("had"))
     return (
-        users.join(ahead, "user_id", "left")
+        with_target_facts(users, facts)
+        .join(counts, "user_id", "left")
         .crossJoin(F.broadcast(popular))
-        .withColumn("rank", F.col("at_least") - F.coalesce("ahead", F.lit(0)))
+        .withColumn("ranks", F.transform("facts", rank))
         .withColumn("popular", left)
-        .select("user_id", "target", "input", "had", "popularity", "rank", "popular")
+        .select("user_id", "targets", "input", "had", "facts", "ranks", "popular")
     )
 
 
@@ -95,13 +105,14 @@ def _size_without(array: Column, excluded: str) -> Column:
 def rank_by_popularity(held_out: HeldOut) -> Ranked:
     """Ranks by `popularity`."""
     items = held_out.dataset.items
-    return Ranked(name="popularity", table=count_misses(popularity(held_out.users, items=items), items))
+    return Ranked(name="popularity", table=final_ranks(popularity(held_out.users, items=items), held_out.users, items))
 
 
 def rank_by_markov(held_out: HeldOut) -> Ranked:
     """Ranks by `markov`."""
     items, events = held_out.dataset.items, held_out.dataset.events
-    return Ranked(name="markov", table=count_misses(markov(held_out.users, items=items, events=events), items))
+    ranked = markov(held_out.users, items=items, events=events)
+    return Ranked(name="markov", table=final_ranks(ranked, held_out.users, items))
 
 
 BASELINES: dict[str, Callable[[HeldOut], Ranked]] = {"popularity": rank_by_popularity, "markov": rank_by_markov}

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from seqrec.evaluation.baselines import BASELINES, result_name
 from seqrec.evaluation.held_out import HeldOut
-from seqrec.evaluation.ranked import Ranked, count_misses, rank_lists, require_fitting
+from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_fitting
 from seqrec.retrieval.build_candidates import LISTS, MERGED
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import CandidatesMeta
@@ -40,4 +40,4 @@ def _rank(held_out: HeldOut, lists: DataFrame, *, name: str, source: dict[str, o
     items = held_out.dataset.items
     scored = F.transform("items", lambda entry: F.struct(entry["item_id"].alias("item_id"), entry["score"].alias("score")))
     ranked = rank_lists(held_out.users, lists.select("user_id", scored.alias("items")), items, top_k=top_n, subset=False)
-    return Ranked(name=name, table=count_misses(ranked, items), source=source, listed=top_n)
+    return Ranked(name=name, table=final_ranks(ranked, held_out.users, items), source=source, listed=top_n)

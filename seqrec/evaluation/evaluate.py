@@ -5,7 +5,7 @@ Every method gives a `Ranked`, whose metrics are measured in `report`: all metho
 
 from seqrec.evaluation.baselines import result_name
 from seqrec.evaluation.held_out import HeldOut
-from seqrec.evaluation.ranked import Ranked, count_misses, rank_lists, require_finite, require_fitting
+from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_finite, require_fitting
 from seqrec.evaluation.report import SHOWN
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import rank_users
@@ -30,7 +30,7 @@ def rank_by_model(
     ranked = rank_users(held_out.users, model=model, top_k=top_k, sizes=sizes)
     vocabulary = io.read_parquet(spark, files.join(private_of, sealed.VOCABULARY) if private_of else export.vocabulary)
     name = result_name(export.meta.name, kind="model")
-    return Ranked(name=name, table=count_misses(ranked, vocabulary), source=export.origin())
+    return Ranked(name=name, table=final_ranks(ranked, held_out.users, vocabulary), source=export.origin())
 
 
 def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
@@ -43,4 +43,5 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
     require_finite(lists, path)
     ranked = rank_lists(held_out.users, lists, dataset.items, top_k=meta.top_k, subset=meta.users is not None)
     source = {"model": meta.model, "model_run_id": meta.model_run_id, "table": meta.run_id}
-    return Ranked(name=f"{meta.model} (table)", table=count_misses(ranked, dataset.items), source=source, listed=meta.top_k)
+    table = final_ranks(ranked, held_out.users, dataset.items)
+    return Ranked(name=f"{meta.model} (table)", table=table, source=source, listed=meta.top_k)

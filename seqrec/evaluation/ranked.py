@@ -1,13 +1,13 @@
 """Ranked tables: the result of each method of an evaluation for the held-out users.
 
-A ranked table has a row for each user: user_id, target (item_idx), rank (bigint, from 1; 0 is a miss) and items, the best first
-(item indices, or structs of item_id and score).
+A ranked table has a row for each user: user_id, targets (array<int>), ranks (array<bigint>, of each target, from 1; 0 is a miss)
+and items, the best first (item indices, or structs of item_id and score).
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
@@ -47,28 +47,62 @@ def require_finite(lists: DataFrame, path: str) -> None:
         raise UserError(f"{path}: the lists of {users} users have scores that aren't finite: run batch_recommend again")
 
 
-def count_misses(ranked: DataFrame, items: DataFrame) -> DataFrame:
-    """Set rank 0 for targets without a training event: their `count` in items (item_idx, count) is 0, or they aren't in it."""
+def with_target_facts(held_out: DataFrame, facts: DataFrame) -> DataFrame:
+    """The held-out users with `facts`: an array of structs, one for each target in their order, of a table with the key target.
+
+    A struct has the target and the table's other columns; these are null for a target that it lacks.
+    """
+    exploded = held_out.select("user_id", F.posexplode("targets").alias("position", "target"))
+    joined = exploded.join(facts, "target", "left")
+    columns = [name for name in facts.columns if name != "target"]
+    ordered = F.sort_array(F.collect_list(F.struct("position", "target", *columns)))
+    return held_out.join(joined.groupBy("user_id").agg(ordered.alias("facts")), "user_id")
+
+
+def final_ranks(ranked: DataFrame, held_out: DataFrame, items: DataFrame) -> DataFrame:
+    """A ranked table with rank 0 for targets without a training event, and other ranks once a user (see `metrics.part_ties`).
+
+    Such a target's `count` in items (item_idx, count) is 0, or it isn't in it.
+    """
     trained = items.where("count > 0").select(F.col("item_idx").alias("target"), F.lit(True).alias("trained"))
-    rank = F.when(F.col("trained"), F.col("rank")).otherwise(F.lit(MISS).cast("bigint"))
-    return ranked.join(trained, "target", "left").select("user_id", "target", rank.alias("rank"), "items")
+    facts = with_target_facts(held_out.select("user_id", "targets"), trained).select("user_id", "facts")
+    known = F.transform("ranks", lambda rank, i: F.when(F.get("facts", i)["trained"], rank).otherwise(F.lit(MISS).cast("bigint")))
+    settled = ranked.join(facts, "user_id").withColumn("ranks", known)
+    return settled.select("user_id", "targets", _part_ties(F.col("ranks")).alias("ranks"), "items")
+
+
+def _part_ties(ranks: Column) -> Column:
+    """Ranks of targets that tie, one after another, whatever the order of the targets; misses stay as they are."""
+
+    def parted(rank: Column, i: Column) -> Column:
+        later = F.filter(F.slice(ranks, i + 2, F.size(ranks)), lambda other: other == rank)
+        return F.when(rank > MISS, rank - F.size(later)).otherwise(rank)
+
+    all_differ = F.size(F.array_distinct(ranks)) == F.size(ranks)
+    return F.when(all_differ, ranks).otherwise(F.transform(ranks, parted))
 
 
 def rank_lists(held_out: DataFrame, lists: DataFrame, items: DataFrame, *, top_k: int, subset: bool) -> DataFrame:
-    """Ranks in finished lists (user_id, items of item_id and score): the number of entries that score at least the target's.
+    """Ranks in finished lists (user_id, items of item_id and score): the number of entries that score at least a target's.
 
-    A target outside its list has rank top_k + 1, so metrics hold up to top_k. So has the target of a user without a list, unless
-    the lists are of a `subset` of the users: then the others aren't evaluated.
+    A target outside its list has a rank of at least top_k + 1, so metrics hold up to top_k: top_k and the number of the user's
+    targets. So has a target of a user without a list, unless the lists are of a `subset` of the users: then the others aren't
+    evaluated.
     """
-    targets = items.select(F.col("item_idx").alias("target"), F.col("item_id").alias("target_id"))
+    ids = items.select(F.col("item_idx").alias("target"), F.col("item_id").alias("target_id"))
     listed = lists.select("user_id", F.col("items").alias("listed"))
-    users = held_out.select("user_id", "target").join(targets, "target").join(listed, "user_id", "inner" if subset else "left")
+    users = with_target_facts(held_out.select("user_id", "targets"), ids).join(listed, "user_id", "inner" if subset else "left")
     entries = F.coalesce("listed", F.array().cast(lists.schema["items"].dataType))
-    of_target = F.filter("listed", lambda entry: entry["item_id"] == F.col("target_id"))
-    ahead = F.size(F.filter("listed", lambda entry: entry["score"] >= F.col("target_score")))
+
+    def rank(score: Column) -> Column:
+        ahead = F.size(F.filter("listed", lambda entry: entry["score"] >= score))
+        return F.when(score.isNull(), top_k + F.size("targets")).otherwise(ahead).cast("bigint")
+
+    def score_of(fact: Column) -> Column:
+        return F.get(F.filter("listed", lambda entry: entry["item_id"] == fact["target_id"]), F.lit(0))["score"]
+
     return (
-        users.select("user_id", "target", "target_id", entries.alias("listed"))
-        .withColumn("target_score", F.get(of_target, F.lit(0))["score"])
-        .withColumn("rank", F.when(F.col("target_score").isNull(), top_k + 1).otherwise(ahead).cast("bigint"))
-        .select("user_id", "target", "rank", F.col("listed").alias("items"))
+        users.select("user_id", "targets", "facts", entries.alias("listed"))
+        .withColumn("scores", F.transform("facts", score_of))
+        .select("user_id", "targets", F.transform("scores", rank).alias("ranks"), F.col("listed").alias("items"))
     )

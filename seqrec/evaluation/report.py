@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,8 +17,8 @@ from pyspark.sql.types import StructType
 from seqrec.command.screen import aligned
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import HeldOut
-from seqrec.evaluation.ranked import Ranked
-from seqrec.metrics import CUTOFFS, rank_metrics
+from seqrec.evaluation.ranked import Ranked, with_target_facts
+from seqrec.metrics import CUTOFFS, MISS, RankCounts, metric_means, metric_sums
 from seqrec.storage import files
 from seqrec.tables import io, schemas
 
@@ -29,28 +28,41 @@ SHOWN = 10  # the items of a list that count for the coverage
 COVERAGE = f"coverage@{SHOWN}"
 LABELS = {  # of metrics, by their whole name or by the part before the cutoff, in the order they are shown in
     "users": "users",
+    "targets": "targets",
     "misses": "targets without a training event (misses)",
     "ndcg": "NDCG@",
-    "hit_rate": "hit rate = recall@",
+    "hit_rate": "hit rate@",
+    "recall": "recall@",
+    "precision": "precision@",
+    "map": "MAP@",
     "mrr": "MRR@",
     COVERAGE: f"coverage (catalogue in the first {SHOWN})",
 }
-SHOWN_CUTOFFS = {"ndcg": (10, 20), "hit_rate": (1, 10, 20, 100), "mrr": (10,)}  # all others are in metrics.json alone
-COUNTS = ("users", "misses")  # shown as whole numbers
+SHOWN_CUTOFFS = {  # all others are in metrics.json alone
+    "ndcg": (10, 20),
+    "hit_rate": (1, 10, 20, 100),
+    "recall": (10, 20, 100),
+    "precision": (10,),
+    "map": (10,),
+    "mrr": (10,),
+}
+COUNTS = ("users", "targets", "misses")  # shown as whole numbers
+SEVERAL = ("targets", "recall", "precision", "map")  # what says something new only where users have several targets
+HIT_RATE = "hit rate = recall@"  # the label where they haven't
 
 Metrics = dict[str, float]
 
 
 def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> Metrics:
-    """Act: users, misses and the metrics of a ranked table, means over all its users, misses included.
+    """Act: users, targets, misses and the metrics of a ranked table, means over all its users, misses included.
 
     If ranks come from lists, metrics with a cutoff beyond the lists' length are left out. `catalogue` is the number of items.
     Raises UserError for scores that aren't finite.
     """
     deepest = max(*cutoffs, max(CUTOFFS))
     depth = ranked.listed or deepest
-    ranks, counts = _histogram(ranked, deepest + 1)
-    measured = rank_metrics(ranks, counts=counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth))
+    counts = _histogram(ranked, deepest + 1)
+    measured = metric_means(metric_sums(counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth)))
     if depth < max(CUTOFFS):
         del measured["rank100"], measured["rank100_share"]
     if depth >= SHOWN:
@@ -65,19 +77,37 @@ def coverage(ranked: DataFrame, *, catalogue: int) -> float:
     return entries.select(item).distinct().count() / catalogue
 
 
-def _histogram(ranked: Ranked, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Act: the ranks of a ranked table, none above `most`, and how many users have each."""
-    bounded = F.least("rank", F.lit(most)).alias("rank")
+def without_repeated(results: Mapping[str, Metrics]) -> dict[str, Metrics]:
+    """The metrics of each method; where no user has several targets, without those that say what others say.
+
+    With one target each the recall is the hit rate, the average precision the reciprocal rank.
+
+    >>> without_repeated({"popularity": {"users": 3.0, "targets": 3.0, "hit_rate@5": 0.5, "recall@5": 0.5}})
+    {'popularity': {'users': 3.0, 'hit_rate@5': 0.5}}
+    """
+    if any(metrics["targets"] > metrics["users"] for metrics in results.values()):
+        return dict(results)
+    return {
+        method: {name: value for name, value in metrics.items() if _kind(name) not in SEVERAL}
+        for method, metrics in results.items()
+    }
+
+
+def _histogram(ranked: Ranked, most: int) -> RankCounts:
+    """Act: how many users have how many targets, and the target at each place which rank, none above `most`."""
+    bounded = F.transform("ranks", lambda rank: F.when(rank == MISS, most + 1).otherwise(F.least(rank, F.lit(most))))
+    ordered = ranked.table.select(F.size("ranks").alias("targets"), F.posexplode(F.sort_array(bounded)).alias("place", "rank"))
     try:
-        rows = ranked.table.groupBy(bounded).agg(F.count("*").alias("users")).collect()
+        rows = ordered.groupBy("targets", "place", "rank").agg(F.count("*").alias("users")).collect()
     except PythonException as error:
         if "not finite" not in str(error):
             raise
         raise UserError(f"{ranked.name} gives scores that aren't finite: train it again with a lower optimizer.lr") from None
     if not rows:
         raise UserError(f"{ranked.name} has a list for none of the held-out users: evaluate one made for users that it holds out")
-    ranks, users = (np.array([row[column] for row in rows], dtype=np.int64) for column in ("rank", "users"))
-    return ranks, users
+    columns = ("targets", "place", "rank", "users")
+    targets, places, ranks, users = np.array(sorted(tuple(row[name] for name in columns) for row in rows), dtype=np.int64).T
+    return RankCounts(ranks=np.where(ranks > most, MISS, ranks), places=places + 1, targets=targets, users=users)
 
 
 def write_metrics(metrics: Mapping[str, object], path: str) -> None:
@@ -97,8 +127,8 @@ def predictions(ranked: DataFrame, items: DataFrame, *, k: int) -> DataFrame:
     """The table predictions: a ranked table with its targets' original ids and the first k of each list."""
     ids = items.select(F.col("item_idx").alias("target"), "item_id")
     best = F.slice("items", 1, k).cast(ranked.schema["items"].dataType)
-    named = ranked.join(ids, "target")
-    return named.select("user_id", F.col("item_id").alias("target"), "rank", best.alias("items"))
+    named = with_target_facts(ranked, ids)
+    return named.select("user_id", F.col("facts.item_id").alias("targets"), "ranks", best.alias("items"))
 
 
 def show_metrics(results: Mapping[str, Metrics]) -> str:
@@ -113,7 +143,9 @@ def show_metrics(results: Mapping[str, Metrics]) -> str:
     """
     kinds = list(LABELS)
     names = sorted(_main_names(results), key=lambda name: (kinds.index(_kind(name)), int(name.partition("@")[2] or 0)))
-    labels = ["", *(LABELS[_kind(name)] + ("" if name in LABELS else name.partition("@")[2]) for name in names)]
+    several = any(_kind(name) == "recall" for name in names)
+    labelled = LABELS if several else LABELS | {"hit_rate": HIT_RATE}
+    labels = ["", *(labelled[_kind(name)] + ("" if name in LABELS else name.partition("@")[2]) for name in names)]
     columns = [[method, *(_number(name, metrics.get(name)) for name in names)] for method, metrics in results.items()]
     return aligned(list(zip(labels, *columns, strict=True)))
 

@@ -4,7 +4,8 @@
     difference lies between 33 % and 43 % (95 % confidence)
 
 Users are the same for both methods, so their differences are what is resampled (a paired bootstrap, Efron and Tibshirani 1993,
-chapter 16). All that it needs is how many users have which pair of ranks: a table of at most 12 × 12 counts, made in Spark.
+chapter 16). All that it needs is a table of groups of users, made in Spark: those of a group have the same best ranks by both
+methods, one of 12 × 12 pairs, and the same difference, to a hundredth where they have several targets.
 """
 
 from collections.abc import Sequence
@@ -25,12 +26,13 @@ CONFIDENCE = (2.5, 97.5)  # percentiles of the draws
 FEW = 30  # users whose two ranks count differently: with fewer, the bootstrap is too sure
 
 
-class RankPairs(NamedTuple):
-    """How many users (N,) have which rank by one method and by another (N,); ranks beyond the depth are depth + 1."""
+class UserGroups(NamedTuple):
+    """Groups (N,) of users: the mean NDCG by our method and by theirs, how many users, and of how many the two differ."""
 
-    ours: NDArray[np.int64]
-    theirs: NDArray[np.int64]
+    ours: NDArray[np.float64]
+    theirs: NDArray[np.float64]
     users: NDArray[np.int64]
+    changed: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,33 +60,44 @@ class Verdict:
 def compare(ours: Ranked, theirs: Ranked, *, seed: int) -> Comparison:
     """Act: a model against a baseline, over the users that both rank."""
     depth = min(DEPTH, *(ranked.listed or DEPTH for ranked in (ours, theirs)))
-    joined = ours.table.select("user_id", _bounded(depth).alias("ours")).join(
-        theirs.table.select("user_id", _bounded(depth).alias("theirs")), "user_id"
+    joined = ours.table.select("user_id", _outcome(depth).alias("ours")).join(
+        theirs.table.select("user_id", _outcome(depth).alias("theirs")), "user_id"
     )
-    rows = joined.groupBy("ours", "theirs").agg(F.count("*").alias("users")).orderBy("ours", "theirs").collect()
-    pairs = RankPairs(*(np.array([row[name] for row in rows], dtype=np.int64) for name in RankPairs._fields))
-    return compare_ranks(pairs, baseline=theirs.name, depth=depth, seed=seed)
+    difference = F.round(F.col("ours.ndcg") - F.col("theirs.ndcg"), 2).alias("difference")
+    key = [F.col("ours.best").alias("our_best"), F.col("theirs.best").alias("their_best"), difference]
+    groups = joined.groupBy(*key).agg(
+        F.avg("ours.ndcg").alias("ours"),
+        F.avg("theirs.ndcg").alias("theirs"),
+        F.count("*").alias("users"),
+        F.count_if(F.col("ours.ndcg") != F.col("theirs.ndcg")).alias("changed"),
+    )
+    rows = groups.orderBy("our_best", "their_best", "difference").collect()
+    return compare_groups(
+        UserGroups(*(np.array([row[name] for row in rows]) for name in UserGroups._fields)),
+        baseline=theirs.name,
+        depth=depth,
+        seed=seed,
+    )
 
 
-def compare_ranks(pairs: RankPairs, *, baseline: str, depth: int, seed: int) -> Comparison:
-    """The comparison of two methods whose ranks are these pairs; there is at least one user.
+def compare_groups(groups: UserGroups, *, baseline: str, depth: int, seed: int) -> Comparison:
+    """The comparison of two methods by groups of users; there is at least one user.
 
-    >>> pairs = RankPairs(np.array([1, 1]), np.array([3, 1]), np.array([40, 10]))
-    >>> found = compare_ranks(pairs, baseline="popularity", depth=10, seed=0)
-    >>> found.users, found.changed, round(found.ours, 4), round(found.theirs, 4), 0.3 < found.low < 0.4 < found.high < 0.5
+    >>> groups = UserGroups(np.array([1.0, 1.0]), np.array([0.5, 1.0]), np.array([40, 10]), np.array([40, 0]))
+    >>> found = compare_groups(groups, baseline="popularity", depth=10, seed=0)
+    >>> found.users, found.changed, found.ours, found.theirs, 0.3 < found.low < 0.4 < found.high < 0.5
     (50, 40, 1.0, 0.6, True)
     """
-    ours, theirs = (_gains(ranks, depth) for ranks in (pairs.ours, pairs.theirs))
-    users = int(pairs.users.sum())
-    draws = np.random.default_rng(seed).multinomial(users, pairs.users / users, size=DRAWS)  # (DRAWS, N)
-    low, high = np.percentile(draws @ (ours - theirs) / users, CONFIDENCE)
+    users = int(groups.users.sum())
+    draws = np.random.default_rng(seed).multinomial(users, groups.users / users, size=DRAWS)  # (DRAWS, N)
+    low, high = np.percentile(draws @ (groups.ours - groups.theirs) / users, CONFIDENCE)
     return Comparison(
         baseline=baseline,
         depth=depth,
         users=users,
-        changed=int(pairs.users[ours != theirs].sum()),
-        ours=float(pairs.users @ ours / users),
-        theirs=float(pairs.users @ theirs / users),
+        changed=int(groups.changed.sum()),
+        ours=float(groups.users @ groups.ours / users),
+        theirs=float(groups.users @ groups.theirs / users),
         low=float(low),
         high=float(high),
     )
@@ -136,12 +149,14 @@ def _relative(value: float, base: float) -> str:
     return f"{percent:.1f} %" if abs(percent) < 10 else f"{percent:,.0f} %"
 
 
-def _bounded(depth: int) -> Column:
-    """Ranks, none above depth + 1."""
-    return F.least("rank", F.lit(depth + 1))
-
-
-def _gains(ranks: NDArray[np.int64], depth: int) -> NDArray[np.float64]:
-    """What each rank adds to NDCG@depth: 1 / log2(1 + rank), 0 for a miss and beyond the depth."""
-    counts = (ranks > MISS) & (ranks <= depth)
-    return np.where(counts, 1 / np.log2(1 + np.where(counts, ranks, 1)), 0.0)
+def _outcome(depth: int) -> Column:
+    """Of ranks: the NDCG@depth (see `metrics.metric_sums`), and the best rank, none above depth + 1, 0 if all are misses."""
+    discounts = 1 / np.log2(1 + np.arange(1, depth + 1))
+    discount, ideal = (F.array(*map(F.lit, values.tolist())) for values in (discounts, np.cumsum(discounts)))
+    hits = F.filter("ranks", lambda rank: (rank > MISS) & (rank <= depth))
+    gain = F.aggregate(hits, F.lit(0.0), lambda total, rank: total + F.get(discount, (rank - 1).cast("int")))
+    best = F.coalesce(F.array_min(F.filter("ranks", lambda rank: rank > MISS)), F.lit(MISS))
+    return F.struct(
+        (gain / F.get(ideal, F.least(F.size("ranks"), F.lit(depth)) - 1)).alias("ndcg"),
+        F.least(best, F.lit(depth + 1)).alias("best"),
+    )

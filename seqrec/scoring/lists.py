@@ -128,21 +128,29 @@ def embed_batches(batches: Batches, *, model: Shipped, batch_users: int) -> Batc
 
 
 def rank_batches(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes) -> Batches:
-    """user_id, target, rank, items and source, of batches of user_id, items, seen, target and user (the hash)."""
+    """user_id, targets, ranks, items and source, of batches of user_id, items, seen, targets and user (the hash)."""
     opened = model.open()
     for batch in batches:
         users = Encoded.of_batch(opened, batch, batch_users=sizes.users)
-        targets = batch.column("target").to_numpy().astype(np.int64)
-        others = users.seen.where(users.seen.values != targets[users.seen.rows])
+        targets = Ragged.of_arrow(batch.column("targets"))
+        others = users.seen.where(~_in_lists(users.seen, targets))
         items, scores = _no_lists(len(targets), k)
-        ranks = np.zeros(len(targets), np.int64)
+        ranks = np.zeros(len(targets.values), np.int64)
         counted = np.ones((len(users.cold), 1))
         for rows, query, matrix in ((users.warm, users.queries, opened.matrix), (users.cold, counted, opened.popularity)):
-            ranks[rows] = rank_targets(query, matrix, users.seen.take(rows), targets[rows], sizes=sizes)
+            mine = np.isin(targets.rows, rows)
+            ranks[mine] = rank_targets(query, matrix, users.seen.take(rows), targets.take(rows), sizes=sizes)
             items[rows], scores[rows] = top_k(query, Catalogue.of(matrix), k=k, seen=others.take(rows), sizes=sizes)
         lists, sources = _scored(items, scores, opened.ids), pa.array(users.sources, pa.string())
-        columns = [batch.column("user_id"), batch.column("target"), pa.array(ranks), lists, sources]
-        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "target", "rank", "items", "source"])
+        ranked = pa.ListArray.from_arrays(pa.array(targets.offsets, pa.int32()), pa.array(ranks))
+        columns = [batch.column("user_id"), batch.column("targets"), ranked, lists, sources]
+        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "targets", "ranks", "items", "source"])
+
+
+def _in_lists(items: Ragged, lists: Ragged) -> NDArray[np.bool_]:
+    """Whether each item of N lists is in the list of the same number."""
+    width = 1 + max(items.values.max(initial=0), lists.values.max(initial=0))
+    return np.isin(items.rows * width + items.values, lists.rows * width + lists.values)
 
 
 def _no_lists(users: int, k: int) -> tuple[Items, Scores]:

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
-from pyspark.sql.types import ArrayType, DataType, FloatType, IntegerType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, FloatType, LongType, StringType, StructField, StructType
 
 from seqrec.errors import UserError
 from seqrec.scoring.available import mark_available
@@ -120,18 +120,19 @@ def embed_users(histories: DataFrame, *, model: Shipped, sizes: BlockSizes = DEF
 
 
 def rank_users(held_out: DataFrame, *, model: Shipped, top_k: int = 100, sizes: BlockSizes = DEFAULT_SIZES) -> DataFrame:
-    """The rank of each held-out target: user_id, target (item_idx), rank, items, source; held_out as in schemas.held_out.
+    """The ranks of held-out targets: user_id, targets, ranks (of each target), items, source; held_out as in schemas.held_out.
 
-    The rank counts from 1 over the model's whole vocabulary without the user's seen items, items without a training event
-    included; ties count against the target, which is itself never left out as seen. A target that was added to the vocabulary
-    after the model has rank V + 1. `items` (structs of item_id and score) are the top_k of the same candidates, ties by
-    item_idx. Users without an item that the model knows are ranked by popularity. Scores that are not finite are an error.
+    A rank counts from 1 over the model's whole vocabulary without the user's seen items, items without a training event
+    included; ties count against the target. No target is left out as seen. A target that was added to the vocabulary after the
+    model has rank V + 1. `items` (structs of item_id and score) are the top_k of the same candidates, ties by item_idx. Users
+    without an item that the model knows are ranked by popularity. Scores that are not finite are an error.
     """
     row = schemas.recommendations(held_out.schema["user_id"].dataType, schemas.IDS[model.item_type])
-    target, rank = StructField("target", IntegerType(), False), StructField("rank", LongType(), False)
+    targets = StructField("targets", schemas.ITEM_INDICES, False)
+    ranks = StructField("ranks", ArrayType(LongType(), containsNull=False), False)
     score = partial(rank_batches, model=model, k=top_k, sizes=sizes)
-    columns = _spread(held_out.selectExpr("user_id", "items", "seen", "target", USER_HASH))
-    return columns.mapInArrow(score, StructType([row["user_id"], target, rank, row["items"], row["source"]]))
+    columns = _spread(held_out.selectExpr("user_id", "items", "seen", "targets", USER_HASH))
+    return columns.mapInArrow(score, StructType([row["user_id"], targets, ranks, row["items"], row["source"]]))
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:

@@ -82,34 +82,58 @@ def top_k(
     return items, best
 
 
-def rank_targets(queries: Scores, matrix: Scores, seen: Ragged, targets: Items, *, sizes: BlockSizes = DEFAULT_SIZES) -> Items:
-    """The rank (Q,), from 1, of each query's target among items 2 to V + 1 without the seen; ties count against the target.
+def rank_targets(queries: Scores, matrix: Scores, seen: Ragged, targets: Ragged, *, sizes: BlockSizes = DEFAULT_SIZES) -> Items:
+    """The rank, from 1, of each target (T,) of the queries (Q lists) among items 2 to V + 1 without the query's seen items.
 
-    The target itself is never left out as seen. A target that the matrix doesn't have gets rank V + 1, behind all. Raises
-    ValueError if a score is not finite.
+    A query's targets are distinct, and none of them is left out as seen. Ties count against a target, those with other targets
+    too. A target that the matrix doesn't have gets rank V + 1, behind all. Raises ValueError if a score is not finite.
 
     >>> matrix = np.array([[0.0], [0.0], [1.0], [3.0], [1.0], [2.0]], dtype=np.float32)
-    >>> rank_targets(np.ones((2, 1), np.float32), matrix, Ragged.of([[3], []]), np.array([2, 5])).tolist()
-    [3, 2]
+    >>> rank_targets(np.ones((2, 1), np.float32), matrix, Ragged.of([[3], []]), Ragged.of([[2, 5], [5]])).tolist()
+    [3, 1, 2]
     """
-    catalogue = Catalogue.of(matrix)
-    ranks = np.full(len(queries), len(matrix) - FIRST_ITEM + 1)
+    catalogue, rows = Catalogue.of(matrix), targets.rows
+    ranks = np.full(len(rows), len(matrix) - FIRST_ITEM + 1)
+    known = np.flatnonzero(targets.values < len(matrix))
     for first in range(0, len(queries), sizes.users):
         batch = np.arange(len(queries))[first : first + sizes.users]
-        batch = batch[targets[batch] < len(matrix)]
+        of_batch = known[(rows[known] >= first) & (rows[known] < first + len(batch))]
+        pairs = _Pairs(rows[of_batch] - first, catalogue.positions[targets.values[of_batch]])
         hidden = _seen_positions(catalogue, seen.take(batch))
-        positions = catalogue.positions[targets[batch]]
-        target_scores = np.full(len(batch), -np.inf, dtype=queries.dtype)
-        ahead = np.zeros(len(batch), dtype=np.int64)
+        scores_of = np.full(len(of_batch), -np.inf, dtype=queries.dtype)
         for start, scores in _blocks(queries[batch], catalogue, sizes):
-            here = np.flatnonzero((positions >= start) & (positions < start + scores.shape[1]))
-            target_scores[here] = scores[here, positions[here] - start]
+            here = pairs.inside(start, scores.shape[1])
+            scores_of[here] = scores[pairs.rows[here], pairs.positions[here] - start]
+        ranks[of_batch] = 0
         for start, scores in _blocks(queries[batch], catalogue, sizes):
+            here = pairs.inside(start, scores.shape[1])
             _hide(scores, start, *hidden)
-            _hide(scores, start, np.arange(len(batch)), positions)
-            ahead += np.count_nonzero(scores >= target_scores[:, None], axis=1)
-        ranks[batch] = ahead + 1
+            scores[pairs.rows[here], pairs.positions[here] - start] = scores_of[here]
+            ranks[of_batch] += _at_least(scores, pairs.rows, scores_of)
     return ranks
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Targets of a batch of queries: the query's row, and the target's position among the candidates."""
+
+    rows: Items
+    positions: Items
+
+    def inside(self, start: int, length: int) -> Items:
+        """Which of them are in a block of candidates."""
+        return np.flatnonzero((self.positions >= start) & (self.positions < start + length))
+
+
+def _at_least(scores: Scores, rows: Items, floors: Scores) -> Items:
+    """How many scores of the rows (T,) of (Q, V) are at least the floors (T,), Q rows at a time."""
+    counts = np.zeros(len(rows), dtype=np.int64)
+    for first in range(0, len(rows), len(scores)):
+        part = slice(first, first + len(scores))
+        all_once = np.array_equal(rows[part], np.arange(len(scores)))  # one target a query: nothing is copied
+        block = scores if all_once else scores[rows[part]]
+        counts[part] = np.count_nonzero(block >= floors[part, None], axis=1)
+    return counts
 
 
 def _blocks(queries: Scores, catalogue: Catalogue, sizes: BlockSizes) -> Iterator[tuple[int, Scores]]:

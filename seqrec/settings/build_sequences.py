@@ -112,6 +112,7 @@ class BuildSequences(Strict):
     input: Input
     data: Path = Field(description="folder of the dataset; each run adds a version")
     task: Task = Field("train_val_test", description="which of a user's last events are held out")
+    hold_out: Positive = Field(1, description="how many last events of a user are valid, and how many test, as the task says")
     vocabulary: str | None = Field(None, description="folder of a dataset whose vocabulary is extended, never renumbered")
     catalogue: CatalogueFile = CatalogueFile()
     min_rating: float | None = Field(None, description="events rated below are not learned from")
@@ -123,7 +124,7 @@ class BuildSequences(Strict):
         100_000, description="most ratings of a user, which are in memory at once; a user with more (a bot) is refused"
     )
     split_times: list[str] | None = Field(
-        None, description="two cuts, ISO 8601 or epoch: valid from the first, test from the second"
+        None, description="two cuts, ISO 8601 or epoch: all events from the first are valid, from the second test"
     )
     split_users: Share | None = Field(None, description="share of users of whom events are held out; the others train whole")
     max_len: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="longest input of a model")
@@ -174,6 +175,12 @@ class BuildSequences(Strict):
             raise ValueError("split_users holds events out, task=inference holds none out: set one of them otherwise")
         if self.split_times is not None and self.split_users is not None:
             raise ValueError("split_times and split_users are two ways to split: set one of them to null")
+        if self.hold_out > 1 and self.split_times is not None:
+            raise ValueError(
+                f"split_times holds out all events from the cuts on: hold_out={self.hold_out} needs split_times=null"
+            )
+        if self.hold_out > 1 and self.task == "inference":
+            raise ValueError(f"hold_out={self.hold_out}: task=inference holds no events out: set one of them otherwise")
         if self.split_times is not None and len(self.split_times) != 2:
             raise ValueError(f"split_times takes two cuts, got {len(self.split_times)}")
         if self.task == "test" and self.vocabulary is None:

@@ -11,7 +11,7 @@ from pyspark.sql.types import StructType
 
 from seqrec.error_messages import explain
 from seqrec.errors import UserError
-from seqrec.storage import files, versions
+from seqrec.storage import files, parts, versions
 
 
 def write_table(table: DataFrame, path: str, schema: StructType) -> None:
@@ -91,7 +91,9 @@ def _check(actual: StructType, wanted: StructType, path: str) -> None:
     """Raise UserError unless a table has the columns of a schema, with their types."""
     for field in wanted:
         if field.name not in actual.fieldNames():
-            raise UserError(f"{path} has no column {field.name}; it has {', '.join(actual.fieldNames())}")
+            there = ", ".join(actual.fieldNames())
+            again = parts.job_of(path.rsplit("/", 1)[-1])
+            raise UserError(f"{path} has no column {field.name}; it has {there}: if an older version wrote it, {again} again")
         kind = actual[field.name].dataType.simpleString()  # without nullability, which Parquet doesn't keep
         if kind != field.dataType.simpleString():
             raise UserError(f"{path}: column {field.name} is {kind}, expected {field.dataType.simpleString()}")

@@ -77,8 +77,11 @@ def windows() -> StructType:
 
 
 def held_out(user: DataType) -> StructType:
-    """Key user_id: tables valid and test. Items are the input, oldest first; seen goes up to the target (an item_idx)."""
-    return _table(user_id=user, items=ITEM_INDICES, seen=ITEM_INDICES, target=IntegerType())
+    """Key user_id: tables valid and test. Items are the input, oldest first; seen has all before the first target, sorted.
+
+    Targets are item indices, distinct, in the order of their first events; no user is without one.
+    """
+    return _table(user_id=user, items=ITEM_INDICES, seen=ITEM_INDICES, targets=ITEM_INDICES)
 
 
 def recommendations(user: DataType, item: DataType) -> StructType:
@@ -135,8 +138,9 @@ def _candidate(item: DataType) -> dict[str, DataType]:
 
 
 def predictions(user: DataType, item: DataType) -> StructType:
-    """Key user_id: what evaluate saves. Target is an item_id, rank counts from 1, items are best first."""
-    return _table(user_id=user, target=item, rank=LongType(), items=_scored(item))
+    """Key user_id: what evaluate saves. Ranks, of the targets, count from 1, and 0 is a miss; items are best first."""
+    ids, ranks = ArrayType(item, containsNull=False), ArrayType(LongType(), containsNull=False)
+    return _table(user_id=user, targets=ids, ranks=ranks, items=_scored(item))
 
 
 def described(*, text: Sequence[str] = (), discrete: Sequence[str], continuous: Sequence[str]) -> StructType:

@@ -1,4 +1,4 @@
-"""Validation: the rank of each user's held-out item among the whole catalogue, without the items that the user has seen.
+"""Validation: the ranks of each user's held-out items among the whole catalogue, without the items that the user has seen.
 
 Scores are computed in blocks of 128 MB, on the device of the training, in fp32.
 """
@@ -25,20 +25,19 @@ from seqrec.training.training_data import TrainingData
 from seqrec.user_hashes import UNKNOWN, hash_ids, user_rows
 
 SCORES = 1 << 25  # floats of a block of scores: 128 MB
-REPORTED = {"recall@1": "hit_rate@1"} | {  # with one target, the hit rate is the recall
-    f"{name}@{cutoff}": f"{kind}@{cutoff}" for cutoff in (10, 20) for name, kind in (("recall", "hit_rate"), ("ndcg", "ndcg"))
-}
+CUTOFFS = (1, 10, 20)
+REPORTED = ("recall@1", "recall@10", "ndcg@10", "recall@20", "ndcg@20")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationUsers:
-    """Users with a held-out target, shortest input first."""
+    """Users with held-out targets, shortest input first."""
 
     items: Ragged  # N inputs; the model gets the newest max_len of each
     max_len: int
     users: NDArray[np.int64]  # (N,), rows among the users with embeddings
     seen: Ragged  # N
-    targets: NDArray[np.int64]  # (N,)
+    targets: Ragged  # N, none of them empty
     counts: NDArray[np.int64]  # (V,), training events of each item
 
 
@@ -70,11 +69,14 @@ def read_validation_users(
     sampled = np.random.default_rng(sample.seed).permutation(starts[-1])[: sample.users]
     chosen = np.sort(sampled)[process.rank :: process.world]
     parts = []
+    columns = ["user_id", "items", "seen", "targets"]
     for path, first, last in zip(paths, starts[:-1], starts[1:], strict=True):
         rows_here = chosen[(chosen >= first) & (chosen < last)] - first
-        parts.append(pq.read_table(path, columns=["user_id", "items", "seen", "target"]).take(rows_here))
+        if columns[-1] not in pq.read_schema(path).names:
+            raise UserError(f"{data.table('valid')} has no column targets, as older versions wrote it: run build_sequences again")
+        parts.append(pq.read_table(path, columns=columns).take(rows_here))
     rows = pa.concat_tables(parts)
-    items, seen = (Ragged.of_arrow(rows[name].combine_chunks()) for name in ("items", "seen"))
+    items, seen, targets = (Ragged.of_arrow(rows[name].combine_chunks()) for name in columns[1:])
     order = np.argsort(items.lengths.clip(max=max_len), kind="stable")
     unknown = np.full(len(rows), UNKNOWN)
     users = unknown if user_hashes is None else user_rows(hash_ids(rows["user_id"]), user_hashes)
@@ -83,7 +85,7 @@ def read_validation_users(
         max_len=max_len,
         users=users[order],
         seen=seen.take(order),
-        targets=rows["target"].to_numpy().astype(np.int64)[order],
+        targets=targets.take(order),
         counts=data.counts.numpy(),
     )
 
@@ -92,34 +94,36 @@ def read_validation_users(
 def validate(model: Encoder, users: ValidationUsers, *, batch_size: int, bf16: bool, process: Process) -> dict[str, float]:
     """recall@1, recall and ndcg at 10 and 20, and the full-softmax cross-entropy of the targets, over the users of all ranks.
 
-    evaluate gives the same metrics for the same users. A target's rank is one more than the number of other items that the user
-    hasn't seen and that score at least as much. A target without a training event is a miss, counted in `misses` and in every
-    mean. For users without any item, items score by their popularity; the cross-entropy always uses the model's scores. Raises
-    UserError for a score that isn't finite.
+    evaluate gives the same metrics for the same users. A target's rank is the number of items that the user hasn't seen, or that
+    are targets, and that score at least as much, itself included. A target without a training event is a miss, counted in
+    `misses` and in every mean. For users without any item, items score by their popularity; the cross-entropy, a mean over the
+    user's targets, always uses the model's scores. Raises UserError for a score that isn't finite.
     """
     model.eval()
     matrix = model.item_matrix()[FIRST_ITEM:].float()  # (V, D)
     popularity = torch.from_numpy(np.unique(users.counts, return_inverse=True)[1]).to(matrix)  # (V,), the counts' ranks, float32
     loss, ranks = 0.0, [np.zeros(0, dtype=np.int64)]
-    for rows in _batches(len(users.targets), min(batch_size, max(1, SCORES // len(matrix)))):
+    for rows in _batches(len(users.items), min(batch_size, max(1, SCORES // len(matrix)))):
         items = torch.from_numpy(_inputs(users, rows)).to(process.device)  # (B, L)
         user_idx = torch.from_numpy(users.users[rows]).to(process.device)  # (B,)
         with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
             query = model.query(*(items, user_idx)[: len(model.inputs)]).float()
         scores = query @ matrix.T  # (B, D) @ (D, V) -> (B, V)
-        targets = torch.from_numpy(users.targets[rows]).to(process.device) - FIRST_ITEM
-        loss += float((scores.logsumexp(-1) - scores.gather(1, targets[:, None])[:, 0]).sum())
+        targets = _places(users.targets, rows, process.device)  # two of (T,): of all targets of the B users
+        shares = torch.from_numpy(1 / users.targets.lengths[rows]).to(scores)[targets[0]]
+        loss += float(((scores.logsumexp(-1)[targets[0]] - scores[targets]) * shares).sum())
         scores[(items == PADDING).all(1)] = popularity
-        of_target = scores.gather(1, targets[:, None])  # (B, 1)
-        scores[_seen(users, rows, process.device)] = -torch.inf
-        scores.scatter_(1, targets[:, None], of_target)
-        ranks.append((scores >= of_target).sum(1).cpu().numpy())
+        of_targets = scores[targets]
+        scores[_places(users.seen, rows, process.device)] = -torch.inf
+        scores[targets] = of_targets
+        ranks.append(_ranks(scores, targets[0], of_targets).cpu().numpy())
     model.train()
     if not np.isfinite(loss):
         raise UserError("the validation's scores aren't finite: lower optimizer.lr or set optimizer.clip_norm")
-    trained = users.counts[users.targets - FIRST_ITEM] > 0
-    sums = metrics.metric_sums(np.where(trained, np.concatenate(ranks), metrics.MISS), cutoffs=(1, 10, 20))
-    of_rank = torch.tensor([sums["users"], sums["misses"], loss, *(sums[name] for name in REPORTED.values())])
+    trained = users.counts[users.targets.values - FIRST_ITEM] > 0
+    final = Ragged(np.where(trained, np.concatenate(ranks), metrics.MISS), users.targets.offsets)
+    sums = metrics.metric_sums(metrics.RankCounts.of(final), cutoffs=CUTOFFS)
+    of_rank = torch.tensor([sums["users"], sums["misses"], loss, *(sums[name] for name in REPORTED)])
     count, misses, *totals = process.sum(of_rank.double()).tolist()
     return {**dict(zip(("loss", *REPORTED), (total / count for total in totals), strict=True)), "misses": misses}
 
@@ -135,7 +139,15 @@ def _inputs(users: ValidationUsers, rows: NDArray[np.int64]) -> NDArray[np.int64
     return users.items.left_padded(rows, max(1, min(longest, users.max_len)))
 
 
-def _seen(users: ValidationUsers, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Row and column indices of the seen items of some users in a block of scores."""
-    seen = users.seen.take(rows)
-    return torch.from_numpy(seen.rows).to(device), torch.from_numpy(seen.values - FIRST_ITEM).to(device)
+def _places(lists: Ragged, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column indices of the items in some users' lists, in a block of scores."""
+    items = lists.take(rows)
+    return torch.from_numpy(items.rows).to(device), torch.from_numpy(items.values - FIRST_ITEM).to(device)
+
+
+def _ranks(scores: Tensor, rows: Tensor, floors: Tensor) -> Tensor:
+    """How many scores of the rows (T,) of (B, V) are at least the floors (T,); B rows at a time, for their memory."""
+    if len(rows) == len(scores):  # one target each: nothing is copied
+        return (scores >= floors[:, None]).sum(1)
+    parts = [slice(first, first + len(scores)) for first in range(0, len(rows), len(scores))]
+    return torch.cat([(scores[rows[part]] >= floors[part, None]).sum(1) for part in parts])

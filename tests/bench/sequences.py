@@ -66,8 +66,8 @@ def collect_lists(spark: SparkSession, ratings: Path, output: Path) -> None:
     whole = users.select("user_id", all_items.alias("items"), F.col("events.timestamp").alias("timestamps"))
     save(whole.select("*", seen), output, "sequences")
     for name, back in (("test", 1), ("valid", 2)):
-        past, target = F.slice(all_items, F.lit(1), size - back), F.get(all_items, size - back)
-        save(users.select("user_id", past.alias("items"), target.alias("target")).select("*", seen), output, name)
+        past, targets = F.slice(all_items, F.lit(1), size - back), F.slice(all_items, size - back + 1, 1)
+        save(users.select("user_id", past.alias("items"), targets.alias("targets")).select("*", seen), output, name)
     exploded = users.select("user_id", size.alias("size"), F.posexplode("events").alias("position", "event"))
     from_end = F.col("size") - F.col("position")
     split = F.when(from_end == 1, "test").when(from_end == 2, "valid").otherwise("train")

@@ -24,7 +24,7 @@ class Expected:
     events: dict[int, list[tuple[int, int, str]]] = field(default_factory=dict)
     sequences: dict[int, tuple[list[int], list[int]]] = field(default_factory=dict)
     windows: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)  # the user and the items
-    held_out: dict[str, dict[int, tuple[list[int], list[int], int]]] = field(default_factory=dict)
+    held_out: dict[str, dict[int, tuple[list[int], list[int], list[int]]]] = field(default_factory=dict)
 
 
 def k_core(ratings: list[Rating], users: int, items: int) -> list[Rating]:
@@ -38,7 +38,7 @@ def k_core(ratings: list[Rating], users: int, items: int) -> list[Rating]:
 
 
 def leave_last(held_out: tuple[str, ...]) -> Callable[[list[Rating]], list[str]]:
-    """Splits of a user's events, the last ones held out (newest first in the argument)."""
+    """Splits of a user's events, the last ones held out (newest first in the argument, one for each event)."""
 
     def split(events: list[Rating]) -> list[str]:
         if len(events) <= len(held_out):
@@ -117,6 +117,7 @@ def build(
                 before = theirs[: theirs.index(mine[place])]
                 seen = sorted({index[r.item] for r in before if r.item in index})
                 past = [index[r.item] for r in mine[:place]][-max_history:]
-                expected.held_out[name][user] = (past, seen, index[mine[place].item])
+                targets = [index[r.item] for r, held in zip(mine, splits[user], strict=True) if held == name]
+                expected.held_out[name][user] = (past, seen, list(dict.fromkeys(targets)))
     expected.windows.sort()
     return expected

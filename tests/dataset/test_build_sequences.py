@@ -68,7 +68,7 @@ def assert_equal(path: Path, expected: reference.Expected) -> None:
     users = {int(hashed): user for user, hashed in zip(sequences, hash_ids(pa.array(list(sequences))), strict=True)}
     assert sorted((users[row["user"]], tuple(row["items"])) for row in table(path, "windows")) == expected.windows
     for name in ("valid", "test"):
-        found = {row["user_id"]: (row["items"], row["seen"], row["target"]) for row in table(path, name)}
+        found = {row["user_id"]: (row["items"], row["seen"], row["targets"]) for row in table(path, name)}
         assert found == expected.held_out[name]
     assert_stats(json.loads((path / "stats.json").read_text()), expected)
 
@@ -83,15 +83,23 @@ def assert_stats(stats: dict[str, Any], expected: reference.Expected) -> None:
     ]
     shares = {"train": sum(trained) / len(trained)}
     for name in ("valid", "test"):
-        repeats = [items[-1] == target for items, _, target in expected.held_out[name].values()]
-        shares[name] = sum(repeats) / max(len(repeats), 1)
+        users = expected.held_out[name].values()
+        repeats, sizes = [items[-1] in targets for items, _, targets in users], [len(targets) for _, _, targets in users]
+        shares[name] = sum(repeats) / max(sum(sizes), 1)
+        assert stats["targets"][name] == sum(sizes) > 0
+        assert stats["targets"][f"{name}_per_user"] == pytest.approx(sum(sizes) / len(sizes))
+        assert stats["targets"][f"most_in_{name}"] == max(sizes)
     assert stats["repeated_targets"] == pytest.approx(shares)
     assert stats["times"] == {"first": "1970-01-02T00:00:00Z", "last": "1970-02-10T00:00:00Z"}
     assert stats["types"]["time"] == "s"
 
 
-CASES = {
+CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "leave_last": (["min_rating=3", "max_history=7"], {"split": reference.leave_last(("test", "valid")), "max_history": 7}),
+    "hold_out": (
+        ["min_rating=3", "hold_out=3"],
+        {"split": reference.leave_last((*["test"] * 3, *["valid"] * 3))},
+    ),
     "stride": (
         ["task=train_val", "min_rating=3", "window_stride=2", "drop_consecutive_duplicates=true"],
         {"split": reference.leave_last(("valid",)), "stride": 2, "collapse": True},
@@ -124,7 +132,12 @@ def test_the_tables_are_those_of_plain_python(
     }
     ratings = {reference.Rating(*row, ties[row[0], row[1]]) for row in rows}
     given: dict[str, Any] = {"users": 3, "items": 4, "min_rating": 3, "max_len": 4, "max_history": 5000, **arguments}
-    assert_equal(path, reference.build(ratings, **given))
+    expected = reference.build(ratings, **given)
+    assert_equal(path, expected)
+    whole = [user for user, events in expected.events.items() if all(split == "train" for _, _, split in events)]
+    short = json.loads((path / "stats.json").read_text())["users"]["too_short_to_hold_out"]
+    assert short == (0 if "first_cut" in given else len(whole))
+    assert whole
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -257,6 +270,9 @@ def test_a_vocabulary_is_extended_and_a_failed_run_changes_nothing(
         (["task=test"], "task=test needs vocabulary=FOLDER"),
         (["split_times=[2020-01-01, 2021-01-01]", "task=train_val"], "split_times makes valid and test"),
         (["split_users=0.1", "task=inference"], "task=inference holds none out"),
+        (["hold_out=2", "task=inference"], "hold_out=2: task=inference holds no events out"),
+        (["hold_out=2", "split_times=[2020-01-01, 2021-01-01]"], "hold_out=2 needs split_times=null"),
+        (["hold_out=0"], "hold_out"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

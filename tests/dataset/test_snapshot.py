@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 
 from seqrec.dataset.build_sequences import InputLimits, Ratings, ingest, settle
 from seqrec.dataset.count_checks import warn_held_out
+from seqrec.dataset.counts import EventCounts, RatingCounts
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.snapshot import take_snapshot
-from seqrec.dataset.stats import EventCounts, RatingCounts
+from seqrec.dataset.splits import SplitChoice
 from seqrec.errors import UserError
 from seqrec.tables.input_table import InputTable, RatingColumns
 
@@ -144,11 +145,20 @@ def test_users_of_one_bucket_are_told_apart(spark: SparkSession, tmp_path: Path)
 @pytest.mark.parametrize(
     ("users", "keys", "said"),
     [
-        ((0, 0), {"split_users": 0.0}, "nobody is held out for valid and test: split_users=0 of 9 users .* raise split_users"),
-        ((0, 0), {}, "nobody is held out for valid and test: no user has 3 events; .* lower min_rating and k_core"),
+        ((0, 0), {"share": 0.0}, "nobody is held out for valid and test: split_users=0 of 9 users .* raise split_users"),
+        (
+            (0, 0),
+            {},
+            "nobody is held out for valid and test: no user has 3 events; .* out, choose .* min_rating and k_core",
+        ),
+        (
+            (4, 0),
+            {"hold_out": 4},
+            "nobody is held out for test: no user has 9 events; .* out, lower hold_out, choose",
+        ),
         (
             (0, 4),
-            {"split_times": ["2099-01-01", "2100-01-01"]},
+            {"times": ["2099-01-01", "2100-01-01"]},
             "for valid: .*2099-01-01 has one in its time; .* split_times",
         ),
         ((4, 4), {}, None),
@@ -161,7 +171,7 @@ def test_an_empty_split_is_said_with_the_key_that_helps(
     nobody = EventCounts(**dict.fromkeys(names, 0), lengths=[])
     counts = replace(nobody, users_events=9, users_valid=users[0], users_test=users[1])
     with caplog.at_level(logging.WARNING, logger="seqrec"):
-        warn_held_out(counts, task="train_val_test", **{"split_times": None, "split_users": None, **keys})
+        warn_held_out(counts, SplitChoice(task="train_val_test", **keys))
     assert len(caplog.messages) == (said is not None)
     if said is not None:
         assert re.search(said, caplog.messages[0])

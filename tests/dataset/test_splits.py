@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.dataset.splits import chosen_users, guard_cuts, parse_cuts, splitter
+from seqrec.dataset.splits import SplitChoice, chosen_users, guard_cuts, parse_cuts, splitter
 from seqrec.errors import UserError
 
 
@@ -19,14 +19,38 @@ from seqrec.errors import UserError
 )
 def test_lengths_of_train_and_valid(spark: SparkSession, task: str, expected: dict[int, tuple[int, int]]) -> None:
     users = spark.createDataFrame([(length, [7] * length) for length in (1, 2, 3, 4)], "user_id int, events array<int>")
-    train, valid = splitter(task=task, cuts=None, share=None, seed=1).lengths(F.col("events"))
+    train, valid = splitter(SplitChoice(task=task), seed=1).lengths(F.col("events"))
     found = users.select("user_id", train.alias("train"), valid.alias("valid")).collect()
     assert {row["user_id"]: (row["train"], row["valid"]) for row in found} == expected
 
 
+@pytest.mark.parametrize(
+    ("task", "share", "held", "short"),
+    [
+        ("train_val_test", None, {7: (1, 3), 8: (2, 3)}, {1, 6}),
+        ("test", None, {6: (3, 0), 7: (4, 0), 8: (5, 0)}, {1}),
+        ("inference", None, {}, set()),
+        ("train_val_test", 0.0, {}, set()),
+    ],
+)
+def test_several_last_events_are_held_out_and_users_with_too_few_train_whole(
+    spark: SparkSession, task: str, share: float | None, held: dict[int, tuple[int, int]], short: set[int]
+) -> None:
+    rows = [(length, [7] * length) for length in (0, 1, 6, 7, 8)]
+    users = spark.createDataFrame(rows, "user_id int, events array<int>")
+    split = splitter(SplitChoice(task=task, hold_out=3, share=share), seed=1)
+    train, valid = split.lengths(F.col("events"))
+    found = users.select("user_id", train.alias("train"), valid.alias("valid"), split.too_short(F.size("events")).alias("short"))
+    rows_found = found.collect()
+    assert {row["user_id"]: (row["train"], row["valid"]) for row in rows_found} == {
+        length: held.get(length, (length, 0)) for length, _ in rows
+    }
+    assert {row["user_id"] for row in rows_found if row["short"]} == short
+
+
 def test_of_a_share_of_users_events_are_held_out(spark: SparkSession) -> None:
     users = spark.range(1000).select(F.col("id").alias("user_id"), F.array_repeat(F.lit(7), 4).alias("events"))
-    train, _ = splitter(task="test", cuts=None, share=0.2, seed=5).lengths(F.col("events"))
+    train, _ = splitter(SplitChoice(task="test", share=0.2), seed=5).lengths(F.col("events"))
     lengths = {row["user_id"]: row["train"] for row in users.select("user_id", train.alias("train")).collect()}
     chosen = {row["user_id"] for row in users.where(chosen_users(share=0.2, seed=5)).collect()}
     assert {user for user, length in lengths.items() if length == 3} == chosen

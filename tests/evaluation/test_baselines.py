@@ -27,10 +27,18 @@ def histories(users: int) -> dict[int, list[int]]:
 
 
 class Case:
-    """The tables of a small data set whose last events are held out, and what they were made from."""
+    """The tables of a small data set whose last events are held out, and what they were made from.
 
-    def __init__(self, spark: SparkSession) -> None:
+    With `several` the users have up to four more targets, drawn from all items: seen ones, and ones that nobody has had.
+    """
+
+    def __init__(self, spark: SparkSession, *, several: bool) -> None:
         self.paths = histories(25)
+        chooser = random.Random(4)
+        self.targets = {
+            user: list(dict.fromkeys([path[-1], *chooser.sample(range(2, V + 2), chooser.randint(0, 4) if several else 0)]))
+            for user, path in self.paths.items()
+        }
         self.counts = Counter(item for path in self.paths.values() for item in path[:-1])
         items = [(100 + idx, idx, self.counts[idx]) for idx in range(2, V + 2)]
         events = [
@@ -38,7 +46,7 @@ class Case:
             for user, path in self.paths.items()
             for place, item in enumerate(path)
         ]
-        held_out = [(user, path[:-1], sorted(set(path[:-1])), path[-1]) for user, path in self.paths.items()]
+        held_out = [(user, path[:-1], sorted(set(path[:-1])), self.targets[user]) for user, path in self.paths.items()]
         self.items: DataFrame = spark.createDataFrame(items, schemas.items(BIGINT))
         self.events: DataFrame = spark.createDataFrame(events, schemas.events(BIGINT)).repartition(5)
         self.held_out: DataFrame = spark.createDataFrame(held_out, schemas.held_out(BIGINT)).repartition(3)
@@ -47,30 +55,27 @@ class Case:
         trained = [path[:-1] for path in self.paths.values()]
         return Counter(pair for path in trained for pair in itertools.pairwise(path))
 
-    def expected(self, score: Mapping[int, Mapping[int, tuple[int, ...]]]) -> dict[int, tuple[int, list[int]]]:
-        """Rank and best list of each user, from the scores of every item."""
+    def expected(self, score: Mapping[int, Mapping[int, tuple[int, ...]]]) -> dict[int, tuple[list[int], list[int]]]:
+        """Ranks and best list of each user, from the scores of every item."""
         found = {}
         for user, path in self.paths.items():
-            target, scores = path[-1], score[user]
-            left = [item for item in range(2, V + 2) if item == target or item not in path[:-1]]
-            rank = 1
-            for item in left:
-                if item != target and scores[item] >= scores[target]:
-                    rank += 1
+            targets, scores = self.targets[user], score[user]
+            left = [item for item in range(2, V + 2) if item in targets or item not in path[:-1]]
+            ranks = [sum(scores[item] >= scores[target] for item in left) for target in targets]
             best = sorted(left, key=lambda item: (tuple(-part for part in scores[item]), item))
-            found[user] = rank, best[:LISTED]
+            found[user] = ranks, best[:LISTED]
         return found
 
 
-@pytest.fixture(scope="module")
-def case(spark: SparkSession) -> Case:
-    return Case(spark)
+@pytest.fixture(scope="module", params=[False, True], ids=["one", "several"])
+def case(spark: SparkSession, request: pytest.FixtureRequest) -> Case:
+    return Case(spark, several=request.param)
 
 
-def collected(ranked: DataFrame) -> dict[int, tuple[int, list[int]]]:
-    assert ranked.columns == ["user_id", "target", "rank", "items"]
-    assert ranked.schema["rank"].dataType.simpleString() == "bigint"
-    return {row["user_id"]: (row["rank"], list(row["items"])) for row in ranked.collect()}
+def collected(ranked: DataFrame) -> dict[int, tuple[list[int], list[int]]]:
+    assert ranked.columns == ["user_id", "targets", "ranks", "items"]
+    assert ranked.schema["ranks"].dataType.simpleString() == "array<bigint>"
+    return {row["user_id"]: (list(row["ranks"]), list(row["items"])) for row in ranked.collect()}
 
 
 def test_popularity_ranks_by_training_events(case: Case) -> None:

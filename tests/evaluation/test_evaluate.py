@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from jobs import evaluate
-from seqrec import metrics
 from seqrec.models.transformer import Transformer
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
@@ -22,6 +21,7 @@ from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint
 from tests.metas import dataset_meta, lists_meta
 from tests.scoring.toy import write_model
+from tests.single_target import single_target_metrics
 
 RUN_ID, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
 BIGINT = IDS["bigint"]
@@ -37,7 +37,7 @@ USERS = [([2, 3], 4), ([5, 6, 7, 8, 9, 10], 3), ([4, 2], 4), ([2, 3, 4], 12), ([
 def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset with the users above in test and one in valid."""
     folder = tmp_path_factory.mktemp("data")
-    held_out = [(user, items, sorted(set(items)), target) for user, (items, target) in enumerate(USERS)]
+    held_out = [(user, items, sorted(set(items)), [target]) for user, (items, target) in enumerate(USERS)]
     events = [
         (user, item, None, place, place, "train") for user, (items, _) in enumerate(USERS) for place, item in enumerate(items)
     ]
@@ -115,12 +115,12 @@ def test_an_onnx_model_and_the_baselines_are_measured_alike(
     assert list(found) == ["toy", "popularity", "markov"]
     for name, ranks in {"toy": expected, "popularity": naive_ranks([by_popularity()] * len(USERS))}.items():
         coverage = {"coverage@10": found[name]["coverage@10"]}
-        assert found[name] == pytest.approx({**metrics.rank_metrics(np.array(ranks)), **coverage})
+        assert found[name] == pytest.approx({**single_target_metrics(ranks), **coverage})
     assert {name: row["misses"] for name, row in found.items()} == {"toy": 1, "popularity": 1, "markov": 1}
 
     saved = spark.read.parquet(f"{versions.resolve(str(tmp_path / 'out'))}/predictions").collect()
-    assert [row["rank"] for row in sorted(saved, key=lambda row: row["user_id"])] == expected
-    assert {row["user_id"]: row["target"] for row in saved} == {user: 98 + target for user, (_, target) in enumerate(USERS)}
+    assert [row["ranks"] for row in sorted(saved, key=lambda row: row["user_id"])] == [[rank] for rank in expected]
+    assert {row["user_id"]: row["targets"] for row in saved} == {user: [98 + target] for user, (_, target) in enumerate(USERS)}
     best = {entry["item_id"] for row in saved for entry in row["items"]}
     assert found["toy"]["coverage@10"] == len(best) / V
     screen = capsys.readouterr().out
@@ -136,7 +136,7 @@ def test_a_model_that_is_called_as_a_baseline_does_not_replace_it(
     evaluate.main(["--conf", conf, "onnx=true", "popularity=true"])
     found = written(tmp_path / "out")
     assert list(found) == ["popularity (model)", "popularity"]
-    baseline = metrics.rank_metrics(np.array(naive_ranks([by_popularity()] * len(USERS))))
+    baseline = single_target_metrics(naive_ranks([by_popularity()] * len(USERS)))
     assert {name: found["popularity"][name] for name in baseline} == pytest.approx(baseline)
     assert found["popularity (model)"]["ndcg@10"] != found["popularity"]["ndcg@10"]
 
@@ -171,7 +171,7 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, 
         with torch.no_grad():
             scores.append((encoder.query(padded) @ encoder.item_matrix().T)[0].numpy() if items else by_popularity())
     found = written(tmp_path / "out")["small"]
-    expected = metrics.rank_metrics(np.array(naive_ranks(scores)))
+    expected = single_target_metrics(naive_ranks(scores))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert not (folder / "encoder.onnx").exists()
 

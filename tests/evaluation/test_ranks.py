@@ -8,15 +8,15 @@ from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import sample
-from seqrec.evaluation.ranked import Ranked, count_misses, rank_lists, require_finite, require_fitting
-from seqrec.evaluation.report import measure, predictions
+from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_finite, require_fitting
+from seqrec.evaluation.report import measure, predictions, show_metrics, without_repeated
 from seqrec.storage.metadata import ListsMeta
 from seqrec.tables import schemas
 from seqrec.tables.schemas import IDS
 from tests.metas import lists_meta
 
 BIGINT, STRING = IDS["bigint"], IDS["string"]
-RANKED = "user_id bigint, target int, rank bigint, items array<int>"
+RANKED = "user_id bigint, targets array<int>, ranks array<bigint>, items array<int>"
 LISTS = "user_id bigint, items array<struct<item_id: string, score: float>>"
 
 
@@ -28,7 +28,7 @@ def items(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def held_out(spark: SparkSession) -> DataFrame:
-    rows = [(user, [2, 3], [2, 3], target) for user, target in enumerate([4, 2, 4, 5], start=1)]
+    rows = [(user, [2, 3], [2, 3], targets) for user, targets in enumerate([[4], [2], [4, 3, 2], [5]], start=1)]
     return spark.createDataFrame(rows, schemas.held_out(BIGINT))
 
 
@@ -37,7 +37,7 @@ def by_user(ranked: DataFrame, column: str) -> dict[int, Any]:
 
 
 def test_metrics_are_of_all_users_and_coverage_of_the_first_ten(spark: SparkSession) -> None:
-    rows = [(1, 2, 1, [2, 3]), (2, 3, 3, [3, 4]), (3, 4, 0, []), (4, 5, 500, [*range(2, 12), 99])]
+    rows = [(1, [2], [1], [2, 3]), (2, [3], [3], [3, 4]), (3, [4], [0], []), (4, [5], [500], [*range(2, 12), 99])]
     found = measure(Ranked(name="a", table=spark.createDataFrame(rows, RANKED)), catalogue=20)
     assert found["users"] == 4
     assert found["misses"] == 1
@@ -50,16 +50,53 @@ def test_metrics_are_of_all_users_and_coverage_of_the_first_ten(spark: SparkSess
 
 
 def test_metrics_below_the_end_of_the_lists_are_left_out(spark: SparkSession) -> None:
-    ranked = spark.createDataFrame([(1, 2, 1, [2]), (2, 3, 6, [2])], RANKED)
-    names = {"users", "misses"} | {f"{kind}@{cutoff}" for kind in ("ndcg", "hit_rate", "mrr") for cutoff in (1, 5)}
+    ranked = spark.createDataFrame([(1, [2], [1], [2]), (2, [3], [6], [2])], RANKED)
+    kinds = ("ndcg", "hit_rate", "mrr", "recall", "precision", "map")
+    names = {"users", "targets", "misses"} | {f"{kind}@{cutoff}" for kind in kinds for cutoff in (1, 5)}
     five, ten = (measure(Ranked(name="a", table=ranked, listed=listed), catalogue=4) for listed in (5, 10))
     assert set(five) == names
-    assert set(ten) == names | {"ndcg@10", "hit_rate@10", "mrr@10", "coverage@10"}
+    assert set(ten) == names | {*(f"{kind}@10" for kind in kinds), "coverage@10"}
 
 
-def test_targets_without_a_training_event_or_unknown_are_misses(spark: SparkSession, items: DataFrame) -> None:
-    ranked = spark.createDataFrame([(1, 4, 2, [2]), (2, 5, 2, [2]), (3, 6, 1, [2])], RANKED)
-    assert by_user(count_misses(ranked, items), "rank") == {1: 2, 2: 0, 3: 0}
+def test_metrics_of_several_targets(spark: SparkSession) -> None:
+    """Ranks 2 and 4 of three targets, one of which is a miss; ranks 1 and 200 of two."""
+    rows = [(1, [2, 3, 4], [4, 0, 2], [2]), (2, [5, 6], [200, 1], [2])]
+    found = measure(Ranked(name="a", table=spark.createDataFrame(rows, RANKED)), catalogue=20, cutoffs=(2, 5))
+    assert {name: found[name] for name in ("users", "targets", "misses", "rank100")} == {
+        "users": 2,
+        "targets": 5,
+        "misses": 1,
+        "rank100": 3,
+    }
+    second, fourth = 1 / math.log2(3), 1 / math.log2(5)
+    expected = {
+        "hit_rate@2": 1,
+        "recall@2": (1 / 3 + 1 / 2) / 2,
+        "precision@2": (1 / 2 + 1 / 2) / 2,
+        "map@2": (1 / 2 / 2 + 1 / 2) / 2,
+        "mrr@2": (1 / 2 + 1) / 2,
+        "ndcg@2": (second + 1) / (1 + second) / 2,
+        "recall@5": (2 / 3 + 1 / 2) / 2,
+        "precision@5": (2 / 5 + 1 / 5) / 2,
+        "map@5": ((1 / 2 + 2 / 4) / 3 + 1 / 2) / 2,
+        "ndcg@5": ((second + fourth) / (1 + second + 1 / 2) + 1 / (1 + second)) / 2,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    shown = show_metrics(without_repeated({"a": found}))
+    labels = [line.rsplit("  ", 1)[0].strip() for line in shown.splitlines()[1:]]
+    missing, cutoffs = "targets without a training event (misses)", ("NDCG", "hit rate", "recall", "precision", "MAP", "MRR")
+    ranked = [f"{name}@{cutoff}" for name in cutoffs for cutoff in (2, 5)]
+    assert labels == ["users", "targets", missing, *ranked, "coverage (catalogue in the first 10)"]
+
+
+def test_targets_without_a_training_event_or_unknown_are_misses_and_ties_are_parted(
+    spark: SparkSession, items: DataFrame
+) -> None:
+    rows = [(1, [4], [2], [2]), (2, [5], [2], [2]), (3, [6, 2, 3], [1, 9, 4], [2]), (4, [2, 5, 3, 4], [3, 3, 7, 3], [2])]
+    ranked = spark.createDataFrame(rows, RANKED)
+    found = final_ranks(ranked, ranked.select("user_id", "targets"), items)
+    assert by_user(found, "ranks") == {1: [2], 2: [0], 3: [0, 9, 4], 4: [2, 0, 7, 3]}
+    assert by_user(found, "targets") == {user: targets for user, targets, _, _ in rows}
 
 
 def test_lists_rank_by_score_with_ties_against_the_target(spark: SparkSession, held_out: DataFrame, items: DataFrame) -> None:
@@ -71,9 +108,12 @@ def test_lists_rank_by_score_with_ties_against_the_target(spark: SparkSession, h
     ]
     lists = spark.createDataFrame(rows, LISTS)
     ranked = rank_lists(held_out, lists, items, top_k=7, subset=False)
-    assert by_user(ranked, "rank") == {1: 3, 2: 8, 3: 8, 4: 1}
+    assert by_user(ranked, "ranks") == {1: [3], 2: [8], 3: [10, 10, 10], 4: [1]}
     assert by_user(ranked, "items")[3] == []
-    assert by_user(rank_lists(held_out, lists, items, top_k=7, subset=True), "rank") == {1: 3, 2: 8, 4: 1}
+    assert by_user(rank_lists(held_out, lists, items, top_k=7, subset=True), "ranks") == {1: [3], 2: [8], 4: [1]}
+    several = spark.createDataFrame([(3, [("a", 2.0), ("c", 1.0), ("x", 2.0)])], LISTS)
+    beyond = rank_lists(held_out.where("user_id = 3"), several, items, top_k=7, subset=False)
+    assert by_user(beyond, "ranks") == {3: [3, 10, 2]}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -95,12 +135,12 @@ def test_a_sample_is_the_same_for_every_partitioning_and_changes_with_the_seed(s
 
 @pytest.mark.parametrize("k", [1, 10, 30])
 def test_predictions_have_the_original_ids_and_k_items(k: int, spark: SparkSession, items: DataFrame) -> None:
-    rows = [(1, 4, 2, [(f"i{place}", float(-place)) for place in range(12)])]
-    ranked = spark.createDataFrame(rows, RANKED.replace("int>", "struct<item_id: string, score: float>>"))
+    rows = [(1, [4, 2], [2, 0], [(f"i{place}", float(-place)) for place in range(12)])]
+    ranked = spark.createDataFrame(rows, RANKED.replace("items array<int>", "items array<struct<item_id: string, score: float>>"))
     found = predictions(ranked, items, k=k)
     row = found.collect()[0]
     assert found.schema.simpleString() == schemas.predictions(BIGINT, STRING).simpleString()
-    assert (row["user_id"], row["target"], row["rank"]) == (1, "c", 2)
+    assert (row["user_id"], row["targets"], row["ranks"]) == (1, ["c", "a"], [2, 0])
     assert [entry["item_id"] for entry in row["items"]] == [f"i{place}" for place in range(min(k, 12))]
 
 

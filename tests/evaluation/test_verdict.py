@@ -5,7 +5,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from seqrec.evaluation.ranked import Ranked
-from seqrec.evaluation.verdict import Comparison, RankPairs, compare, compare_ranks, judge
+from seqrec.evaluation.verdict import Comparison, UserGroups, compare, compare_groups, judge
+from seqrec.metrics import RankCounts, metric_means, metric_sums
+from seqrec.ragged import Ragged
 
 
 def comparison(low: float, high: float, *, theirs: float = 0.1, changed: int = 500, baseline: str = "popularity") -> Comparison:
@@ -50,9 +52,10 @@ def test_the_interval_is_that_of_paired_differences() -> None:
     """Against the textbook's interval of a mean: the users' differences, their deviation, 1.96 of its error."""
     draw = np.random.default_rng(5)
     ours, theirs = draw.integers(0, 15, 4000), draw.integers(1, 15, 4000)
-    pairs, users = np.unique(np.stack([np.minimum(ours, 11), np.minimum(theirs, 11)]), axis=1, return_counts=True)
-    found = compare_ranks(RankPairs(pairs[0], pairs[1], users), baseline="b", depth=10, seed=3)
     gains = [np.array([1 / np.log2(1 + rank) if 0 < rank <= 10 else 0.0 for rank in ranks]) for ranks in (ours, theirs)]
+    pairs, users = np.unique(np.stack(gains), axis=1, return_counts=True)
+    groups = UserGroups(pairs[0], pairs[1], users, users * (pairs[0] != pairs[1]))
+    found = compare_groups(groups, baseline="b", depth=10, seed=3)
     differences = gains[0] - gains[1]
     error = differences.std() / np.sqrt(4000)
     assert found.ours == pytest.approx(gains[0].mean())
@@ -62,13 +65,29 @@ def test_the_interval_is_that_of_paired_differences() -> None:
     assert found.high == pytest.approx(differences.mean() + 1.96 * error, abs=error / 5)
 
 
+def ranked(spark: SparkSession, name: str, ranks: dict[int, list[int]]) -> Ranked:
+    return Ranked(name=name, table=spark.createDataFrame(list(ranks.items()), "user_id long, ranks array<long>"))
+
+
+def test_of_several_targets_the_ndcg_of_each_user_is_compared(spark: SparkSession) -> None:
+    """Against the means and the textbook's interval of ndcg@10, computed user by user; some targets are misses."""
+    draw = np.random.default_rng(6)
+    both = [{user: [int(rank) for rank in draw.permutation(most)[: 1 + user % 4]] for user in range(300)} for most in (20, 40)]
+    means = [metric_means(metric_sums(RankCounts.of(Ragged.of(list(ranks.values())))))["ndcg@10"] for ranks in both]
+    found = compare(ranked(spark, "m", both[0]), ranked(spark, "b", both[1]), seed=1)
+    assert (found.ours, found.theirs) == pytest.approx(means)
+    alone = [[metric_sums(RankCounts.of(Ragged.of([ranks])))["ndcg@10"] for ranks in users.values()] for users in both]
+    differences = np.array(alone[0]) - np.array(alone[1])
+    error = differences.std() / np.sqrt(300)
+    assert found.changed == (differences != 0).sum()
+    assert found.low == pytest.approx(differences.mean() - 1.96 * error, abs=error / 5)
+    assert found.high == pytest.approx(differences.mean() + 1.96 * error, abs=error / 5)
+
+
 def test_users_are_compared_with_themselves(spark: SparkSession) -> None:
     """Every user is ranked one place better: apart from their pairs, the two methods' ranks look the same."""
     rows = [(user, 1 + user % 10) for user in range(400)]
-    ours, theirs = (
-        Ranked(name=name, table=spark.createDataFrame([(user, rank + more) for user, rank in rows], "user_id long, rank long"))
-        for name, more in (("m", 0), ("b", 1))
-    )
+    ours, theirs = (ranked(spark, name, {user: [rank + more] for user, rank in rows}) for name, more in (("m", 0), ("b", 1)))
     found = compare(ours, theirs, seed=1)
     assert (found.users, found.changed, found.depth, found.baseline) == (400, 400, 10, "b")
     assert found.low > 0

@@ -14,7 +14,7 @@ from seqrec.dataset.events import arrange
 from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.dataset.sequences import events
 from seqrec.dataset.snapshot import NOTHING
-from seqrec.dataset.splits import splitter
+from seqrec.dataset.splits import SplitChoice, splitter
 from seqrec.errors import UserError
 from seqrec.ranking.build_features import assign_splits
 from seqrec.ranking.features_as_of import summands
@@ -79,7 +79,7 @@ def test_events_among_ratings_that_differ_in_the_order_column_alone_are_found(sp
     ]
     ratings = spark.createDataFrame([*rows, *rows[:20]], "user_id int, item_id int, rating float, timestamp bigint, order double")
     items = spark.createDataFrame([(1, 1, True), (2, 2, True), (3, 3, False)], "item_id int, item int, core boolean")
-    split = splitter(task="train_val_test", cuts=None, share=None, seed=1)
+    split = splitter(SplitChoice(task="train_val_test"), seed=1)
     built = clean(ratings, partitions=2, min_rating=2, collapse=collapse)
     arranged = arrange(built, items, split=split, users=0, collapse=collapse)
     learned = events(arranged).withColumnRenamed("item_idx", "item_id")

@@ -20,8 +20,8 @@ from tests.metas import dataset_meta
 DATASET, VERSION = "20260101T000000Z-0000", "20260102T000000Z-0000"
 BIGINT, STRING = IDS["bigint"], IDS["string"]
 ITEMS = ["a", "b", "c", "d", "e", "f"]  # indices 2 to 7
-# items, seen, target; user 3 has nothing
-USERS = {1: ([2, 3], [2, 3], 4), 2: ([4], [4, 7], 6), 3: ([], [], 5)}
+# items, seen, targets; user 3 has nothing
+USERS = {1: ([2, 3], [2, 3], [4]), 2: ([4], [4, 7], [6]), 3: ([], [], [5])}
 SIMILAR = {"a": [("b", 1.0), ("c", 0.5)], "b": [("d", 0.75), ("c", 0.5)], "c": [("f", 0.5), ("a", 0.25)]}
 LISTS = {1: [("e", 5.0), ("c", 4.0)], 2: [("e", 3.0), ("a", 2.0), ("b", 1.0)]}
 

@@ -81,18 +81,18 @@ def test_embeddings_are_the_queries_and_null_without_known_items(spark: SparkSes
 
 def test_ranks_are_those_computed_by_hand(spark: SparkSession, model: Shipped) -> None:
     rows = [
-        (1, [2], [2], 4),  # query (1, 0): f 8, b 2, e 1, then c ties with d
-        (2, [2], [2, 6, 7], 6),  # the target was seen: b 2, e 1
-        (3, [], [2], 5),  # by count: c and d 7
-        (4, [2], [], 99),  # behind all 6
+        (1, [2], [2], [4]),  # query (1, 0): f 8, b 2, e 1, then c ties with d
+        (2, [2], [2, 6, 7], [6]),  # the target was seen: b 2, e 1
+        (3, [], [2], [5, 3]),  # by count: c and d 7, b less
+        (4, [2], [], [99]),  # behind all 6
     ]
-    held_out = spark.createDataFrame(rows, HISTORY + ", target int")
+    held_out = spark.createDataFrame(rows, HISTORY + ", targets array<int>")
     ranked = rank_users(held_out, model=model, top_k=2)
-    assert {row["user_id"]: (row["target"], row["rank"]) for row in ranked.collect()} == {
-        1: (4, 5),
-        2: (6, 2),
-        3: (5, 2),
-        4: (99, 7),
+    assert {row["user_id"]: (row["targets"], row["ranks"]) for row in ranked.collect()} == {
+        1: ([4], [5]),
+        2: ([6], [2]),
+        3: ([5, 3], [2, 3]),
+        4: ([99], [7]),
     }
     assert lists(ranked) == {
         1: ("model", [("f", 8.0), ("b", 2.0)]),

@@ -35,8 +35,8 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     place = {user: int(np.searchsorted(hashes, hash_ids(pa.array([user]))[0])) + 1 for user in KNOWN} | {STRANGER: 0}
     expected = {user: model.query(torch.tensor([HISTORY]), torch.tensor([at]))[0].detach().numpy() for user, at in place.items()}
 
-    rows = [(user, HISTORY, HISTORY, 5) for user in expected]
-    table = spark.createDataFrame(rows, "user_id bigint, items array<int>, seen array<int>, target int")
+    rows = [(user, HISTORY, HISTORY, [5]) for user in expected]
+    table = spark.createDataFrame(rows, "user_id bigint, items array<int>, seen array<int>, targets array<int>")
     shipped = ship(spark, exported)
     found = {row["user_id"]: row["embedding"] for row in embed_users(table, model=shipped).collect()}
     for user, query in expected.items():
@@ -45,12 +45,12 @@ def test_scoring_knows_its_users(spark: SparkSession, tmp_path: Path) -> None:
     recommend = recommend_udf(folder, top_k=3)("items", "seen", "user_id")
     column = table.select("user_id", recommend.alias("lists")).selectExpr("user_id", "arrays_zip(lists.item_id, lists.score)")
     assert {row[0]: row[1] for row in column.collect()} == lists
-    ranks = {row["user_id"]: row["rank"] for row in rank_users(table, model=shipped).collect()}
+    ranks = {row["user_id"]: row["ranks"] for row in rank_users(table, model=shipped).collect()}
     matrix = model.item_matrix().detach().numpy()
     recommender = Recommender.load(folder)
     for user, query in expected.items():
         scores = matrix @ query
-        assert ranks[user] == 1 + sum(scores[item] >= scores[5] for item in (4, 6, 7))
+        assert ranks[user] == [1 + sum(scores[item] >= scores[5] for item in (4, 6, 7))]
         alone = recommender.recommend([recommender.model.ids[item - 2].as_py() for item in HISTORY], k=3, user=user)
         assert [item for item, _ in alone] == [entry["item_id"] for entry in lists[user]]
     ids = recommender.model.ids

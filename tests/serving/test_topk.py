@@ -18,9 +18,9 @@ def naive_top_k(scores: Floats, k: int, seen: set[int], available: set[int]) -> 
     return sorted(left, key=lambda item: (-scores[item], item))[:k]
 
 
-def naive_rank(scores: Floats, target: int, seen: set[int]) -> int:
-    rivals = [item for item in range(2, len(scores)) if item != target and item not in seen]
-    return 1 + sum(bool(scores[item] >= scores[target]) for item in rivals)
+def naive_ranks(scores: Floats, targets: list[int], seen: set[int]) -> list[int]:
+    listed = [item for item in range(2, len(scores)) if item in targets or item not in seen]
+    return [1 + sum(bool(scores[item] >= scores[target]) for item in listed if item != target) for target in targets]
 
 
 @pytest.fixture
@@ -53,24 +53,29 @@ def test_top_k_is_the_naive_one(problem: Problem, k: int, batch_users: int, bloc
         assert scores[row].tolist() == [*(matrix @ query)[expected], *[-np.inf] * (k - len(expected))]
 
 
+@pytest.mark.parametrize("most", [1, 30])
 @pytest.mark.parametrize("block_items", [1, 7, 100])
-def test_ranks_are_the_naive_ones(problem: Problem, block_items: int) -> None:
+def test_ranks_are_the_naive_ones(problem: Problem, block_items: int, most: int) -> None:
+    """Some targets were had before; a query has up to `most` of them."""
     queries, matrix, seen = problem
-    targets = np.random.default_rng(8).integers(2, 42, 23)
-    ranks = rank_targets(queries, matrix, Ragged.of(seen), targets, sizes=BlockSizes(users=10, items=block_items))
-    assert ranks.tolist() == [naive_rank(matrix @ q, t, set(s)) for q, t, s in zip(queries, targets, seen, strict=True)]
+    draw = np.random.default_rng(8)
+    targets = [draw.choice(np.arange(2, 42), size, replace=False).tolist() for size in draw.integers(1, most + 1, 23)]
+    sizes = BlockSizes(users=10, items=block_items)
+    ranks = rank_targets(queries, matrix, Ragged.of(seen), Ragged.of(targets), sizes=sizes)
+    naive = (naive_ranks(matrix @ q, t, set(s)) for q, t, s in zip(queries, targets, seen, strict=True))
+    assert ranks.tolist() == [rank for of_query in naive for rank in of_query]
 
 
 def test_a_target_that_was_seen_still_has_its_rank() -> None:
     matrix = np.array([[0], [0], [3], [2], [1]], np.float32)
-    ranks = rank_targets(np.ones((1, 1), np.float32), matrix, Ragged.of([[2, 3]]), np.array([3]))
+    ranks = rank_targets(np.ones((1, 1), np.float32), matrix, Ragged.of([[2, 3]]), Ragged.of([[3]]))
     assert ranks.tolist() == [1]
 
 
 def test_an_unknown_target_ranks_behind_all_and_an_unknown_seen_item_hides_nothing() -> None:
     matrix = np.array([[0], [0], [3], [2], [1]], np.float32)
-    ranks = rank_targets(np.ones((2, 1), np.float32), matrix, Ragged.of([[9], [9]]), np.array([7, 4]))
-    assert ranks.tolist() == [4, 3]
+    ranks = rank_targets(np.ones((2, 1), np.float32), matrix, Ragged.of([[9], [9]]), Ragged.of([[7], [4, 8]]))
+    assert ranks.tolist() == [4, 3, 4]
 
 
 def test_scores_that_are_not_finite_raise() -> None:
@@ -78,7 +83,7 @@ def test_scores_that_are_not_finite_raise() -> None:
     with pytest.raises(ValueError, match="not finite"):
         top_k(np.ones((1, 1), np.float32), Catalogue.of(matrix), k=2, seen=Ragged.of([[]]))
     with pytest.raises(ValueError, match="not finite"):
-        rank_targets(np.full((1, 1), np.inf, np.float32), np.ones((4, 1), np.float32), Ragged.of([[]]), np.array([2]))
+        rank_targets(np.full((1, 1), np.inf, np.float32), np.ones((4, 1), np.float32), Ragged.of([[]]), Ragged.of([[2]]))
 
 
 def test_scores_do_not_depend_on_the_company() -> None:

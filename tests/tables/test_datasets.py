@@ -22,7 +22,7 @@ def folder(spark: SparkSession, tmp_path: Path) -> str:
         tables = {
             "items": ([(f"i{index}", index, 1) for index in items], schemas.items(StringType())),
             "sequences": ([(1, items, list(range(len(items))), items)], schemas.sequences(LongType())),
-            "test": ([(1, items[:-1], items, items[-1])], schemas.held_out(LongType())),
+            "test": ([(1, items[:-1], items, items[-1:])], schemas.held_out(LongType())),
         }
         for name, (rows, schema) in tables.items():
             io.write_table(spark.createDataFrame(rows, schema), f"{tmp_path}/{run_id}/{name}", schema)
@@ -43,7 +43,7 @@ def test_a_history_is_whole_or_the_input_of_a_split(spark: SparkSession, folder:
     dataset = open_dataset(spark, folder)
     assert dataset.histories("full").collect() == [(1, [2, 3, 4], [2, 3, 4])]
     assert dataset.histories("test").collect() == [(1, [2, 3], [2, 3, 4])]
-    assert dataset.held_out("test").columns == ["user_id", "items", "seen", "target"]
+    assert dataset.held_out("test").columns == ["user_id", "items", "seen", "targets"]
     assert (dataset.user, dataset.item) == (LongType(), StringType())
 
 

@@ -66,7 +66,7 @@ def write_dataset(folder: Path, *, files: int = 4, run_id: str = RUN_ID, users: 
             "user_id": pa.array(range(users), pa.int64()),
             "items": pa.array(inputs, INDICES),
             "seen": pa.array([sorted(set(row)) for row in inputs], INDICES),
-            "target": pa.array([row[-held] for row in histories], pa.int32()),
+            "targets": pa.array([[row[-held]] for row in histories], INDICES),
         }
         write(version / table, [held_out])
     (version / "meta.json").write_text(json.dumps({**dataset_meta(run_id, size=V), "max_len": MAX_LEN}))

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
 from seqrec.models.transformer import Transformer
+from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint, plan_transformer
@@ -142,24 +144,34 @@ def test_validation_every_so_many_steps(settings: Make) -> None:
     assert [record["step"] for record in read_records(cfg.model)] == [5, 10]
 
 
-def test_validation_against_a_double_loop(settings: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_validation_against_a_double_loop(settings: Make, tmp_path: Path, several: bool) -> None:
+    """With several targets, some were had before, and a user has another number of them than the next."""
     torch.manual_seed(0)
     model = Transformer(vocab_size=V, max_len=MAX_LEN, dim=8, blocks=1, heads=1, ffn=1, dropout=0.0)
     users = validation_users(tmp_path / "data")
+    if several:
+        draw = np.random.default_rng(2)
+        more = [draw.choice(np.arange(2, V + 2), draw.integers(1, 6), replace=False).tolist() for _ in range(len(users.targets))]
+        users = replace(users, targets=Ragged.of(more))
     actual = validate(model, users, batch_size=7, bf16=False, process=ALONE)
     model.eval()
-    matrix, ranks, losses = model.item_matrix().detach().numpy(), [], []
-    for items, seen, target in zip(lists(users.items), lists(users.seen), users.targets, strict=True):
+    matrix, gains, losses = model.item_matrix().detach().numpy(), [], []
+    recalls: dict[int, list[float]] = {1: [], 10: []}
+    for items, seen, targets in zip(lists(users.items), lists(users.seen), lists(users.targets), strict=True):
         query = model.query(torch.tensor([items[-MAX_LEN:]]))[0].detach().numpy()
         scores = {item: float(query @ matrix[item]) for item in range(2, V + 2)}
-        losses.append(math.log(sum(math.exp(score) for score in scores.values())) - scores[target])
-        others = [item for item in scores if item != target and item not in set(seen)]
-        ranks.append(1 + sum(scores[item] >= scores[int(target)] for item in others))
-    rank = np.array(ranks)
+        total = math.log(sum(math.exp(score) for score in scores.values()))
+        losses.append(np.mean([total - scores[target] for target in targets]))
+        listed = sorted((item for item in scores if item in targets or item not in seen), key=lambda item: -scores[item])
+        for cutoff, of_users in recalls.items():
+            of_users.append(sum(item in targets for item in listed[:cutoff]) / len(targets))
+        gain = sum(1 / math.log2(1 + rank) for rank, item in enumerate(listed[:10], start=1) if item in targets)
+        gains.append(gain / sum(1 / math.log2(1 + rank) for rank in range(1, len(targets) + 1)))
     assert actual["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
-    assert actual["recall@1"] == pytest.approx(np.mean(rank <= 1))
-    assert actual["recall@10"] == pytest.approx(np.mean(rank <= 10))
-    assert actual["ndcg@10"] == pytest.approx(np.mean(np.where(rank <= 10, 1 / np.log2(1 + rank), 0)))
+    assert actual["recall@1"] == pytest.approx(np.mean(recalls[1]))
+    assert actual["recall@10"] == pytest.approx(np.mean(recalls[10]))
+    assert actual["ndcg@10"] == pytest.approx(np.mean(gains))
 
 
 def test_ties_count_against_the_target(settings: Make, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_targets_without_a_training_event_are_misses(model: Transformer, tmp_pat
     users = validation_users(tmp_path / "data")
     counts = users.counts.copy()
     counts[[3, 5]] = 0
-    missed = np.isin(users.targets - 2, [3, 5])
+    missed = np.isin(users.targets.values - 2, [3, 5])
     all_found = validate(model, users, batch_size=7, bf16=False, process=ALONE)
     metrics = validate(model, replace(users, counts=counts), batch_size=7, bf16=False, process=ALONE)
     hit = replace(
@@ -40,7 +40,7 @@ def test_targets_without_a_training_event_are_misses(model: Transformer, tmp_pat
         items=users.items.take(np.flatnonzero(~missed)),
         users=users.users[~missed],
         seen=users.seen.take(np.flatnonzero(~missed)),
-        targets=users.targets[~missed],
+        targets=users.targets.take(np.flatnonzero(~missed)),
     )
     others = validate(model, hit, batch_size=7, bf16=False, process=ALONE)
     assert (all_found["misses"], metrics["misses"]) == (0, missed.sum())
@@ -54,7 +54,7 @@ def test_users_without_items_are_ranked_by_popularity(model: Transformer, tmp_pa
     users = validation_users(tmp_path / "data")
     nothing = Ragged.of([[]] * len(users.targets))
     metrics = validate(model, replace(users, items=nothing, seen=nothing), batch_size=7, bf16=False, process=ALONE)
-    ranks = np.array([(users.counts >= users.counts[target - 2]).sum() for target in users.targets])
+    ranks = np.array([(users.counts >= users.counts[target - 2]).sum() for target in users.targets.values])
     assert metrics["ndcg@10"] == pytest.approx(np.mean(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0)))
 
 
@@ -66,7 +66,7 @@ def test_records_count_misses(settings: Make, tmp_path: Path) -> None:
     pq.write_table(table.set_column(2, "count", [counts]), items)
     cfg = settings(max_epochs=1)
     metrics = train(cfg)
-    expected = (validation_users(tmp_path / "data").targets == 6).sum()
+    expected = (validation_users(tmp_path / "data").targets.values == 6).sum()
     assert metrics["misses"] == read_records(cfg.model)[0]["misses"] == expected > 0
 
 
@@ -105,3 +105,11 @@ def test_a_loss_that_is_not_finite_is_refused_without_a_validation_too(settings:
     steep = {"name": "sgd", "lr": 50.0, "clip_norm": None, "warmup_steps": 0}
     with pytest.raises(UserError, match=r"training loss .* isn't finite: lower optimizer.lr or set optimizer.clip_norm"):
         train(settings(optimizer=steep, encoder={"dim": 8, "blocks": 2}, max_epochs=30))
+
+
+def test_a_table_of_an_older_version_is_refused(settings: Make, tmp_path: Path) -> None:
+    path = tmp_path / "data" / RUN_ID / "valid" / "part-00000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns([name.replace("targets", "target") for name in table.column_names]), path)
+    with pytest.raises(UserError, match=r"valid has no column targets, as older versions wrote it: run build_sequences again"):
+        train(settings())
