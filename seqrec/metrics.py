@@ -65,7 +65,7 @@ def part_ties(ranks: Counts, rows: Counts) -> Counts:
     [2, 3, 6, 0, 0]
     """
     starts = np.flatnonzero(np.diff(ranks, prepend=-1).astype(bool) | np.diff(rows, prepend=-1).astype(bool))
-    ends = np.append(starts[1:], len(ranks))
+    ends = np.append(starts, len(ranks))[1:]
     last = np.repeat(ends, ends - starts) - 1
     parted: Counts = np.where(ranks > MISS, ranks - (last - np.arange(len(ranks))), MISS)
     return parted

@@ -93,7 +93,8 @@ def test_markov_ranks_by_what_followed_the_last_item_then_by_popularity(case: Ca
     assert collected(markov(case.held_out, items=case.items, events=case.events)) == case.expected(scores)
 
 
-def test_the_held_out_events_teach_nothing(case: Case) -> None:
+def test_the_held_out_events_teach_nothing(spark: SparkSession) -> None:
+    case = Case(spark, several=True)
     without = case.events.where("split = 'train'")
     assert collected(markov(case.held_out, items=case.items, events=without)) == collected(
         markov(case.held_out, items=case.items, events=case.events)
