@@ -16,7 +16,7 @@ from seqrec.training.train import train
 
 def sequence_setup(cfg: Train) -> TrainingSetup:
     """The training that the settings describe."""
-    return training_setup(cfg, PlanTransformer(cfg.encoder, cfg.loss, cfg.objective, cfg.masking))
+    return training_setup(cfg, PlanTransformer(cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking))
 
 
 def run(cfg: Train) -> None:

@@ -30,17 +30,23 @@ class Predictions(NamedTuple):
     hidden: Tensor  # (N, D)
     targets: Tensor  # (N,), item indices
     weights: Tensor | None = None  # (N,); None: each counts 1
+    excluded: Tensor | None = None  # (N, E), items that don't compete with the target, PADDING where there is none; of ce alone
 
 
 def cross_entropy(predictions: Predictions, matrix: Tensor, *, bf16: bool = False) -> Tensor:
     """Full softmax over the V items: sum of logsumexp(s) - s⁺. With bf16 the three products are in bfloat16.
 
+    Excluded items are left out of a query's softmax, unless they are its target.
+
     >>> hidden, matrix = torch.tensor([[1.0]]), torch.tensor([[9.0], [9.0], [0.0], [1.0]])
     >>> cross_entropy(Predictions(hidden, torch.tensor([3])), matrix).item()  # log(e^0 + e^1) - 1
     0.3132...
     """
-    hidden, targets, weights = predictions
-    loss: Tensor = _CrossEntropy.apply(hidden, matrix[FIRST_ITEM:], targets - FIRST_ITEM, weights, bf16)
+    rows = predictions._replace(
+        targets=predictions.targets - FIRST_ITEM,
+        excluded=None if predictions.excluded is None else predictions.excluded - FIRST_ITEM,
+    )
+    loss: Tensor = _CrossEntropy.apply(*rows, matrix[FIRST_ITEM:], bf16)
     return loss
 
 
@@ -180,10 +186,21 @@ def _scores(query: Tensor, leaf: Tensor, targets: Tensor, drawn: Tensor, *, dens
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The gradient of the scores is softmax minus one-hot: three matrix products a chunk, and nothing is kept between chunks."""
+    """The gradient of the scores is softmax minus one-hot: three matrix products a chunk, and nothing is kept between chunks.
+
+    Targets and excluded items are rows of the matrix (V, D); negative ones are no items.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, targets: Tensor, weights: Tensor | None, bf16: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        excluded: Tensor | None,
+        matrix: Tensor,
+        bf16: bool,
+    ) -> Tensor:
         kind = torch.bfloat16 if bf16 else torch.float32
         queries, rows = hidden.to(kind), matrix.to(kind)
         total = torch.zeros((), device=hidden.device)
@@ -195,6 +212,9 @@ class _CrossEntropy(torch.autograd.Function):
                 part = slice(start, start + size)
                 scores = (queries[part] @ rows.T).float()  # (n, D) @ (D, V) -> (n, V)
                 positives = targets[part, None]
+                if excluded is not None:
+                    at, column = ((excluded[part] >= 0) & (excluded[part] != positives)).nonzero(as_tuple=True)
+                    scores[at, excluded[part][at, column]] = -torch.inf
                 total_log = scores.logsumexp(-1, keepdim=True)
                 of_queries = total_log - scores.gather(1, positives)  # (n, 1)
                 scores.sub_(total_log).exp_().scatter_add_(1, positives, -torch.ones_like(total_log))
@@ -210,4 +230,4 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         grad_hidden, grad_matrix = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_matrix * grads[0], None, None, None
+        return grad_hidden * grads[0], None, None, None, grad_matrix * grads[0], None

@@ -58,6 +58,10 @@ class SequenceShape(Strict):
     )
     dropout_weights: DropoutRate = Field(0.0, description="of the attention weights")
 
+    max_len: Positive | None = Field(
+        None, description="newest items of a history that the model sees; null: the dataset's max_len"
+    )
+
     @model_validator(mode="after")
     def _heads_divide(self) -> "SequenceShape":
         """Every attention head gets the same part of the width, which rope turns in pairs."""
@@ -94,6 +98,18 @@ class Masking(Strict):
     short_seq_prob: Share = Field(0.0, description="share of windows that are cut to a random number of their newest items")
 
 
+class WindowCuts(Strict):
+    """How the dataset's windows are cut into those of the model, in each epoch anew."""
+
+    overlap: Annotated[int, Field(ge=0)] = Field(
+        0, description="items at the beginning of a window that are context alone: the older window predicts what follows them"
+    )
+    shift: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="half of the rows lose up to so many newest events, drawn anew in each epoch, so that windows end elsewhere",
+    )
+
+
 class SequenceLoss(Strict):
     """What is minimised."""
 
@@ -105,6 +121,9 @@ class SequenceLoss(Strict):
     balance: Annotated[float, Field(ge=0, le=100)] = Field(
         0.01,
         description="weight of the load-balancing loss of encoder.mlp=moe (Fedus et al. 2021, eq. 4), which train_loss includes",
+    )
+    exclude_seen: bool = Field(
+        False, description="leave what the user has had in the window before out of the softmax of ce, as lists do; repeats stay"
     )
     log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
 
@@ -123,6 +142,9 @@ class Optimizer(Strict):
     warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
     schedule: Literal["constant", "cosine", "linear", "inverse_sqrt"] = Field(
         "inverse_sqrt", description="learning rate after the warm-up; cosine and linear end at 0 with the training"
+    )
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="of the weights' moving average, which is validated, saved and exported; null: the weights themselves"
     )
 
     @model_validator(mode="after")
@@ -190,6 +212,7 @@ class Train(Training):
 
     preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
     encoder: SequenceShape = SequenceShape()
+    windows: WindowCuts = WindowCuts()
     objective: Literal["next_item", "masked_items"] = Field(
         "next_item", description="what is predicted: the item after each, or items that are hidden from a bidirectional encoder"
     )
@@ -219,4 +242,24 @@ class Train(Training):
             for name in type(self.masking).model_fields:
                 if getattr(self.masking, name) != getattr(Masking(), name):
                     raise ValueError(f"masking.{name} is of objective=masked_items, and objective={self.objective} masks nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _overlap_leaves_targets(self) -> "Train":
+        """A window has more items than it shares with the older one, and is cut only where it is shorter than the dataset's."""
+        overlap, longest = self.windows.overlap, self.encoder.max_len
+        if overlap and longest is None:
+            raise ValueError(f"windows.overlap={overlap} is of windows shorter than the dataset's: set encoder.max_len")
+        if longest is not None and overlap >= longest:
+            raise ValueError(f"windows.overlap={overlap} leaves nothing to predict in windows of encoder.max_len={longest} items")
+        return self
+
+    @model_validator(mode="after")
+    def _softmax_excludes(self) -> "Train":
+        """exclude_seen is of the full softmax over next items."""
+        kind = (self.loss.name, self.objective)
+        if self.loss.exclude_seen and kind != ("ce", "next_item"):
+            raise ValueError(
+                f"loss.exclude_seen=true is of loss.name=ce and objective=next_item, and these are {kind[0]} and {kind[1]}"
+            )
         return self

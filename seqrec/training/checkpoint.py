@@ -42,8 +42,9 @@ class Checkpoint:
     step: int = 0
     epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)  # of these weights, if they were validated
-    optimizer: dict[str, Any] | None = None  # in last.pt alone, as is the progress
+    optimizer: dict[str, Any] | None = None  # in last.pt alone, as are the progress and the weights that aren't averaged
     progress: Recorded | None = None
+    trained: dict[str, torch.Tensor] | None = None  # the weights that are trained, where `model` is their average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ class Checkpointer:
 
     folder: str
     writes: bool
-    model: nn.Module
+    model: nn.Module  # what is validated
+    trained: nn.Module | None  # what is trained, if that is another
     optimizer: torch.optim.Optimizer
     template: Checkpoint  # what every checkpoint of the training has in common
 
@@ -63,7 +65,9 @@ class Checkpointer:
     def save_last(self, progress: Progress, metrics: dict[str, float], sums: list[list[float]]) -> None:
         """Write all that a training is resumed from; sums has the row of each rank (see Progress.record)."""
         reached = self._reached(progress, metrics)
-        self._save(replace(reached, optimizer=self.optimizer.state_dict(), progress=progress.record(sums)), LAST)
+        trained = None if self.trained is None else self.trained.state_dict()
+        state = replace(reached, optimizer=self.optimizer.state_dict(), progress=progress.record(sums), trained=trained)
+        self._save(state, LAST)
 
     def _reached(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
         """The model as it is, and how far it has come."""

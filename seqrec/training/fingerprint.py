@@ -15,7 +15,8 @@ from seqrec.settings.train import Training
 from seqrec.training.checkpoint import Checkpoint
 
 SHAPING = (
-    *("seed", "encoder", "objective", "masking", "loss", "optimizer", "batch_size", "accumulate_steps", "pool_batches"),
+    *("seed", "encoder", "windows", "objective", "masking", "loss"),
+    *("optimizer", "batch_size", "accumulate_steps", "pool_batches"),
     *("validate", "validate_every", "valid_users", "metric"),
 )
 

@@ -35,11 +35,12 @@ class Inputs:
     bf16: bool
 
     def batches(self, setup: TrainingSetup, process: Process, *, steps: int) -> Batches:
-        """The batches of this process's windows, `steps` an epoch; a window has an item more than a history: its last target."""
+        """This process's batches, `steps` an epoch; the dataset's windows have an item more than its max_len: the last target."""
         return Batches(
             shard=self.shard,
             user_hashes=self.user_hashes,
             width=self.data.meta.max_len + 1,
+            cut=self.plan.cut,
             steps=steps,
             rank=process.rank,
             pooling=setup.pooling,
@@ -57,14 +58,15 @@ class Inputs:
 def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) -> Inputs:
     """This process's inputs; UserError if the training can't fit in memory."""
     data = open_training_data(path, cache)
-    shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows")
     bf16 = use_bf16(setup.precision, process.device)
     user_hashes = read_user_hashes(data, cache / "windows") if setup.architecture.embeds_users else None
     users = 0 if user_hashes is None else len(user_hashes)
     plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16))
+    shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows", cut=plan.cut)
     validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
-    states = STATES[setup.optimizer.name]
-    needed = estimate_gb(plan.build, windows=setup.batch_size, length=data.meta.max_len, states=states)
+    states = STATES[setup.optimizer.name] + (setup.optimizer.ema_decay is not None)
+    longest = data.meta.max_len if plan.cut is None else plan.cut.max_len
+    needed = estimate_gb(plan.build, windows=setup.batch_size, length=longest, states=states)
     require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
     return Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16)
 

@@ -25,11 +25,9 @@ from seqrec import user_hashes
 from seqrec.errors import UserError
 from seqrec.ragged import Ragged
 from seqrec.storage import files, versions
+from seqrec.training.batching import copy_numbers, cut_by_length, part_sizes
+from seqrec.training.cuts import Cut, Rows
 from seqrec.training.processes import Process
-
-Rows = NDArray[np.int32]  # (N, 1 + width): the user's row among those with embeddings, then the window, left-padded
-
-MULTIPLIER = 6364136223846793005  # of a window's hash: that of Knuth's linear congruential generator modulo 2^64
 
 
 class Windows(NamedTuple):
@@ -37,15 +35,17 @@ class Windows(NamedTuple):
 
     items: torch.Tensor  # (B, L), left-padded with 0 to the longest window
     users: torch.Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
+    others: torch.Tensor  # (B,), how many of the first targets are left to another window
     copies: torch.Tensor | None = None  # (B,), which of an epoch's copies of its window each is; None: there is one copy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The window files of one rank, on this machine, and how many windows they hold."""
+    """The window files of one rank, on this machine, how many rows they hold, and how many windows are made of these."""
 
     urls: tuple[str, ...]
     rows: int
+    windows: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,11 @@ class Batches:
 
     shard: Shard
     user_hashes: NDArray[np.int64] | None  # of the users with embeddings, sorted; None for a model without
-    width: int  # items of the longest window
+    width: int  # items of the longest row
     steps: int  # of an epoch
     rank: int
     pooling: Pooling
+    cut: Cut | None = None  # of rows into windows; None: a row is a window
     passes: int = 1  # over the windows in an epoch, each of the same number of steps
 
     def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Windows, None, None]:
@@ -84,25 +85,38 @@ class Batches:
             for rows in self._pass(number, steps=steps, skip=skip % steps):
                 batch = torch.from_numpy(rows.astype(np.int64))
                 copies = torch.from_numpy(copy_numbers(rows, copies=self.passes, number=number)) if self.passes > 1 else None
-                yield Windows(batch[:, 1:], batch[:, 0], copies)
+                yield Windows(batch[:, 2:], batch[:, 0], batch[:, 1], copies)
             skip = 0
 
     def _pass(self, number: int, *, steps: int, skip: int) -> Iterator[Rows]:
         """The batches of a pass over the windows, the first `skip` of them left out; passes are counted over all epochs."""
         seed, rows = self.pooling.seed, self.shard.rows
-        pools = -(-steps // self.pooling.pool_batches)
+        pools = min(rows, -(-steps // self.pooling.pool_batches))
         counts = np.diff([steps * pool // pools for pool in range(pools + 1)]).tolist()  # batches of each pool
-        sizes = part_sizes([rows * pool // pools for pool in range(1, pools)], counts, rows)  # rows of each pool
+        fewest = counts if self.cut is None else [1] * pools
+        sizes = part_sizes([rows * pool // pools for pool in range(1, pools)], fewest, rows)  # rows of each pool
         for pool, (count, pooled) in enumerate(zip(counts, self._pools(sizes, seed=seed + 1 + number), strict=True)):
             if skip >= count:
                 skip -= count
                 continue
             of_rank = np.random.default_rng((seed, number, pool, self.rank))
             of_all_ranks = np.random.default_rng((seed, number, pool))
+            if self.cut is not None:
+                pooled = self._cut(pooled, np.random.default_rng((seed, number, pool, self.rank, 1)), batches=count)
             batches = cut_by_length(pooled[of_rank.permutation(len(pooled))], count)
             for index in of_all_ranks.permutation(count)[skip:]:
                 yield batches[index]
             skip = 0
+
+    def _cut(self, rows: Rows, rng: np.random.Generator, *, batches: int) -> Rows:
+        """The windows of a pool's rows; UserError if they are fewer than its batches."""
+        assert self.cut is not None
+        windows = self.cut.windows(rows, rng)
+        if len(windows) < batches:
+            raise UserError(
+                f"a pool of {len(windows)} windows is too small for {batches} batches: raise batch_size or pool_batches"
+            )
+        return windows
 
     def _pools(self, sizes: list[int], *, seed: int) -> Iterator[Rows]:
         """Pools of these sizes, from row groups in a seeded order."""
@@ -126,7 +140,7 @@ class Batches:
         warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")  # of pyarrow's old dataset API
         spec = TransformSpec(
             lambda frame: pd.DataFrame({"items": list(self._rows(frame))}),
-            edit_fields=[("items", np.int32, (1 + self.width,), False)],
+            edit_fields=[("items", np.int32, (2 + self.width,), False)],
             selected_fields=["items"],
         )
         return make_batch_reader(
@@ -141,17 +155,17 @@ class Batches:
         )
 
     def _rows(self, frame: pd.DataFrame) -> Rows:
-        """The windows of a row group, padded, each with the row of its user in front."""
+        """The windows of a row group, padded; see Rows."""
         if self.user_hashes is None:
             users = np.full(len(frame), user_hashes.UNKNOWN)
         else:
             users = user_hashes.user_rows(frame["user"].to_numpy(), self.user_hashes)
         windows = Ragged.of_arrays(frame["items"].to_list())
         padded = windows.left_padded(np.arange(len(windows)), self.width)
-        return np.column_stack([users.astype(np.int32), padded.astype(np.int32)])
+        return np.column_stack([users, np.zeros(len(users)), padded]).astype(np.int32)
 
 
-def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
+def open_shard(table: str, *, rank: int, world: int, cache: Path, cut: Cut | None = None) -> Shard:
     """The rank's files of the windows table; remote ones are copied to the cache first.
 
     Raises UserError if the table isn't whole (see `versions.table_files`) or has fewer files than there are ranks.
@@ -166,7 +180,11 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path) -> Shard:
     rows = {path: pq.read_metadata(path).num_rows for path in local}
     links = cache / "links"
     urls = tuple(_url(path, links / f"{number:05d}.parquet") for number, (path, count) in enumerate(rows.items()) if count)
-    return Shard(urls=urls, rows=sum(rows.values()))
+    total = sum(rows.values())
+    windows = (
+        total if cut is None else sum(cut.count(pq.read_table(path, columns=["length"])["length"].to_numpy()) for path in rows)
+    )
+    return Shard(urls=urls, rows=total, windows=windows)
 
 
 def count_steps(rows: int, *, step_windows: int, process: Process) -> int:
@@ -199,48 +217,3 @@ def _url(path: Path, link: Path) -> str:
         link.symlink_to(path)
         path = link
     return f"file://{path}"
-
-
-def cut_by_length(rows: Rows, count: int) -> list[Rows]:
-    """Rows by length, in `count` batches of near-equal numbers of items, without the columns that only pad.
-
-    >>> [batch.tolist() for batch in cut_by_length(np.array([[9, 0, 1, 2], [8, 1, 2, 3], [7, 0, 3, 4]], dtype=np.int32), 2)]
-    [[[9, 1, 2], [7, 3, 4]], [[8, 1, 2, 3]]]
-    """
-    lengths = np.count_nonzero(rows[:, 1:], axis=1)
-    order = np.argsort(lengths, kind="stable")
-    items = np.cumsum(lengths[order])  # of the shortest rows up to each
-    shares = items[-1] * np.arange(1, count) / count
-    sizes = part_sizes((np.searchsorted(items, shares) + 1).tolist(), [1] * count, len(rows))
-    width = rows.shape[1]
-    return [rows[part][:, [0, *range(width - lengths[part].max(), width)]] for part in np.split(order, np.cumsum(sizes)[:-1])]
-
-
-def copy_numbers(rows: Rows, *, copies: int, number: int) -> NDArray[np.int64]:
-    """Which of its copies each window is in the pass of that number: each of them once in `copies` passes that follow each other.
-
-    It begins at a hash of the window's items, so that in each pass about as many windows are the one copy as the other.
-
-    >>> rows = np.array([[9, 0, 0, 2], [9, 0, 3, 2], [0, 4, 3, 2]], dtype=np.int32)
-    >>> [copy_numbers(rows, copies=3, number=number).tolist() for number in (0, 1, 2)]
-    [[2, 0, 2], [0, 1, 0], [1, 2, 1]]
-    """
-    powers = np.full(rows.shape[1] - 1, MULTIPLIER, dtype=np.uint64).cumprod()
-    keys = (rows[:, :0:-1].astype(np.uint64) * powers).sum(axis=1, dtype=np.uint64)  # whatever the padding; modulo 2^64
-    copy: NDArray[np.int64] = ((keys >> np.uint64(33)).astype(np.int64) + number) % copies
-    return copy
-
-
-def part_sizes(cuts: list[int], least: list[int], rows: int) -> list[int]:
-    """The sizes of the parts between cuts of some rows; a cut moves where a part would get fewer than its least number of rows.
-
-    >>> part_sizes([5, 5, 9], [1, 2, 1, 2], 10)
-    [5, 2, 1, 2]
-    """
-    sizes, start, needed = [], 0, sum(least)
-    for cut, fewest in zip([*cuts, rows], least, strict=True):
-        needed -= fewest  # by the parts that follow
-        end = min(max(cut, start + fewest), rows - needed)
-        sizes.append(end - start)
-        start = end
-    return sizes

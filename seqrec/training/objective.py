@@ -44,6 +44,7 @@ class ItemObjective(nn.Module):
         loss: Callable[..., Tensor],
         sampler: Sampler | None,
         outside_windows: bool = False,
+        exclude_seen: bool = False,
         extras: dict[str, Extra] | None = None,
         balance: float = 0.0,
     ) -> None:
@@ -52,6 +53,7 @@ class ItemObjective(nn.Module):
         self.loss = loss
         self.sampler = sampler
         self.outside_windows = outside_windows
+        self.exclude_seen = exclude_seen
         self.extras = extras or {}
         self.balance = balance
 
@@ -61,7 +63,12 @@ class ItemObjective(nn.Module):
         predicted = targets != PADDING
         hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
         matrix = self.model.item_matrix()
-        predictions = Predictions(hidden, targets[predicted], None if weights is None else weights[predicted])
+        predictions = Predictions(
+            hidden,
+            targets[predicted],
+            None if weights is None else weights[predicted],
+            _items_before(inputs, predicted) if self.exclude_seen else None,
+        )
         loss = self.loss
         if self.sampler is not None:
             sampler: Draw = self.sampler
@@ -89,9 +96,21 @@ def count_hits(predictions: Predictions, matrix: Tensor) -> Tensor:
     >>> count_hits(Predictions(torch.ones(3, 1), torch.tensor([3, 4, 2])), matrix).item()
     1.0
     """
-    hidden, targets, weights = predictions
+    hidden, targets, weights, _ = predictions
     items = matrix[FIRST_ITEM:]
     size = max(1, CHUNK_FLOATS // len(items))
     best = [(hidden[start : start + size] @ items.T).argmax(-1) for start in range(0, len(hidden), size)]  # of (n, V) scores
     hits = (torch.cat(best) + FIRST_ITEM == targets).float()
-    return hits.sum() if weights is None else (hits * weights).sum()
+    counted: Tensor = hits if weights is None else hits * weights
+    return counted.sum()
+
+
+def _items_before(inputs: Tensor, predicted: Tensor) -> Tensor:
+    """inputs (B, L), predicted (B, L) with N flags -> (N, L): the items up to each predicted position, PADDING elsewhere.
+
+    >>> _items_before(torch.tensor([[0, 5, 6], [7, 8, 9]]), torch.tensor([[False, False, True], [True, True, False]])).tolist()
+    [[0, 5, 6], [7, 0, 0], [7, 8, 0]]
+    """
+    window, place = predicted.nonzero(as_tuple=True)
+    later = torch.arange(inputs.shape[1], device=inputs.device) > place[:, None]  # (N, L)
+    return inputs[window].masked_fill(later, PADDING)

@@ -15,6 +15,7 @@ from seqrec.models.encoder import Encoder
 from seqrec.models.encoders import ENCODERS
 from seqrec.models.losses import Sampler
 from seqrec.models.negatives import Popularity, Uniform
+from seqrec.training.cuts import Cut
 from seqrec.training.tasks import Task
 from seqrec.training.training_data import TrainingData
 
@@ -30,6 +31,7 @@ class ModelPlan:
     name: str  # how the model's name begins
     named: tuple[str, ...]  # the settings that it says
     to_lower: str  # the settings to lower if memory is short
+    cut: Cut | None = None  # of the dataset's windows into the model's; None: they are taken as they are
     passes: int = 1  # over the windows in an epoch; in each, a window is another of its copies (see loader.Windows)
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
 

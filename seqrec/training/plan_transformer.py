@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
-from seqrec.settings.train import Masking, SequenceLoss, SequenceShape
+from seqrec.settings.train import Masking, SequenceLoss, SequenceShape, WindowCuts
+from seqrec.training.cuts import Cut
 from seqrec.training.masking import MaskedItems
 from seqrec.training.objective import ItemObjective, count_hits
 from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
@@ -30,6 +31,7 @@ class PlanTransformer:
     """Plans a transformer of a shape that learns an objective of OBJECTIVES, with a loss."""
 
     shape: SequenceShape
+    windows: WindowCuts
     loss: SequenceLoss
     objective: str  # of OBJECTIVES
     masking: Masking
@@ -38,19 +40,20 @@ class PlanTransformer:
     def plan(self, inputs: PlanInputs) -> ModelPlan:
         """The plan for a dataset; a loss of the mean over several terms says so in the fingerprint."""
         data, shape, loss = inputs.data, self.shape, self.loss
-        max_len = data.meta.max_len
+        max_len = min(shape.max_len or data.meta.max_len, data.meta.max_len)
         learned = OBJECTIVES[self.objective](self, inputs)
         return ModelPlan(
             architecture="transformer",
-            arguments={"vocab_size": len(data.items), "max_len": max_len, **shape.model_dump()},
+            arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len},
             task=learned.task,
             objective=learned.objective,
             name=f"{learned.family}-d{shape.dim}-l{max_len}",
             named=(
-                *("objective", "encoder.attention", "loss.name", "encoder.dim"),
+                *("objective", "encoder.attention", "loss.name", "encoder.dim", "encoder.max_len"),
                 *(() if loss.name == "ce" else ("loss.negatives", "loss.t")),
             ),
-            to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or the dataset's max_len of {max_len} (build_sequences)",
+            to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or .max_len (now {max_len})",
+            cut=self._cut(max_len, data.meta.max_len),
             passes=learned.passes,
             shaping={"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {},
         )
@@ -67,7 +70,14 @@ class PlanTransformer:
             sampler=None if loss.name == "ce" else build_sampler(loss.sampling, inputs.data, power=loss.power),
             outside_windows=loss.name == "bce",
             balance=loss.balance,
+            exclude_seen=loss.exclude_seen,
         )
+
+    def _cut(self, max_len: int, longest: int) -> Cut | None:
+        """How windows are cut; None where the dataset's are taken as they are."""
+        if max_len == longest and not self.windows.shift:
+            return None
+        return Cut(max_len=max_len, overlap=min(self.windows.overlap, max_len - 1), shift=self.windows.shift)
 
     def name_loss(self, names: dict[str, str]) -> str:
         """The loss by its name of `names`, with its negatives and gSASRec's calibration."""

@@ -1,6 +1,6 @@
 """All settings of a training, grouped by the part that uses them. A job's configuration is taken apart here.
 
-    setup = training_setup(cfg, PlanTransformer(cfg.encoder, cfg.loss, cfg.objective, cfg.masking))
+    setup = training_setup(cfg, PlanTransformer(cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking))
     train(setup)                                    # in this process, or in those of torchrun
     train_on_spark(spark, setup, processes=4)       # in processes that Spark starts
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from seqrec.training.averaging import WeightAverage
 from seqrec.training.loader import Windows
 from seqrec.training.objective import Loss
 from seqrec.training.processes import Process
@@ -46,6 +47,7 @@ class Stepper:
     parts: int  # that a step's windows go through the model in, one after another: memory for one, the gradient of all
     bf16: bool
     seed: int
+    average: WeightAverage | None = None  # of the weights, which takes them in after each step
 
     def step(self, windows: Windows, *, number: int, stop: Stop) -> StepResult:
         """One step of all processes, counted from 0; gradients are of the mean over the losses of all of them, of all parts."""
@@ -66,6 +68,8 @@ class Stepper:
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update(number=number)
         loss_sum = sum(float(loss.sum) for loss in summed)
         extras = {name: sum(float(loss.extras[name]) for loss in summed) for name in summed[0].extras}
         return StepResult(loss_sum=loss_sum, losses=losses, extras=extras, stop=Stop(late=late > 0, signalled=signalled > 0))

@@ -79,11 +79,12 @@ Task = Callable[[Windows], Batch]
 
 
 def next_item(windows: Windows) -> ItemBatch:
-    """Each item is predicted from those before it; the first item of a window has none before it.
+    """Each item is predicted from those before it; the first of a window has none before it, others are another window's.
 
-    >>> batch = next_item(Windows(torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5]]), torch.tensor([0, 0])))
+    >>> batch = next_item(Windows(torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5]]), torch.tensor([0, 0]), torch.tensor([0, 1])))
     >>> batch.inputs.tolist(), batch.targets.tolist(), batch.losses
-    ([[0, 0, 5], [2, 3, 4]], [[0, 0, 6], [3, 4, 5]], 4.0)
+    ([[0, 0, 5], [2, 3, 4]], [[0, 0, 6], [0, 4, 5]], 3.0)
     """
     inputs, following = windows.items[:, :-1], windows.items[:, 1:]
-    return ItemBatch(inputs, following.masked_fill(inputs == PADDING, PADDING), windows.users)
+    ages = (inputs != PADDING).cumsum(1)  # (B, L): 1 at a window's first item, 0 at pads
+    return ItemBatch(inputs, following.masked_fill(ages <= windows.others[:, None], PADDING), windows.users)

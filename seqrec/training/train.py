@@ -22,6 +22,7 @@ from seqrec.storage import files, versions
 from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
+from seqrec.training.averaging import WeightAverage
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
 from seqrec.training.fingerprint import Flat, former_values, require_same
 from seqrec.training.inputs import Inputs, read_inputs
@@ -67,7 +68,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         inputs = read_inputs(setup, path, process, cache)
     repeat_bits(setup.deterministic, process.device)
     step_windows = setup.batch_size * setup.accumulate_steps
-    steps = inputs.plan.passes * count_steps(inputs.shard.rows, step_windows=step_windows, process=process)  # of an epoch
+    steps = inputs.plan.passes * count_steps(inputs.shard.windows, step_windows=step_windows, process=process)  # of an epoch
     template = _template(setup, inputs, process, total_steps=setup.limits.total_steps(steps))
     state = _resume_or_start(setup, inputs, process, template, stack)
     with process.together():
@@ -83,11 +84,12 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         batches=inputs.batches(setup, process, steps=steps),
         limits=setup.limits,
         milestones=setup.milestones,
-        measure=inputs.measure(setup, process, learner.model),
+        measure=inputs.measure(setup, process, learner.validated),
         checkpointer=Checkpointer(
             folder=setup.folder,
             writes=process.rank == 0,
-            model=learner.model,
+            model=learner.validated,
+            trained=None if learner.average is None else learner.model,
             optimizer=learner.optimizer,
             template=template,
         ),
@@ -182,8 +184,14 @@ class _Learner:
     """What changes with each step."""
 
     model: Encoder
+    average: WeightAverage | None
     optimizer: torch.optim.Optimizer
     progress: Progress
+
+    @property
+    def validated(self) -> Encoder:
+        """The model that is validated and saved: the average, where there is one."""
+        return self.model if self.average is None else self.average.model
 
 
 def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, state: Checkpoint | None) -> _Learner:
@@ -191,13 +199,17 @@ def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, stat
     torch.manual_seed(setup.seed)
     model = plan.build().to(process.device)
     optimizer = build_optimizer(model, setup.optimizer)
-    if state is None:
-        return _Learner(model=model, optimizer=optimizer, progress=Progress())
-    assert state.optimizer is not None
-    assert state.progress is not None
-    model.load_state_dict(state.model)
-    optimizer.load_state_dict(state.optimizer)
-    return _Learner(model=model, optimizer=optimizer, progress=Progress.restore(state.progress, rank=process.rank))
+    decay, progress = setup.optimizer.ema_decay, Progress()
+    average = None if decay is None else WeightAverage(model, decay=decay)
+    if state is not None:
+        assert state.optimizer is not None
+        assert state.progress is not None
+        model.load_state_dict(state.trained or state.model)
+        if average is not None:
+            average.model.load_state_dict(state.model)
+        optimizer.load_state_dict(state.optimizer)
+        progress = Progress.restore(state.progress, rank=process.rank)
+    return _Learner(model=model, average=average, optimizer=optimizer, progress=progress)
 
 
 def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: _Learner, *, total_steps: int) -> Stepper:
@@ -215,6 +227,7 @@ def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learn
         optimizer=learner.optimizer,
         schedule=schedule.rate,
         clip_norm=options.clip_norm,
+        average=learner.average,
         parts=setup.accumulate_steps,
         bf16=inputs.bf16,
         seed=setup.seed,

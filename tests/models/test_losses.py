@@ -169,6 +169,21 @@ def test_a_weight_of_two_counts_a_query_twice_and_one_of_zero_not_at_all(
     same(actual, loss(Predictions(hidden[repeated], targets[repeated]), matrix, **keywords), [hidden, matrix])
 
 
+@pytest.mark.parametrize("chunk", [1 << 23, 2 * V])
+def test_excluded_items_are_left_out_of_the_softmax(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """The padding is no item, a target is never left out, and an item may be named twice."""
+    monkeypatch.setattr(losses, "CHUNK_FLOATS", chunk)
+    hidden, matrix, targets = inputs()
+    excluded = torch.randint(2, V + 2, (N, 6))
+    excluded[:, 0], excluded[:, 1], excluded[:, 2] = 0, targets, excluded[:, 3]
+    actual = losses.cross_entropy(Predictions(hidden, targets, None, excluded), matrix)
+    expected = torch.zeros(())
+    for row, target in enumerate(targets.tolist()):
+        left = [item for item in range(2, V + 2) if item == target or item not in excluded[row]]
+        expected = expected + (matrix[left] @ hidden[row]).logsumexp(0) - matrix[target] @ hidden[row]
+    same(actual, expected, [hidden, matrix])
+
+
 def test_negatives_outside_windows_are_of_no_window_item() -> None:
     torch.manual_seed(7)
     windows = torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5], [0, 2, 2, 7]])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.export.parity import sample_histories
 from seqrec.storage import versions
+from seqrec.training.cuts import Cut
 from seqrec.training.loader import Batches, Pooling, Shard, Windows, count_steps, open_shard
 from seqrec.training.training_data import open_training_data, read_user_hashes
 from seqrec.training.validation import UserSample, read_validation_users
@@ -170,7 +172,33 @@ def test_a_dataset_that_lost_a_part_is_refused(tmp_path: Path, windows: list[lis
 def test_rows_that_go_missing_are_noticed(tmp_path: Path, windows: list[list[int]]) -> None:
     shard = shard_of(tmp_path)
     with pytest.raises(UserError, match=r"read 60 windows of 61"):
-        list(batches(Shard(urls=shard.urls, rows=shard.rows + 1)).epoch(0))
+        list(batches(Shard(urls=shard.urls, rows=shard.rows + 1, windows=shard.windows)).epoch(0))
+
+
+def test_windows_are_cut_anew_in_each_epoch(tmp_path: Path, windows: list[list[int]]) -> None:
+    """Without a shift an epoch holds each pair of neighbours once; with one, an epoch repeats and others differ."""
+    table = str(tmp_path / "data" / RUN_ID / "windows")
+    cut = Cut(max_len=3, overlap=1, shift=0)
+    shard = open_shard(table, rank=0, world=1, cache=tmp_path / "cache", cut=cut)
+    assert (shard.rows, shard.windows) == (60, cut.count(np.array([len(window) for window in windows])))
+    source = replace(batches(shard, steps=9), cut=cut)
+    pairs = [
+        (row[place], row[place + 1])
+        for batch in source.epoch(0)
+        for row, others in zip((row[row > 0].tolist() for row in batch.items), batch.others.tolist(), strict=True)
+        for place in range(others, len(row) - 1)
+    ]
+    assert sorted(pairs) == sorted(pair for window in windows for pair in pairwise(window))
+    shifted = replace(source, cut=replace(cut, shift=2))
+    assert len(list(shifted.epoch(0))) == 9
+    assert rows(list(shifted.epoch(0))) == rows(list(shifted.epoch(0))) != rows(list(shifted.epoch(1)))
+    assert lists(shifted.epoch(1, skip=4)) == lists(shifted.epoch(1))[4:]
+
+
+def test_a_pool_of_too_few_windows_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
+    source = replace(batches(shard_of(tmp_path), steps=200), cut=Cut(max_len=8, overlap=0, shift=0))
+    with pytest.raises(UserError, match=r"a pool of 1 windows is too small for 3 batches: raise batch_size or pool_batches"):
+        list(source.epoch(0))
 
 
 def test_many_epochs_lose_nothing(tmp_path: Path) -> None:

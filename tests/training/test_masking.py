@@ -39,7 +39,7 @@ def windows_of(lengths: tuple[int, ...] = LENGTHS, *, each: int = 100, width: in
     items = torch.zeros(len(lengths) * each, width, dtype=torch.int64)
     for row, length in enumerate(lengths * each):
         items[row, width - length :] = torch.arange(500, 500 + length)
-    return Windows(items, torch.zeros(len(items), dtype=torch.int64))
+    return Windows(items, *torch.zeros(2, len(items), dtype=torch.int64))
 
 
 def masked(task: MaskedItems = TASK, windows: Windows | None = None, *, seed: int = 1) -> ItemBatch:

@@ -35,7 +35,7 @@ def recipe_of(preset: str) -> dict[str, Any]:
 
 def encoder_of(preset: str, *, vocab_size: int, max_len: int, **sizes: int) -> Transformer:
     shape = SequenceShape.model_validate({**recipe_of(preset)["encoder"], **sizes})
-    return Transformer(vocab_size=vocab_size, max_len=max_len, **shape.model_dump())
+    return Transformer(**{**shape.model_dump(), "vocab_size": vocab_size, "max_len": max_len})
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
@@ -104,6 +104,7 @@ def test_a_papers_preset_has_the_weights_of_the_paper(preset: str, shapes: Shape
 def test_a_preset_trains_and_resumes_to_the_same_bits(settings: Make, tmp_path: Path, preset: str) -> None:
     recipe = recipe_of(preset)
     recipe["encoder"] |= {"dim": 8, "blocks": 1}
+    recipe["optimizer"] |= {"schedule": "constant"}  # others end with the last step, which differs here
     recipe |= {"batch_size": 16, "pool_batches": 2, "precision": "fp32"}
     whole, parts = (settings(model=str(tmp_path / name), **recipe) for name in ("whole", "parts"))
     train(whole.model_copy(update={"max_steps": 3, "validate_every": 3}))
