@@ -35,6 +35,9 @@ class SequenceShape(Strict):
     experts: Positive | None = Field(None, description="of mlp=moe: how many; their capacity is unlimited")
     experts_active: Positive | None = Field(None, description="of mlp=moe: how many compute a position, those of the top gates")
     attention_output: bool = Field(True, description="a linear layer mixes the heads' results; false as in SASRec's code")
+    output_layer: bool = Field(
+        False, description="a linear layer, the activation and a norm before the output, as BERT4Rec has (Sun et al. 2019, eq. 7)"
+    )
     output: Literal["tied", "separate"] = Field(
         "tied", description="what queries are multiplied with: tied (the items' embeddings) or separate (a matrix of its own)"
     )

@@ -35,6 +35,15 @@ def test_a_bias_is_a_dimension_more_where_queries_have_a_one() -> None:
     torch.testing.assert_close(scores, plain.query(ITEMS) @ plain.item_matrix().T + torch.arange(22.0))
 
 
+def test_an_output_layer_comes_before_the_product() -> None:
+    model, plain = build(output_layer=True, activation="relu"), build(activation="relu")
+    model.load_state_dict(plain.state_dict(), strict=False)
+    layer, norm = model.head.layer, model.head.norm
+    assert layer is not None
+    expected = norm(torch.relu(plain.query(ITEMS) @ layer.weight.T + layer.bias))
+    torch.testing.assert_close(model.query(ITEMS), expected)
+
+
 def test_a_separate_matrix_is_another_than_the_embeddings() -> None:
     model = build(output="separate", init_range=0.5)
     assert model.item_matrix().shape == model.items.weight.shape

@@ -30,7 +30,7 @@ PARTS: list[dict[str, Any]] = [
     {"norm_place": "query", "attention_output": False},
     {"mlp": "gated", "activation": "silu"},
     {"mlp": "moe", "experts": 3, "experts_active": 2},
-    {"output": "separate", "output_bias": True, "head": "cosine"},
+    {"output_layer": True, "output": "separate", "output_bias": True, "head": "cosine"},
 ]
 
 

@@ -100,6 +100,31 @@ def test_a_papers_preset_has_the_weights_of_the_paper(preset: str, shapes: Shape
     assert sum(weight.numel() for weight in weights.values()) == parameters
 
 
+def test_bert4rec_has_the_weights_of_the_paper() -> None:
+    """FeiSun/BERT4Rec, without its kinds of tokens: 2 special items, a position more for the mask, a bias for each item."""
+    with torch.device("meta"):
+        weights = dict(encoder_of("bert4rec", vocab_size=3416, max_len=200).named_parameters())
+    block = 4 * (64 * 64 + 64) + (64 * 256 + 256) + (256 * 64 + 64) + 2 * 2 * 64
+    output = (64 * 64 + 64) + 2 * 64 + 3418
+    assert sum(weight.numel() for weight in weights.values()) == 3418 * 64 + 201 * 64 + 2 * 64 + 2 * block + output
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items() if not name.startswith("blocks.1.")}
+    norm: Shapes = {"weight": (64,), "bias": (64,)}
+    layers: dict[str, Shapes] = {
+        "embedding_norm": norm,
+        "blocks.0.attention_norm": norm,
+        "blocks.0.attention.query": {"weight": (64, 64), "bias": (64,)},
+        "blocks.0.attention.key_value": {"weight": (128, 64), "bias": (128,)},
+        "blocks.0.attention.output": {"weight": (64, 64), "bias": (64,)},
+        "blocks.0.ffn_norm": norm,
+        "blocks.0.feed_forward.expand": {"weight": (256, 64), "bias": (256,)},
+        "blocks.0.feed_forward.contract": {"weight": (64, 256), "bias": (64,)},
+        "head.layer": {"weight": (64, 64), "bias": (64,)},
+        "head.norm": norm,
+    }
+    inside = {f"{layer}.{kind}": shape for layer, kinds in layers.items() for kind, shape in kinds.items()}
+    assert shapes == {**inside, "items.weight": (3418, 64), "positions.weight": (201, 64), "head.bias": (3418,)}
+
+
 @pytest.mark.parametrize("preset", [path.stem for path in PRESETS])
 def test_a_preset_trains_and_resumes_to_the_same_bits(settings: Make, tmp_path: Path, preset: str) -> None:
     recipe = recipe_of(preset)
