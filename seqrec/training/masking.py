@@ -64,7 +64,7 @@ class MaskedItems:
         real = items != PADDING
         counts = (real.sum(1) * self.masked_share + 0.5).long().clamp(min=1, max=self.most)  # (B,)
         order = torch.rand(items.shape).masked_fill(~real, 2.0).argsort(1)  # pads last
-        return (order.argsort(1) < counts[:, None]) & real
+        return order.argsort(1) < counts[:, None]
 
     def _draw_inputs(self, items: Tensor) -> Tensor:
         """What each position (B, L) shows if its item is predicted: the mask, the item itself, or any item."""

@@ -22,11 +22,13 @@ from seqrec.training import checkpoint
 from seqrec.training.loader import Batches, Pooling, Windows, open_shard
 from seqrec.training.masking import MaskedItems
 from seqrec.training.objective import Loss, count_hits
-from seqrec.training.plan_transformer import OBJECTIVES
+from seqrec.training.plan import PlanInputs
+from seqrec.training.plan_transformer import OBJECTIVES, PlanTransformer
 from seqrec.training.processes import Process
 from seqrec.training.sinks import read_records
 from seqrec.training.steps import Stepper, Stop
 from seqrec.training.tasks import ItemBatch
+from seqrec.training.training_data import open_training_data
 from tests.training.conftest import INDICES, MASKED, MAX_LEN, RUN_ID, V, train, write
 
 Make = Callable[..., Train]
@@ -204,6 +206,21 @@ def test_a_tiny_bert4rec_predicts_the_next_item_and_exports(settings: Make, tmp_
         recommender = Recommender.load(cfg.model)
         hits = [recommender.recommend([f"i{(start + step) % V}" for step in range(6)], k=1)[0][0] for start in range(V)]
         assert sum(hit == f"i{(start + 6) % V}" for start, hit in enumerate(hits)) > V // 2
+
+
+@pytest.mark.parametrize(("mask_last", "passes", "last_copy"), [(True, 5, 4), (False, 4, None)])
+def test_each_key_of_masking_reaches_the_task(
+    settings: Make, tmp_path: Path, mask_last: bool, passes: int, last_copy: int | None
+) -> None:
+    keys = {"masked_lm_prob": 0.3, "mask_prob": 0.8, "max_predictions_per_seq": 7, "dupe_factor": 4, "short_seq_prob": 0.1}
+    cfg = settings(**MASKED, masking={**keys, "mask_last": mask_last})
+    data = open_training_data(cfg.data, tmp_path / "cache")
+    plan = PlanTransformer(cfg.encoder, cfg.loss, cfg.objective, cfg.masking).plan(PlanInputs(data=data, users=0, bf16=False))
+    assert plan.passes == passes
+    assert plan.task == MaskedItems(
+        vocab_size=V, masked_share=0.3, mask_share=0.8, most=7, shortened_share=0.1, last_copy=last_copy
+    )
+    assert plan.name == "bert4rec-ce-d8-l8"
 
 
 @pytest.mark.parametrize(
