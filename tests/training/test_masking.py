@@ -178,34 +178,32 @@ def test_hits_are_the_targets_of_the_highest_score(monkeypatch: pytest.MonkeyPat
         assert count_hits(Predictions(hidden, targets, weights), matrix).item() == pytest.approx(weights[right].sum().item())
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        {"name": "ce"},
-        {"name": "bce", "negatives": 4},
-        {"name": "gbce", "negatives": 4, "t": 0.5},
-        {"name": "sampled_ce", "negatives": 8},
-    ],
-)
-def test_a_tiny_bert4rec_predicts_the_next_item_and_exports(settings: Make, tmp_path: Path, loss: dict[str, Any]) -> None:
+def test_a_tiny_bert4rec_predicts_the_next_item_and_exports(settings: Make, tmp_path: Path) -> None:
     """By chance the target is the first of the unseen items of 22 % of the users."""
     encoder = {**MASKED["encoder"], "dim": 16, "dropout": 0.0}
-    cfg = settings(**{**MASKED, "encoder": encoder}, masking={"dupe_factor": 3}, loss=loss, max_epochs=20, patience=None)
+    cfg = settings(**{**MASKED, "encoder": encoder}, masking={"dupe_factor": 3}, max_epochs=8, patience=None)
     metrics = train(cfg)
-    assert metrics["recall@1"] > 0.4
+    assert metrics["recall@1"] > 0.5
     state, records = checkpoint.load(checkpoint.find(cfg.model, "last")), read_records(cfg.model)
-    assert state.step == 20 * 4 * 4  # epochs, passes, steps of a pass
-    assert state.meta["name"].startswith(f"bert4rec-{loss['name']}-")
-    assert records[0]["train_accuracy"] < records[-1]["train_accuracy"] <= 1
+    assert state.step == 8 * 4 * 4  # epochs, passes, steps of a pass
+    assert records[0]["train_accuracy"] + 0.1 < records[-1]["train_accuracy"] <= 1
     assert list(records[0])[3:5] == ["train_loss", "train_accuracy"]
-    if loss["name"] == "ce":
-        histories = [[2 + (start + step) % V for step in range(length)] for start, length in ((0, 12), (5, 3), (7, 8))]
-        write(tmp_path / "data" / RUN_ID / "sequences", [{"items": pa.array(histories, INDICES)}])
-        exported = export(cfg.model, data=cfg.data)
-        assert versions.read_meta(exported.path)["parity"]["largest_relative_difference"] < 1e-4
-        recommender = Recommender.load(cfg.model)
-        hits = [recommender.recommend([f"i{(start + step) % V}" for step in range(6)], k=1)[0][0] for start in range(V)]
-        assert sum(hit == f"i{(start + 6) % V}" for start, hit in enumerate(hits)) > V // 2
+    histories = [[2 + (start + step) % V for step in range(length)] for start, length in ((0, 12), (5, 3), (7, 8))]
+    write(tmp_path / "data" / RUN_ID / "sequences", [{"items": pa.array(histories, INDICES)}])
+    exported = export(cfg.model, data=cfg.data)
+    assert versions.read_meta(exported.path)["parity"]["largest_relative_difference"] < 1e-4
+    recommender = Recommender.load(cfg.model)
+    hits = [recommender.recommend([f"i{(start + step) % V}" for step in range(6)], k=1)[0][0] for start in range(V)]
+    assert sum(hit == f"i{(start + 6) % V}" for start, hit in enumerate(hits)) > V // 2
+
+
+@pytest.mark.parametrize("loss", [{"name": "bce"}, {"name": "gbce", "t": 0.5}, {"name": "sampled_ce"}])
+def test_each_loss_learns_masked_items(settings: Make, loss: dict[str, Any]) -> None:
+    cfg = settings(**MASKED, masking={"dupe_factor": 2}, loss={**loss, "negatives": 4}, max_epochs=2)
+    train(cfg)
+    records = read_records(cfg.model)
+    assert records[1]["train_loss"] < records[0]["train_loss"]
+    assert checkpoint.load(checkpoint.find(cfg.model, "last")).meta["name"].startswith(f"bert4rec-{loss['name']}-")
 
 
 @pytest.mark.parametrize(("mask_last", "passes", "last_copy"), [(True, 5, 4), (False, 4, None)])

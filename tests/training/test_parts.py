@@ -95,7 +95,7 @@ def test_the_loss_is_the_mean_by_weight(settings: Make, monkeypatch: pytest.Monk
     assert plain is not None
     windows = (weighted["positions"] - 0.5 * plain["positions"]) / 1.5
     assert windows == pytest.approx(round(windows))
-    assert 3 * 14 <= windows <= 3 * 16
+    assert 30 <= windows <= 50  # of 60: batches are of like numbers of items, not of windows
     assert weighted["loss_sum"] / weighted["positions"] == pytest.approx(plain["loss_sum"] / plain["positions"], rel=0.1)
 
 
