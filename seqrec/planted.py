@@ -1,19 +1,33 @@
-"""A planted Markov chain over items, the walks of users on it, and the best that a recommender can do about them.
+"""A planted process that chooses each next item by many of those before it: pairs follow at a distance, and tastes drift.
 
 Items lie in topics of about 60. Each has a few successors in its topic, with geometrically falling probabilities; the likeliest
-ones form a cycle through the topic, the others are drawn by popularity (Zipf). A user starts at a popular item; each next one
-is, with probability `noise`, drawn by popularity, else a successor of the last. Nobody has an item twice: if the user has had the
-item, another is drawn. So, with M[i, j] the chance of j after i, the next item's distribution given the whole past is
+ones form a cycle through the topic, the others are drawn by popularity (Zipf). A user's first item is drawn by popularity. Each
+next one is
 
-    P(j | past) = M[last, j] / sum of M[last, unseen]   for unseen j, else 0,
+    with probability noise   an item drawn by popularity;
+    with probability taste   an item drawn by popularity from the topic of an earlier item: what the user has liked lately;
+    else                     a successor of an earlier item.
 
-which depends on the past through its last item and the seen items alone. Ranking the unseen items by M[last, j] is then the
-best that any model can do under the protocol of `evaluate` (whole catalogue, seen filtered); its NDCG@10 is expected to be
+The earlier item is x_k, the k-th from the end, with probability tastes[k] or follows[k]; where the past is shorter than a lag,
+the other lags share its probability. Nobody has an item twice: if the user has had the item, all is drawn again. So, with p(j)
+the popularity of item j, p(T) the sum over a topic's items, T(j) the topic of j, and S[i, s] the s-th successor of item i,
+
+    Q(j) = noise · p(j) + taste · sum over k of tastes[k] · [T(x_k) = T(j)] · p(j) / p(T(j))
+           + (1 - noise - taste) · sum over k, s of follows[k] · steps[s] · [S[x_k, s] = j]
+
+    P(j | past) = Q(j) / sum of Q over the unseen items   for unseen j, else 0.
+
+Nothing is hidden: P is a function of the past alone. Ranking the unseen items by Q is then the best that any model can do under
+the protocol of `evaluate` (whole catalogue, seen filtered); its NDCG@10 is expected to be
 
     sum over r = 1..10 of P(r-th likeliest | past) / log2(1 + r),   averaged over the users' pasts.
+
+Counts of what follows an item, a Markov chain of first order, know the pairs at lag 1 alone. The pairs' part of Q is a mixture
+transition distribution with one matrix for all lags (Raftery 1985, A model for high-order Markov chains).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -24,25 +38,50 @@ Floats = NDArray[np.float64]
 
 TOPIC_SIZE = 60
 TOP = 10
+FOLLOWS = 0.8 ** np.arange(8)  # of lags from 1, up to a factor
+TASTES = 0.9 ** np.arange(20)
+BLOCK = 2_500_000  # numbers of a table of users and items that is held at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """M[i, j] = (1 - noise) * (steps[s] if j is successors[i, s]) + noise * popularity[j], items counted from 0."""
+    """What Q is made of; items are counted from 0, lags from 1."""
 
     successors: Indices  # (N, S), distinct in a row, likeliest first
     steps: Floats  # (S,) probabilities of the successors, falling
     popularity: Floats  # (N,) probabilities
+    topic: Indices  # (N,) from 0, ascending
+    follows: Floats  # (K,) probabilities of the lags of the item that is followed
+    tastes: Floats  # (W,) probabilities of the lags of the item whose topic is taken
     noise: float
+    taste: float
 
-    def after(self, item: int) -> Floats:
-        """The row M[item], (N,)."""
-        row = self.noise * self.popularity
-        row[self.successors[item]] += (1 - self.noise) * self.steps
-        return row
+    @cached_property
+    def ends(self) -> Floats:
+        """(N + 1,) the popularity of all items before each one, and of all."""
+        return np.append(0.0, np.cumsum(self.popularity))
+
+    @cached_property
+    def bounds(self) -> Indices:
+        """(G + 1,) the first item of each topic, and N."""
+        return np.append(0, np.cumsum(np.bincount(self.topic)))
+
+    def weigh(self, paths: Indices, lengths: Indices) -> Floats:
+        """Q (B, N) after the first `lengths` (B,), each at least 1, of the paths (B, L); a row sums to 1, seen items included."""
+        rows, masses = np.arange(len(paths))[:, None], np.add.reduceat(self.popularity, self.bounds[:-1])  # (G,)
+        liked, chances = _lagged(paths, lengths, self.taste * self.tastes)
+        keys = rows * len(masses) + self.topic[liked]
+        lately = np.bincount(keys.ravel(), chances.ravel(), minlength=len(paths) * len(masses)).reshape(len(paths), -1)
+        weights = np.repeat(self.noise + lately / masses, np.diff(self.bounds), axis=1)  # (B, N)
+        weights *= self.popularity
+        followed, chances = _lagged(paths, lengths, (1 - self.noise - self.taste) * self.follows)
+        np.add.at(weights, (rows[:, :, None], self.successors[followed]), chances[:, :, None] * self.steps)  # (B, K, S)
+        return weights
 
 
-def plant(*, items: int, successors: int = 8, noise: float = 0.1, fall: float = 0.65, seed: int = 42) -> Chain:
+def plant(
+    *, items: int, successors: int = 4, noise: float = 0.1, taste: float = 0.15, fall: float = 0.5, seed: int = 42
+) -> Chain:
     """Draw a chain; `fall` is the ratio of one successor's probability to the one before it.
 
     >>> plant(items=120, successors=2, fall=0.5).steps.round(3).tolist()
@@ -59,7 +98,16 @@ def plant(*, items: int, successors: int = 8, noise: float = 0.1, fall: float = 
         np.fill_diagonal(keys, -np.inf)
         chosen[topic] = topic[np.argsort(-keys, axis=1)[:, :successors]]
     steps = fall ** np.arange(successors)
-    return Chain(successors=chosen, steps=steps / steps.sum(), popularity=weights / weights.sum(), noise=noise)
+    return Chain(
+        successors=chosen,
+        steps=steps / steps.sum(),
+        popularity=weights / weights.sum(),
+        topic=np.repeat(np.arange(len(topics(items))), [len(topic) for topic in topics(items)]),
+        follows=FOLLOWS / FOLLOWS.sum(),
+        tastes=TASTES / TASTES.sum(),
+        noise=noise,
+        taste=taste,
+    )
 
 
 def topics(items: int) -> list[Indices]:
@@ -70,12 +118,13 @@ def topics(items: int) -> list[Indices]:
 def walk(chain: Chain, lengths: Indices, generator: Generator) -> Indices:
     """Histories (B, longest) of users with these lengths (B,), oldest first, filled up with -1 at the end."""
     paths = np.full((len(lengths), int(lengths.max())), -1)
-    paths[:, 0] = _popular(chain, len(lengths), generator)
+    paths[:, 0] = _popular(chain, generator.random(len(lengths)))
     for step in range(1, paths.shape[1]):
         waiting = np.flatnonzero(lengths > step)
         while waiting.size:
-            drawn = _next(chain, paths[waiting, step - 1], generator)
-            fresh = ~(paths[waiting, :step] == drawn[:, None]).any(axis=1)
+            past = paths[waiting, :step]
+            drawn = _next(chain, past, generator)
+            fresh = ~(past == drawn[:, None]).any(axis=1)
             paths[waiting[fresh], step] = drawn[fresh]
             waiting = waiting[~fresh]
     return paths
@@ -85,26 +134,12 @@ def best_lists(chain: Chain, paths: Indices, lengths: Indices) -> tuple[Indices,
     """The TOP likeliest next items (B, TOP) after the first `lengths` of each path, and their probabilities, best first.
 
     If fewer items are unseen, the rest of a list is -1 with probability 0; if the catalogue is smaller, lists are shorter.
-    Besides the successors only the most popular items can be among them: as many as TOP and the longest past together.
     """
-    rows = np.arange(len(paths))[:, None]
-    past = np.where(np.arange(paths.shape[1]) < lengths[:, None], paths, -1)
-    had = past >= 0
-    following = chain.successors[paths[rows[:, 0], lengths - 1]]  # (B, S)
-    popular = np.argsort(-chain.popularity, kind="stable")[: TOP + past.shape[1]]
-    others = np.broadcast_to(popular, (len(paths), len(popular)))  # (B, TOP + L)
-    keys = len(chain.popularity) * rows  # so that an item has another key in each row
-    seen = (keys + past)[had]
-    gone = np.isin(keys + following, seen)
-    follows = np.where(gone, 0.0, (1 - chain.noise) * chain.steps + chain.noise * chain.popularity[following])
-    left = ~np.isin(keys + others, np.concatenate([seen, (keys + following).ravel()]))
-    candidates = np.hstack([following, others])
-    chances = np.hstack([follows, np.where(left, chain.noise * chain.popularity[others], 0.0)])
-    best = np.argsort(-chances, axis=1, kind="stable")[:, :TOP]
-    seen_mass = chain.noise * np.where(had, chain.popularity[past], 0.0).sum(axis=1)
-    seen_mass += (1 - chain.noise) * (gone * chain.steps).sum(axis=1)
-    chances = chances[rows, best] / (1 - seen_mass)[:, None]
-    return np.where(chances > 0, candidates[rows, best], -1), chances
+    rows = max(1, BLOCK // len(chain.popularity))
+    cuts = range(rows, len(paths), rows)
+    blocks = zip(np.split(paths, cuts), np.split(lengths, cuts), strict=True)
+    lists, chances = zip(*(_best(chain, *block) for block in blocks), strict=True)
+    return np.concatenate(lists), np.concatenate(chances)
 
 
 def gains(chain: Chain, paths: Indices, lengths: Indices) -> Floats:
@@ -115,13 +150,51 @@ def gains(chain: Chain, paths: Indices, lengths: Indices) -> Floats:
     return np.array([(chances * discounts).sum(), (hits * discounts).sum()])
 
 
-def _next(chain: Chain, last: Indices, generator: Generator) -> Indices:
-    """The item that follows each user's last one, drawn from the chain."""
-    slots = np.searchsorted(np.cumsum(chain.steps[:-1]), generator.random(len(last)), side="right")
-    jumps = generator.random(len(last)) < chain.noise
-    return np.where(jumps, _popular(chain, len(last), generator), chain.successors[last, slots])
+def _best(chain: Chain, paths: Indices, lengths: Indices) -> tuple[Indices, Floats]:
+    """`best_lists` of a block of users. The best items lie in the topics whose best items are best: others aren't sorted."""
+    weights, rows = chain.weigh(paths, lengths), np.arange(len(paths))[:, None]
+    user, place = np.nonzero(np.arange(paths.shape[1]) < lengths[:, None])
+    weights[user, paths[user, place]] = 0.0
+    unseen = weights.sum(axis=1, keepdims=True)
+    starts, sizes = chain.bounds[:-1], np.diff(chain.bounds)
+    chosen = np.argsort(-np.maximum.reduceat(weights, starts, axis=1), axis=1, kind="stable")[:, :TOP]
+    within = np.arange(sizes.max())
+    candidates = np.minimum(starts[chosen, None] + within, len(chain.topic) - 1).reshape(len(paths), -1)
+    chances = np.where((within < sizes[chosen, None]).reshape(len(paths), -1), weights[rows, candidates] / unseen, 0.0)
+    best = np.argpartition(-chances, TOP - 1, axis=1)[:, :TOP] if chances.shape[1] > TOP else np.arange(chances.shape[1])[None]
+    best = np.take_along_axis(best, np.argsort(-chances[rows, best], axis=1, kind="stable"), axis=1)
+    return np.where(chances[rows, best] > 0, candidates[rows, best], -1), chances[rows, best]
 
 
-def _popular(chain: Chain, size: int, generator: Generator) -> Indices:
-    """Items drawn by popularity."""
-    return np.searchsorted(np.cumsum(chain.popularity[:-1]), generator.random(size), side="right")
+def _lagged(paths: Indices, lengths: Indices, weights: Floats) -> tuple[Indices, Floats]:
+    """The items at each lag (B, K) before the ends of the paths, and the lags' weights, of which those beyond the start are 0."""
+    places = lengths[:, None] - np.arange(1, len(weights) + 1)
+    kept = np.where(places >= 0, weights, 0.0)
+    kept *= weights.sum() / kept.sum(axis=1, keepdims=True)
+    return paths[np.arange(len(paths))[:, None], np.maximum(places, 0)], kept
+
+
+def _next(chain: Chain, past: Indices, generator: Generator) -> Indices:
+    """An item (B,) for each past (B, L), drawn from Q."""
+    source, place, lag = generator.random((3, len(past)))
+    followed, liked = (_earlier(past, lags, lag) for lags in (chain.follows, chain.tastes))
+    slots = np.searchsorted(np.cumsum(chain.steps[:-1]), place, side="right")
+    new = source < chain.noise
+    popular = _popular(chain, place, np.where(new, -1, chain.topic[liked]))
+    return np.where(source < chain.noise + chain.taste, popular, chain.successors[followed, slots])
+
+
+def _earlier(past: Indices, lags: Floats, drawn: Floats) -> Indices:
+    """An item (B,) of each past (B, L), chosen by a number in [0, 1) and the probabilities of the lags that the past has."""
+    ends = np.cumsum(lags[: past.shape[1]])
+    lag = 1 + np.searchsorted(ends[:-1], drawn * ends[-1], side="right")
+    earlier: Indices = past[np.arange(len(past)), -lag]
+    return earlier
+
+
+def _popular(chain: Chain, drawn: Floats, topic: Indices | None = None) -> Indices:
+    """Items (B,) by popularity, chosen by numbers in [0, 1): of the topics (B,), or of the whole catalogue where that is -1."""
+    if topic is not None:
+        low, high = chain.ends[np.where(topic < 0, chain.bounds[[[0], [-1]]], chain.bounds[[topic, topic + 1]])]
+        drawn = low + drawn * (high - low)
+    return np.searchsorted(chain.ends[1:-1], drawn, side="right")

@@ -1,4 +1,4 @@
-"""Ratings of simulated users, drawn from the Markov chain of `seqrec.planted`, for which the best possible NDCG@10 is known.
+"""Ratings of simulated users, drawn from the process of `seqrec.planted`, for which the best possible NDCG@10 is known.
 
     python -m seqrec.simulate --users 4000 --items 1000 --events 200000 --output ratings.csv --titles titles.csv
 
@@ -37,13 +37,14 @@ WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWri
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """The numbers of simulated users, items and ratings (events), and the arguments of the chain: see `planted.plant`."""
+    """The numbers of simulated users, items and ratings (events), and the arguments of the process: see `planted.plant`."""
 
     users: int
     items: int
     events: int
-    successors: int = 8
+    successors: int = 4
     noise: float = 0.1
+    taste: float = 0.15
     seed: int = 42
 
     def check(self) -> None:
@@ -55,6 +56,12 @@ class Simulation:
             raise UserError(f"--successors {self.successors}: from 1 to {most} of {self.items} items")
         if not 0 < self.noise <= 1:
             raise UserError(f"--noise {self.noise}: more than 0, and at most 1")
+        if not 0 <= self.taste <= 1 - self.noise:
+            raise UserError(f"--taste {self.taste}: from 0 to {1 - self.noise:g}, as --noise is {self.noise}")
+
+    def chain(self) -> Chain:
+        """The process that the ratings are drawn from."""
+        return plant(items=self.items, successors=self.successors, noise=self.noise, taste=self.taste, seed=self.seed)
 
 
 def simulate(chain: Chain, *, users: int, events: int, seed: int = 42) -> Iterator[tuple[Indices, Indices, Indices]]:
@@ -81,7 +88,7 @@ def write_ratings(path: Path, simulation: Simulation) -> dict[str, Any]:
     if writer is None:
         raise UserError(f"--output {path}: the suffix is {path.suffix or 'missing'}, use {' or '.join(WRITERS)}")
     simulation.check()
-    chain = plant(items=simulation.items, successors=simulation.successors, noise=simulation.noise, seed=simulation.seed)
+    chain = simulation.chain()
     chunks = simulate(chain, users=simulation.users, events=simulation.events, seed=simulation.seed)
     first = next(chunks)  # its checks come before the file
     counts = np.zeros(simulation.items, dtype=np.int64)
@@ -119,15 +126,17 @@ def write_titles(path: Path, *, items: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    sizes = {"users": 4000, "items": 1000, "events": 200_000, "successors": 8, "seed": 42}
+    sizes = {"users": 4000, "items": 1000, "events": 200_000, "successors": 4, "seed": 42}
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    parser.add_argument("--noise", type=float, default=0.1, help="share of steps that are drawn by popularity, default 0.1")
+    shares = {"noise": (0.1, "by popularity"), "taste": (0.15, "from the topics that a user has liked lately")}
+    for name, (share, how) in shares.items():
+        parser.add_argument(f"--{name}", type=float, default=share, help=f"share of items drawn {how}, default {share}")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="ratings, .csv or .parquet")
     parser.add_argument("--titles", type=Path, metavar="FILE", help="also item_id, title as CSV")
     arguments = parser.parse_args(argv)
     output, titles = arguments.output, arguments.titles
-    simulation = Simulation(**{name: getattr(arguments, name) for name in (*sizes, "noise")})
+    simulation = Simulation(**{name: getattr(arguments, name) for name in (*sizes, *shares)})
     with command_line():
         facts = write_ratings(output, simulation)
         if titles is not None:

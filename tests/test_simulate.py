@@ -14,7 +14,7 @@ from seqrec.errors import UserError
 from seqrec.planted import gains, plant
 from seqrec.simulate import Simulation
 
-SIZES: dict[str, Any] = {"users": 300, "items": 130, "events": 3000, "successors": 4, "noise": 0.2, "seed": 7}
+SIZES: dict[str, Any] = {"users": 300, "items": 130, "events": 3000, "successors": 4, "noise": 0.2, "taste": 0.3, "seed": 7}
 
 
 def test_the_file_has_the_asked_numbers_of_rows_users_and_events(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_the_file_has_the_asked_numbers_of_rows_users_and_events(tmp_path: Path)
 def test_the_told_values_are_those_of_the_histories_in_the_file(tmp_path: Path) -> None:
     known = simulate.write_ratings(tmp_path / "r.csv", Simulation(**SIZES))
     ratings = pd.read_csv(tmp_path / "r.csv")
-    chain = plant(items=130, successors=4, noise=0.2, seed=7)
+    chain = plant(items=130, successors=4, noise=0.2, taste=0.3, seed=7)
     expected: dict[str, float] = defaultdict(float)
     drawn: dict[str, float] = defaultdict(float)
     for _, rows in ratings.sort_values("timestamp").groupby("user_id"):
@@ -52,7 +52,7 @@ def test_the_drawn_value_lies_near_the_expected_one(tmp_path: Path) -> None:
     known = simulate.write_ratings(tmp_path / "r.parquet", Simulation(**{**SIZES, "users": 6000, "events": 40_000}))
     error = 0.5 / np.sqrt(6000)  # the standard error is at most that of a share of one half
     for split in ("valid", "test"):
-        assert 0.3 < known["best_ndcg@10"][split] < 1
+        assert 0.2 < known["best_ndcg@10"][split] < 1
         assert abs(known["drawn_ndcg@10"][split] - known["best_ndcg@10"][split]) < 3 * error
 
 
@@ -85,6 +85,7 @@ def test_titles_are_of_every_item_and_distinct(tmp_path: Path) -> None:
         ({"users": 0, "events": 0}, "at least 1 user"),
         ({"successors": 60}, "--successors 60: from 1 to 59 of 130 items"),
         ({"noise": 0.0}, "--noise 0.0"),
+        ({"taste": 0.9}, "--taste 0.9: from 0 to 0.8, as --noise is 0.2"),
         ({"events": 60_000}, "raise --items"),
     ],
 )
