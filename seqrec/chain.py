@@ -140,8 +140,8 @@ def demo(sizes: str, *, train: str, run: Run) -> None:
         _show(root, "--titles", str(titles))
         metrics = json.loads(files.read_text(f"{versions.resolve(f'{root}/evaluation')}/metrics.json"))["metrics"]
         best = json.loads(ratings.with_suffix(".json").read_text())["drawn_ndcg@10"]["test"]
-        reached = next(iter(metrics.values()))["ndcg@10"]
-        show(f"test NDCG@10: the best possible is {best:.4f}, the model's is {reached:.4f}")
+        reached = {name: row["ndcg@10"] for name, row in metrics.items()}
+        show(f"test NDCG@10: {simulate.against_best(reached, best=best)}")
 
 
 @contextmanager

@@ -188,10 +188,9 @@ def test_nothing_beats_the_best_lists_and_one_item_of_memory_is_far_from_them(
     assert drawn == pytest.approx(best.mean())
     assert abs(drawn - expected) < 3 * best.std() / math.sqrt(len(paths))
     reached = {name: ndcg_of(scores, paths) for name, scores in rivals.items()}
-    print({name: round(found.mean()/drawn,3) for name, found in reached.items()}, drawn)
     for name, found in reached.items():
         lead = best - found
         assert lead.mean() > -3 * lead.std() / math.sqrt(len(paths)), name
     for name in ("popularity", "markov", "the true last step", "item_cf", "item_cf of the last items"):
-        assert reached[name].mean() < 0.75 * drawn, name
-    assert reached["pairs at eight lags"].mean() > 0.85 * drawn
+        assert reached[name].mean() < 0.7 * drawn, name
+    assert reached["pairs at eight lags"].mean() > 0.75 * drawn
