@@ -1,6 +1,6 @@
 """A planted process that chooses each next item by many of those before it: pairs follow at a distance, and tastes drift.
 
-Items lie in topics of about 60. Each has a few successors in its topic, with geometrically falling probabilities; the likeliest
+Items lie in topics of about 20. Each has a few successors in its topic, with geometrically falling probabilities; the likeliest
 ones form a cycle through the topic, the others are drawn by popularity (Zipf). A user's first item is drawn by popularity. Each
 next one is
 
@@ -36,10 +36,10 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-TOPIC_SIZE = 60
+TOPIC_SIZE = 20
 TOP = 10
-FOLLOWS = 0.8 ** np.arange(8)  # of lags from 1, up to a factor
-TASTES = 0.9 ** np.arange(20)
+FOLLOWS = np.array([0.3, 0.25, 0.25, 0.2])  # of lags from 1
+TASTES = 0.85 ** np.arange(20)  # of lags from 1, up to a factor
 BLOCK = 2_500_000  # numbers of a table of users and items that is held at a time
 
 
@@ -79,9 +79,7 @@ class Chain:
         return weights
 
 
-def plant(
-    *, items: int, successors: int = 4, noise: float = 0.1, taste: float = 0.15, fall: float = 0.5, seed: int = 42
-) -> Chain:
+def plant(*, items: int, successors: int = 3, noise: float = 0.1, taste: float = 0.3, fall: float = 0.5, seed: int = 42) -> Chain:
     """Draw a chain; `fall` is the ratio of one successor's probability to the one before it.
 
     >>> plant(items=120, successors=2, fall=0.5).steps.round(3).tolist()

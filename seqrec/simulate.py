@@ -42,9 +42,9 @@ class Simulation:
     users: int
     items: int
     events: int
-    successors: int = 4
+    successors: int = 3
     noise: float = 0.1
-    taste: float = 0.15
+    taste: float = 0.3
     seed: int = 42
 
     def check(self) -> None:
@@ -136,10 +136,10 @@ def against_best(reached: Mapping[str, float], *, best: float) -> str:
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    sizes = {"users": 4000, "items": 1000, "events": 200_000, "successors": 4, "seed": 42}
+    sizes = {"users": 4000, "items": 1000, "events": 200_000, "successors": 3, "seed": 42}
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    shares = {"noise": (0.1, "by popularity"), "taste": (0.15, "from the topics that a user has liked lately")}
+    shares = {"noise": (0.1, "by popularity"), "taste": (0.3, "from the topics that a user has liked lately")}
     for name, (share, how) in shares.items():
         parser.add_argument(f"--{name}", type=float, default=share, help=f"share of items drawn {how}, default {share}")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="ratings, .csv or .parquet")

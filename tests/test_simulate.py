@@ -83,7 +83,7 @@ def test_titles_are_of_every_item_and_distinct(tmp_path: Path) -> None:
     [
         ({"events": 1000}, "at least 1 user and 5 events a user"),
         ({"users": 0, "events": 0}, "at least 1 user"),
-        ({"successors": 60}, "--successors 60: from 1 to 59 of 130 items"),
+        ({"successors": 20}, "--successors 20: from 1 to 19 of 130 items"),
         ({"noise": 0.0}, "--noise 0.0"),
         ({"taste": 0.9}, "--taste 0.9: from 0 to 0.8, as --noise is 0.2"),
         ({"events": 60_000}, "raise --items"),
