@@ -69,7 +69,7 @@ def test_a_chain_has_distinct_successors_in_the_topic_and_its_likeliest_form_a_c
         assert sorted(visited) == topic.tolist()
     for chances in (chain.steps, chain.popularity, chain.follows, chain.tastes):
         assert chances.sum() == pytest.approx(1)
-    assert chain.follows[0] < 0.4  # most pairs follow at a distance
+    assert chain.follows[0] < 0.2  # most pairs follow at a distance
 
 
 def test_the_best_lists_are_the_likeliest_unseen_items_of_the_whole_catalogue(
@@ -171,7 +171,7 @@ def test_nothing_beats_the_best_lists_and_one_item_of_memory_is_far_from_them(
 ) -> None:
     chain, paths = histories
     short = dataclasses.replace(chain, follows=np.ones(1), tastes=np.ones(1))  # the truth about the last item alone
-    first, many = counted(paths, lags=1), counted(paths, lags=4)
+    first, many = counted(paths, lags=1), counted(paths, lags=3)
     together = np.eye(240)[paths[:, :-1]].sum(axis=1)  # (users, items)
     alike = together.T @ together / np.sqrt(np.outer(together.sum(axis=0), together.sum(axis=0)))
     np.fill_diagonal(alike, 0)
@@ -180,8 +180,8 @@ def test_nothing_beats_the_best_lists_and_one_item_of_memory_is_far_from_them(
         "markov": lambda past: first[past[-1]].copy(),
         "the true last step": lambda past: short.weigh(np.array([past]), np.array([len(past)]))[0],
         "item_cf": lambda past: alike[past].sum(axis=0),
-        "item_cf of the last items": lambda past: alike[past[-4:]].sum(axis=0),
-        "pairs at four lags": lambda past: chain.follows[::-1] @ many[past[-4:]],
+        "item_cf of the last items": lambda past: alike[past[-3:]].sum(axis=0),
+        "pairs at three lags": lambda past: chain.follows[::-1] @ many[past[-3:]],
     }
     best = ndcg_of(lambda past: chain.weigh(np.array([past]), np.array([len(past)]))[0], paths)
     expected, drawn = gains(chain, paths, np.full(len(paths), 39)) / len(paths)
@@ -192,5 +192,5 @@ def test_nothing_beats_the_best_lists_and_one_item_of_memory_is_far_from_them(
         lead = best - found
         assert lead.mean() > -3 * lead.std() / math.sqrt(len(paths)), name
     for name in ("popularity", "markov", "the true last step", "item_cf", "item_cf of the last items"):
-        assert reached[name].mean() < 0.8 * drawn, name
-    assert reached["pairs at four lags"].mean() > 0.85 * drawn
+        assert reached[name].mean() < 0.7 * drawn, name
+    assert reached["pairs at three lags"].mean() > 0.85 * drawn
