@@ -15,24 +15,34 @@ class Attention(nn.Module):
     """Scaled dot-product attention of several heads (Vaswani et al. 2017, arXiv:1706.03762, section 3.2).
 
     `mixes`: a linear layer mixes what the heads return, as there; SASRec's authors have none. `dropout` is the share of attention
-    weights that is dropped in training.
+    weights that is dropped in training. `conv` is the width of a convolution over queries, keys and values; 1: there is none.
     """
 
-    def __init__(self, *, dim: int, heads: int, mixes: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, *, dim: int, heads: int, mixes: bool = True, dropout: float = 0.0, conv: int = 1) -> None:
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
         self.output = nn.Linear(dim, dim) if mixes else nn.Identity()
         self.dropout = Dropout(dropout)
+        self.conv = DepthwiseConvolution(channels=3 * dim, width=conv) if conv > 1 else None
 
     def forward(self, asking: Tensor, x: Tensor, mask: Tensor, turn: Turn) -> Tensor:
         """asking (B, Q, D), the last Q positions, each of all of x (B, L, D) that mask (B, 1, Q, L) lets it see -> (B, Q, D)."""
-        query = turn(self._split(self.query(asking)))  # (B, H, Q, D/H)
-        key, value = (self._split(part) for part in self.key_value(x).chunk(2, dim=-1))  # (B, H, L, D/H)
-        attended = self._attend(query, turn(key), value, mask)  # (B, H, Q, D/H)
+        query, key, value = map(self._split, self._project(asking, x, mask))  # (B, H, Q, D/H) and (B, H, L, D/H)
+        attended = self._attend(turn(query), turn(key), value, mask)  # (B, H, Q, D/H)
         mixed: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return mixed
+
+    def _project(self, asking: Tensor, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, Q, D), keys and values (B, L, D); a convolution needs queries of all of x, whose end is `asking`."""
+        if self.conv is None:
+            key, value = self.key_value(x).chunk(2, dim=-1)
+            return self.query(asking), key, value
+        real = mask[:, 0, -1, :, None]  # (B, L, 1): the newest position sees all items
+        projected = torch.cat([self.query(x), self.key_value(x)], dim=-1)
+        query, key, value = self.conv(projected.masked_fill(~real, 0.0)).chunk(3, dim=-1)
+        return query[:, -asking.shape[1] :], key, value
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
         """torch's own attention; where weights are dropped, one written out, as torch's is slower then on the CPU."""
@@ -45,6 +55,26 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, H, L, D/H)"""
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+class DepthwiseConvolution(nn.Module):
+    """y_t = Σ w_i x_{t-i} over the newest `width` positions, a weight for each of them and each channel.
+
+    It starts as the identity. After the projections it lets a head compare short sequences of items (So et al. 2021,
+    arXiv:2109.08668, section 4.2).
+    """
+
+    def __init__(self, *, channels: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, channels))
+        nn.init.ones_(self.weight.detach()[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, C) -> (B, L, C)"""
+        width, length = len(self.weight), x.shape[1]
+        padded = F.pad(x, (0, 0, width - 1, 0))  # (B, width - 1 + L, C)
+        shifted = [self.weight[i] * padded[:, width - 1 - i : width - 1 - i + length] for i in range(width)]
+        return torch.stack(shifted).sum(0)
 
 
 def causal(real: Tensor) -> Tensor:

@@ -66,7 +66,13 @@ class Block(nn.Module):
         dim = shape.dim
         self.place = PLACES[shape.norm_place]
         self.attention_norm = NORMS[shape.norm](dim)
-        self.attention = Attention(dim=dim, heads=shape.heads, mixes=shape.attention_output, dropout=shape.dropout_weights)
+        self.attention = Attention(
+            dim=dim,
+            heads=shape.heads,
+            mixes=shape.attention_output,
+            dropout=shape.dropout_weights,
+            conv=shape.attention_conv,
+        )
         self.ffn_norm = NORMS[shape.norm](dim)
         self.feed_forward = MLPS[shape.mlp](shape)
         self.attention_dropout = Dropout(shape.rate(shape.dropout_attention))

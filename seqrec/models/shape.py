@@ -24,6 +24,7 @@ class Shape:
     experts: int | None = None  # E, of mlp=moe
     experts_active: int | None = None  # K, that compute a position
     attention_output: bool = True  # whether a linear layer mixes the heads
+    attention_conv: int = 1  # width of the convolution over queries, keys and values; 1: there is none
     output_layer: bool = False  # a linear layer, the activation and a norm before the output
     output: str = "tied"  # tied: queries are multiplied with the embeddings of items; separate: with a matrix of their own
     output_bias: bool = False  # whether items have a bias

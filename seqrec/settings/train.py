@@ -35,6 +35,9 @@ class SequenceShape(Strict):
     experts: Positive | None = Field(None, description="of mlp=moe: how many; their capacity is unlimited")
     experts_active: Positive | None = Field(None, description="of mlp=moe: how many compute a position, those of the top gates")
     attention_output: bool = Field(True, description="a linear layer mixes the heads' results; false as in SASRec's code")
+    attention_conv: Annotated[int, Field(ge=1, le=16)] = Field(
+        1, description="newest positions that a convolution mixes queries, keys and values over (So et al. 2021); 1: none"
+    )
     output_layer: bool = Field(
         False, description="a linear layer, the activation and a norm before the output, as BERT4Rec has (Sun et al. 2019, eq. 7)"
     )
@@ -74,6 +77,16 @@ class SequenceShape(Strict):
             raise ValueError(
                 f"encoder.position=rope turns pairs of numbers, and a head has encoder.dim / encoder.heads = "
                 f"{self.dim // self.heads}: make that even"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _convolution_fits(self) -> "SequenceShape":
+        """A convolution looks at older positions, and mixes the queries with what they attend to."""
+        if self.attention_conv > 1 and (self.attention != "causal" or self.norm_place == "query"):
+            raise ValueError(
+                f"encoder.attention_conv={self.attention_conv} is of causal attention whose norm_place is pre or post, and these "
+                f"are {self.attention} and {self.norm_place}: set encoder.attention_conv=1"
             )
         return self
 

@@ -25,6 +25,7 @@ LABELS = {  # of settings in names, in their order there; a choice among names h
     "encoder.experts": "experts",
     "encoder.experts_active": "top",
     "encoder.attention_output": "mix",
+    "encoder.attention_conv": "conv",
     "encoder.output_layer": "outlayer",
     "encoder.output": "",
     "encoder.output_bias": "bias",

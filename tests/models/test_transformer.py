@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seqrec.indices import MASK
-from seqrec.models.attention import Attention, causal
+from seqrec.models.attention import Attention, DepthwiseConvolution, causal
 from seqrec.models.blocks import Block
 from seqrec.models.dropout import Dropout
 from seqrec.models.feed_forward import GatedMLP
@@ -28,6 +28,8 @@ PARTS: list[dict[str, Any]] = [
     {"norm": "rms", "embedding_norm": True, "embedding_scale": "none"},
     {"norm_place": "post", "activation": "relu"},
     {"norm_place": "query", "attention_output": False},
+    {"attention_conv": 3, "position": "rope"},
+    {"attention_conv": 2, "norm_place": "post"},
     {"mlp": "gated", "activation": "silu"},
     {"mlp": "moe", "experts": 3, "experts_active": 2},
     {"output_layer": True, "output": "separate", "output_bias": True, "head": "cosine"},
@@ -213,3 +215,20 @@ def test_the_weights_of_former_checkpoints_are_loaded() -> None:
     other.load_state_dict(former)
     items = torch.tensor([[0, 5, 6, 7]])
     assert torch.equal(other.query(items), model.query(items))
+
+
+def test_a_convolution_sums_older_positions_by_channel() -> None:
+    conv = DepthwiseConvolution(channels=2, width=3)
+    x = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]]])
+    assert torch.equal(conv(x), x)
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor([[1.0, 1.0], [2.0, 0.0], [0.5, 1.0]]))
+    assert conv(x).tolist() == [[[1.0, 10.0], [4.0, 20.0], [7.5, 40.0], [11.0, 60.0]]]
+    assert conv(x[:, :1]).tolist() == [[[1.0, 10.0]]]
+
+
+def test_a_convolution_at_its_start_changes_nothing() -> None:
+    items = torch.tensor([[0, 0, 5, 6, 7]])
+    plain, convolved = build(), build(attention_conv=3)
+    convolved.load_state_dict(plain.state_dict(), strict=False)
+    torch.testing.assert_close(convolved.query(items), plain.query(items))
