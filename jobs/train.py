@@ -8,6 +8,7 @@ from seqrec.command.session import open_session
 from seqrec.command.story import Next, end
 from seqrec.settings.train import Train
 from seqrec.storage import files, versions
+from seqrec.training.item_vectors import VectorSource
 from seqrec.training.plan_transformer import PlanTransformer
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
@@ -16,7 +17,12 @@ from seqrec.training.train import train
 
 def sequence_setup(cfg: Train) -> TrainingSetup:
     """The training that the settings describe."""
-    return training_setup(cfg, PlanTransformer(cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking))
+    wanted = cfg.item_vectors
+    vectors = None
+    if wanted.path is not None:
+        vectors = VectorSource(path=wanted.path, ids=wanted.ids, id=wanted.id, embedding=wanted.embedding)
+    parts = (cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking)
+    return training_setup(cfg, PlanTransformer(*parts, vectors=vectors, use=wanted.use))
 
 
 def run(cfg: Train) -> None:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from seqrec.command.screen import duration, listed
 from seqrec.evaluation.held_out import sample
-from seqrec.scoring.available import untrained_items
+from seqrec.scoring.available import withheld_items
 from seqrec.serving.exports import Export
 from seqrec.storage import files
 from seqrec.storage.metadata import ListsMeta
@@ -48,7 +48,7 @@ def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: E
     chosen = sample(queries.select("user_id", "embedding"), users=search.users, seed=search.seed)
     seen = F.col("seen") if meta.filter_seen else F.slice("seen", 1, 0)
     histories = select_histories(dataset, history=meta.history).select("user_id", seen.alias("seen"))
-    path, without = files.join(folder, TABLE), untrained_items(spark, export)
+    path, without = files.join(folder, TABLE), withheld_items(spark, export)
     with as_user_errors(f"{alias}: searching failed", secrets=alias.server.secrets):
         lists = search_for_users(
             chosen.join(histories, "user_id"),

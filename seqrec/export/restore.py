@@ -78,4 +78,5 @@ def build_encoder(model: TrainedModel) -> Encoder:
         raise UserError(
             f"{model.path}: its weights don't fit its arguments ({reason}): take another checkpoint, or train again"
         ) from None
-    return encoder.eval()
+    encoder.eval().settle()
+    return encoder

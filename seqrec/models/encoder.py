@@ -29,6 +29,9 @@ class Encoder(nn.Module, ABC):
         """The query for the item before a history's first (B, D), for encoders that `looks_back` says it of; L as of a query."""
         raise NotImplementedError(f"{type(self).__name__} predicts what follows alone: its attention is not bidirectional")
 
+    def settle(self) -> None:
+        """Fix what is computed of the weights, before the model is exported."""
+
     @abstractmethod
     def item_matrix(self) -> Tensor:
         """(V+2, D): row i is what a query is multiplied with for item_idx i."""

@@ -1,5 +1,6 @@
 """The shape of a transformer: the names of its parts, and their sizes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -36,6 +37,7 @@ class Shape:
     dropout_attention: float | None = None  # of what an attention adds
     dropout_mlp: float | None = None  # within a feed-forward part, and of what it adds
     dropout_weights: float = 0.0  # of the attention weights
+    rows: Mapping[str, int] | None = None  # how vectors of items enter the matrix, see `item_rows.build_rows`; None: no vectors
 
     def rate(self, own: float | None) -> float:
         """A rate of its own, or else that of all."""

@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqrec.indices import FIRST_ITEM, MASK, PADDING
+from seqrec.indices import MASK, PADDING
 from seqrec.models.attention import MASKS
 from seqrec.models.blocks import NORMS, Block
 from seqrec.models.dropout import Dropout
 from seqrec.models.encoder import Encoder
 from seqrec.models.head import Head
+from seqrec.models.item_rows import ItemRows, build_rows, plain_rows
 from seqrec.models.positions import POSITIONS
 from seqrec.models.shape import Shape
 
@@ -45,7 +46,7 @@ class Transformer(Encoder):
         self.mask = MASKS[shape.attention]
         self.appends_mask = self.looks_back = shape.attention == "bidirectional"
         self.positions = POSITIONS[shape.position](max_len + self.appends_mask, shape)
-        self.items = nn.Embedding(vocab_size + FIRST_ITEM, shape.dim, padding_idx=PADDING)
+        self.items: ItemRows = build_rows(shape.rows, vocab_size=vocab_size, dim=shape.dim)
         self.embedding_norm = NORMS[shape.norm](shape.dim) if shape.embedding_norm else nn.Identity()
         self.dropout = Dropout(shape.rate(shape.dropout_embedding))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
@@ -87,6 +88,10 @@ class Transformer(Encoder):
     def item_matrix(self) -> Tensor:
         """(V+2, D): row i is what a query is multiplied with for item_idx i."""
         return self.head.matrix(self.items.weight)
+
+    def settle(self) -> None:
+        """Keep the items' rows as they are out of training: rows that are computed become plain ones."""
+        self.items = plain_rows(self.items)
 
     def _embed(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """items (B, L) -> embeddings with positions (B, L, D), and the mask (B, 1, L, L): what each position may see."""

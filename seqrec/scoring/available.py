@@ -1,14 +1,16 @@
-"""Which items of a model may be recommended: those with a training event that an allow-list and a deny-list leave."""
+"""Which items of a model may be recommended: those with a training event or a vector that an allow- and a deny-list leave."""
 
 import logging
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.serving.exports import Export
+from seqrec.serving.sealed import VECTOR
 from seqrec.tables import io, schemas
 from seqrec.tables.id_lists import read_ids
 
@@ -18,7 +20,7 @@ log = logging.getLogger("seqrec")
 def mark_available(spark: SparkSession, export: Export, *, allow: str | None, deny: str | None) -> NDArray[np.bool_] | None:
     """Act: marks (V + 2,) of the items that an allow-list and a deny-list (paths, see `read_ids`) leave; None without lists.
 
-    Ids that the model doesn't know are counted in a warning; lists that leave no item with a training event are a UserError.
+    Ids that the model doesn't know are counted in a warning; lists that leave no item that is recommended are a UserError.
     """
     if allow is None and deny is None:
         return None
@@ -33,26 +35,34 @@ def mark_available(spark: SparkSession, export: Export, *, allow: str | None, de
     if not count_available(spark, export, marks):
         left = f"{marks[FIRST_ITEM:].sum()} of the {size} items that the model knows"
         raise UserError(
-            f"allow={allow} and deny={deny} leave {left}, and 0 of them have a training event: only items with one are "
-            f"recommended, so every list would be empty; widen the lists, or train with these items"
+            f"allow={allow} and deny={deny} leave {left}, and 0 of them have a training event or a vector: only items with one "
+            f"are recommended, so every list would be empty; widen the lists, or train with these items"
         )
     return marks
 
 
 def count_available(spark: SparkSession, export: Export, marks: NDArray[np.bool_] | None) -> int:
-    """Act: how many of the marked items (None: of all) have a training event; only they are recommended."""
-    trained = _vocabulary(spark, export).where("count > 0").select("item_idx").toArrow()["item_idx"].to_numpy()
-    return len(trained) if marks is None else int(marks[trained].sum())
+    """Act: how many of the marked items (None: of all) have a training event or a vector; only they are recommended."""
+    vocabulary = _vocabulary(spark, export)
+    items = vocabulary.where(is_recommendable(vocabulary)).select("item_idx").toArrow()["item_idx"].to_numpy()
+    return len(items) if marks is None else int(marks[items].sum())
 
 
-def untrained_items(spark: SparkSession, export: Export) -> list[int]:
-    """Act: sorted indices of a model's items without a training event, which are never recommended."""
-    untrained: list[int] = _vocabulary(spark, export).where("count = 0").select("item_idx").toArrow()["item_idx"].to_pylist()
-    return sorted(untrained)
+def withheld_items(spark: SparkSession, export: Export) -> list[int]:
+    """Act: sorted indices of a model's items without a training event and without a vector, which are never recommended."""
+    vocabulary = _vocabulary(spark, export)
+    withheld: list[int] = vocabulary.where(~is_recommendable(vocabulary)).select("item_idx").toArrow()["item_idx"].to_pylist()
+    return sorted(withheld)
+
+
+def is_recommendable(vocabulary: DataFrame) -> Column:
+    """Of a model's vocabulary: whether an item is recommended; a model that took no vectors has no column of them."""
+    trained = F.col("count") > 0
+    return trained | F.col(VECTOR) if VECTOR in vocabulary.columns else trained
 
 
 def _vocabulary(spark: SparkSession, export: Export) -> DataFrame:
-    """The model's vocabulary: item_id, item_idx and count."""
+    """The model's vocabulary: item_id, item_idx, count, and maybe vector."""
     return io.read_parquet(spark, export.vocabulary)
 
 

@@ -85,12 +85,15 @@ class Chooser:
 
     @classmethod
     def of(cls, task: ListTask) -> "Chooser":
-        """The chooser of a task, in its worker. Items without a training event are never recommended."""
+        """The chooser of a task, in its worker. Items without a training event and a vector are never recommended.
+
+        Those without a training event aren't among the popular ones.
+        """
         model = task.model.open()
-        allowed = model.trained
+        allowed = model.recommendable
         if task.available is not None:
             allowed = allowed & np.unpackbits(np.frombuffer(task.available, np.uint8), count=len(allowed)).astype(bool)
-        catalogue, popular = Catalogue.of(model.matrix, allowed), Catalogue.of(model.popularity, allowed)
+        catalogue, popular = Catalogue.of(model.matrix, allowed), Catalogue.of(model.popularity, allowed & model.trained)
         return cls(model=model, catalogue=catalogue, popular=popular, task=task)
 
     def best(self, users: Encoded) -> tuple[Items, Scores]:

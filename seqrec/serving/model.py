@@ -18,7 +18,7 @@ from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.serving.queries import encode_histories, open_encoder
-from seqrec.serving.sealed import BACKWARDS, ENCODER, MATRIX, USERS, VOCABULARY, Hashes, export_again, verify_files
+from seqrec.serving.sealed import BACKWARDS, ENCODER, MATRIX, USERS, VECTOR, VOCABULARY, Hashes, export_again, verify_files
 from seqrec.storage import files
 from seqrec.user_hashes import user_rows
 
@@ -34,6 +34,7 @@ class Model:
     matrix: NDArray[np.float32]  # (V + 2, D), memory-mapped
     ids: pa.Array  # (V,), int64 or string
     counts: NDArray[np.int64]  # (V,), training events
+    has_vector: NDArray[np.bool_]  # (V,), whether the item's row is known by a vector of it
     max_len: int
     users: NDArray[np.int64] | None = None  # sorted hashes, memory-mapped; None for a model without embeddings of users
 
@@ -55,8 +56,15 @@ class Model:
 
     @property
     def trained(self) -> NDArray[np.bool_]:
-        """(V + 2,): the items with a training event; no others are recommended."""
+        """(V + 2,): the items with a training event."""
         return self.popularity[:, 0] > 0
+
+    @property
+    def recommendable(self) -> NDArray[np.bool_]:
+        """(V + 2,): the items with a training event or a vector; no others are recommended."""
+        marks: NDArray[np.bool_] = self.trained
+        marks[FIRST_ITEM:] |= self.has_vector
+        return marks
 
 
 def open_model(export: "Export", threads: int) -> Model:
@@ -82,7 +90,7 @@ def load_model(folder: str, hashes: Hashes, max_len: int, threads: int) -> Model
     """
     verify_files(folder, hashes)
     root = Path(folder)
-    vocabulary = pq.read_table(root / VOCABULARY, columns=["item_id", "count"]).combine_chunks()
+    vocabulary = pq.read_table(root / VOCABULARY).combine_chunks()
     ids = vocabulary["item_id"].chunk(0) if len(vocabulary) else pa.array([], vocabulary.schema.field("item_id").type)
     matrix = np.load(root / MATRIX, mmap_mode="r")
     if matrix.dtype != np.float32 or len(matrix) != len(vocabulary) + FIRST_ITEM:
@@ -91,6 +99,8 @@ def load_model(folder: str, hashes: Hashes, max_len: int, threads: int) -> Model
             f"{len(vocabulary) + FIRST_ITEM} rows of float32: {export_again(folder)}"
         )
     counts = vocabulary["count"].to_numpy()
+    marked = VECTOR in vocabulary.schema.names
+    has_vector = vocabulary[VECTOR].to_numpy(zero_copy_only=False) if marked else np.zeros(len(vocabulary), bool)
     users = np.load(root / USERS, mmap_mode="r") if USERS in dict(hashes) else None
     session = open_encoder(str(root / ENCODER), threads)
-    return Model(session=session, matrix=matrix, ids=ids, counts=counts, max_len=max_len, users=users)
+    return Model(session=session, matrix=matrix, ids=ids, counts=counts, has_vector=has_vector, max_len=max_len, users=users)

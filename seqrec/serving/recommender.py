@@ -87,14 +87,14 @@ class Recommender:
         model's ids, such as "318" where they are integers, and for a K below 1.
         """
         items = Ragged.of([self._indices(history, "history")])
-        available = self.model.trained & ~self._marks(deny, "deny")
+        available = self.model.recommendable & ~self._marks(deny, "deny")
         if allow is not None:
             available &= self._marks(allow, "allow")
         hashes = np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._typed(user, "user", of="user")]))
         seen = items if filter_seen else Ragged.of([[]])
         if len(items.values):
             return self._best(self.model.encode(items, 1, hashes), Catalogue.of(self.model.matrix, available), k, seen)
-        return self._best(np.ones((1, 1)), Catalogue.of(self.model.popularity, available), k, seen)
+        return self._best(np.ones((1, 1)), Catalogue.of(self.model.popularity, available & self.model.trained), k, seen)
 
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
@@ -112,12 +112,12 @@ class Recommender:
     def neighbours(self, item_id: Id, k: int = 10) -> list[tuple[Id, float]]:
         """The K items most like an item, by the cosine of their rows of the item matrix, ties in the vocabulary's order.
 
-        Items without a training event are left out. Raises UserError if the model doesn't know the item.
+        Items without a training event and a vector are left out. Raises UserError if the model doesn't know the item.
         """
         if not self.knows(item_id):
             raise UserError(f"item {item_id!r} is not among the {len(self._index)} items that the model {self.name} knows")
         item = self._index[self._typed(item_id, "item_id")]
-        catalogue = Catalogue.of(self._directions, self.model.trained)
+        catalogue = Catalogue.of(self._directions, self.model.recommendable)
         return self._best(self._directions[item : item + 1], catalogue, k, Ragged.of([[item]]))
 
     @cached_property

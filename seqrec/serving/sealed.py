@@ -4,11 +4,12 @@
     MODEL/exports/RUN_ID/        an export: encoder.onnx, item_matrix.npy, vocabulary.parquet, item2id.json, item_embeddings/,
                                  users.npy, encoder_backwards.onnx
 
-item2id.json has the item_idx of each item_id, which is its row in item_matrix.npy, for programs that don't read Parquet. Large
-weights lie beside their graph, in encoder.onnx.data. A model with bidirectional attention has encoder_backwards.onnx, the query
-for the item before a history. A model with embeddings of users has users.npy: the sorted hashes of the users it was trained on
-(see `user_hashes`). An export's meta.json holds the SHA-256 of each of its files, so files of two exports are never taken
-together. Neither ONNX Runtime nor Spark is needed to check them.
+vocabulary.parquet has item_id, item_idx and count and, of a model that took vectors of items, `vector`: an item with one may be
+recommended though nobody had it. item2id.json has the item_idx of each item_id, which is its row in item_matrix.npy, for programs
+that don't read Parquet. Large weights lie beside their graph, in encoder.onnx.data. A model with bidirectional attention has
+encoder_backwards.onnx, the query for the item before a history. A model with embeddings of users has users.npy: the sorted hashes
+of the users it was trained on (see `user_hashes`). An export's meta.json holds the SHA-256 of each of its files, so files of two
+exports are never taken together. Neither ONNX Runtime nor Spark is needed to check them.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ EXPORTS = "exports"
 ENCODER, WEIGHTS, MATRIX, VOCABULARY = "encoder.onnx", "encoder.onnx.data", "item_matrix.npy", "vocabulary.parquet"
 ITEM2ID = "item2id.json"
 BACKWARDS, BACKWARDS_WEIGHTS = "encoder_backwards.onnx", "encoder_backwards.onnx.data"
+VECTOR = "vector"  # column of the vocabulary: whether an item has a vector, so that it is recommended without a training event
 EMBEDDINGS, USERS = "item_embeddings", "users.npy"
 EMBEDDINGS_PART = f"{EMBEDDINGS}/part-00000.parquet"
 EXPORTED = (  # what an export may have, as it is written

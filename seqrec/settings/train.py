@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import DropoutRate, Path, Positive, Seed, Share
+from seqrec.settings.item_vectors import ItemVectorFile
 
 
 class SequenceShape(Strict):
@@ -234,6 +235,7 @@ class Train(Training):
     )
     masking: Masking = Masking()
     loss: SequenceLoss = SequenceLoss()
+    item_vectors: ItemVectorFile = ItemVectorFile()
 
     @model_validator(mode="after")
     def _attention_suits_the_objective(self) -> "Train":
@@ -249,6 +251,13 @@ class Train(Training):
                 f"objective=masked_items predicts items from those on both sides, which encoder.attention={attention} hides: "
                 "set encoder.attention=bidirectional, or objective=next_item"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _vectors_enter_the_output(self) -> "Train":
+        """Vectors enter the embedding of the items, which is the output too where it is tied."""
+        if self.item_vectors.path is not None and self.encoder.output == "separate":
+            raise ValueError("item_vectors enter a tied output alone: set encoder.output=tied, or item_vectors.path=null")
         return self
 
     @model_validator(mode="after")

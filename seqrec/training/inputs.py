@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqrec.models.encoder import Encoder
+from seqrec.training.item_vectors import read_item_vectors
 from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.memory import available_gb, estimate_gb, require_memory
 from seqrec.training.optimizer import STATES
@@ -61,7 +62,11 @@ def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) 
     bf16 = use_bf16(setup.precision, process.device)
     user_hashes = read_user_hashes(data, cache / "windows") if setup.architecture.embeds_users else None
     users = 0 if user_hashes is None else len(user_hashes)
-    plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16))
+    vectors = None
+    if (source := setup.architecture.vectors) is not None:
+        vectors = read_item_vectors(source, data, cache / "vectors", says=process.rank == 0)
+        data = data.with_vectors(vectors.known)
+    plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16, vectors=vectors))
     shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows", cut=plan.cut)
     validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
     states = STATES[setup.optimizer.name] + (setup.optimizer.ema_decay is not None)

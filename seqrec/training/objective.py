@@ -25,6 +25,29 @@ class Loss(NamedTuple):
     extras: dict[str, Tensor]
 
 
+class LearnedItems(NamedTuple):
+    """The items with a training event, T of V: only they count in a loss that leaves out items which nobody had."""
+
+    rows: Tensor  # (T+2,), ascending: padding, mask, and their rows of the matrix
+    numbers: Tensor  # (V+2,), the place of each row among `rows`; 0 for an item without an event
+    counts: Tensor  # (T,), training events
+
+    @classmethod
+    def of(cls, counts: Tensor) -> "LearnedItems | None":
+        """Of counts (V,); None where all items have a training event.
+
+        >>> learned = LearnedItems.of(torch.tensor([5, 0, 2]))
+        >>> learned.rows.tolist(), learned.numbers.tolist(), learned.counts.tolist()
+        ([0, 1, 2, 4], [0, 1, 2, 0, 3], [5, 2])
+        """
+        if bool((counts > 0).all()):
+            return None
+        kept = torch.cat([torch.ones(FIRST_ITEM, dtype=torch.bool), counts > 0])
+        rows, numbers = kept.nonzero()[:, 0], torch.zeros(len(kept), dtype=torch.int64)
+        numbers[rows] = torch.arange(len(rows))
+        return cls(rows, numbers, counts[counts > 0])
+
+
 Extra = Callable[[Predictions, Tensor], Tensor]  # the predictions of a batch, the item matrix (V+2, D) -> a sum over the targets
 
 
@@ -35,7 +58,13 @@ class ItemObjective(nn.Module):
     vocabulary or, where `outside_windows` is set, of the items that aren't in the target's window. Extras are computed without
     gradients. Of a model with a mixture of experts, `balance` times its load-balancing loss is added for each target, which is
     reported as `balance`.
+
+    With `learned` items the loss, the sampler and the extras know these alone, by their numbers: rows that nobody's history
+    teaches aren't pushed away as negatives.
     """
+
+    rows: Tensor
+    numbers: Tensor
 
     def __init__(
         self,
@@ -47,6 +76,7 @@ class ItemObjective(nn.Module):
         exclude_seen: bool = False,
         extras: dict[str, Extra] | None = None,
         balance: float = 0.0,
+        learned: LearnedItems | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -56,6 +86,10 @@ class ItemObjective(nn.Module):
         self.exclude_seen = exclude_seen
         self.extras = extras or {}
         self.balance = balance
+        self.learns_some = learned is not None
+        if learned is not None:
+            self.register_buffer("rows", learned.rows, persistent=False)
+            self.register_buffer("numbers", learned.numbers, persistent=False)
 
     def forward(self, batch: ItemBatch) -> Loss:
         """The loss of a batch; see ItemBatch for the shapes."""
@@ -63,6 +97,8 @@ class ItemObjective(nn.Module):
         predicted = targets != PADDING
         hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
         matrix = self.model.item_matrix()
+        if self.learns_some:
+            matrix, inputs, targets = matrix[self.rows], self.numbers[inputs], self.numbers[targets]
         predictions = Predictions(
             hidden,
             targets[predicted],
@@ -78,7 +114,7 @@ class ItemObjective(nn.Module):
             loss = partial(loss, sampler=sampler)
         with torch.no_grad():
             extras = {name: extra(predictions, matrix) for name, extra in self.extras.items()}
-        return self._balanced(Loss(loss(predictions, matrix), extras), predictions, inputs)
+        return self._balanced(Loss(loss(predictions, matrix), extras), predictions, batch.inputs)
 
     def _balanced(self, loss: Loss, predictions: Predictions, inputs: Tensor) -> Loss:
         """The loss, and for each prediction by its weight the model's load-balancing loss, if it has a mixture of experts."""

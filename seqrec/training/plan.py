@@ -9,15 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqrec.models.encoder import Encoder
 from seqrec.models.encoders import ENCODERS
 from seqrec.models.losses import Sampler
 from seqrec.models.negatives import Popularity, Uniform
 from seqrec.training.cuts import Cut
+from seqrec.training.item_vectors import ItemVectors, VectorSource
 from seqrec.training.tasks import Task
 from seqrec.training.training_data import TrainingData
+
+
+def as_drawn(_: Encoder) -> None:
+    """Weights begin as they are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class ModelPlan:
     cut: Cut | None = None  # of the dataset's windows into the model's; None: they are taken as they are
     passes: int = 1  # over the windows in an epoch; in each, a window is another of its copies (see loader.Windows)
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
+    begin: Callable[[Encoder], None] = as_drawn  # what is done with new weights before the first step
 
     def build(self) -> Encoder:
         """The model, with weights drawn from torch's generator."""
@@ -52,6 +58,7 @@ class PlanInputs:
     data: TrainingData
     users: int  # how many have embeddings
     bf16: bool
+    vectors: ItemVectors | None = None  # of the items, where the architecture has a source of them
 
 
 class Architecture(Protocol):
@@ -61,10 +68,14 @@ class Architecture(Protocol):
     def embeds_users(self) -> bool:
         """Whether the model has embeddings of users, so that their hashes are read and stay with the model."""
 
+    @property
+    def vectors(self) -> VectorSource | None:
+        """Where vectors of items are; None if the model takes none."""
+
     def plan(self, inputs: PlanInputs) -> ModelPlan:
         """The plan for a dataset."""
 
 
-def build_sampler(sampling: str, data: TrainingData, *, power: float) -> Sampler:
-    """The sampler of that name, uniform or popularity, over a dataset's items."""
-    return Uniform(vocab_size=len(data.items)) if sampling == "uniform" else Popularity(counts=data.counts, power=power)
+def build_sampler(sampling: str, counts: Tensor, *, power: float) -> Sampler:
+    """The sampler of that name, uniform or popularity, over items with these counts (V,)."""
+    return Uniform(vocab_size=len(counts)) if sampling == "uniform" else Popularity(counts=counts, power=power)

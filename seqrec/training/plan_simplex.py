@@ -16,6 +16,7 @@ class PlanSimpleX:
 
     shape: TowerShape
     loss: TowerLoss
+    vectors: None = None
 
     @property
     def embeds_users(self) -> bool:
@@ -33,7 +34,9 @@ class PlanSimpleX:
             architecture="simplex",
             arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len, "users": inputs.users},
             task=next_item,
-            objective=partial(ItemObjective, loss=contrastive, sampler=build_sampler(loss.sampling, data, power=loss.power)),
+            objective=partial(
+                ItemObjective, loss=contrastive, sampler=build_sampler(loss.sampling, data.counts, power=loss.power)
+            ),
             name=f"simplex-d{shape.dim}-l{max_len}{weight}",
             named=("encoder.dim", "encoder.max_len", "encoder.user_weight"),
             to_lower=f"batch_size or encoder.dim, or the dataset's max_len of {longest} (build_sequences)",

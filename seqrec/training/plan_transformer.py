@@ -10,10 +10,12 @@ from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
 from seqrec.settings.train import Masking, SequenceLoss, SequenceShape, WindowCuts
 from seqrec.training.cuts import Cut
+from seqrec.training.item_vectors import VectorSource
 from seqrec.training.masking import MaskedItems
-from seqrec.training.objective import ItemObjective, count_hits
-from seqrec.training.plan import ModelPlan, PlanInputs, build_sampler
+from seqrec.training.objective import ItemObjective, LearnedItems, count_hits
+from seqrec.training.plan import ModelPlan, PlanInputs, as_drawn, build_sampler
 from seqrec.training.tasks import Task, next_item
+from seqrec.training.vector_start import Use, plan_vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +37,20 @@ class PlanTransformer:
     loss: SequenceLoss
     objective: str  # of OBJECTIVES
     masking: Masking
+    vectors: VectorSource | None = None
+    use: Use = "project"
     embeds_users: bool = False
 
     def plan(self, inputs: PlanInputs) -> ModelPlan:
         """The plan for a dataset; a loss of the mean over several terms says so in the fingerprint."""
-        data, shape, loss = inputs.data, self.shape, self.loss
+        data, shape, loss, vectors = inputs.data, self.shape, self.loss, inputs.vectors
         max_len = min(shape.max_len or data.meta.max_len, data.meta.max_len)
+        start = None if vectors is None else plan_vectors(vectors, use=self.use, dim=shape.dim)
         learned = OBJECTIVES[self.objective](self, inputs)
         return ModelPlan(
             architecture="transformer",
-            arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len},
+            arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len}
+            | ({"rows": start.arguments} if start else {}),
             task=learned.task,
             objective=learned.objective,
             name=f"{learned.family}-d{shape.dim}-l{max_len}",
@@ -55,22 +61,28 @@ class PlanTransformer:
             to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or .max_len (now {max_len})",
             cut=self._cut(max_len, data.meta.max_len),
             passes=learned.passes,
-            shaping={"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {},
+            shaping=({"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {})
+            | ({"item_vectors": f"{self.use} {vectors.sha256()}"} if vectors else {}),
+            begin=start.begin if start else as_drawn,
         )
 
     def item_objective(self, inputs: PlanInputs) -> Callable[..., nn.Module]:
         """The objective of a task that predicts items, still without its model.
 
         Negatives of bce are drawn outside the window, as its authors do; those of other losses from the whole vocabulary.
+        Where items have vectors, those without a training event are left out of the loss.
         """
-        loss = self.loss
+        loss, counts = self.loss, inputs.data.counts
+        learned = None if inputs.vectors is None else LearnedItems.of(counts)
+        counts = counts if learned is None else learned.counts
         return partial(
             ItemObjective,
             loss=self._bound_loss(bf16=inputs.bf16),
-            sampler=None if loss.name == "ce" else build_sampler(loss.sampling, inputs.data, power=loss.power),
+            sampler=None if loss.name == "ce" else build_sampler(loss.sampling, counts, power=loss.power),
             outside_windows=loss.name == "bce",
             balance=loss.balance,
             exclude_seen=loss.exclude_seen,
+            learned=learned,
         )
 
     def _cut(self, max_len: int, longest: int) -> Cut | None:

@@ -199,6 +199,8 @@ def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, stat
     torch.manual_seed(setup.seed)
     model = plan.build().to(process.device)
     optimizer = build_optimizer(model, setup.optimizer)
+    if state is None:
+        plan.begin(model)
     decay, progress = setup.optimizer.ema_decay, Progress()
     average = None if decay is None else WeightAverage(model, decay=decay)
     if state is not None:

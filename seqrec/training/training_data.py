@@ -1,6 +1,6 @@
 """What a training reads of a dataset's version, without Spark: meta.json, the vocabulary, and the users of the windows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,16 @@ class TrainingData:
 
     path: str
     meta: DatasetMeta
-    items: pa.Table  # item_id, item_idx, count, by item_idx
+    items: pa.Table  # item_id, item_idx, count, by item_idx; and `vector`, whether an item has one, where there are vectors
 
     @property
     def counts(self) -> torch.Tensor:
         """(V,) training events of each item."""
         return torch.from_numpy(self.items["count"].to_numpy().copy())
+
+    def with_vectors(self, known: NDArray[np.bool_]) -> "TrainingData":
+        """The data, whose items say which of them (V,) have a vector."""
+        return replace(self, items=self.items.append_column("vector", pa.array(known)))
 
     def table(self, name: str) -> str:
         """The path of a table."""
