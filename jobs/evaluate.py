@@ -16,7 +16,15 @@ from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
 from seqrec.evaluation.held_out import HeldOut, open_held_out
 from seqrec.evaluation.ranked import Ranked
-from seqrec.evaluation.report import SHOWN, measure, show_metrics, without_repeated, write_metrics, write_predictions
+from seqrec.evaluation.report import (
+    SHOWN,
+    measure,
+    measure_apart,
+    show_metrics,
+    without_repeated,
+    write_metrics,
+    write_predictions,
+)
 from seqrec.evaluation.verdict import Comparison, compare, judge
 from seqrec.export.export_onnx import export
 from seqrec.serving.exports import locate
@@ -31,7 +39,7 @@ def run(cfg: Evaluate) -> None:
     spark = open_session("evaluate", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     draft = None if cfg.output is None else open_draft(cfg, cfg.output)
     held_out = open_held_out(spark, cfg.data, split=cfg.split, sample_users=cfg.sample_users, seed=cfg.seed)
-    dataset, results, sources = held_out.dataset.meta, {}, {}
+    dataset, results, apart, sources = held_out.dataset.meta, {}, {}, {}
     first: Ranked | None = None
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="seqrec-evaluate-") as scratch:
@@ -39,6 +47,7 @@ def run(cfg: Evaluate) -> None:
             working_on(f"ranking by {ranked.name}")
             ranked.table.persist(StorageLevel.DISK_ONLY)
             results[ranked.name] = measure(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
+            apart[ranked.name] = measure_apart(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
             sources[ranked.name] = ranked.source
             if first is None:
                 first = ranked
@@ -50,9 +59,13 @@ def run(cfg: Evaluate) -> None:
     results = without_repeated(results)
     judged = judge(first.name, comparisons) if first is not None and comparisons else None
     show(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}" + (f"\n\n{judged.sentence}" if judged else ""))
+    for name, groups in apart.items():
+        if groups:
+            show(f"\n{name}, by whether the target has a training event\n{show_metrics(groups)}")
     if draft is not None:
         facts = {"run_id": draft.run_id, "dataset": dataset.run_id, "split": cfg.split}
-        write_metrics({**facts, "metrics": results} | ({"verdict": asdict(judged)} if judged else {}), draft.path)
+        parts = {"warm_and_cold": apart} if any(apart.values()) else {}
+        write_metrics({**facts, "metrics": results, **parts} | ({"verdict": asdict(judged)} if judged else {}), draft.path)
         EvaluationMeta(
             run_id=draft.run_id, dataset=dataset.run_id, split=cfg.split, sources=sources, settings=draft.settings
         ).write(draft.path)

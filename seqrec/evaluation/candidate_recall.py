@@ -40,4 +40,5 @@ def _rank(held_out: HeldOut, lists: DataFrame, *, name: str, source: dict[str, o
     items = held_out.dataset.items
     scored = F.transform("items", lambda entry: F.struct(entry["item_id"].alias("item_id"), entry["score"].alias("score")))
     ranked = rank_lists(held_out.users, lists.select("user_id", scored.alias("items")), items, top_k=top_n, subset=False)
-    return Ranked(name=name, table=final_ranks(ranked, held_out.users, items), source=source, listed=top_n)
+    table = final_ranks(ranked, held_out.users, items, listed=top_n)
+    return Ranked(name=name, table=table, source=source, listed=top_n)

@@ -43,5 +43,5 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
     require_finite(lists, path)
     ranked = rank_lists(held_out.users, lists, dataset.items, top_k=meta.top_k, subset=meta.users is not None)
     source = {"model": meta.model, "model_run_id": meta.model_run_id, "table": meta.run_id}
-    table = final_ranks(ranked, held_out.users, dataset.items)
+    table = final_ranks(ranked, held_out.users, dataset.items, listed=meta.top_k)
     return Ranked(name=f"{meta.model} (table)", table=table, source=source, listed=meta.top_k)

@@ -38,7 +38,7 @@ def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: E
     """Act: search for the users of a version of lists, write the table milvus_recommendations beside them; its recall.
 
     The version has recommendations and user_embeddings; users with the popular list are not searched for. As in the version's
-    lists, a user's seen items and items without a training event are left out.
+    lists, a user's seen items and those that are never recommended are left out.
     """
     spark, started = dataset.spark, time.monotonic()
     meta = ListsMeta.read(folder)

@@ -1,7 +1,8 @@
 """Ranked tables: the result of each method of an evaluation for the held-out users.
 
-A ranked table has a row for each user: user_id, targets (array<int>), ranks (array<bigint>, of each target, from 1; 0 is a miss)
-and items, the best first (item indices, or structs of item_id and score).
+A ranked table has a row for each user: user_id, targets (array<int>), ranks (array<bigint>, of each target, from 1; 0 is a miss),
+cold (array<boolean>, whether a target has no training event) and items, the best first (item indices, or structs of item_id and
+score).
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
 from seqrec.metrics import MISS
+from seqrec.scoring.available import is_recommendable
 from seqrec.storage.metadata import CandidatesMeta, ListsMeta
 
 
@@ -59,16 +61,22 @@ def with_target_facts(held_out: DataFrame, facts: DataFrame) -> DataFrame:
     return held_out.join(joined.groupBy("user_id").agg(ordered.alias("facts")), "user_id")
 
 
-def final_ranks(ranked: DataFrame, held_out: DataFrame, items: DataFrame) -> DataFrame:
-    """A ranked table with rank 0 for targets without a training event, and other ranks once a user (see `metrics.part_ties`).
+def final_ranks(ranked: DataFrame, held_out: DataFrame, items: DataFrame, *, listed: int = 0) -> DataFrame:
+    """A ranked table with rank 0 for targets that are never recommended, and other ranks once a user (see `metrics.part_ties`).
 
-    Such a target's `count` in items (item_idx, count) is 0, or it isn't in it.
+    Recommended are items with a training event or a vector (see `available.is_recommendable`), in items: item_idx, count, maybe
+    vector; and what stands in lists of `listed` items. The column `cold` says whether each target has no training event.
     """
-    trained = items.where("count > 0").select(F.col("item_idx").alias("target"), F.lit(True).alias("trained"))
-    facts = with_target_facts(held_out.select("user_id", "targets"), trained).select("user_id", "facts")
-    known = F.transform("ranks", lambda rank, i: F.when(F.get("facts", i)["trained"], rank).otherwise(F.lit(MISS).cast("bigint")))
-    settled = ranked.join(facts, "user_id").withColumn("ranks", known)
-    return settled.select("user_id", "targets", _part_ties(F.col("ranks")).alias("ranks"), "items")
+    trained = (F.col("count") > 0).alias("trained")
+    marks = items.select(F.col("item_idx").alias("target"), trained, is_recommendable(items).alias("recommended"))
+    facts = with_target_facts(held_out.select("user_id", "targets"), marks).select("user_id", "facts")
+
+    def known(rank: Column, i: Column) -> Column:
+        return F.when(F.get("facts", i)["recommended"] | (rank <= listed), rank).otherwise(F.lit(MISS).cast("bigint"))
+
+    cold = F.transform("facts", lambda fact: ~F.coalesce(fact["trained"], F.lit(False)))
+    settled = ranked.join(facts, "user_id").withColumns({"ranks": F.transform("ranks", known), "cold": cold})
+    return settled.select("user_id", "targets", _part_ties(F.col("ranks")).alias("ranks"), "cold", "items")
 
 
 def _part_ties(ranks: Column) -> Column:

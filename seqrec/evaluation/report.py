@@ -7,10 +7,11 @@ the lists' items beside `coverage`, and both need a label in LABELS.
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from pyspark.errors import PythonException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -29,7 +30,7 @@ COVERAGE = f"coverage@{SHOWN}"
 LABELS = {  # of metrics, by their whole name or by the part before the cutoff, in the order they are shown in
     "users": "users",
     "targets": "targets",
-    "misses": "targets without a training event (misses)",
+    "misses": "targets that are never recommended (misses)",
     "ndcg": "NDCG@",
     "hit_rate": "hit rate@",
     "recall": "recall@",
@@ -68,6 +69,26 @@ def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS)
     if depth >= SHOWN:
         measured[COVERAGE] = coverage(ranked.table, catalogue=catalogue)
     return measured
+
+
+def measure_apart(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, Metrics]:
+    """Act: the metrics of the targets with and without a training event, `warm` and `cold`; nothing where none is cold.
+
+    A user counts with the targets of a group alone, and in the groups that have one.
+    """
+    if ranked.table.where(F.exists("cold", lambda cold: cold)).isEmpty():
+        return {}
+    apart = {}
+    for name, is_cold in (("warm", False), ("cold", True)):
+        table = ranked.table.withColumn("ranks", _ranks_of(is_cold=is_cold)).where(F.size("ranks") > 0)
+        if not table.isEmpty():
+            apart[name] = measure(replace(ranked, table=table), catalogue=catalogue, cutoffs=cutoffs)
+    return without_repeated(apart)
+
+
+def _ranks_of(*, is_cold: bool) -> Column:
+    """The ranks of the targets with, or of those without a training event."""
+    return F.filter("ranks", lambda _, i: F.get("cold", i) == is_cold)
 
 
 def coverage(ranked: DataFrame, *, catalogue: int) -> float:

@@ -85,7 +85,7 @@ class Chooser:
 
     @classmethod
     def of(cls, task: ListTask) -> "Chooser":
-        """The chooser of a task, in its worker. Items without a training event and a vector are never recommended.
+        """The chooser of a task, in its worker. Items with neither a training event nor a vector are never recommended.
 
         Those without a training event aren't among the popular ones.
         """

@@ -100,7 +100,7 @@ def recommend_users(
     """The best items of each row of histories (user_id, items, seen): user_id, items, source, and with `embeddings` embedding.
 
     Items are structs of item_id and score, best first, ties by item_idx. Users without an item that the model knows get the
-    most popular items, scored by their count, and a null embedding. Items without a training event are never recommended, nor
+    most popular items, scored by their count, and a null embedding. Items with neither a training event nor a vector aren't, nor
     those not marked in `available` (V + 2,). Lists are shorter than top_k where fewer items are left.
     """
     row = schemas.recommendations(histories.schema["user_id"].dataType, schemas.IDS[model.item_type])

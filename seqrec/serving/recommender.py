@@ -112,7 +112,7 @@ class Recommender:
     def neighbours(self, item_id: Id, k: int = 10) -> list[tuple[Id, float]]:
         """The K items most like an item, by the cosine of their rows of the item matrix, ties in the vocabulary's order.
 
-        Items without a training event and a vector are left out. Raises UserError if the model doesn't know the item.
+        Items with neither a training event nor a vector are left out. Raises UserError if the model doesn't know the item.
         """
         if not self.knows(item_id):
             raise UserError(f"item {item_id!r} is not among the {len(self._index)} items that the model {self.name} knows")

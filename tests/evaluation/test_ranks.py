@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import sample
 from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_finite, require_fitting
-from seqrec.evaluation.report import measure, predictions, show_metrics, without_repeated
+from seqrec.evaluation.report import measure, measure_apart, predictions, show_metrics, without_repeated
 from seqrec.storage.metadata import ListsMeta
 from seqrec.tables import schemas
 from seqrec.tables.schemas import IDS
@@ -56,6 +56,23 @@ def test_metrics_below_the_end_of_the_lists_are_left_out(spark: SparkSession) ->
     five, ten = (measure(Ranked(name="a", table=ranked, listed=listed), catalogue=4) for listed in (5, 10))
     assert set(five) == names
     assert set(ten) == names | {*(f"{kind}@10" for kind in kinds), "coverage@10"}
+
+
+def test_a_target_with_a_vector_or_in_its_list_is_ranked_though_cold(spark: SparkSession) -> None:
+    """3 has a vector and 4 has none; of the two in lists of two items, user 3's target stands at the second place."""
+    items = spark.createDataFrame([(2, 5, False), (3, 0, True), (4, 0, False)], "item_idx int, count bigint, vector boolean")
+    rows = [(1, [2, 3], [3, 1], [2]), (2, [4], [5], [2]), (3, [4], [2], [2])]
+    ranked = spark.createDataFrame(rows, RANKED)
+    held_out = ranked.select("user_id", "targets")
+    found = final_ranks(ranked, held_out, items)
+    assert by_user(found, "ranks") == {1: [3, 1], 2: [0], 3: [0]}
+    assert by_user(found, "cold") == {1: [False, True], 2: [True], 3: [True]}
+    assert by_user(final_ranks(ranked, held_out, items, listed=2), "ranks") == {1: [3, 1], 2: [0], 3: [2]}
+    apart = measure_apart(Ranked(name="a", table=found), catalogue=3)
+    assert {name: group["users"] for name, group in apart.items()} == {"warm": 1, "cold": 3}
+    assert (apart["warm"]["mrr@10"], apart["cold"]["mrr@10"], apart["cold"]["misses"]) == (1 / 3, 1 / 3, 2)
+    warm = found.where("user_id = 1").selectExpr("user_id", "array(2) targets", "array(3L) ranks", "array(false) cold", "items")
+    assert measure_apart(Ranked(name="a", table=warm), catalogue=3) == {}
 
 
 def test_metrics_of_several_targets(spark: SparkSession) -> None:
