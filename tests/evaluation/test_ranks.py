@@ -101,7 +101,7 @@ def test_metrics_of_several_targets(spark: SparkSession) -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     shown = show_metrics(without_repeated({"a": found}))
     labels = [line.rsplit("  ", 1)[0].strip() for line in shown.splitlines()[1:]]
-    missing, cutoffs = "targets without a training event (misses)", ("NDCG", "hit rate", "recall", "precision", "MAP", "MRR")
+    missing, cutoffs = "targets that are never recommended (misses)", ("NDCG", "hit rate", "recall", "precision", "MAP", "MRR")
     ranked = [f"{name}@{cutoff}" for name in cutoffs for cutoff in (2, 5)]
     assert labels == ["users", "targets", missing, *ranked, "coverage (catalogue in the first 10)"]
 
