@@ -40,6 +40,7 @@ TOPIC_SIZE = 20
 TOP = 10
 FOLLOWS = np.array([0.1, 0.45, 0.45])  # of lags from 1: most pairs follow at a distance
 TASTES = 0.85 ** np.arange(20)  # of lags from 1, up to a factor
+FEW = 256  # draws at once, where fewer users wait for an item that they haven't had
 BLOCK = 2_500_000  # numbers of a table of users and items that is held at a time
 
 
@@ -120,11 +121,13 @@ def walk(chain: Chain, lengths: Indices, generator: Generator) -> Indices:
     for step in range(1, paths.shape[1]):
         waiting = np.flatnonzero(lengths > step)
         while waiting.size:
+            tries = max(1, FEW // waiting.size)  # at once, where few users are left
             past = paths[waiting, :step]
-            drawn = _next(chain, past, generator)
-            fresh = ~(past == drawn[:, None]).any(axis=1)
-            paths[waiting[fresh], step] = drawn[fresh]
-            waiting = waiting[~fresh]
+            drawn = _next(chain, np.repeat(past, tries, axis=0), generator).reshape(-1, tries)
+            fresh = ~(past[:, None, :] == drawn[:, :, None]).any(axis=2)  # (B, tries)
+            done, first = fresh.any(axis=1), fresh.argmax(axis=1)
+            paths[waiting[done], step] = drawn[done, first[done]]
+            waiting = waiting[~done]
     return paths
 
 
@@ -155,13 +158,20 @@ def _best(chain: Chain, paths: Indices, lengths: Indices) -> tuple[Indices, Floa
     weights[user, paths[user, place]] = 0.0
     unseen = weights.sum(axis=1, keepdims=True)
     starts, sizes = chain.bounds[:-1], np.diff(chain.bounds)
-    chosen = np.argsort(-np.maximum.reduceat(weights, starts, axis=1), axis=1, kind="stable")[:, :TOP]
+    chosen = _largest(np.maximum.reduceat(weights, starts, axis=1))
     within = np.arange(sizes.max())
     candidates = np.minimum(starts[chosen, None] + within, len(chain.topic) - 1).reshape(len(paths), -1)
     chances = np.where((within < sizes[chosen, None]).reshape(len(paths), -1), weights[rows, candidates] / unseen, 0.0)
-    best = np.argpartition(-chances, TOP - 1, axis=1)[:, :TOP] if chances.shape[1] > TOP else np.arange(chances.shape[1])[None]
-    best = np.take_along_axis(best, np.argsort(-chances[rows, best], axis=1, kind="stable"), axis=1)
+    best = _largest(chances)
     return np.where(chances[rows, best] > 0, candidates[rows, best], -1), chances[rows, best]
+
+
+def _largest(table: Floats) -> Indices:
+    """The places (B, TOP) of the largest numbers in each row (B, C), largest first; (B, C) if there are fewer."""
+    if table.shape[1] <= TOP:
+        return np.argsort(-table, axis=1, kind="stable")
+    best = np.argpartition(-table, TOP - 1, axis=1)[:, :TOP]
+    return np.take_along_axis(best, np.argsort(-np.take_along_axis(table, best, axis=1), axis=1, kind="stable"), axis=1)
 
 
 def _lagged(paths: Indices, lengths: Indices, weights: Floats) -> tuple[Indices, Floats]:
@@ -174,20 +184,22 @@ def _lagged(paths: Indices, lengths: Indices, weights: Floats) -> tuple[Indices,
 
 def _next(chain: Chain, past: Indices, generator: Generator) -> Indices:
     """An item (B,) for each past (B, L), drawn from Q."""
-    source, place, lag = generator.random((3, len(past)))
-    followed, liked = (_earlier(past, lags, lag) for lags in (chain.follows, chain.tastes))
-    slots = np.searchsorted(np.cumsum(chain.steps[:-1]), place, side="right")
-    new = source < chain.noise
-    popular = _popular(chain, place, np.where(new, -1, chain.topic[liked]))
-    return np.where(source < chain.noise + chain.taste, popular, chain.successors[followed, slots])
+    source, lag, place = generator.random((3, len(past)))
+    popular = np.flatnonzero(source < chain.noise + chain.taste)
+    back = _lag(chain.follows, lag, longest=past.shape[1])
+    back[popular] = _lag(chain.tastes, lag[popular], longest=past.shape[1])
+    earlier = past[np.arange(len(past)), -back]
+    drawn: Indices = chain.successors[earlier, np.searchsorted(np.cumsum(chain.steps[:-1]), place, side="right")]
+    topic = np.where(source[popular] < chain.noise, -1, chain.topic[earlier[popular]])
+    drawn[popular] = _popular(chain, place[popular], topic)
+    return drawn
 
 
-def _earlier(past: Indices, lags: Floats, drawn: Floats) -> Indices:
-    """An item (B,) of each past (B, L), chosen by a number in [0, 1) and the probabilities of the lags that the past has."""
-    ends = np.cumsum(lags[: past.shape[1]])
-    lag = 1 + np.searchsorted(ends[:-1], drawn * ends[-1], side="right")
-    earlier: Indices = past[np.arange(len(past)), -lag]
-    return earlier
+def _lag(lags: Floats, drawn: Floats, *, longest: int) -> Indices:
+    """Lags (B,), none above the longest, chosen by numbers in [0, 1) and the lags' probabilities."""
+    ends = np.cumsum(lags[:longest])
+    lag: Indices = 1 + np.searchsorted(ends[:-1], drawn * ends[-1], side="right")
+    return lag
 
 
 def _popular(chain: Chain, drawn: Floats, topic: Indices | None = None) -> Indices:
