@@ -223,25 +223,31 @@ PYTHON
 }
 
 # A copy of the package and of the job's script, in a folder named by their content: a line that was printed runs the code that it was
-# printed for, whatever becomes of this tree. The template, the presets and log4j2.properties are read where they lie.
+# printed for, whatever becomes of this tree. The template, the presets and log4j2.properties are read where they lie. A line that is
+# printed or run touches `used` in its copy; a copy whose `used` is untouched for 180 days is removed.
 keep_code() {
-    local folder=$root/.seqrec/submit made name
+    local folder=$root/.seqrec/submit made name old
     made=$(mkdir -p "$folder" && mktemp -d "$folder/new.XXXXXX") && zip_package "$made/seqrec.zip" && cp "$1" "$made/" && chmod 755 "$made" ||
         fail "$folder can't be written: the printed line needs a copy of the code that stays; free space there, or let it be written"
     name=$(cat "$made"/* | cksum | tr -d ' ')
     if [[ -d $folder/$name ]]; then rm -rf "$made"; else mv "$made" "$folder/$name"; fi
+    touch "$folder/$name/used"
+    find "$folder" -mindepth 2 -maxdepth 2 -name used -mtime +180 | while read -r old; do
+        rm -rf "${old%/used}" && echo "removed ${old%/used}, a copy of the code whose line was neither printed nor run for 180 days" >&2
+    done
     echo "$folder/$name"
 }
 
-# The line that a scheduler runs, from any folder and with an environment that has no more than what may be secret.
+# The line that a scheduler runs, from any folder and with an environment that has no more than what may be secret: of a copy of the
+# code, and a command.
 print_line() {
-    local name line="cd $(shell_word "$PWD") && env" secret=()
+    local name line="cd $(shell_word "$PWD") && (touch -c $(shell_word "$1/used") || true) && env" secret=()
     export SEQREC_LOG_LEVEL=${SEQREC_LOG_LEVEL:-ERROR} LC_ALL=${LC_ALL:-${LANG:-C.UTF-8}} # a scheduler keeps stderr; cron has no locale
     for name in SEQREC_HOME SEQREC_ROOT SEQREC_LOG_LEVEL JAVA_HOME SPARK_HOME SPARK_CONF_DIR HADOOP_CONF_DIR YARN_CONF_DIR SPARK_LOCAL_DIRS \
         SPARK_DRIVER_MEMORY SPARK_SUBMIT_OPTS PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION TMPDIR LC_ALL; do
         if [[ -n ${!name:-} ]]; then line+=" $name=$(shell_word "${!name}")"; fi
     done
-    for name in "$@"; do line+=" $(shell_word "$name")"; done
+    for name in "${@:2}"; do line+=" $(shell_word "$name")"; done
     echo "$line"
     for name in MONGODB_URI MILVUS_URI MILVUS_TOKEN AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; do
         if [[ -n ${!name:-} ]]; then secret+=("$name"); fi
@@ -339,7 +345,7 @@ main() {
     if ((${#packages[@]})); then options+=(--packages "$(join "${packages[@]}")"); fi
     options+=(--py-files "$(join "$code/seqrec.zip" "${py_files[@]}")")
     export SPARK_DRIVER_MEMORY=${SPARK_DRIVER_MEMORY:-$(default_memory)} SEQREC_SAID=$work/said
-    if [[ -n $printing ]]; then print_line "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" && exit 0; fi
+    if [[ -n $printing ]]; then print_line "$code" "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" && exit 0; fi
     if [[ -n ${SEQREC_LOG_LEVEL:-} ]]; then exec 3>&2; else exec 3>"$work/stderr"; fi
     open_streams
     run_group "$SPARK_HOME/bin/spark-submit" "${options[@]}" "$script" "${arguments[@]}" 2>&3 || status=$?

@@ -235,6 +235,24 @@ def test_a_printed_line_runs_from_anywhere_the_code_that_it_was_printed_for(tree
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
+def test_a_copy_of_the_code_stays_while_its_line_is_printed_or_run(tree: Path, spark_home: Path) -> None:
+    lines, copies = {}, {}
+    for version in ("run", "printed", "idle", "young", "unmarked"):
+        (tree / "jobs" / "echo.py").write_text(f"# {version}")
+        lines[version] = submit(tree, "--print", "echo", SPARK_HOME=str(spark_home)).stdout
+        copies[version] = Path(lines[version].split("touch -c ")[1].split("/used")[0])
+        then = time.time() - (179 if version == "young" else 182) * 86400
+        os.utime(copies[version] / "used", (then, then))
+    (copies["unmarked"] / "used").unlink()  # as where another program put a folder there
+    subprocess.run(["sh", "-c", lines["run"]], env={"PATH": os.defpath}, cwd="/", check=True, capture_output=True)
+    (tree / "jobs" / "echo.py").write_text("# printed")
+    again = submit(tree, "--print", "echo", SPARK_HOME=str(spark_home))
+    assert again.stdout == lines["printed"]
+    idle = copies.pop("idle")
+    assert again.stderr == f"removed {idle}, a copy of the code whose line was neither printed nor run for 180 days\n"
+    assert set(idle.parent.iterdir()) == set(copies.values())
+
+
 @pytest.mark.usefixtures("dump")
 def test_a_dump_gets_its_options_as_they_are(tree: Path, spark_home: Path) -> None:
     spark = (spark_home / "bin" / "spark-submit").read_text().splitlines()[1]
