@@ -26,7 +26,7 @@ from seqrec.evaluation.report import (
     write_predictions,
 )
 from seqrec.evaluation.verdict import Comparison, compare, judge
-from seqrec.export.export_onnx import export
+from seqrec.export.export_onnx import export, find_export
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.evaluate import Evaluate
@@ -75,15 +75,16 @@ def run(cfg: Evaluate) -> None:
 
 
 def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]:
-    """The methods that the settings name, ranked one after another; a checkpoint is exported into the folder `scratch` first."""
+    """The methods that the settings name, ranked one after another; a checkpoint that isn't exported is, into `scratch`."""
     if cfg.candidates is not None:
         yield from rank_by_candidates(held_out, cfg.candidates)
     elif cfg.table is not None:
         yield rank_by_table(held_out, cfg.table)
     elif cfg.model is not None:
         sizes, top_k = BlockSizes(users=cfg.batch_size, items=cfg.block_items), max(SHOWN, cfg.predictions_k)
-        if cfg.onnx:
-            yield rank_by_model(held_out, locate(cfg.model), sizes=sizes, top_k=top_k)
+        current = locate(cfg.model) if cfg.onnx else find_export(cfg.model, checkpoint=cfg.checkpoint)
+        if current is not None:
+            yield rank_by_model(held_out, current, sizes=sizes, top_k=top_k)
         else:
             exported = export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=scratch)
             yield rank_by_model(held_out, exported, sizes=sizes, top_k=top_k, private_of=cfg.model)

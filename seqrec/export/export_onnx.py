@@ -83,6 +83,37 @@ def export(
     return exported
 
 
+def find_export(model: str, *, checkpoint: str = "best", conversion: Conversion = DEFAULT_CONVERSION) -> Export | None:
+    """The current export of a model's folder if it is whole, and what `export` would make of the checkpoint; else None.
+
+    It is of the same training, file, step and weights, of the same opset, and its parity with torch is within the tolerance.
+    """
+    folder = files.join(model, sealed.EXPORTS)
+    if not files.exists(files.join(folder, versions.CURRENT)):
+        return None
+    trained = read_checkpoint(model, checkpoint)
+    try:
+        current = open_export(versions.resolve(folder))
+        if files.is_local(current.path):
+            sealed.verify_files(str(files.local_path(current.path)), current.scoring_files())
+    except UserError:
+        return None  # it isn't whole
+    meta, parity = current.meta, current.meta.parity or {}
+    same = (meta.checkpoint or {}) | {"run_id": meta.run_id, "weights": meta.weights_sha256, "opset": parity.get("opset")}
+    wanted = {
+        "run_id": trained.meta.run_id,
+        "file": trained.path.rsplit("/", 1)[-1],
+        "step": trained.checkpoint.step,
+        "weights": trained.weights_sha256,
+        "opset": conversion.opset,
+    }
+    close = parity.get("largest_relative_difference", np.inf) <= conversion.parity_tolerance
+    if not close or not wanted.items() <= same.items():
+        return None
+    log.info("%s is exported already: %s", trained.path, current.path)
+    return current
+
+
 def require_place(folder: str) -> None:
     """Raise UserError unless an export may be written into a folder: it is empty, not there, or holds an export already."""
     if "files" not in (versions.read_meta(folder) if files.exists(files.join(folder, META)) else {}) and files.names(folder):
@@ -169,6 +200,7 @@ def _describe(trained: TrainedModel, matrix: NDArray[np.float32], *, inputs: lis
         "dim": matrix.shape[1],
         "vocab_size": len(matrix) - FIRST_ITEM,
         "checkpoint": {"file": trained.path.rsplit("/", 1)[-1], **progress},
+        "weights_sha256": trained.weights_sha256,
     }
 
 

@@ -1,9 +1,12 @@
 """A checkpoint back into its encoder, with the vocabulary and the users it was trained on, and no others."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from seqrec.errors import UserError
@@ -25,6 +28,16 @@ class TrainedModel:
     path: str
     meta: TrainedMeta
     checkpoint: Checkpoint
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of all that an export computes: the architecture, its arguments, and the weights bit by bit."""
+        reached = self.checkpoint
+        digest = hashlib.sha256(json.dumps([reached.architecture, reached.arguments], sort_keys=True).encode())
+        for name, weight in sorted(reached.model.items()):
+            digest.update(json.dumps([name, str(weight.dtype), list(weight.shape)]).encode())
+            digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
 
 def read_checkpoint(model: str, which: str) -> TrainedModel:

@@ -146,6 +146,8 @@ class ExportMeta(TrainedMeta):
     max_len: int
     export: str | None = None
     checkpoint: dict[str, Any] | None = None
+    weights_sha256: str | None = Field(None, description="of the checkpoint's architecture, arguments and weights")
+    parity: dict[str, float] | None = Field(None, description="the comparison with torch, and the opset")
 
 
 class ListsMeta(Meta):

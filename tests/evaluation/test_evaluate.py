@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from jobs import evaluate
+from seqrec.export.export_onnx import export
 from seqrec.models.transformer import Transformer
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
@@ -141,7 +142,10 @@ def test_a_model_that_is_called_as_a_baseline_does_not_replace_it(
     assert found["popularity (model)"]["ndcg@10"] != found["popularity"]["ndcg@10"]
 
 
-def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_has_the_ranks_of_its_torch_model(
+    data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is exported for them once, by evaluate or by export_onnx before it."""
     torch.manual_seed(1)
     arguments: dict[str, Any] = {
         "vocab_size": V,
@@ -173,7 +177,16 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(data: Path, model: Path, 
     found = written(tmp_path / "out")["small"]
     expected = single_target_metrics(naive_ranks(scores))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert not (folder / "encoder.onnx").exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "vocabulary.parquet"]
+
+    exported: list[str] = []
+    monkeypatch.setattr(evaluate, "export", lambda *_, **__: exported.append("evaluate"))
+    made = export(str(folder), data=str(data), checkpoint="last")
+    evaluate.main(["--conf", conf])
+    assert not exported
+    again = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
+    assert again["metrics"]["small"] == found
+    assert versions.read_meta(versions.resolve(str(tmp_path / "out")))["sources"]["small"]["export"] == made.meta.export
 
 
 def test_finished_lists_are_measured_down_to_their_end(spark: SparkSession, data: Path, tmp_path: Path) -> None:

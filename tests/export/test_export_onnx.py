@@ -18,7 +18,7 @@ from jobs import export_onnx as job
 from seqrec.errors import UserError
 from seqrec.export import export_onnx as exporting
 from seqrec.export import item_embeddings
-from seqrec.export.export_onnx import Conversion, export
+from seqrec.export.export_onnx import Conversion, export, find_export
 from seqrec.export.graph import Query, write_graph
 from seqrec.export.parity import largest_difference, sample_histories
 from seqrec.indices import MASK
@@ -360,3 +360,29 @@ def test_a_model_without_checkpoints_is_refused(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     with pytest.raises(UserError, match="run train first"):
         export(str(tmp_path / "nothing"), data=data)
+
+
+def test_the_current_export_is_found_only_for_what_it_was_made_of(places: Places, tmp_path: Path) -> None:
+    model = write_training(tmp_path / "model")
+    assert find_export(model) is None
+    exported = export(model, data=places.data)
+    assert find_export(model) == exported
+    assert find_export(model, checkpoint=checkpoint.find(model, "best")) == exported
+    assert find_export(model, checkpoint="last") is None, "another file"
+    assert find_export(model, conversion=Conversion(opset=19)) is None
+    assert find_export(model, conversion=Conversion(parity_tolerance=1e-30)) is None
+    best = checkpoint.load(checkpoint.find(model, "best"))
+    for other in (replace(best, step=8), replace(best, meta=best.meta | {"run_id": "20260102T000000Z-0003"})):
+        checkpoint.save(other, model, checkpoint.best_name(7, "ndcg@10", 0.25))
+        assert find_export(model) is None
+    checkpoint.save(best, model, checkpoint.best_name(7, "ndcg@10", 0.25))
+    assert find_export(model) == exported
+    Path(exported.path, "encoder.onnx").write_bytes(b"")
+    assert find_export(model) is None, "damaged"
+
+
+def test_other_weights_in_a_file_of_the_same_name_are_another_model(places: Places, tmp_path: Path) -> None:
+    model = write_training(tmp_path / "model")
+    export(model, data=places.data)
+    write_training(tmp_path / "model", seed=2)
+    assert find_export(model) is None
