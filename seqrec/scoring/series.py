@@ -4,6 +4,7 @@ Spark gives a column of lists as an array for each row, and takes one back as a 
 by one: so these lists are made in bulk, and an id that is a string is the same object in all of them.
 """
 
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +41,7 @@ def recommend_series(batches: Iterator[tuple[pd.Series, ...]], *, task: ListTask
         items, scores = chooser.best(users)
         lengths = np.count_nonzero(items >= FIRST_ITEM, axis=1)
         listed = ids.take(items - FIRST_ITEM, mode="clip")
-        lists = {"item_id": _cut(listed, lengths), "score": _cut(scores, lengths), "source": users.sources}
+        lists = {"item_id": _cut(listed, lengths), "score": _cut_floats(scores, lengths), "source": users.sources}
         if task.embeddings:
             embeddings = dict(zip(users.warm.tolist(), users.queries.tolist(), strict=True))
             lists["embedding"] = [embeddings.get(row) for row in range(len(histories))]
@@ -74,3 +75,9 @@ def _cut(rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[list[Any]]:
     for row in np.flatnonzero(lengths < rows.shape[1]).tolist():
         del lists[row][lengths[row] :]
     return lists
+
+
+def _cut_floats(rows: NDArray[np.float32], lengths: NDArray[np.int64]) -> list["array[float]"]:
+    """The rows (N, K) as arrays of the given lengths (N,), of which Spark makes lists, and so the floats, one after another."""
+    values, width = array("f", rows.tobytes()), rows.shape[1]
+    return [values[row * width : row * width + length] for row, length in enumerate(lengths.tolist())]
