@@ -6,10 +6,12 @@
     spark.sql("SELECT user_id, recommend(items, seen) AS lists FROM sequences")
 
 `recommend_users`, `embed_users` and `rank_users` are for jobs, and take whole tables by mapInArrow. Both ways compute in `lists`.
-batch_recommend takes mapInArrow. Of a pandas_udf, Spark 4.0 makes a Python list of each list that comes back, reads it item by
-item, and keeps the input's rows until then; the JVM zips the arrays, whose fields may then be null for Parquet. For 20,000 users,
-100 of 3,000 items each, both took the same time (the ratio of four rounds lay between 0.94 and 1.04); of CPU time, Python took
-6 % more by the column function, and a quarter of a second a worker to load pandas. tests/bench/scoring.py times both.
+batch_recommend takes mapInArrow, and `recommend_users` is the one place that decides. The column function costs 6 to 12 % more
+CPU time (20,000 users, 100 of 3,000 items each, medians of four rounds), though the wall clock hardly tells them apart:
+- Spark 4.0's pandas_udf makes a Python list of each list that comes back, and reads it item by item: 5 % of Python's time.
+- The JVM zips the arrays. Fields of arrays_zip may be null for Parquet, those of the column items may not. What gives the right
+  type (zip_with and coalesce, or transform) is not compiled, and takes 0.1 to 0.2 µs an item: 2 to 4 %.
+tests/bench/scoring.py times both.
 """
 
 from collections.abc import Iterator

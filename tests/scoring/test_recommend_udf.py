@@ -66,6 +66,23 @@ def test_sql_gives_the_lists_of_the_table(spark: SparkSession, tmp_path: Path) -
     assert sorted(spread.collect()) == sorted(expected.collect())
 
 
+def test_no_field_nor_filter_scores_a_user_twice(spark: SparkSession, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Spark pushes a filter on what a deterministic function gives below it, where it's evaluated for the filter alone."""
+    recommend = recommend_udf(model, top_k=2, embeddings=True)
+    table = histories(spark, [(1, [2], [2]), (2, [], [])])
+
+    def evaluations(function: Any, where: str) -> int:
+        lists = table.select("user_id", function("items", "seen").alias("lists"))
+        fields = lists.selectExpr("user_id", ZIPPED, "lists.source", "lists.embedding").where(where)
+        fields.explain()
+        assert [row["user_id"] for row in fields.where("source = 'model'").collect()] == [1]
+        return capsys.readouterr().out.count("ArrowEvalPython")
+
+    assert evaluations(recommend, "true") == 1
+    assert evaluations(recommend, "source = 'model'") == 2
+    assert evaluations(cast(Any, recommend).asNondeterministic(), "source = 'model'") == 1
+
+
 def test_what_may_be_recommended_is_set_as_in_the_job(spark: SparkSession, model: str, tmp_path: Path) -> None:
     (tmp_path / "deny.txt").write_text("b\n")
     rows, denied = histories(spark, [(1, [2], [2])]), str(tmp_path / "deny.txt")
