@@ -7,7 +7,7 @@ from pydantic import Field
 from seqrec.command.config import Stores, Strict
 from seqrec.settings import DropoutRate, History, ListLength, Path, Positive
 from seqrec.settings.stores import Milvus
-from seqrec.settings.train import Training
+from seqrec.settings.training import Training
 
 
 class TowerShape(Strict):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from seqrec.command.config import flatten, public
 from seqrec.errors import UserError
-from seqrec.settings.train import Training
+from seqrec.settings.training import Training
 from seqrec.training.checkpoint import Checkpoint
 
 SHAPING = (

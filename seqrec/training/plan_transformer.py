@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
-from seqrec.settings.train import Masking, SequenceLoss, SequenceShape, WindowCuts
+from seqrec.settings.sequence_shape import SequenceShape
+from seqrec.settings.train import Masking, SequenceLoss, WindowCuts
 from seqrec.training.cuts import Cut
 from seqrec.training.item_vectors import VectorSource
 from seqrec.training.masking import MaskedItems

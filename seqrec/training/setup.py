@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seqrec.command.config import public
-from seqrec.settings.train import Optimizer, Training
+from seqrec.settings.training import Optimizer, Training
 from seqrec.training.fingerprint import Shaping
 from seqrec.training.loader import Pooling
 from seqrec.training.loop import Milestones, TrainingLimits

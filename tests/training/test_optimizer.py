@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from seqrec.models.losses import Predictions, cross_entropy
 from seqrec.models.transformer import Transformer
-from seqrec.settings.train import Optimizer, Train
+from seqrec.settings.train import Train
+from seqrec.settings.training import Optimizer
 from seqrec.training import checkpoint
 from seqrec.training.loader import Batches, Pooling, open_shard
 from seqrec.training.optimizer import build_optimizer

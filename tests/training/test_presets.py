@@ -13,7 +13,9 @@ from seqrec.export.graph import Query, write_graph
 from seqrec.export.parity import largest_difference
 from seqrec.models.transformer import Transformer
 from seqrec.ragged import Ragged
-from seqrec.settings.train import Masking, Optimizer, SequenceLoss, SequenceShape, Train
+from seqrec.settings.sequence_shape import SequenceShape
+from seqrec.settings.train import Masking, SequenceLoss, Train
+from seqrec.settings.training import Optimizer
 from seqrec.training import checkpoint
 from seqrec.training.fingerprint import SHAPING
 from seqrec.training.sinks import read_records

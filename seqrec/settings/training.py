@@ -1,0 +1,88 @@
+"""The settings that every training has."""
+
+import warnings
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from seqrec.command.config import Strict
+from seqrec.settings import Path, Positive, Seed, Share
+
+
+class Optimizer(Strict):
+    """How it is minimised."""
+
+    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
+    lr: Annotated[float, Field(gt=0, le=100)] = Field(3e-3, description="peak learning rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="decoupled for adamw, L2 else")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of adamw and adam")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.98, description="of adamw and adam")
+    momentum: Share = Field(0.9, description="of sgd")
+    nesterov: bool = Field(False, description="of sgd")
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="largest gradient norm; null is off")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
+    schedule: Literal["constant", "cosine", "linear", "inverse_sqrt"] = Field(
+        "inverse_sqrt", description="learning rate after the warm-up; cosine and linear end at 0 with the training"
+    )
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="of the weights' moving average, which is validated, saved and exported; null: the weights themselves"
+    )
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "Optimizer":
+        """Nesterov momentum is of sgd, and needs a momentum."""
+        if self.nesterov and (self.name != "sgd" or not self.momentum):
+            raise ValueError("nesterov=true needs a momentum above 0, and name=sgd")
+        return self
+
+
+warnings.filterwarnings("ignore", message='Field name "validate" in "Training"')  # pydantic's own `validate` is deprecated
+
+
+class Training(Strict):
+    """The settings of every training: where it reads and writes, how it learns, and when it ends."""
+
+    data: Path = Field(description="folder of the dataset")
+    model: Path = Field(description="folder of the model; a training whose checkpoints it holds goes on")
+    name: str | None = Field(None, description="name of the model; null: made from its settings")
+    optimizer: Optimizer = Optimizer()
+    batch_size: Positive = Field(64, description="windows that a process sends through the model at once")
+    accumulate_steps: Positive = Field(
+        1, description="batches whose gradients make one step: memory for batch_size, steps as of accumulate_steps · batch_size"
+    )
+    pool_batches: Positive = Field(32, description="batches in a pool; within one, windows are batched by length")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
+    max_epochs: Positive = Field(200, description="most epochs")
+    max_steps: Positive | None = Field(
+        None,
+        description="most steps; a model that ends between two validations is shown and saved as last, and never as the best",
+    )
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="most wall time of this run, in minutes; the same command goes on from there"
+    )
+    validate: bool = Field(  # type: ignore[assignment]
+        True, description="false: train to max_epochs (or _steps, _minutes) without validation; the last checkpoint is the best"
+    )
+    validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
+    valid_users: Positive | None = Field(10000, description="users of a validation, a seeded sample; null: all")
+    metric: Literal["ndcg@10", "ndcg@20", "recall@10", "recall@20", "recall@1", "loss"] = Field(
+        "ndcg@10", description="what best and early stopping go by"
+    )
+    patience: Positive | None = Field(10, description="validations without improvement before the end; null: never")
+    checkpoint_every: Positive | None = Field(None, description="steps between checkpoints; null: with each validation")
+    resume: bool | Literal["same"] = Field(
+        True, description="go on from the folder's last checkpoint; false: start over; same: start over if its settings differ"
+    )
+    reader_workers: Positive = Field(1, description="Petastorm threads; with 1 the order of rows repeats exactly")
+    processes: Positive = Field(1, description="training processes started by distributor=spark")
+    distributor: Literal["none", "spark"] = Field("none", description="spark: TorchDistributor; torchrun is recognised by itself")
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="memory to fit in; null: the device's free memory")
+    deterministic: bool = Field(
+        False,
+        description="the same bits in each run on a GPU too, by slower algorithms of torch; on CPUs they are the same anyway",
+    )
+    tensorboard: bool = Field(True, description="write scalars to MODEL/tensorboard")
+    log_every: Positive | None = Field(
+        100, description="steps between scalars of loss and learning rate in TensorBoard; null: with each validation alone"
+    )
+    seed: Seed = Field(42, description="of every random choice")
