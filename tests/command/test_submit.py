@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -240,7 +241,7 @@ def test_a_copy_of_the_code_stays_while_its_line_is_printed_or_run(tree: Path, s
     for version in ("run", "printed", "idle", "young", "unmarked"):
         (tree / "jobs" / "echo.py").write_text(f"# {version}")
         lines[version] = submit(tree, "--print", "echo", SPARK_HOME=str(spark_home)).stdout
-        copies[version] = Path(lines[version].split("touch -c ")[1].split("/used")[0])
+        copies[version] = Path(shlex.split(lines[version].split("touch -c ")[1])[0]).parent
         then = time.time() - (179 if version == "young" else 182) * 86400
         os.utime(copies[version] / "used", (then, then))
     (copies["unmarked"] / "used").unlink()  # as where another program put a folder there
