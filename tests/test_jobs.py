@@ -139,8 +139,11 @@ def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: Op
     assert sorted(row["item_idx"] for row in embeddings) == list(range(2, len(embeddings) + 2))
     alias = stores.require_milvus().alias(Milvus().alias)
     item = embeddings[0]["item_id"]
-    nearest = [entry["item_id"] for entry in find_neighbours(alias, item, k=5)]
-    assert nearest == [one for one, _ in Recommender.load(str(root / "model")).neighbours(item, 5)]
+    unknown = {row["item_id"] for row in table(root / "dataset", "items") if not row["count"]}  # the stores hold these too
+    nearest = [entry["item_id"] for entry in find_neighbours(alias, item, k=5 + len(unknown))]
+    assert [one for one in nearest if one not in unknown][:5] == [
+        one for one, _ in Recommender.load(str(root / "model")).neighbours(item, 5)
+    ]
 
 
 def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
@@ -155,7 +158,7 @@ def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:
         "markov": pytest.approx((ours["ndcg@10"], markov["ndcg@10"], USERS)),
     }
     predictions = table(root / "evaluation", "predictions")
-    hits = [row["rank"] <= 10 for row in predictions if row["rank"] > 0]
+    hits = [rank <= 10 for row in predictions for rank in row["ranks"] if rank > 0]
     assert {len(row["items"]) for row in predictions} == {15}
     assert ours["users"] == popularity["users"] == markov["users"] == USERS
     assert ours["hit_rate@10"] == pytest.approx(sum(hits) / USERS)

@@ -28,7 +28,7 @@ def test_defaults_hold(spark: SparkSession) -> None:
 def test_the_running_session_is_taken_as_it_is(spark: SparkSession) -> None:
     again = open_session("other", **{"spark.sql.shuffle.partitions": "99", "spark.driver.memory": "1g"})
     assert again is spark
-    assert again.conf.get("spark.sql.shuffle.partitions") == "4"
+    assert again.conf.get("spark.sql.shuffle.partitions") == "2"
 
 
 def wrong(value: str) -> str:

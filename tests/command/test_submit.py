@@ -242,8 +242,9 @@ def test_a_copy_of_the_code_stays_while_its_line_is_printed_or_run(tree: Path, s
         (tree / "jobs" / "echo.py").write_text(f"# {version}")
         lines[version] = submit(tree, "--print", "echo", SPARK_HOME=str(spark_home)).stdout
         copies[version] = Path(shlex.split(lines[version].split("touch -c ")[1])[0]).parent
+    for version, copy in copies.items():
         then = time.time() - (179 if version == "young" else 182) * 86400
-        os.utime(copies[version] / "used", (then, then))
+        os.utime(copy / "used", (then, then))
     (copies["unmarked"] / "used").unlink()  # as where another program put a folder there
     subprocess.run(["sh", "-c", lines["run"]], env={"PATH": os.defpath}, cwd="/", check=False, capture_output=True)
     (tree / "jobs" / "echo.py").write_text("# printed")

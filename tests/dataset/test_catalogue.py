@@ -82,7 +82,7 @@ def test_an_item_that_is_new_after_the_first_cut_can_be_tested_on(spark: SparkSe
     cuts = "split_times=[1000000400, 1000000800]"
     version = build(tmp_path, cuts, write_catalogue(tmp_path, [1, 2, 3, 4, 30]))
     [(_, new, count)] = [row for row in items_of(version) if row[0] == 30]
-    assert [(row["user_id"], row["target"]) for row in pq.read_table(version / "valid").to_pylist()] == [(1, new)]
+    assert [(row["user_id"], row["targets"]) for row in pq.read_table(version / "valid").to_pylist()] == [(1, [new])]
     assert count == 0
     assert not any(new in row["items"] for row in pq.read_table(version / "windows").to_pylist())
 

@@ -123,4 +123,4 @@ def test_scores_that_are_not_finite_are_an_error(spark: SparkSession, tmp_path: 
     write_model(tmp_path / "toy", np.where(MATRIX == 8, np.nan, MATRIX), IDS, COUNTS)
     model = ship(spark, open_export(str(tmp_path / "toy")))
     with pytest.raises(Exception, match="not finite"):
-        rank_users(spark.createDataFrame([(1, [2], [], 3)], HISTORY + ", target int"), model=model).collect()
+        rank_users(spark.createDataFrame([(1, [2], [], [3])], HISTORY + ", targets array<int>"), model=model).collect()
