@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
 from seqrec.settings.sequence_shape import SequenceShape
@@ -45,7 +46,12 @@ class PlanTransformer:
     def plan(self, inputs: PlanInputs) -> ModelPlan:
         """The plan for a dataset; a loss of the mean over several terms says so in the fingerprint."""
         data, shape, loss, vectors = inputs.data, self.shape, self.loss, inputs.vectors
-        max_len = min(shape.max_len or data.meta.max_len, data.meta.max_len)
+        max_len = shape.max_len or data.meta.max_len
+        if max_len > data.meta.max_len:
+            raise UserError(
+                f"encoder.max_len={max_len} is above the max_len of {data.meta.max_len} of {data.path}: lower it, or run "
+                f"build_sequences with max_len={max_len}"
+            )
         start = None if vectors is None else plan_vectors(vectors, use=self.use, dim=shape.dim)
         learned = OBJECTIVES[self.objective](self, inputs)
         return ModelPlan(

@@ -193,6 +193,12 @@ def test_a_training_that_cannot_fit_is_refused(settings: Make, tmp_path: Path) -
     assert not (tmp_path / "model").exists()
 
 
+def test_a_model_that_sees_more_than_the_windows_have_is_refused(settings: Make, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"encoder.max_len=9 is above the max_len of 8 of .*run build_sequences with max_len=9"):
+        train(settings(encoder={"dim": 8, "heads": 2, "ffn": 2, "max_len": 9}))
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_checkpoint_that_is_none_is_refused(settings: Make, tmp_path: Path) -> None:
     cfg = settings(max_epochs=1)
     train(cfg)
