@@ -50,10 +50,14 @@ _memory = MemoryHandler()
 
 
 def start_memory() -> MemoryHandler:
-    """Forget what was logged before, and return the handler that keeps what is logged from here on."""
+    """The handler that keeps what is logged from here on, until `end_memory`."""
+    return _memory
+
+
+def end_memory() -> None:
+    """Forget what was logged and where it goes: the next command of this process has logs of its own."""
     _memory.lines.clear()
     _memory.kept.clear()
-    return _memory
 
 
 def keep_log(folder: str, *, append: bool = False) -> None:

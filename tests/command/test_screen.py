@@ -13,7 +13,7 @@ import pytest
 from seqrec.command import screen
 from seqrec.command.bars import Bar
 from seqrec.command.entry import command_line, verbosity_arguments
-from seqrec.command.kept_log import keep_log
+from seqrec.command.kept_log import keep_log, write_logs
 from seqrec.command.screen import heading, show
 from seqrec.errors import UserError
 
@@ -134,11 +134,16 @@ def test_a_command_that_fails_keeps_its_log_and_its_error(tmp_path: Path) -> Non
     assert (tmp_path / "log.txt").read_text().endswith(" ERROR error: what, where, what to do\n")
 
 
-def test_a_log_that_can_t_be_written_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_can_t_be_written_is_a_warning_of_its_command_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "log.txt").mkdir()
     with command_line():
         keep_log(str(tmp_path))
     assert f"warning: {tmp_path}/log.txt can't be written" in capsys.readouterr().err
+    caplog.clear()
+    write_logs(failed=False)  # what a training without a command does after each epoch
+    assert caplog.messages == []
 
 
 def test_the_end_of_a_reader_is_no_error() -> None:
