@@ -129,9 +129,13 @@ class BuildSequences(Strict):
     split_users: Share | None = Field(None, description="share of users of whom events are held out; the others train whole")
     max_len: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="longest input of a model")
     max_history: Positive = Field(5000, description="newest items kept in sequences")
-    window_stride: Positive | None = Field(None, description="step between training windows; null: the last window only")
+    window_stride: Positive | Literal["newest"] | None = Field(
+        None,
+        description="events between the ends of a user's training windows; null: max_len, so that they cover the history and "
+        "hardly overlap; newest: the last window only",
+    )
     prop_sliding_window: Annotated[float, Field(ge=-1, le=1)] | None = Field(
-        None, description="the same step as a share of max_len, as BERT4Rec has it; -1: max_len, so that windows hardly overlap"
+        None, description="the same step as a share of max_len, as BERT4Rec has it; -1: max_len"
     )
     rows_per_file: Positive = Field(2048, description="most windows in a file (= a row group), what the trainer shuffles by")
     files_multiple: Positive = Field(8, description="the number of window files is a multiple of this: set it to the ranks")
@@ -145,15 +149,17 @@ class BuildSequences(Strict):
 
         A share is of max_len, rounded down to whole events, and at least one.
         """
-        share = self.prop_sliding_window
-        if share is None:
-            return self.window_stride
-        return self.max_len if share == -1 else max(1, int(share * self.max_len))
+        share, stride = self.prop_sliding_window, self.window_stride
+        if stride == "newest":
+            return None
+        if share is None or share == -1:
+            return stride or self.max_len
+        return max(1, int(share * self.max_len))
 
     @model_validator(mode="after")
     def _whole_windows(self) -> "BuildSequences":
         """Windows leave no gaps, and a file of them is one row group."""
-        if self.window_stride is not None and self.window_stride > self.max_len:
+        if isinstance(self.window_stride, int) and self.window_stride > self.max_len:
             raise ValueError(f"window_stride={self.window_stride} leaves gaps between windows: at most max_len={self.max_len}")
         share = self.prop_sliding_window
         if share is not None and share != -1 and share <= 0:

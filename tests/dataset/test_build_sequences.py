@@ -286,7 +286,8 @@ def test_settings_that_contradict_each_other_are_refused(
 @pytest.mark.parametrize(
     ("overrides", "stride"),
     [
-        ([], None),
+        ([], 200),
+        (["window_stride=newest"], None),
         (["window_stride=3"], 3),
         (["prop_sliding_window=0.5"], 100),
         (["prop_sliding_window=0.5", "max_len=25"], 12),
