@@ -1,18 +1,14 @@
 """A checkpoint back into its encoder, with the vocabulary and the users it was trained on, and no others."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoder import Encoder
-from seqrec.models.encoders import ENCODERS, name_now
 from seqrec.storage.metadata import TrainedMeta
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.checkpoint import Checkpoint
@@ -32,12 +28,7 @@ class TrainedModel:
     @property
     def weights_sha256(self) -> str:
         """The SHA-256 of all that an export computes: the architecture, its arguments, and the weights bit by bit."""
-        reached = self.checkpoint
-        digest = hashlib.sha256(json.dumps([reached.architecture, reached.arguments], sort_keys=True).encode())
-        for name, weight in sorted(reached.model.items()):
-            digest.update(json.dumps([name, str(weight.dtype), list(weight.shape)]).encode())
-            digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return self.checkpoint.weights_sha256
 
 
 def read_checkpoint(model: str, which: str) -> TrainedModel:
@@ -80,16 +71,6 @@ def require_same_users(model: TrainedModel, users: NDArray[np.int64], *, path: s
 
 def build_encoder(model: TrainedModel) -> Encoder:
     """The encoder with its weights, in evaluation mode; UserError if the checkpoint's parts don't fit each other."""
-    name = name_now(model.checkpoint.architecture)
-    if name not in ENCODERS:
-        raise UserError(f"{model.path} is of the architecture {name!r}; this version of seqrec knows {', '.join(ENCODERS)}")
-    try:
-        encoder = ENCODERS[name](**model.checkpoint.arguments)
-        encoder.load_state_dict(model.checkpoint.model)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{model.path}: its weights don't fit its arguments ({reason}): take another checkpoint, or train again"
-        ) from None
-    encoder.eval().settle()
+    encoder = checkpoints.rebuild(model.checkpoint, path=model.path)
+    encoder.settle()
     return encoder

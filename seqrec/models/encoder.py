@@ -16,6 +16,8 @@ class Encoder(nn.Module, ABC):
     inputs: tuple[str, ...] = ("items",)
     embedded_users: int = 0  # how many rows of users there are, that of unknown users included
     looks_back: bool = False  # whether query_before has an answer
+    item_weights: tuple[str, ...] = ()  # names that weights with a row for each item have, besides those of `items`
+    newest_first: tuple[str, ...] = ()  # names that weights with a row for each position have, counted from the newest one
 
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:

@@ -93,3 +93,22 @@ def plain_rows(rows: nn.Module) -> nn.Embedding:
     with torch.no_grad():
         plain.weight.copy_(matrix)
     return plain
+
+
+def set_rows(rows: nn.Module, matrix: Tensor) -> None:
+    """Make the rows, as they are out of training, those of a matrix (V+2, D).
+
+    Of projected rows, the projection becomes what explains the trained items' rows best (least squares), and the free parts the
+    rest; so the row of an item without a free part is what its vector says of it.
+    """
+    assert isinstance(rows, ItemRows)
+    free = rows if isinstance(rows, nn.Embedding) else rows.free
+    matrix = matrix.cpu().double()
+    with torch.no_grad():
+        if isinstance(rows, ProjectedRows):
+            vectors = rows.vectors.cpu().double()
+            fitted = (rows.trained[:, 0].cpu() > 0) & vectors.any(dim=1)
+            projection = torch.linalg.lstsq(vectors[fitted], matrix[fitted], driver="gelsd").solution  # (E, D)
+            rows.projection.copy_(projection)
+            matrix = matrix - vectors @ projection
+        free.weight.copy_(matrix)

@@ -39,6 +39,9 @@ class Transformer(Encoder):
     bidirectional one appends the mask to the history, and its query is that of the mask.
     """
 
+    item_weights = ("head.items.weight", "head.bias")
+    newest_first = ("positions.weight",)
+
     def __init__(self, *, vocab_size: int, max_len: int, **arguments: Any) -> None:
         """The arguments are the fields of Shape."""
         super().__init__()

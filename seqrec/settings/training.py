@@ -45,6 +45,15 @@ class Training(Strict):
     data: Path = Field(description="folder of the dataset")
     model: Path = Field(description="folder of the model; a training whose checkpoints it holds goes on")
     name: str | None = Field(None, description="name of the model; null: made from its settings")
+    init: Path | None = Field(
+        None,
+        description="what to begin from: a checkpoint, or a model's folder (its best one), of this vocabulary or of one that it "
+        "extends; null: drawn weights",
+    )
+    init_optimizer: Literal["fresh", "carried"] = Field(
+        "fresh",
+        description="of init: carried takes over the optimizer's moments too, from a last.pt with the same optimizer.name",
+    )
     optimizer: Optimizer = Optimizer()
     batch_size: Positive = Field(64, description="windows that a process sends through the model at once")
     accumulate_steps: Positive = Field(
@@ -86,3 +95,10 @@ class Training(Strict):
         100, description="steps between scalars of loss and learning rate in TensorBoard; null: with each validation alone"
     )
     seed: Seed = Field(42, description="of every random choice")
+
+    @model_validator(mode="after")
+    def _carried_from_somewhere(self) -> "Training":
+        """Moments are carried from the checkpoint of init."""
+        if self.init is None and self.init_optimizer == "carried":
+            raise ValueError("init_optimizer=carried takes the optimizer's moments from a checkpoint: set init=MODEL too")
+        return self

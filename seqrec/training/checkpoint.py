@@ -3,7 +3,9 @@
 A file holds a dict of tensors and plain values, so that nothing else has to be unpickled; its keys are the fields of Checkpoint.
 """
 
+import hashlib
 import io
+import json
 import re
 import zipfile
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +15,8 @@ import torch
 from torch import nn
 
 from seqrec.errors import UserError
+from seqrec.models.encoder import Encoder
+from seqrec.models.encoders import ENCODERS, name_now
 from seqrec.storage import files
 from seqrec.training.progress import Progress, Recorded
 
@@ -45,6 +49,15 @@ class Checkpoint:
     optimizer: dict[str, Any] | None = None  # in last.pt alone, as are the progress and the weights that aren't averaged
     progress: Recorded | None = None
     trained: dict[str, torch.Tensor] | None = None  # the weights that are trained, where `model` is their average
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of all that an export computes: the architecture, its arguments, and the weights bit by bit."""
+        digest = hashlib.sha256(json.dumps([self.architecture, self.arguments], sort_keys=True).encode())
+        for name, weight in sorted(self.model.items()):
+            digest.update(json.dumps([name, str(weight.dtype), list(weight.shape)]).encode())
+            digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +161,22 @@ def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
     if absent:
         raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {OTHERS}")
     return Checkpoint(**{part.name: content[part.name] for part in fields(Checkpoint) if part.name in content})
+
+
+def rebuild(checkpoint: Checkpoint, *, path: str) -> Encoder:
+    """The encoder with its weights, in evaluation mode; UserError if the checkpoint's parts don't fit each other."""
+    name = name_now(checkpoint.architecture)
+    if name not in ENCODERS:
+        raise UserError(f"{path} is of the architecture {name!r}; this version of seqrec knows {', '.join(ENCODERS)}")
+    try:
+        encoder = ENCODERS[name](**checkpoint.arguments)
+        encoder.load_state_dict(checkpoint.model)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path}: its weights don't fit its arguments ({reason}): take another checkpoint, or train again"
+        ) from None
+    return encoder.eval()
 
 
 def _cause(error: Exception) -> str:

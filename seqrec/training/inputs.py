@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqrec.models.encoder import Encoder
-from seqrec.training.item_vectors import read_item_vectors
+from seqrec.training.item_vectors import ItemVectors, read_item_vectors
 from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.memory import available_gb, estimate_gb, require_memory
 from seqrec.training.optimizer import STATES
@@ -34,6 +34,7 @@ class Inputs:
     validation: ValidationUsers | None  # None: there is nobody to validate with
     plan: ModelPlan
     bf16: bool
+    vectors: ItemVectors | None  # of the items, where the architecture has a source of them
 
     def batches(self, setup: TrainingSetup, process: Process, *, steps: int) -> Batches:
         """This process's batches, `steps` an epoch; the dataset's windows have an item more than its max_len: the last target."""
@@ -73,7 +74,7 @@ def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) 
     longest = data.meta.max_len if plan.cut is None else plan.cut.max_len
     needed = estimate_gb(plan.build, windows=setup.batch_size, length=longest, states=states)
     require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
-    return Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16)
+    return Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16, vectors=vectors)
 
 
 def _read_validation(

@@ -83,6 +83,7 @@ class Trainer:
     checkpointer: Checkpointer
     sinks: list[Sink]  # empty but in rank 0
     progress: Progress
+    judges_start: bool = False  # whether the model is validated before the first step, as one that may stay the best
     metrics: dict[str, float] = field(default_factory=dict)  # of the model as it is, where it has been validated
     recent: Progress = field(default_factory=Progress)  # its sums alone: of the steps since the last scalars, in this run
 
@@ -96,6 +97,10 @@ class Trainer:
             log.info("%s is trained to step %d already: validating it", self.checkpointer.folder, self.progress.step)
             shown = self._show()
             return self.progress.best_metrics or shown
+        if self.judges_start and self.progress.step == 0 and self.measure is not None:
+            record = {**self._reached(), **self._judge()}
+            for sink in self.sinks:
+                sink.add(record)
         started, stop = time.monotonic(), None
         with stop_requests() as request:
             while stop is None:
@@ -141,17 +146,22 @@ class Trainer:
 
     def _validate(self) -> None:
         """Validate, give the sinks a record, and keep the model if it is the best; losses are means since the last time."""
-        progress, metric = self.progress, self.milestones.metric
         record = {**self._reached(), **self._mean_losses(), "lr": self._rate()}
-        progress.clear_sums()
+        self.progress.clear_sums()
         if self.measure is not None:
-            self.metrics = self.measure()
-            best = progress.judge(self.metrics, metric=metric)
-            record |= {**self.metrics, "best": best}
-            if best:
-                self.checkpointer.save_best(progress, self.metrics, metric=metric)
+            record |= self._judge()
         for sink in self.sinks:
             sink.add(record)
+
+    def _judge(self) -> Record:
+        """Measure the model, and keep it if it is the best: its metrics, and whether it is."""
+        assert self.measure is not None
+        metric = self.milestones.metric
+        self.metrics = self.measure()
+        best = self.progress.judge(self.metrics, metric=metric)
+        if best:
+            self.checkpointer.save_best(self.progress, self.metrics, metric=metric)
+        return {**self.metrics, "best": best}
 
     def _log_step(self, result: StepResult) -> None:
         """Add up a step and, every log_every steps, give the sinks the mean losses of these, over all processes."""

@@ -27,6 +27,8 @@ class TrainingSetup:
     folder: str  # of the model
     name: str | None  # of the model; None: the plan's
     architecture: Architecture
+    init: str | None  # what the weights begin from, a checkpoint or a model's folder; None: they are drawn
+    carries_moments: bool  # whether the optimizer begins with the moments of that checkpoint
     batch_size: int  # windows that go through the model at once
     accumulate_steps: int  # such batches in a step
     pooling: Pooling
@@ -52,6 +54,8 @@ def training_setup(settings: Training, architecture: Architecture) -> TrainingSe
         folder=settings.model,
         name=settings.name,
         architecture=architecture,
+        init=settings.init,
+        carries_moments=settings.init_optimizer == "carried",
         batch_size=settings.batch_size,
         accumulate_steps=settings.accumulate_steps,
         pooling=Pooling(pool_batches=settings.pool_batches, seed=settings.seed, workers=settings.reader_workers),

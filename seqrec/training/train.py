@@ -38,6 +38,7 @@ from seqrec.training.progress import Progress
 from seqrec.training.setup import TrainingSetup
 from seqrec.training.sinks import open_sinks
 from seqrec.training.steps import Stepper
+from seqrec.training.warm_start import WarmStart, read_start
 
 log = logging.getLogger("seqrec")
 
@@ -66,13 +67,14 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     path = process.share(path)
     with process.together():
         inputs = read_inputs(setup, path, process, cache)
+        start = read_start(setup, inputs, cache, says=process.rank == 0)
     repeat_bits(setup.deterministic, process.device)
     step_windows = setup.batch_size * setup.accumulate_steps
     steps = inputs.plan.passes * count_steps(inputs.shard.windows, step_windows=step_windows, process=process)  # of an epoch
-    template = _template(setup, inputs, process, total_steps=setup.limits.total_steps(steps))
-    state = _resume_or_start(setup, inputs, process, template, stack)
+    template = _template(setup, inputs, process, start, total_steps=setup.limits.total_steps(steps))
+    state = _resume_or_start(setup, inputs, process, template, start, stack)
     with process.together():
-        learner = _build_learner(setup, inputs.plan, process, state)
+        learner = _build_learner(setup, inputs.plan, process, state, start)
         step = learner.progress.step
         sinks = open_sinks(setup.folder, step=step, tensorboard=setup.tensorboard) if process.rank == 0 else []
     if state is not None:
@@ -95,16 +97,18 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         ),
         sinks=sinks,
         progress=learner.progress,
+        judges_start=start is not None,
     )
 
 
-def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_steps: int) -> Checkpoint:
+def _template(setup: TrainingSetup, inputs: Inputs, process: Process, start: WarmStart | None, *, total_steps: int) -> Checkpoint:
     """What every checkpoint of the training says, still without weights and progress."""
     data, plan = inputs.data, inputs.plan
     facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
     schedule = setup.optimizer.schedule
     total = {f"steps of the {schedule} schedule": total_steps} if schedule in ("cosine", "linear") else {}
-    fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total}
+    began = {} if start is None else start.fingerprint
+    fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total, **began}
     meta = {
         "run_id": versions.new_run_id(),
         "name": setup.name or model_name(plan.name, named=plan.named, shaping=setup.shaping, fingerprint=fingerprint),
@@ -115,6 +119,8 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_s
         "vocabulary_sha256": hash_vocabulary(data.items),
         "settings": setup.settings,
     }
+    if start is not None:
+        meta["init"] = start.identity
     if inputs.user_hashes is not None:
         meta["users_sha256"] = hash_users(inputs.user_hashes)
     return Checkpoint(
@@ -127,7 +133,7 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, *, total_s
 
 
 def _resume_or_start(
-    setup: TrainingSetup, inputs: Inputs, process: Process, template: Checkpoint, stack: ExitStack
+    setup: TrainingSetup, inputs: Inputs, process: Process, template: Checkpoint, start: WarmStart | None, stack: ExitStack
 ) -> Checkpoint | None:
     """The checkpoint to resume. If there is none, or resume is false, it is None, and the folder is cleared for a new training.
 
@@ -141,6 +147,8 @@ def _resume_or_start(
             stack.enter_context(hold_in(setup.folder, LOCK, what=f"a training in {setup.folder}", remedy=remedy))
         if setup.resume and checkpoint.LAST in files.names(files.join(setup.folder, "checkpoints")):
             state = _read_state(setup, template.fingerprint)
+        if state is None and start is not None:
+            start.require_there()
     with process.together():
         if process.rank == 0:
             if state is None:
@@ -170,7 +178,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
     before["architecture"] = name_now(before["architecture"])
     try:
-        require_same(before, fingerprint, folder=setup.folder)
+        require_same(before, {"init": None, **fingerprint}, folder=setup.folder)
     except UserError as error:
         if setup.resume != "same":
             raise
@@ -194,13 +202,17 @@ class _Learner:
         return self.model if self.average is None else self.average.model
 
 
-def _build_learner(setup: TrainingSetup, plan: ModelPlan, process: Process, state: Checkpoint | None) -> _Learner:
-    """The learner of a new training, with weights drawn by the seed, or of the training that a state holds."""
+def _build_learner(
+    setup: TrainingSetup, plan: ModelPlan, process: Process, state: Checkpoint | None, start: WarmStart | None
+) -> _Learner:
+    """The learner of a new training, whose weights are drawn by the seed or begin from a start, or of that of a state."""
     torch.manual_seed(setup.seed)
     model = plan.build().to(process.device)
     optimizer = build_optimizer(model, setup.optimizer)
     if state is None:
         plan.begin(model)
+        if start is not None:
+            start.begin(model, optimizer)
     decay, progress = setup.optimizer.ema_decay, Progress()
     average = None if decay is None else WeightAverage(model, decay=decay)
     if state is not None:
