@@ -83,6 +83,38 @@ class Ragged:
         positions = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return Ragged(self.values[positions], offsets)
 
+    def oldest(self, length: int) -> "Ragged":
+        """The first `length` values of each list.
+
+        >>> Ragged.of([[5, 7, 8], [], [3]]).oldest(2).values.tolist()
+        [5, 7, 3]
+        """
+        return self.where(np.arange(len(self.values)) - np.repeat(self.offsets[:-1], self.lengths) < length)
+
+    def newest_once(self) -> "Ragged":
+        """The lists, in their order, with only the last occurrence of each value in a list.
+
+        >>> Ragged.of([[5, 7, 5], [5, 5]]).newest_once().values.tolist()
+        [7, 5, 5]
+        """
+        pairs = self.rows * (1 + self.values.max(initial=0)) + self.values
+        _, from_the_end = np.unique(pairs[::-1], return_index=True)
+        keep = np.zeros(len(pairs), dtype=bool)
+        keep[len(pairs) - 1 - from_the_end] = True
+        return self.where(keep)
+
+    def with_one_more(self, values: NDArray[np.int64], *, first: bool = False) -> "Ragged":
+        """The lists with one of the values (N,) more each, at the end or, if `first`, at the start; a negative one adds nothing.
+
+        >>> longer = Ragged.of([[5, 7], [], [3]]).with_one_more(np.array([9, 8, -1]))
+        >>> longer.values.tolist(), longer.offsets.tolist()
+        ([5, 7, 9, 8, 3], [0, 3, 4, 5])
+        """
+        more = values >= 0
+        places = (self.offsets[:-1] if first else self.offsets[1:])[more]
+        offsets = self.offsets + np.concatenate([[0], np.cumsum(more)])
+        return Ragged(np.insert(self.values, places, values[more]), offsets)
+
     def left_padded(self, rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last `length` values of the given rows, padded on the left with 0: (len(rows), length).
 

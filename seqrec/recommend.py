@@ -15,7 +15,8 @@ from seqrec.catalogue.titles import add_title_options, titles_of
 from seqrec.command.entry import command_line, positive, verbosity_arguments
 from seqrec.command.screen import show
 from seqrec.errors import UserError
-from seqrec.serving.recommender import BIGINT, Id, Recommender
+from seqrec.serving.extended_sequence import Id
+from seqrec.serving.recommender import BIGINT, Recommender
 from seqrec.serving.sealed import EXPORTS
 from seqrec.storage import files
 

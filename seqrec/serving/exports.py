@@ -9,6 +9,7 @@ one can be used again. A job locates its export once and passes it on, so that a
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from seqrec.errors import UserError
@@ -99,6 +100,14 @@ def open_export(folder: str) -> Export:
     if "files" not in content:
         raise UserError(f"{folder} holds no exported model: run export_onnx model={sealed.model_folder(folder)} first")
     return Export(folder, ExportMeta.of(content, path=path, remedy=f"run the job that writes {folder} again"))
+
+
+def fetch(export: Export, folder: str) -> Export:
+    """A copy, in a local folder, of what scoring needs of an export, and the graph that looks backwards, if it has one."""
+    backwards = export.backwards_files() if sealed.BACKWARDS in export.meta.files else ()
+    for name in [META, *(name for name, _ in (*export.scoring_files(), *backwards))]:
+        files.fetch(files.join(export.path, name), Path(folder))
+    return Export(folder, export.meta)
 
 
 def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:

@@ -5,16 +5,18 @@ recommender.recommend(["318", "50"], k=10)    # [(item id, score), ...], the bes
 
 recommender = Recommender.load("/data/model", titles="movies.csv")
 [(recommender.title(item), score) for item, score in recommender.recommend(["318", "50"])]
+
+recommender.extend(["318", "50"], 5).sequence    # the five items that come next, each after those before it, at the end
 """
 
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -24,17 +26,28 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.serving import exports
 from seqrec.serving.exports import Export
-from seqrec.serving.model import Model, open_model
+from seqrec.serving.extended_sequence import (
+    ANYTHING,
+    Conditions,
+    Extended,
+    Id,
+    Mode,
+    Steps,
+    assemble,
+    extend_one,
+    without_repeats,
+)
+from seqrec.serving.extension import Start
+from seqrec.serving.model import Model, open_backwards, open_model
+from seqrec.serving.next_items import GREEDY, Choice
 from seqrec.serving.topk import NONE, BlockSizes, Catalogue, Items, Scores, top_k
 from seqrec.storage import files
-from seqrec.storage.meta import META
 from seqrec.storage.metadata import IdTypes
 from seqrec.user_hashes import UNKNOWN, hash_ids, user_rows
 
 SIZES = BlockSizes(users=1, items=65536)
 FROM_CODE = "titles=read_titles(FILE, 'ID,TITLE')"  # what says, from code, which columns of a file of titles are meant
 
-Id = int | str
 Source = str | Mapping[int, str] | Mapping[str, str] | Titles | None  # a file of titles, or the titles themselves
 TYPES: dict[str, type[int] | type[str]] = {"bigint": int, "string": str}
 BIGINT = range(-(2**63), 2**63)
@@ -48,6 +61,8 @@ class Recommender:
     name: str
     run_id: str
     id_types: IdTypes
+    export: Export = field(repr=False)  # its files on this machine
+    threads: int = 1
     titles: Titles = field(default=NO_TITLES, repr=False)
     fetched: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)  # lives as long as the model
 
@@ -62,11 +77,20 @@ class Recommender:
         export, fetched = exports.locate(folder), None
         if not files.is_local(export.path):
             fetched = tempfile.TemporaryDirectory(prefix="seqrec-model-")
-            export = _fetch(export, fetched.name)
+            export = exports.fetch(export, fetched.name)
         meta, model, known = export.meta, open_model(export, threads), _titles(titles)
         if words := known.mismatch(model.ids.to_pylist() if known.texts else []):
             raise UserError(words)
-        return cls(model=model, name=meta.name, run_id=meta.run_id, id_types=meta.id_types, titles=known, fetched=fetched)
+        return cls(
+            model=model,
+            name=meta.name,
+            run_id=meta.run_id,
+            id_types=meta.id_types,
+            export=export,
+            threads=threads,
+            titles=known,
+            fetched=fetched,
+        )
 
     def recommend(
         self,
@@ -87,14 +111,43 @@ class Recommender:
         model's ids, such as "318" where they are integers, and for a K below 1.
         """
         items = Ragged.of([self._indices(history, "history")])
-        available = self.model.recommendable & ~self._marks(deny, "deny")
-        if allow is not None:
-            available &= self._marks(allow, "allow")
-        hashes = np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._typed(user, "user", of="user")]))
+        available, hashes = self._available(allow, deny), self._hash(user)
         seen = items if filter_seen else Ragged.of([[]])
         if len(items.values):
             return self._best(self.model.encode(items, 1, hashes), Catalogue.of(self.model.matrix, available), k, seen)
         return self._best(np.ones((1, 1)), Catalogue.of(self.model.popularity, available & self.model.trained), k, seen)
+
+    def extend(
+        self,
+        sequence: Sequence[Id],
+        n: int,
+        mode: Mode = "post",
+        *,
+        seed: int = 0,
+        choice: Choice = GREEDY,
+        conditions: Conditions = ANYTHING,
+    ) -> Extended:
+        """Up to N new items after a sequence (oldest first), before it (`pre`), or each at an end drawn by the seed (`both`).
+
+        Each item is chosen as if those before had been taken, by `choice`: the best one, by beams, or drawn by the seed at a
+        temperature. A new item is no other new one and, unless filter_seen=False, none of the sequence; there are fewer than N if
+        no more are left. Of an item that the sequence has several times one occurrence stays, see `Conditions.keep`. The newest
+        max_len items of a longer sequence count for what comes after it, the oldest for what comes before. Ids that the model
+        doesn't know stay where they are, and are ignored; without a known one the most popular items are added, with their counts
+        as scores. Raises UserError for N below 1, another mode, a seed below 0, ids of another type, and for `pre` and `both` if
+        the model isn't bidirectional.
+        """
+        steps = Steps(n=n, mode=mode, seed=seed, choice=choice)
+        backwards = None if mode == "post" else self._backwards
+        typed = self._typed_ids(sequence, "sequence")
+        kept = without_repeats(typed, conditions.occurrence(mode))
+        items = Ragged.of([self._indices(kept, "sequence")])
+        hidden = items if conditions.filter_seen else Ragged.of([[]])
+        start = Start(sequences=items, hidden=hidden, hashes=self._hash(conditions.user))
+        available = self._available(conditions.allow, conditions.deny)
+        additions, before = extend_one(start, steps, model=self.model, available=available, backwards=backwards)
+        listed = self._with_ids(additions.items[0], additions.scores[0])
+        return assemble(kept, listed, additions.log_probabilities[0], before=before, repeated=len(typed) - len(kept))
 
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
@@ -126,6 +179,11 @@ class Recommender:
         return {item_id: index for index, item_id in enumerate(self.model.ids.to_pylist(), start=FIRST_ITEM)}
 
     @cached_property
+    def _backwards(self) -> onnxruntime.InferenceSession:
+        """The session of the item before a history; UserError if the model isn't bidirectional."""
+        return open_backwards(self.export, self.threads)
+
+    @cached_property
     def _directions(self) -> NDArray[np.float32]:
         """The item matrix with rows of length 1; a row of zeros stays."""
         norms: NDArray[np.float32] = np.linalg.norm(self.model.matrix, axis=1, keepdims=True)
@@ -142,12 +200,24 @@ class Recommender:
         typed: Id = plain
         return typed
 
-    def _indices(self, ids: Iterable[Id], argument: str) -> list[int]:
-        """The item indices of the ids that the model knows."""
+    def _typed_ids(self, ids: Iterable[Id], argument: str) -> list[Id]:
+        """The ids of items as Python values."""
         if isinstance(ids, str | bytes):
             raise UserError(f"{argument}={ids!r} is one id: give a list of ids, such as [{ids!r}]")
-        typed = [self._typed(item_id, argument) for item_id in ids]
-        return [self._index[item_id] for item_id in typed if item_id in self._index]
+        return [self._typed(item_id, argument) for item_id in ids]
+
+    def _indices(self, ids: Iterable[Id], argument: str) -> list[int]:
+        """The item indices of the ids that the model knows."""
+        return [self._index[item_id] for item_id in self._typed_ids(ids, argument) if item_id in self._index]
+
+    def _hash(self, user: Id | None) -> NDArray[np.int64]:
+        """The hash (1,) of a user; 0 for none."""
+        return np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._typed(user, "user", of="user")]))
+
+    def _available(self, allow: Collection[Id] | None, deny: Collection[Id]) -> NDArray[np.bool_]:
+        """True (V + 2,) at the items that may be recommended."""
+        available = self.model.recommendable & ~self._marks(deny, "deny")
+        return available if allow is None else available & self._marks(allow, "allow")
 
     def _marks(self, ids: Iterable[Id], argument: str) -> NDArray[np.bool_]:
         """True (V + 2,) at the indices of the ids."""
@@ -176,10 +246,3 @@ def _titles(given: Source) -> Titles:
     if isinstance(given, str):
         return read_titles(given, option=FROM_CODE)
     return given or NO_TITLES
-
-
-def _fetch(export: Export, folder: str) -> Export:
-    """A copy, in a local folder, of what scoring needs of an export."""
-    for name in [META, *(name for name, _ in export.scoring_files())]:
-        files.fetch(files.join(export.path, name), Path(folder))
-    return Export(folder, export.meta)

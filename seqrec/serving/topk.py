@@ -82,6 +82,24 @@ def top_k(
     return items, best
 
 
+def all_scores(queries: Scores, catalogue: Catalogue, *, seen: Ragged, sizes: BlockSizes = DEFAULT_SIZES) -> Scores:
+    """The scores (Q, N) of all candidates, in their order; -inf for those in the query's `seen`.
+
+    Memory isn't bounded by the sizes: for a few queries. Raises ValueError if a score is not finite.
+
+    >>> matrix = np.array([[0.0], [0.0], [1.0], [3.0], [2.0]], dtype=np.float32)
+    >>> all_scores(np.ones((1, 1), np.float32), Catalogue.of(matrix), seen=Ragged.of([[3]])).tolist()
+    [[1.0, -inf, 2.0]]
+    """
+    every = np.full((len(queries), len(catalogue.items)), -np.inf, dtype=queries.dtype)
+    for first in range(0, len(queries), sizes.users):
+        batch = slice(first, first + sizes.users)
+        for start, scores in _blocks(queries[batch], catalogue, sizes):
+            every[batch, start : start + scores.shape[1]] = scores
+        _hide(every[batch], 0, *_seen_positions(catalogue, seen.take(np.arange(len(queries))[batch])))
+    return every
+
+
 def rank_targets(queries: Scores, matrix: Scores, seen: Ragged, targets: Ragged, *, sizes: BlockSizes = DEFAULT_SIZES) -> Items:
     """The rank, from 1, of each target (T,) of the queries (Q lists) among items 2 to V + 1 without the query's seen items.
 

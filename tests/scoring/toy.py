@@ -22,10 +22,17 @@ def write_model(
     max_len: int = 4,
     run_id: str = "r1",
     name: str = "toy",
+    before: NDArray[np.float32] | None = None,
 ) -> None:
-    """Write an exported model with the given item matrix (V + 2, D), the ids and the training counts of its V items."""
+    """Write an exported model with the given item matrix (V + 2, D), the ids and the training counts of its V items.
+
+    With `before`, the query for the item before a history is the sum of these embeddings (V + 2, D); without, there is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(sum_of_embeddings(matrix), folder / sealed.ENCODER)
+    backwards = [] if before is None else [sealed.BACKWARDS]
+    if before is not None:
+        onnx.save(sum_of_embeddings(before), folder / sealed.BACKWARDS)
     np.save(folder / sealed.MATRIX, matrix)
     item_idx = pa.array(range(2, len(ids) + 2), pa.int32())
     kind = pa.int64() if isinstance(ids[0], int) else pa.string()
@@ -42,7 +49,8 @@ def write_model(
         "dim": matrix.shape[1],
         "vocab_size": len(ids),
     }
-    sealed.seal(str(folder), meta, source=folder, names=[sealed.ENCODER, sealed.MATRIX, sealed.VOCABULARY])
+    names = [sealed.ENCODER, sealed.MATRIX, sealed.VOCABULARY, *backwards]
+    sealed.seal(str(folder), meta, source=folder, names=names)
 
 
 def sum_of_embeddings(matrix: NDArray[np.float32]) -> onnx.ModelProto:
