@@ -19,6 +19,10 @@ class Encoder(nn.Module, ABC):
     item_weights: tuple[str, ...] = ()  # names that weights with a row for each item have, besides those of `items`
     newest_first: tuple[str, ...] = ()  # names that weights with a row for each position have, counted from the newest one
 
+    def parts(self) -> "list[Encoder]":
+        """The encoders of which it is made, each with a loss of its own; their queries and rows stand side by side in its own."""
+        return [self]
+
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """The query of every position (B, L, D), which training learns from."""

@@ -59,6 +59,9 @@ class Train(Training):
 
     preset: str | None = Field(None, description="a recipe in conf/presets, or a YAML file")
     encoder: SequenceShape = SequenceShape()
+    members: Positive = Field(
+        1, description="encoders of that shape, trained side by side and exported as one, whose scores are the means of theirs"
+    )
     windows: WindowCuts = WindowCuts()
     objective: Literal["next_item", "masked_items"] = Field(
         "next_item", description="what is predicted: the item after each, or items that are hidden from a bidirectional encoder"

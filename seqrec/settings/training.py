@@ -20,7 +20,9 @@ class Optimizer(Strict):
     momentum: Share = Field(0.9, description="of sgd")
     nesterov: bool = Field(False, description="of sgd")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="largest gradient norm; null is off")
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(300, description="linear warm-up")
+    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+        300, description="linear warm-up; null: a twentieth of the training's steps, at most 200"
+    )
     schedule: Literal["constant", "cosine", "linear", "inverse_sqrt"] = Field(
         "inverse_sqrt", description="learning rate after the warm-up; cosine and linear end at 0 with the training"
     )

@@ -15,7 +15,7 @@ from seqrec.settings.training import Training
 from seqrec.training.checkpoint import Checkpoint
 
 SHAPING = (
-    *("seed", "encoder", "windows", "objective", "masking", "loss"),
+    *("seed", "encoder", "members", "windows", "objective", "masking", "loss"),
     *("optimizer", "batch_size", "accumulate_steps", "pool_batches"),
     *("validate", "validate_every", "valid_users", "metric"),
 )

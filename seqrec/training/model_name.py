@@ -40,6 +40,7 @@ LABELS = {  # of settings in names, in their order there; a choice among names h
     "encoder.dropout_weights": "dow",
     "encoder.max_len": "l",
     "encoder.user_weight": "g",
+    "members": "x",
     "windows.overlap": "overlap",
     "windows.shift": "shift",
     "objective": "",

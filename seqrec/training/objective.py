@@ -114,7 +114,19 @@ class ItemObjective(nn.Module):
             loss = partial(loss, sampler=sampler)
         with torch.no_grad():
             extras = {name: extra(predictions, matrix) for name, extra in self.extras.items()}
-        return self._balanced(Loss(loss(predictions, matrix), extras), predictions, batch.inputs)
+        return self._balanced(Loss(self._of_parts(loss, predictions, matrix), extras), predictions, batch.inputs)
+
+    def _of_parts(self, loss: Callable[..., Tensor], predictions: Predictions, matrix: Tensor) -> Tensor:
+        """The mean of the losses of the model's parts, each of its own queries, whose number they are divided by, and rows."""
+        count = len(self.model.parts())
+        if count == 1:
+            return loss(predictions, matrix)
+        queries = (predictions.hidden * count).chunk(count, dim=-1)
+        each = [
+            loss(predictions._replace(hidden=query.contiguous()), rows.contiguous())
+            for query, rows in zip(queries, matrix.chunk(count, dim=-1), strict=True)
+        ]
+        return torch.stack(each).mean()
 
     def _balanced(self, loss: Loss, predictions: Predictions, inputs: Tensor) -> Loss:
         """The loss, and for each prediction by its weight the model's load-balancing loss, if it has a mixture of experts."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from seqrec.settings.training import Optimizer
 
+LONGEST_WARMUP = 200  # steps, where their number is left to the training
 STATES = {"adamw": 2, "adam": 2, "sgd": 1}  # numbers that an optimiser keeps of each weight
 
 
@@ -33,6 +34,16 @@ class Schedule:
     lr: float
     warmup_steps: int
     total_steps: int
+
+    @classmethod
+    def of(cls, settings: Optimizer, *, total_steps: int) -> "Schedule":
+        """The schedule of a training; a warm-up of unknown length is short where the training is.
+
+        >>> Schedule.of(Optimizer(warmup_steps=None), total_steps=1000).warmup_steps
+        50
+        """
+        warmup = min(LONGEST_WARMUP, total_steps // 20) if settings.warmup_steps is None else settings.warmup_steps
+        return cls(shape=settings.schedule, lr=settings.lr, warmup_steps=warmup, total_steps=total_steps)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0.

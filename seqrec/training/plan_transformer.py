@@ -42,6 +42,7 @@ class PlanTransformer:
     vectors: VectorSource | None = None
     use: Use = "project"
     embeds_users: bool = False
+    members: int = 1  # transformers of the shape, trained side by side as one model
 
     def plan(self, inputs: PlanInputs) -> ModelPlan:
         """The plan for a dataset; a loss of the mean over several terms says so in the fingerprint."""
@@ -55,8 +56,9 @@ class PlanTransformer:
         start = None if vectors is None else plan_vectors(vectors, use=self.use, dim=shape.dim)
         learned = OBJECTIVES[self.objective](self, inputs)
         return ModelPlan(
-            architecture="transformer",
+            architecture="transformer" if self.members == 1 else "ensemble",
             arguments={"vocab_size": len(data.items), **shape.model_dump(), "max_len": max_len}
+            | ({} if self.members == 1 else {"members": self.members})
             | ({"rows": start.arguments} if start else {}),
             task=learned.task,
             objective=learned.objective,

@@ -106,7 +106,8 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, start: War
     data, plan = inputs.data, inputs.plan
     facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
     schedule = setup.optimizer.schedule
-    total = {f"steps of the {schedule} schedule": total_steps} if schedule in ("cosine", "linear") else {}
+    ends = schedule in ("cosine", "linear") or setup.optimizer.warmup_steps is None
+    total = {f"steps of the {schedule} schedule": total_steps} if ends else {}
     began = {} if start is None else start.fingerprint
     fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total, **began}
     meta = {
@@ -210,7 +211,8 @@ def _build_learner(
     model = plan.build().to(process.device)
     optimizer = build_optimizer(model, setup.optimizer)
     if state is None:
-        plan.begin(model)
+        for part in model.parts():
+            plan.begin(part)
         if start is not None:
             start.begin(model, optimizer)
     decay, progress = setup.optimizer.ema_decay, Progress()
@@ -233,7 +235,7 @@ def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learn
     if process.world > 1:
         devices = [process.device] if process.device.type == "cuda" else None
         objective = DistributedDataParallel(objective, device_ids=devices)
-    schedule = Schedule(shape=options.schedule, lr=options.lr, warmup_steps=options.warmup_steps, total_steps=total_steps)
+    schedule = Schedule.of(options, total_steps=total_steps)
     return Stepper(
         process=process,
         task=inputs.plan.task,

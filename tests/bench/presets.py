@@ -56,7 +56,7 @@ def measure(preset: str, *, rounds: int) -> tuple[int, list[float], list[float]]
     torch.manual_seed(1)
     model = plan.build()
     options = settings.optimizer
-    schedule = Schedule(shape=options.schedule, lr=options.lr, warmup_steps=options.warmup_steps, total_steps=1000)
+    schedule = Schedule.of(options, total_steps=1000)
     stepper = Stepper(
         process=Process(rank=0, world=1, device=torch.device("cpu")),
         task=plan.task,

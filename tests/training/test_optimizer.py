@@ -44,6 +44,7 @@ CASES = {
             ("beta2", 0.98),
             ("clip_norm", None),
             ("warmup_steps", 0),
+            ("warmup_steps", None),
             ("schedule", "constant"),
             ("schedule", "cosine"),
             ("schedule", "linear"),
@@ -59,15 +60,16 @@ CASES = {
 
 def rate(step: int, settings: Optimizer) -> float:
     """The learning rate of a step, from 0."""
-    if step < settings.warmup_steps:
-        return settings.lr * (step + 1) / settings.warmup_steps
+    warmup = settings.warmup_steps or 0  # null: a twentieth of 6 steps, which is none
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
     if settings.schedule == "constant":
         return settings.lr
     if settings.schedule == "linear":
-        return settings.lr * (STEPS - step) / (STEPS - settings.warmup_steps)
+        return settings.lr * (STEPS - step) / (STEPS - warmup)
     if settings.schedule == "cosine":
-        return settings.lr * (1 + math.cos(math.pi * (step - settings.warmup_steps) / (STEPS - settings.warmup_steps))) / 2
-    return settings.lr * math.sqrt(max(1, settings.warmup_steps) / max(1, step))
+        return settings.lr * (1 + math.cos(math.pi * (step - warmup) / (STEPS - warmup))) / 2
+    return settings.lr * math.sqrt(max(1, warmup) / max(1, step))
 
 
 def by_hand(settings: Train, batches: list[Tensor]) -> Weights:
