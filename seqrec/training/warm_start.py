@@ -71,9 +71,10 @@ class WarmStart:
         old = checkpoints.rebuild(start, path=self.path)
         if self.optimizer is not None and start.trained is not None:
             old.load_state_dict(start.trained)  # the moments are of these, not of their average
-        kept = match_weights(old, model, self.users)
-        kept.copy()
-        found = grow_items(kept, self.likeness)
+        for before, now in zip(old.parts(), model.parts(), strict=True):
+            kept = match_weights(before, now, self.users)
+            kept.copy()
+            found = grow_items(kept, self.likeness)
         if optimizer is not None and self.optimizer is not None:
             carry_moments(optimizer, kept, start)
         if self.says:
@@ -99,6 +100,7 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
     start = checkpoints.load(path)
     vocabulary = _read_vocabulary(path)
     _require_extension(start, vocabulary, inputs, path=path)
+    _require_members(start, inputs.plan.arguments, carried=setup.carries_moments, path=path)
     if setup.carries_moments:
         _require_moments(start, setup.optimizer.name, path=path)
     identity = {"run_id": start.meta["run_id"], "name": start.meta["name"], "step": start.step}
@@ -183,6 +185,15 @@ def _require_extension(start: Checkpoint, vocabulary: pa.Table | None, inputs: I
             f"init={path}: the vocabulary of {data.path} doesn't extend its {size:,} items: item {place + FIRST_ITEM} is "
             f"{before[place]!r} there and {here} here: {remedy}"
         )
+
+
+def _require_members(start: Checkpoint, arguments: dict[str, Any], *, carried: bool, path: str) -> None:
+    """Raise UserError unless both models have as many members, and one each where moments are carried."""
+    before, now = start.arguments.get("members", 1), arguments.get("members", 1)
+    if before != now:
+        raise UserError(f"init={path} has members={before}, and the new model members={now}: set members={before}")
+    if carried and now > 1:
+        raise UserError(f"init_optimizer=carried is of models of one member, and init={path} has {now}: set init_optimizer=fresh")
 
 
 def _require_moments(start: Checkpoint, name: str, *, path: str) -> None:
