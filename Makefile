@@ -33,7 +33,7 @@ override export TRAIN := $(value TRAIN)
 override export TITLES := $(value TITLES)
 override export TITLE_COLUMNS := $(value TITLE_COLUMNS)
 export DEMO_SIZE ?= --users 8000 --items 1000 --events 200000
-export DEMO_TRAIN ?= max_epochs=20
+export DEMO_TRAIN ?=
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
