@@ -12,7 +12,8 @@ from seqrec.training.item_vectors import VectorSource
 from seqrec.training.plan_transformer import PlanTransformer
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
-from seqrec.training.train import train
+from seqrec.training.stages import train_stages
+from seqrec.training.train import run_training
 
 
 def sequence_setup(cfg: Train) -> TrainingSetup:
@@ -31,9 +32,10 @@ def run(cfg: Train) -> None:
     if cfg.distributor == "spark":
         from seqrec.training.distributed import train_on_spark
 
-        train_on_spark(open_session("train"), sequence_setup(cfg), processes=cfg.processes)
+        session = open_session("train")
+        train_stages(cfg, plan=sequence_setup, run=lambda setup: train_on_spark(session, setup, processes=cfg.processes))
     else:
-        train(sequence_setup(cfg))
+        train_stages(cfg, plan=sequence_setup, run=run_training)
     if leads():
         name = versions.read_meta(cfg.model)["name"]
         end(made=f"the model {name}", path=cfg.model, then=Next("export_onnx", ("data", "model")))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from seqrec.command.entry import run_job
 from seqrec.command.screen import listed, show
@@ -25,7 +26,8 @@ from seqrec.training.distributed import train_on_spark
 from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
-from seqrec.training.train import train
+from seqrec.training.stages import train_stages
+from seqrec.training.train import run_training
 
 
 def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
@@ -36,7 +38,7 @@ def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
 def run(cfg: TrainTwoTower) -> None:
     """Try Milvus, train, export, write a version of users' lists, and make it current when it is whole."""
     if not leads():
-        train(tower_setup(cfg))
+        train_stages(cfg, plan=tower_setup, run=run_training)
         return
     cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     files.require_writable(cfg.model, key="model")
@@ -46,8 +48,9 @@ def run(cfg: TrainTwoTower) -> None:
     with connect(spark, addresses) as stores:  # so that what Milvus refuses is an error before the training
         if stores.milvus is not None:
             rehearse_items(spark, to_milvus(stores.milvus, cfg.milvus), dataset=cfg.data, dim=cfg.encoder.dim)
-    on_spark = cfg.distributor == "spark"
-    metrics = {"valid": train_on_spark(spark, tower_setup(cfg), processes=cfg.processes) if on_spark else train(tower_setup(cfg))}
+    on_spark = partial(train_on_spark, spark, processes=cfg.processes)
+    run_one = on_spark if cfg.distributor == "spark" else run_training
+    metrics = {"valid": train_stages(cfg, plan=tower_setup, run=run_one)}
     exported, dataset = export(cfg.model, data=cfg.data, keep=cfg.keep), open_dataset(spark, cfg.data)
     lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
     scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])

@@ -63,8 +63,8 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
         refuse_emptied(content, read_yaml(str(template)), path=path, above=above)
     preset = above.get("preset", content.get("preset"))
     if preset is not None and "preset" in settings.model_fields:
-        content = _merge(content, read_yaml(preset_path(str(preset))))
-    content = _expand(_merge(content, above), path)
+        content = merge_settings(content, read_yaml(preset_path(str(preset))))
+    content = _expand(merge_settings(content, above), path)
     if "stores" in settings.model_fields:
         if "stores" in content:
             raise UserError(f"{path}: stores are set by MONGODB_URI and MILVUS_URI in the environment, not by the key `stores`")
@@ -141,12 +141,12 @@ def _shown(value: Any) -> str:
     return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list | tuple) else repr(value)
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """A nested dict, with its values replaced by those of another."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge_settings(merged[key], value) if both else value
     return merged
 
 

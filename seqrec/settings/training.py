@@ -1,12 +1,20 @@
 """The settings that every training has."""
 
 import warnings
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from seqrec.command.config import Strict
+from seqrec.command.config import Strict, merge_settings
 from seqrec.settings import Path, Positive, Seed, Share
+from seqrec.storage import files
+
+STAGES = "stages"  # folder of a model with the models of all stages but the last
+STAGED = (  # settings that a stage may have of its own
+    *("encoder", "windows", "objective", "masking", "loss", "item_vectors", "freeze", "init_optimizer", "optimizer", "seed"),
+    *("batch_size", "accumulate_steps", "pool_batches", "precision", "max_epochs", "max_steps", "patience", "checkpoint_every"),
+    *("validate", "validate_every", "valid_users", "metric", "log_every"),
+)
 
 
 class Optimizer(Strict):
@@ -38,6 +46,14 @@ class Optimizer(Strict):
         return self
 
 
+class Stage(BaseModel):
+    """One of several trainings that follow each other: its name, and the settings of STAGED that differ from those of all."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
 warnings.filterwarnings("ignore", message='Field name "validate" in "Training"')  # pydantic's own `validate` is deprecated
 
 
@@ -55,6 +71,14 @@ class Training(Strict):
     init_optimizer: Literal["fresh", "carried"] = Field(
         "fresh",
         description="of init: carried takes over the optimizer's moments too, from a last.pt with the same optimizer.name",
+    )
+    freeze: tuple[str, ...] = Field(
+        (), description="parts of the model that stay as they begin, such as [items, blocks.0]; an unknown one is told the names"
+    )
+    stages: tuple[Stage, ...] = Field(
+        (),
+        description="trainings that follow each other, each from the best model of the one before: a name, and what differs, as "
+        "in [{name: head, max_epochs: 2, freeze: [items]}, {name: all}]; []: there is one",
     )
     optimizer: Optimizer = Optimizer()
     batch_size: Positive = Field(64, description="windows that a process sends through the model at once")
@@ -104,3 +128,38 @@ class Training(Strict):
         if self.init is None and self.init_optimizer == "carried":
             raise ValueError("init_optimizer=carried takes the optimizer's moments from a checkpoint: set init=MODEL too")
         return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> "Training":
+        """Each stage has a name of its own, settings that a stage may have, and is a training that is allowed."""
+        names = [stage.name for stage in self.stages]
+        for number, name in enumerate(names):
+            others = [key for key in self.stages[number].model_extra or {} if key not in STAGED]
+            if others:
+                raise ValueError(f"stages: {name} sets {others[0]}, which a stage can't: it has {', '.join(STAGED)}")
+            if name in names[:number]:
+                raise ValueError(f"stages: two are called {name}: each has a name of its own")
+            self.of_stage(number)
+        return self
+
+    def of_stage(self, number: int) -> Self:
+        """The settings of a stage, counted from 0: a training from the stage before, and into `model` if it is the last one.
+
+        Raises ValueError, which names the stage, for settings that no training can have.
+        """
+        stage, last = self.stages[number], number == len(self.stages) - 1
+        extra = stage.model_extra or {}
+        folders = [files.join(self.model, STAGES, name) for name in (earlier.name for earlier in self.stages)]
+        place = {
+            "model": self.model if last else folders[number],
+            "name": self.name if last else None,
+            "init": self.init if number == 0 else folders[number - 1],
+            "init_optimizer": extra.get("init_optimizer", self.init_optimizer if number == 0 else "fresh"),
+            "stages": (),
+        }
+        try:
+            return type(self).model_validate(merge_settings(self.model_dump(), extra) | place)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            key = ".".join(map(str, problem["loc"]))
+            raise ValueError(f"stages: {stage.name}: {key}: {problem['msg'].removeprefix('Value error, ')}") from None

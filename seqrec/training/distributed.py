@@ -13,10 +13,10 @@ from seqrec.command.entry import logs_on_screen
 from seqrec.errors import UserError
 from seqrec.training.processes import require_gpus
 from seqrec.training.setup import TrainingSetup
-from seqrec.training.train import train
+from seqrec.training.train import Trained, run_training
 
 
-def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int) -> dict[str, float]:
+def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int) -> Trained:
     """Train in `processes` processes: on the driver for a local master, else one in each task slot of the cluster.
 
     With a local master, the driver's GPUs are used; else those that Spark assigns (spark.task.resource.gpu.amount). The setup is
@@ -52,14 +52,14 @@ def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int)
         ) from error
     if isinstance(outcome, str):
         raise UserError(outcome)
-    return outcome or {}
+    return outcome or Trained(metrics={}, finished=False)
 
 
-def _train_or_message(setup: TrainingSetup) -> dict[str, float] | str:
-    """The metrics, or the message of the error that ended the training; raised, it would reach the driver as a hundred lines."""
+def _train_or_message(setup: TrainingSetup) -> Trained | str:
+    """What was reached, or the message of the error that ended the training; raised, it would fill a hundred lines."""
     try:
         with logs_on_screen():
-            return train(setup)
+            return run_training(setup)
     except UserError as error:
         return str(error)
     except Exception as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqrec.models.encoder import Encoder
+from seqrec.training.frozen import freeze
 from seqrec.training.item_vectors import ItemVectors, read_item_vectors
 from seqrec.training.loader import Batches, Shard, open_shard
 from seqrec.training.memory import available_gb, estimate_gb, require_memory
@@ -72,7 +73,7 @@ def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) 
     validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
     states = STATES[setup.optimizer.name] + (setup.optimizer.ema_decay is not None)
     longest = data.meta.max_len if plan.cut is None else plan.cut.max_len
-    needed = estimate_gb(plan.build, windows=setup.batch_size, length=longest, states=states)
+    needed = estimate_gb(lambda: freeze(plan.build(), setup.freeze), windows=setup.batch_size, length=longest, states=states)
     require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
     return Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16, vectors=vectors)
 

@@ -59,6 +59,16 @@ class TrainingLimits:
         by_epochs = steps_per_epoch * self.epochs
         return min(by_epochs, self.steps or by_epochs)
 
+    def reached(self, progress: Progress) -> bool:
+        """Whether a training is over: by steps, epochs, or validations without improvement.
+
+        >>> limits = TrainingLimits(epochs=3, steps=None, minutes=1.0, patience=2)
+        >>> [limits.reached(Progress(epoch=epoch, stale=stale)) for epoch, stale in ((2, 1), (2, 2), (3, 0))]
+        [False, True, True]
+        """
+        spent = self.patience is not None and progress.stale >= self.patience
+        return spent or progress.epoch >= self.epochs or progress.step >= (self.steps or math.inf)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Milestones:
@@ -84,6 +94,7 @@ class Trainer:
     sinks: list[Sink]  # empty but in rank 0
     progress: Progress
     judges_start: bool = False  # whether the model is validated before the first step, as one that may stay the best
+    stage: int | None = None  # its number from 1, which records say, where several trainings follow each other
     metrics: dict[str, float] = field(default_factory=dict)  # of the model as it is, where it has been validated
     recent: Progress = field(default_factory=Progress)  # its sums alone: of the steps since the last scalars, in this run
 
@@ -93,7 +104,7 @@ class Trainer:
         A model that has reached its limit is only validated. A signal stops it after the step, and ends the process when `last`
         is saved.
         """
-        if self._ended():
+        if self.limits.reached(self.progress):
             log.info("%s is trained to step %d already: validating it", self.checkpointer.folder, self.progress.step)
             shown = self._show()
             return self.progress.best_metrics or shown
@@ -135,7 +146,7 @@ class Trainer:
             bar.reach(done, note=f"loss {result.loss_sum / max(1, result.losses):.3f}")
             if self._validates_now():
                 self._validate()
-            stops = any(result.stop) or self._ended()
+            stops = any(result.stop) or self.limits.reached(self.progress)
             if self._validates_now() or stops or progress.step % (self.milestones.checkpoint_every or math.inf) == 0:
                 self.checkpointer.save_last(progress, self.metrics, self._sums())
             if stops:
@@ -213,18 +224,13 @@ class Trainer:
     def _reached(self) -> Record:
         """How far the training is; an epoch counts as soon as it has begun."""
         partial = 1 if self.progress.step_in_epoch else 0
-        return {"epoch": self.progress.epoch + partial, "step": self.progress.step, "seconds": self.progress.seconds}
+        stage: Record = {} if self.stage is None else {"stage": self.stage}
+        return stage | {"epoch": self.progress.epoch + partial, "step": self.progress.step, "seconds": self.progress.seconds}
 
     def _validates_now(self) -> bool:
         """Whether a validation belongs after this step: every validate_every steps, or at the end of an epoch."""
         every = self.milestones.validate_every
         return self.progress.step % every == 0 if every else self.progress.step_in_epoch == 0
-
-    def _ended(self) -> bool:
-        """Whether the training is over: by steps, epochs, or validations without improvement."""
-        patience = self.limits.patience
-        spent = patience is not None and self.progress.stale >= patience
-        return spent or self.progress.step >= self.limits.total_steps(self.batches.steps)
 
     def _log_end(self, stop: Stop) -> None:
         """Say how far the training has come, in rank 0."""

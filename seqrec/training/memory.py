@@ -31,8 +31,8 @@ def available_gb(device: torch.device) -> float:
 def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int) -> float:
     """The memory that a step needs, in GiB, for a batch of `windows` windows that all have the greatest length.
 
-    That is the weights, their gradients and the optimiser's `states` numbers for each weight; the tensors that autograd keeps of
-    the model's forward pass; and for the loss two copies of the item matrix's gradient and three chunks of scores.
+    That is the weights; the gradients and the optimiser's `states` numbers of those that aren't frozen; the tensors that autograd
+    keeps of the model's forward pass; and for the loss two copies of the item matrix's gradient and three chunks of scores.
     """
     with torch.device("meta"):
         model = build()
@@ -40,9 +40,10 @@ def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, stat
         users = torch.ones(windows, dtype=torch.int64)
         kept, hidden, matrix = _keep(model, items, users)
     weights = sum(weight.numel() for weight in model.parameters())
+    learned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     shared = any(matrix is weight for weight in model.parameters())
     copies = 2 if shared else 4  # a matrix that is computed, and its gradient
-    floats = weights * (2 + states) + copies * matrix.numel() + PASSING * hidden.numel() + 3 * CHUNK_FLOATS
+    floats = weights + learned * (1 + states) + copies * matrix.numel() + PASSING * hidden.numel() + 3 * CHUNK_FLOATS
     return (FLOAT * floats + kept) / 2**30
 
 

@@ -29,6 +29,7 @@ class TrainingSetup:
     architecture: Architecture
     init: str | None  # what the weights begin from, a checkpoint or a model's folder; None: they are drawn
     carries_moments: bool  # whether the optimizer begins with the moments of that checkpoint
+    freeze: tuple[str, ...]  # parts of the model that stay as they begin
     batch_size: int  # windows that go through the model at once
     accumulate_steps: int  # such batches in a step
     pooling: Pooling
@@ -45,6 +46,7 @@ class TrainingSetup:
     seed: int
     shaping: Shaping
     settings: dict[str, Any]  # the job's configuration, for meta.json; secrets are masked
+    stage: int | None = None  # its number from 1, where several trainings follow each other
 
 
 def training_setup(settings: Training, architecture: Architecture) -> TrainingSetup:
@@ -56,6 +58,7 @@ def training_setup(settings: Training, architecture: Architecture) -> TrainingSe
         architecture=architecture,
         init=settings.init,
         carries_moments=settings.init_optimizer == "carried",
+        freeze=settings.freeze,
         batch_size=settings.batch_size,
         accumulate_steps=settings.accumulate_steps,
         pooling=Pooling(pool_batches=settings.pool_batches, seed=settings.seed, workers=settings.reader_workers),

@@ -10,31 +10,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from seqrec.command.kept_log import keep_log
 from seqrec.command.screen import counted
 from seqrec.errors import UserError
-from seqrec.models.encoder import Encoder
 from seqrec.models.encoders import name_now
 from seqrec.storage import files, versions
 from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
-from seqrec.training.averaging import WeightAverage
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
 from seqrec.training.fingerprint import Flat, former_values, require_same
 from seqrec.training.inputs import Inputs, read_inputs
+from seqrec.training.learner import Learner, build_learner
 from seqrec.training.loader import count_steps
 from seqrec.training.loop import Trainer
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.model_name import model_name
-from seqrec.training.optimizer import Schedule, build_optimizer
-from seqrec.training.plan import ModelPlan
+from seqrec.training.optimizer import Schedule
 from seqrec.training.precision import repeat_bits
 from seqrec.training.processes import Process, join_processes
-from seqrec.training.progress import Progress
 from seqrec.training.setup import TrainingSetup
 from seqrec.training.sinks import open_sinks
 from seqrec.training.steps import Stepper
@@ -43,8 +39,21 @@ from seqrec.training.warm_start import WarmStart, read_start
 log = logging.getLogger("seqrec")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a run of a training has reached."""
+
+    metrics: dict[str, float]  # of the best checkpoint (see Trainer.run)
+    finished: bool  # whether the training is over; else the time of this run was
+
+
 def train(setup: TrainingSetup) -> dict[str, float]:
-    """Start or resume a model's training, or only validate the model; the metrics of its best checkpoint (see Trainer.run).
+    """What `run_training` does; the metrics of the best checkpoint."""
+    return run_training(setup).metrics
+
+
+def run_training(setup: TrainingSetup) -> Trained:
+    """Start or resume a model's training, or only validate the model.
 
     Every process of a training calls this with the same setup, and all of them raise what one of them does. Raises UserError if
     the folder holds a training with other settings, or one that is running, if the dataset is unfinished, or if the training
@@ -54,7 +63,8 @@ def train(setup: TrainingSetup) -> dict[str, float]:
         cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seqrec-train-")))
         trainer = _prepare(setup, process, cache, stack)
         try:
-            return trainer.run()
+            metrics = trainer.run()
+            return Trained(metrics=metrics, finished=trainer.limits.reached(trainer.progress))
         finally:
             for sink in trainer.sinks:
                 sink.close()
@@ -74,7 +84,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     template = _template(setup, inputs, process, start, total_steps=setup.limits.total_steps(steps))
     state = _resume_or_start(setup, inputs, process, template, start, stack)
     with process.together():
-        learner = _build_learner(setup, inputs.plan, process, state, start)
+        learner = build_learner(setup, inputs.plan, process, state, start)
         step = learner.progress.step
         sinks = open_sinks(setup.folder, step=step, tensorboard=setup.tensorboard) if process.rank == 0 else []
     if state is not None:
@@ -98,6 +108,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         sinks=sinks,
         progress=learner.progress,
         judges_start=start is not None,
+        stage=setup.stage,
     )
 
 
@@ -108,8 +119,9 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, start: War
     schedule = setup.optimizer.schedule
     ends = schedule in ("cosine", "linear") or setup.optimizer.warmup_steps is None
     total = {f"steps of the {schedule} schedule": total_steps} if ends else {}
+    frozen = {"freeze": list(setup.freeze)} if setup.freeze else {}
     began = {} if start is None else start.fingerprint
-    fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total, **began}
+    fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total, **frozen, **began}
     meta = {
         "run_id": versions.new_run_id(),
         "name": setup.name or model_name(plan.name, named=plan.named, shaping=setup.shaping, fingerprint=fingerprint),
@@ -179,7 +191,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
     before["architecture"] = name_now(before["architecture"])
     try:
-        require_same(before, {"init": None, **fingerprint}, folder=setup.folder)
+        require_same(before, {"init": None, "freeze": None, **fingerprint}, folder=setup.folder)
     except UserError as error:
         if setup.resume != "same":
             raise
@@ -188,47 +200,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     return state
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Learner:
-    """What changes with each step."""
-
-    model: Encoder
-    average: WeightAverage | None
-    optimizer: torch.optim.Optimizer
-    progress: Progress
-
-    @property
-    def validated(self) -> Encoder:
-        """The model that is validated and saved: the average, where there is one."""
-        return self.model if self.average is None else self.average.model
-
-
-def _build_learner(
-    setup: TrainingSetup, plan: ModelPlan, process: Process, state: Checkpoint | None, start: WarmStart | None
-) -> _Learner:
-    """The learner of a new training, whose weights are drawn by the seed or begin from a start, or of that of a state."""
-    torch.manual_seed(setup.seed)
-    model = plan.build().to(process.device)
-    optimizer = build_optimizer(model, setup.optimizer)
-    if state is None:
-        for part in model.parts():
-            plan.begin(part)
-        if start is not None:
-            start.begin(model, optimizer)
-    decay, progress = setup.optimizer.ema_decay, Progress()
-    average = None if decay is None else WeightAverage(model, decay=decay)
-    if state is not None:
-        assert state.optimizer is not None
-        assert state.progress is not None
-        model.load_state_dict(state.trained or state.model)
-        if average is not None:
-            average.model.load_state_dict(state.model)
-        optimizer.load_state_dict(state.optimizer)
-        progress = Progress.restore(state.progress, rank=process.rank)
-    return _Learner(model=model, average=average, optimizer=optimizer, progress=progress)
-
-
-def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: _Learner, *, total_steps: int) -> Stepper:
+def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: Learner, *, total_steps: int) -> Stepper:
     """The learner's steps; with several processes, DDP sums their gradients."""
     options = setup.optimizer
     objective = inputs.plan.objective(learner.model).to(process.device)

@@ -28,6 +28,7 @@ from seqrec.storage import files, versions
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.carried_moments import carry_moments
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.frozen import freeze
 from seqrec.training.inputs import Inputs
 from seqrec.training.kept_weights import KeptWeights, grow_items, match_weights
 from seqrec.training.new_rows import Likeness, NewRows
@@ -71,6 +72,7 @@ class WarmStart:
         old = checkpoints.rebuild(start, path=self.path)
         if self.optimizer is not None and start.trained is not None:
             old.load_state_dict(start.trained)  # the moments are of these, not of their average
+        freeze(old, start.fingerprint.get("freeze", ()))  # the optimiser's numbers are of the others
         for before, now in zip(old.parts(), model.parts(), strict=True):
             kept = match_weights(before, now, self.users)
             kept.copy()
@@ -93,7 +95,7 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
     path = _find(setup.init, last=setup.carries_moments)
     if path is None:
         return _gone(setup, setup.init, inputs.plan.arguments)
-    if files.absolute(path).startswith(files.absolute(setup.folder).rstrip("/") + "/"):
+    if files.absolute(path).startswith(files.absolute(files.join(setup.folder, "checkpoints")) + "/"):
         raise UserError(
             f"init={setup.init} lies in model={setup.folder}, whose checkpoints a new training removes: give another model=FOLDER"
         )

@@ -51,7 +51,7 @@ def torchrun(settings: Train, tmp_path: Path, *overrides: str, status: int = 0) 
 
 def on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
     """What the job does with distributor=spark."""
-    return train_on_spark(spark, job.sequence_setup(settings), processes=settings.processes)
+    return train_on_spark(spark, job.sequence_setup(settings), processes=settings.processes).metrics
 
 
 def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_no_secret_reaches_a_process(tmp_path: Path, spark: SparkSession, monkey
         return {}
 
     monkeypatch.setattr(TorchDistributor, "run", run)
-    assert train_on_spark(spark, train_two_tower.tower_setup(cfg), processes=cfg.processes) == {}
+    assert train_on_spark(spark, train_two_tower.tower_setup(cfg), processes=cfg.processes).metrics == {}
     assert b"hidden" in pickle.dumps(cfg)
     assert b"hidden" not in pickled[0]
 
