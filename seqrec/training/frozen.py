@@ -9,8 +9,8 @@ from seqrec.models.encoder import Encoder
 def freeze(model: Encoder, parts: Sequence[str]) -> Encoder:
     """The model, of whose weights those of the parts are no longer learned; a part is a module or a weight by its dotted name.
 
-    Of several members, the parts of each are meant. Raises UserError for a part that the model hasn't, with those that it has, and
-    if nothing is left to learn.
+    Of several members, the parts of each are meant. Raises UserError for a part that the model hasn't, with those that it has,
+    and if nothing is left to learn.
     """
     for encoder in model.parts():
         for part in parts:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from jobs import train as job
 from seqrec.errors import UserError
+from seqrec.models.ensemble import Ensemble
 from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
@@ -174,3 +175,11 @@ def test_vectors_are_frozen_in_a_first_stage(settings: Make, tmp_path: Path) -> 
     )
     assert first.equal(begun)
     assert not second.equal(begun)
+
+
+def test_each_member_of_an_ensemble_is_frozen() -> None:
+    model = freeze(Ensemble(members=2, vocab_size=4, max_len=4, dim=8, blocks=1, heads=2, ffn=2, dropout=0.0), ["items"])
+    assert [name for name, weight in model.named_parameters() if not weight.requires_grad] == [
+        "members.0.items.weight",
+        "members.1.items.weight",
+    ]
