@@ -5,6 +5,7 @@ The order is a hash of the seed, the user and the window: files hold the same ro
 No task sees more than a bucket or a file, and the driver only the number of windows in each bucket.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -61,7 +62,7 @@ def windows(arranged: DataFrame, windowing: Windowing) -> DataFrame:
         "items",
         F.size("items").alias("length"),
         F.xxhash64("user_id").alias("user"),
-        _bucket(key).alias("bucket"),
+        bucket_of(key).alias("bucket"),
         key.alias("key"),
         "user_id",
         "window",
@@ -88,14 +89,17 @@ def count_buckets(arranged: DataFrame, windowing: Windowing) -> dict[int, int]:
     """Act: the number of windows in each bucket of the shuffle, without cutting them."""
     users = arranged.where(F.col("train_length") >= SHORTEST)
     numbered = users.select("user_id", F.explode(_window_numbers(windowing)).alias("window"))
-    counts = numbered.groupBy(_bucket(_shuffle_key(windowing.seed)).alias("bucket")).count()
+    counts = numbered.groupBy(bucket_of(_shuffle_key(windowing.seed)).alias("bucket")).count()
     return {row["bucket"]: row["count"] for row in counts.collect()}
 
 
-def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], filing: Filing) -> DataFrame:
-    """Items, length and user in the order of a hash, one partition a file; files differ by at most one row.
+def shuffle_into_files(
+    cut: DataFrame, *, buckets: dict[int, int], filing: Filing, columns: Sequence[str] = ("items", "length", "user")
+) -> DataFrame:
+    """The columns of rows in the order of a hash, one partition a file; files differ by at most one row.
 
-    A window's number is that of its bucket's first window (see `tables.numbering`) plus its rank in the bucket.
+    A row has besides them the columns of the shuffle: bucket, key, user_id, window (see `windows`). Its number is that of its
+    bucket's first row (see `tables.numbering`) plus its rank in the bucket.
     """
     spark, total = cut.sparkSession, sum(buckets.values())
     files = file_count(total, filing)
@@ -104,7 +108,7 @@ def shuffle_into_files(cut: DataFrame, *, buckets: dict[int, int], filing: Filin
     numbered = cut.withColumn("rank", rank).join(starts, "bucket").withColumn("number", F.col("start") + F.col("rank"))
     filed = numbered.withColumn("file", F.floor(F.col("number") * files / max(total, 1)))
     keyed = filed.join(partition_keys(spark, files), "file")
-    return keyed.repartition(files, "partition_key").sortWithinPartitions("number").select("items", "length", "user")
+    return keyed.repartition(files, "partition_key").sortWithinPartitions("number").select(*columns)
 
 
 def partition_keys(spark: SparkSession, partitions: int) -> DataFrame:
@@ -134,6 +138,6 @@ def _shuffle_key(seed: int) -> Column:
     return F.xxhash64(F.lit(seed), "user_id", "window")
 
 
-def _bucket(key: Column) -> Column:
-    """The bucket of a key, one of BUCKETS."""
+def bucket_of(key: Column) -> Column:
+    """The bucket of a key of the shuffle, one of BUCKETS."""
     return F.pmod(key, F.lit(BUCKETS))

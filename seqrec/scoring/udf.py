@@ -5,7 +5,7 @@
     spark.udf.register("recommend", recommend_udf("/data/model", top_k=10))
     spark.sql("SELECT user_id, recommend(items, seen) AS lists FROM sequences")
 
-`recommend_users`, `embed_users` and `rank_users` are for jobs, and take whole tables by mapInArrow. Both ways compute in `lists`.
+The others are for jobs, and take whole tables by mapInArrow. Both ways compute in `lists`, but `reject_items` in `rejected`.
 batch_recommend takes mapInArrow, and `recommend_users` is the one place that decides. The column function costs 6 to 12 % more
 CPU time (20,000 users, 100 of 3,000 items each, medians of four rounds), though the wall clock hardly tells them apart:
 - Spark 4.0's pandas_udf makes a Python list of each list that comes back, and reads it item by item: 5 % of Python's time.
@@ -14,7 +14,7 @@ CPU time (20,000 users, 100 of 3,000 items each, medians of four rounds), though
 tests/bench/scoring.py times both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +28,7 @@ from pyspark.sql.types import ArrayType, DataType, FloatType, LongType, StringTy
 from seqrec.errors import UserError
 from seqrec.scoring.available import mark_available
 from seqrec.scoring.lists import ListSettings, ListTask, embed_batches, rank_batches, recommend_batches
+from seqrec.scoring.rejected import Search, reject_batches
 from seqrec.scoring.series import recommend_series
 from seqrec.scoring.shipping import Shipped, ship
 from seqrec.serving.exports import locate
@@ -135,6 +136,18 @@ def rank_users(held_out: DataFrame, *, model: Shipped, top_k: int = 100, sizes: 
     score = partial(rank_batches, model=model, k=top_k, sizes=sizes)
     columns = _spread(held_out.selectExpr("user_id", "items", "seen", "targets", USER_HASH))
     return columns.mapInArrow(score, StructType([row["user_id"], targets, ranks, row["items"], row["source"]]))
+
+
+def reject_items(drawn: DataFrame, *, opened: Callable[[], Search], top: int) -> DataFrame:
+    """Drawn positions (see `preference_pairs.draw_positions`) with `rejected`: an item for each, 0 where no candidate is left.
+
+    Python's workers call `opened` once for each task.
+    """
+    kinds = {name: drawn.schema[name].dataType for name in ("user_id", "items", "positions")}
+    fields = [StructField(name, kind, False) for name, kind in {**kinds, "rejected": schemas.ITEM_INDICES}.items()]
+    reject = partial(reject_batches, opened=opened, top=top)
+    columns = drawn.selectExpr("user_id", "items", "positions", "draws", USER_HASH)
+    return _spread(columns).mapInArrow(reject, StructType(fields))
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:

@@ -98,6 +98,21 @@ class ItemVectorsMeta(Meta):
     settings: dict[str, Any] = Field({})
 
 
+class PreferencesMeta(Meta):
+    """Pairs of items that a user took and didn't, which build_preferences writes; `dataset` is the run id of their dataset.
+
+    `counts` are the pairs and the users with any; the pairs of each source; and `without`, the positions at which no item was
+    left to reject. `model` and `export` are the run ids of the model that scored, null without one.
+    """
+
+    dataset: str
+    max_len: int
+    model: str | None = None
+    export: str | None = None
+    counts: dict[str, int]
+    settings: dict[str, Any] = Field({})
+
+
 class MissingCount(Part):
     """The number of rated users or items, and how many of these are missing in their table."""
 

@@ -22,6 +22,7 @@ READERS = 16  # footers that are read at a time
 JOBS = {
     "build_sequences": ("items", "events", "sequences", "windows", "valid", "test"),
     "build_features": ("users", "item_catalogue", "item_features", "ranking_samples", "matching_samples"),
+    "build_preferences": ("preferences",),
     "embed_items": ("item_vectors", "item_terms"),
     "item_similarity": ("similar_items",),
     "build_candidates": ("candidates", "candidate_lists"),

@@ -76,6 +76,14 @@ def windows() -> StructType:
     return _table(items=ITEM_INDICES, length=IntegerType(), user=LongType())
 
 
+def preferences() -> StructType:
+    """No key. After the context a user took `chosen` and not `rejected`: training events, the newest max_len, oldest first.
+
+    Source is scored, neighbours or low_rated; user is xxhash64 of the user's id. One row group a file.
+    """
+    return _table(context=ITEM_INDICES, chosen=IntegerType(), rejected=IntegerType(), source=StringType(), user=LongType())
+
+
 def held_out(user: DataType) -> StructType:
     """Key user_id: tables valid and test. Items are the input, oldest first; seen has all before the first target, sorted.
 
