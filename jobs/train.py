@@ -23,7 +23,7 @@ def sequence_setup(cfg: Train) -> TrainingSetup:
     if wanted.path is not None:
         vectors = VectorSource(path=wanted.path, ids=wanted.ids, id=wanted.id, embedding=wanted.embedding)
     parts = (cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking)
-    return training_setup(cfg, PlanTransformer(*parts, vectors=vectors, use=wanted.use, members=cfg.members))
+    return training_setup(cfg, PlanTransformer(*parts, vectors=vectors, use=wanted.use, members=cfg.members, dpo=cfg.dpo))
 
 
 def run(cfg: Train) -> None:

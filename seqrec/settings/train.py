@@ -24,6 +24,16 @@ class Masking(Strict):
     short_seq_prob: Share = Field(0.0, description="share of windows that are cut to a random number of their newest items")
 
 
+class Preferences(Strict):
+    """How objective=preferences learns: direct preference optimisation (Rafailov et al. 2023)."""
+
+    path: str | None = Field(None, description="folder of build_preferences; its pairs are trained on in place of the windows")
+    beta: Annotated[float, Field(gt=0, le=100)] = Field(
+        0.1, description="how steeply a margin over the model of init counts; lower values let the model go further from it"
+    )
+    supervised: Share = Field(0.5, description="share of the loss of the chosen item as the next one, by loss.name")
+
+
 class WindowCuts(Strict):
     """How the dataset's windows are cut into those of the model, in each epoch anew."""
 
@@ -63,10 +73,13 @@ class Train(Training):
         1, description="encoders of that shape, trained side by side and exported as one, whose scores are the means of theirs"
     )
     windows: WindowCuts = WindowCuts()
-    objective: Literal["next_item", "masked_items"] = Field(
-        "next_item", description="what is predicted: the item after each, or items that are hidden from a bidirectional encoder"
+    objective: Literal["next_item", "masked_items", "preferences"] = Field(
+        "next_item",
+        description="what is learned: the item after each; items that are hidden from a bidirectional encoder; or which of two "
+        "items a user took, beginning from the model of init",
     )
     masking: Masking = Masking()
+    dpo: Preferences = Preferences()
     loss: SequenceLoss = SequenceLoss()
     item_vectors: ItemVectorFile = ItemVectorFile()
 
@@ -103,6 +116,20 @@ class Train(Training):
         return self
 
     @model_validator(mode="after")
+    def _preferences_begin_from_a_model(self) -> "Train":
+        """Preferences are of a model that is better than drawn weights, and stays the best until a better one is validated."""
+        if self.objective != "preferences":
+            for name in type(self.dpo).model_fields:
+                if getattr(self.dpo, name) != getattr(Preferences(), name):
+                    raise ValueError(f"dpo.{name} is of objective=preferences, and this is objective={self.objective}")
+            return self
+        if self.dpo.path is None:
+            raise ValueError("objective=preferences learns from pairs: set dpo.path to the folder of build_preferences")
+        if not self.validate:
+            raise ValueError("objective=preferences keeps the best model, that of init included: it needs validate=true")
+        return self
+
+    @model_validator(mode="after")
     def _overlap_leaves_targets(self) -> "Train":
         """A window has more items than it shares with the older one, and is cut only where it is shorter than the dataset's."""
         overlap, longest = self.windows.overlap, self.encoder.max_len
@@ -115,9 +142,9 @@ class Train(Training):
     @model_validator(mode="after")
     def _softmax_excludes(self) -> "Train":
         """exclude_seen is of the full softmax over next items."""
-        kind = (self.loss.name, self.objective)
-        if self.loss.exclude_seen and kind != ("ce", "next_item"):
+        loss, objective = self.loss.name, self.objective
+        if self.loss.exclude_seen and (loss != "ce" or objective == "masked_items"):
             raise ValueError(
-                f"loss.exclude_seen=true is of loss.name=ce and objective=next_item, and these are {kind[0]} and {kind[1]}"
+                f"loss.exclude_seen=true is of loss.name=ce and objective=next_item, and these are {loss} and {objective}"
             )
         return self

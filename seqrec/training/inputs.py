@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqrec.models.encoder import Encoder
 from seqrec.training.frozen import freeze
 from seqrec.training.item_vectors import ItemVectors, read_item_vectors
-from seqrec.training.loader import Batches, Shard, open_shard
+from seqrec.training.loader import Batches, Shard, count_steps, open_shard
 from seqrec.training.memory import available_gb, estimate_gb, require_memory
 from seqrec.training.optimizer import STATES
 from seqrec.training.plan import ModelPlan, PlanInputs
@@ -39,16 +39,24 @@ class Inputs:
 
     def batches(self, setup: TrainingSetup, process: Process, *, steps: int) -> Batches:
         """This process's batches, `steps` an epoch; the dataset's windows have an item more than its max_len: the last target."""
+        table = self.plan.table
         return Batches(
             shard=self.shard,
             user_hashes=self.user_hashes,
-            width=self.data.meta.max_len + 1,
+            width=self.data.meta.max_len + 1 if table is None else table.longest,
             cut=self.plan.cut,
             steps=steps,
             rank=process.rank,
             pooling=setup.pooling,
             passes=self.plan.passes,
+            columns=("items",) if table is None else table.columns,
         )
+
+    def count_steps(self, setup: TrainingSetup, process: Process) -> int:
+        """The steps of an epoch, of each process; see `loader.count_steps`."""
+        table = "windows" if self.plan.table is None else self.plan.table.path
+        size = setup.batch_size * setup.accumulate_steps
+        return self.plan.passes * count_steps(self.shard.windows, step_windows=size, process=process, table=table)
 
     def measure(self, setup: TrainingSetup, process: Process, model: Encoder) -> Callable[[], dict[str, float]] | None:
         """A function that validates the model; None if there are no users to validate with."""
@@ -69,9 +77,10 @@ def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) 
         vectors = read_item_vectors(source, data, cache / "vectors", says=process.rank == 0)
         data = data.with_vectors(vectors.known)
     plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16, vectors=vectors))
-    shard = open_shard(data.table("windows"), rank=process.rank, world=process.world, cache=cache / "windows", cut=plan.cut)
+    table = data.table("windows") if plan.table is None else plan.table.path
+    shard = open_shard(table, rank=process.rank, world=process.world, cache=cache / "windows", cut=plan.cut)
     validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
-    states = STATES[setup.optimizer.name] + (setup.optimizer.ema_decay is not None)
+    states = STATES[setup.optimizer.name] + (setup.optimizer.ema_decay is not None) + plan.frozen
     longest = data.meta.max_len if plan.cut is None else plan.cut.max_len
     needed = estimate_gb(lambda: freeze(plan.build(), setup.freeze), windows=setup.batch_size, length=longest, states=states)
     require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)

@@ -24,7 +24,7 @@ from petastorm.transform import TransformSpec
 from seqrec import user_hashes
 from seqrec.errors import UserError
 from seqrec.ragged import Ragged
-from seqrec.storage import files, versions
+from seqrec.storage import files, parts, versions
 from seqrec.training.batching import copy_numbers, cut_by_length, part_sizes
 from seqrec.training.cuts import Cut, Rows
 from seqrec.training.processes import Process
@@ -46,6 +46,16 @@ class Shard:
     urls: tuple[str, ...]
     rows: int
     windows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTable:
+    """A table that is trained on, whose rows are items: a list, and further items after it, each in a column of its own."""
+
+    path: str
+    columns: tuple[str, ...]  # of a row: the list, then the further items
+    longest: int  # items of a row, at most
+    rows: str  # how many, with their noun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +84,7 @@ class Batches:
     pooling: Pooling
     cut: Cut | None = None  # of rows into windows; None: a row is a window
     passes: int = 1  # over the windows in an epoch, each of the same number of steps
+    columns: tuple[str, ...] = ("items",)  # of a row: see TrainingTable
 
     def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Windows, None, None]:
         """The batches of an epoch, the first `skip` of them left out.
@@ -145,7 +156,7 @@ class Batches:
         )
         return make_batch_reader(
             list(self.shard.urls),
-            schema_fields=["items"] if self.user_hashes is None else ["items", "user"],
+            schema_fields=[*self.columns, *(["user"] if self.user_hashes is not None else [])],
             reader_pool_type="thread",
             workers_count=self.pooling.workers,
             shuffle_row_groups=True,
@@ -160,9 +171,10 @@ class Batches:
             users = np.full(len(frame), user_hashes.UNKNOWN)
         else:
             users = user_hashes.user_rows(frame["user"].to_numpy(), self.user_hashes)
-        windows = Ragged.of_arrays(frame["items"].to_list())
-        padded = windows.left_padded(np.arange(len(windows)), self.width)
-        return np.column_stack([users, np.zeros(len(users)), padded]).astype(np.int32)
+        listed, *further = self.columns
+        windows = Ragged.of_arrays(frame[listed].to_list())
+        padded = windows.left_padded(np.arange(len(windows)), self.width - len(further))
+        return np.column_stack([users, np.zeros(len(users)), padded, *(frame[name] for name in further)]).astype(np.int32)
 
 
 def open_shard(table: str, *, rank: int, world: int, cache: Path, cut: Cut | None = None) -> Shard:
@@ -173,7 +185,7 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path, cut: Cut | Non
     names = versions.table_files(table)
     if len(names) < world:
         raise UserError(
-            f"{table} has {len(names)} files for {world} processes: run build_sequences with files_multiple={world} "
+            f"{table} has {len(names)} files for {world} processes: {_job_of(table)} with files_multiple={world} "
             "and smaller rows_per_file, or train with fewer processes"
         )
     local = [files.fetch(files.join(table, name), cache).absolute() for name in names[rank::world]]
@@ -187,7 +199,7 @@ def open_shard(table: str, *, rank: int, world: int, cache: Path, cut: Cut | Non
     return Shard(urls=urls, rows=total, windows=windows)
 
 
-def count_steps(rows: int, *, step_windows: int, process: Process) -> int:
+def count_steps(rows: int, *, step_windows: int, process: Process, table: str = "windows") -> int:
     """Steps of an epoch, each of `step_windows` windows on the rank with the most; rows are this rank's windows.
 
     Raises UserError, on all ranks, if there are no windows at all, or if a rank has fewer windows than there are batches.
@@ -199,10 +211,15 @@ def count_steps(rows: int, *, step_windows: int, process: Process) -> int:
     if -least < steps:
         raise UserError(
             f"an epoch has {steps} steps of {step_windows} windows (batch_size · accumulate_steps), but one of {process.world} "
-            f"processes has {-least} windows: run build_sequences with files_multiple={process.world} and smaller rows_per_file, "
-            "raise batch_size, or train with fewer processes"
+            f"processes has {-least} windows: {_job_of(table)} with files_multiple={process.world} and smaller "
+            "rows_per_file, raise batch_size, or train with fewer processes"
         )
     return steps
+
+
+def _job_of(table: str) -> str:
+    """The remedy for the path of a table that suits the processes badly: which job to run."""
+    return parts.job_of(table.rsplit("/", 1)[-1])
 
 
 def _url(path: Path, link: Path) -> str:

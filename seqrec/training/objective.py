@@ -93,10 +93,13 @@ class ItemObjective(nn.Module):
 
     def forward(self, batch: ItemBatch) -> Loss:
         """The loss of a batch; see ItemBatch for the shapes."""
-        inputs, targets, users, weights = batch
+        loss = self.loss_of(queries_of(self.model, batch), self.model.item_matrix(), batch)
+        return self.balanced(loss, batch)
+
+    def loss_of(self, hidden: Tensor, matrix: Tensor, batch: ItemBatch) -> Loss:
+        """The loss of a batch by the queries of its targets, (N, D), and the item matrix, (V+2, D); not yet balanced."""
+        inputs, targets, _, weights = batch
         predicted = targets != PADDING
-        hidden = self.model(*(inputs, users)[: len(self.model.inputs)])[predicted].float()  # (B, L, D) -> (N, D)
-        matrix = self.model.item_matrix()
         if self.learns_some:
             matrix, inputs, targets = matrix[self.rows], self.numbers[inputs], self.numbers[targets]
         predictions = Predictions(
@@ -114,7 +117,7 @@ class ItemObjective(nn.Module):
             loss = partial(loss, sampler=sampler)
         with torch.no_grad():
             extras = {name: extra(predictions, matrix) for name, extra in self.extras.items()}
-        return self._balanced(Loss(self._of_parts(loss, predictions, matrix), extras), predictions, batch.inputs)
+        return Loss(self._of_parts(loss, predictions, matrix), extras)
 
     def _of_parts(self, loss: Callable[..., Tensor], predictions: Predictions, matrix: Tensor) -> Tensor:
         """The mean of the losses of the model's parts, each of its own queries, whose number they are divided by, and rows."""
@@ -128,13 +131,27 @@ class ItemObjective(nn.Module):
         ]
         return torch.stack(each).mean()
 
-    def _balanced(self, loss: Loss, predictions: Predictions, inputs: Tensor) -> Loss:
+    def balanced(self, loss: Loss, batch: ItemBatch) -> Loss:
         """The loss, and for each prediction by its weight the model's load-balancing loss, if it has a mixture of experts."""
-        balance = take_balance(self.model, inputs != PADDING)
+        balance = take_balance(self.model, batch.inputs != PADDING)
         if balance is None:
             return loss
-        of_targets = balance * (len(predictions.targets) if predictions.weights is None else predictions.weights.sum())
+        predicted = batch.targets != PADDING
+        of_targets = balance * (predicted.sum() if batch.weights is None else batch.weights[predicted].sum())
         return Loss(loss.sum + self.balance * of_targets, {**loss.extras, "balance": of_targets.detach()})
+
+
+def frozen_weights(objective: nn.Module, model: Encoder) -> dict[str, Tensor]:
+    """The weights of a model's objective that aren't the model's, by their names: what it keeps from the training's start on."""
+    of_model = {id(weight) for weight in model.state_dict(keep_vars=True).values()}
+    weights = objective.state_dict(keep_vars=True)
+    return {name: weight.detach() for name, weight in weights.items() if id(weight) not in of_model}
+
+
+def queries_of(model: Encoder, batch: ItemBatch) -> Tensor:
+    """The model's queries of a batch's N targets, in their order: (N, D) float32."""
+    queries: Tensor = model(*(batch.inputs, batch.users)[: len(model.inputs)])  # (B, L, D)
+    return queries[batch.targets != PADDING].float()
 
 
 def count_hits(predictions: Predictions, matrix: Tensor) -> Tensor:

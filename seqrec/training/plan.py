@@ -17,6 +17,7 @@ from seqrec.models.losses import Sampler
 from seqrec.models.negatives import Popularity, Uniform
 from seqrec.training.cuts import Cut
 from seqrec.training.item_vectors import ItemVectors, VectorSource
+from seqrec.training.loader import TrainingTable
 from seqrec.training.tasks import Task
 from seqrec.training.training_data import TrainingData
 
@@ -38,6 +39,8 @@ class ModelPlan:
     to_lower: str  # the settings to lower if memory is short
     cut: Cut | None = None  # of the dataset's windows into the model's; None: they are taken as they are
     passes: int = 1  # over the windows in an epoch; in each, a window is another of its copies (see loader.Windows)
+    table: TrainingTable | None = None  # what is trained on; None: the dataset's windows
+    frozen: int = 0  # copies of the weights that the objective keeps as they began
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
     begin: Callable[[Encoder], None] = as_drawn  # what is done with new weights before the first step
 

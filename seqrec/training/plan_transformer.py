@@ -1,7 +1,7 @@
 """A transformer: what it predicts at the positions of a window is a choice, and so is its loss."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor, nn
@@ -10,12 +10,14 @@ from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
 from seqrec.settings.sequence_shape import SequenceShape
-from seqrec.settings.train import Masking, SequenceLoss, WindowCuts
+from seqrec.settings.train import Masking, Preferences, SequenceLoss, WindowCuts
 from seqrec.training.cuts import Cut
 from seqrec.training.item_vectors import VectorSource
+from seqrec.training.loader import TrainingTable
 from seqrec.training.masking import MaskedItems
 from seqrec.training.objective import ItemObjective, LearnedItems, count_hits
 from seqrec.training.plan import ModelPlan, PlanInputs, as_drawn, build_sampler
+from seqrec.training.preferences import PreferenceObjective, PreferencePairs, open_preferences
 from seqrec.training.tasks import Task, next_item
 from seqrec.training.vector_start import Use, plan_vectors
 
@@ -28,6 +30,9 @@ class Learned:
     objective: Callable[[Encoder], nn.Module]
     family: str  # how the model is called in papers, with its loss
     passes: int = 1
+    table: TrainingTable | None = None
+    frozen: int = 0
+    shaping: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class PlanTransformer:
     masking: Masking
     vectors: VectorSource | None = None
     use: Use = "project"
+    dpo: Preferences | None = None  # of objective=preferences
     embeds_users: bool = False
     members: int = 1  # transformers of the shape, trained side by side as one model
 
@@ -68,14 +74,17 @@ class PlanTransformer:
                 *(() if loss.name == "ce" else ("loss.negatives", "loss.t")),
             ),
             to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or .max_len (now {max_len})",
-            cut=self._cut(max_len, data.meta.max_len),
+            cut=self._cut(max_len, data.meta.max_len) if learned.table is None else None,
             passes=learned.passes,
+            table=learned.table,
+            frozen=learned.frozen,
             shaping=({"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {})
-            | ({"item_vectors": f"{self.use} {vectors.sha256()}"} if vectors else {}),
+            | ({"item_vectors": f"{self.use} {vectors.sha256()}"} if vectors else {})
+            | learned.shaping,
             begin=start.begin if start else as_drawn,
         )
 
-    def item_objective(self, inputs: PlanInputs) -> Callable[..., nn.Module]:
+    def item_objective(self, inputs: PlanInputs) -> Callable[..., ItemObjective]:
         """The objective of a task that predicts items, still without its model.
 
         Negatives of bce are drawn outside the window, as its authors do; those of other losses from the whole vocabulary.
@@ -143,7 +152,25 @@ def learn_masked_items(plan: PlanTransformer, inputs: PlanInputs) -> Learned:
     )
 
 
+def learn_preferences(plan: PlanTransformer, inputs: PlanInputs) -> Learned:
+    """DPO: of two items after a context, that which the user took rather than the other, beside a share of the plan's loss."""
+    dpo, max_len = plan.dpo, plan.shape.max_len or inputs.data.meta.max_len
+    assert dpo is not None  # the settings see to it
+    assert dpo.path is not None
+    table, run_id = open_preferences(dpo.path, inputs.data)
+    items, learner = plan.item_objective(inputs), partial(PreferenceObjective, beta=dpo.beta, supervised=dpo.supervised)
+    return Learned(
+        task=PreferencePairs(max_len=max_len, masks=plan.shape.attention == "bidirectional"),
+        objective=lambda model: learner(items(model)),
+        family=f"dpo-b{dpo.beta:g}-s{dpo.supervised:g}-{plan.loss.name}",
+        table=table,
+        frozen=1,
+        shaping={"dpo.pairs": run_id, "dpo.beta": f"{dpo.beta:g}", "dpo.supervised": f"{dpo.supervised:g}"},
+    )
+
+
 OBJECTIVES: dict[str, Callable[[PlanTransformer, PlanInputs], Learned]] = {
     "next_item": learn_next_items,
     "masked_items": learn_masked_items,
+    "preferences": learn_preferences,
 }

@@ -24,10 +24,10 @@ from seqrec.training.checkpoint import Checkpoint, Checkpointer
 from seqrec.training.fingerprint import Flat, former_values, require_same
 from seqrec.training.inputs import Inputs, read_inputs
 from seqrec.training.learner import Learner, build_learner
-from seqrec.training.loader import count_steps
 from seqrec.training.loop import Trainer
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.model_name import model_name
+from seqrec.training.objective import reference_weights
 from seqrec.training.optimizer import Schedule
 from seqrec.training.precision import repeat_bits
 from seqrec.training.processes import Process, join_processes
@@ -79,9 +79,9 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         inputs = read_inputs(setup, path, process, cache)
         start = read_start(setup, inputs, cache, says=process.rank == 0)
     repeat_bits(setup.deterministic, process.device)
-    step_windows = setup.batch_size * setup.accumulate_steps
-    steps = inputs.plan.passes * count_steps(inputs.shard.windows, step_windows=step_windows, process=process)  # of an epoch
-    template = _template(setup, inputs, process, start, total_steps=setup.limits.total_steps(steps))
+    steps = inputs.count_steps(setup, process)
+    total_steps = setup.limits.total_steps(steps)
+    template = _template(setup, inputs, process, start, total_steps=total_steps)
     state = _resume_or_start(setup, inputs, process, template, start, stack)
     with process.together():
         learner = build_learner(setup, inputs.plan, process, state, start)
@@ -92,7 +92,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
         template = replace(template, meta={**template.meta, **kept})
     return Trainer(
         process=process,
-        stepper=_build_stepper(setup, inputs, process, learner, total_steps=setup.limits.total_steps(steps)),
+        stepper=_build_stepper(setup, inputs, process, learner, total_steps=total_steps),
         batches=inputs.batches(setup, process, steps=steps),
         limits=setup.limits,
         milestones=setup.milestones,
@@ -102,6 +102,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
             writes=process.rank == 0,
             model=learner.validated,
             trained=None if learner.average is None else learner.model,
+            reference=reference_weights(learner.objective, learner.model),
             optimizer=learner.optimizer,
             template=template,
         ),
@@ -180,7 +181,7 @@ def _introduce(inputs: Inputs, template: Checkpoint) -> None:
         template.meta["name"],
         counted(template.meta["parameters"], "parameter"),
         counted(len(inputs.data.items), "item"),
-        counted(inputs.data.meta.counts.windows, "window"),
+        counted(inputs.data.meta.counts.windows, "window") if inputs.plan.table is None else inputs.plan.table.rows,
         counted(users, "user"),
     )
 
@@ -203,7 +204,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
 def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: Learner, *, total_steps: int) -> Stepper:
     """The learner's steps; with several processes, DDP sums their gradients."""
     options = setup.optimizer
-    objective = inputs.plan.objective(learner.model).to(process.device)
+    objective = learner.objective
     if process.world > 1:
         devices = [process.device] if process.device.type == "cuda" else None
         objective = DistributedDataParallel(objective, device_ids=devices)
