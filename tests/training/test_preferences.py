@@ -63,7 +63,7 @@ def test_the_loss_is_that_of_the_paper(supervised: float) -> None:
     model = Sum(torch.randn(7, 4))
     objective = PreferenceObjective(ItemObjective(model, loss=cross_entropy, sampler=None), beta=0.7, supervised=supervised)
     with torch.no_grad():
-        model.matrix += 0.3 * torch.randn(7, 4)
+        model.matrix.add_(0.3 * torch.randn(7, 4))
     pairs = [([2, 3], 4, 5), ([6], 2, 3), ([3, 3, 5], 6, 2)]
     loss = objective(batch_of(*pairs))
 
