@@ -125,6 +125,8 @@ class Train(Training):
             return self
         if self.dpo.path is None:
             raise ValueError("objective=preferences learns from pairs: set dpo.path to the folder of build_preferences")
+        if self.init is None:
+            raise ValueError("objective=preferences begins from a trained model: set init=MODEL, or another objective first")
         if not self.validate:
             raise ValueError("objective=preferences keeps the best model, that of init included: it needs validate=true")
         return self
