@@ -49,7 +49,7 @@ class Checkpoint:
     optimizer: dict[str, Any] | None = None  # in last.pt alone, as are the progress and the weights that aren't averaged
     progress: Recorded | None = None
     trained: dict[str, torch.Tensor] | None = None  # the weights that are trained, where `model` is their average
-    frozen: dict[str, torch.Tensor] | None = None  # in last.pt alone: what the objective keeps of the weights of the start
+    reference: dict[str, torch.Tensor] | None = None  # in last.pt alone: what the objective keeps of the weights of the start
 
     @property
     def weights_sha256(self) -> str:
@@ -69,7 +69,7 @@ class Checkpointer:
     writes: bool
     model: nn.Module  # what is validated
     trained: nn.Module | None  # what is trained, if that is another
-    frozen: dict[str, torch.Tensor]  # weights that the objective keeps as they are
+    reference: dict[str, torch.Tensor]  # weights that the objective keeps as they are
     optimizer: torch.optim.Optimizer
     template: Checkpoint  # what every checkpoint of the training has in common
 
@@ -82,7 +82,7 @@ class Checkpointer:
         reached = self._reached(progress, metrics)
         trained = None if self.trained is None else self.trained.state_dict()
         state = replace(reached, optimizer=self.optimizer.state_dict(), progress=progress.record(sums), trained=trained)
-        self._save(replace(state, frozen=self.frozen or None), LAST)
+        self._save(replace(state, reference=self.reference or None), LAST)
 
     def _reached(self, progress: Progress, metrics: dict[str, float]) -> Checkpoint:
         """The model as it is, and how far it has come."""

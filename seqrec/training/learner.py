@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from seqrec.models.encoder import Encoder
 from seqrec.training.averaging import WeightAverage
@@ -22,6 +23,7 @@ class Learner:
 
     model: Encoder
     average: WeightAverage | None
+    objective: nn.Module
     optimizer: torch.optim.Optimizer
     progress: Progress
 
@@ -43,6 +45,7 @@ def build_learner(
             plan.begin(part)
         if start is not None:
             start.begin(model, optimizer)
+    objective = plan.objective(model).to(process.device)  # now, since it may keep a copy of the weights as they begin
     decay, progress = setup.optimizer.ema_decay, Progress()
     average = None if decay is None else WeightAverage(model, decay=decay)
     if state is not None:
@@ -51,6 +54,8 @@ def build_learner(
         model.load_state_dict(state.trained or state.model)
         if average is not None:
             average.model.load_state_dict(state.model)
+        if state.reference is not None:
+            objective.load_state_dict(state.reference, strict=False)
         optimizer.load_state_dict(state.optimizer)
         progress = Progress.restore(state.progress, rank=process.rank)
-    return Learner(model=model, average=average, optimizer=optimizer, progress=progress)
+    return Learner(model=model, average=average, objective=objective, optimizer=optimizer, progress=progress)

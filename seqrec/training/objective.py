@@ -141,7 +141,7 @@ class ItemObjective(nn.Module):
         return Loss(loss.sum + self.balance * of_targets, {**loss.extras, "balance": of_targets.detach()})
 
 
-def frozen_weights(objective: nn.Module, model: Encoder) -> dict[str, Tensor]:
+def reference_weights(objective: nn.Module, model: Encoder) -> dict[str, Tensor]:
     """The weights of a model's objective that aren't the model's, by their names: what it keeps from the training's start on."""
     of_model = {id(weight) for weight in model.state_dict(keep_vars=True).values()}
     weights = objective.state_dict(keep_vars=True)

@@ -40,7 +40,7 @@ class ModelPlan:
     cut: Cut | None = None  # of the dataset's windows into the model's; None: they are taken as they are
     passes: int = 1  # over the windows in an epoch; in each, a window is another of its copies (see loader.Windows)
     table: TrainingTable | None = None  # what is trained on; None: the dataset's windows
-    frozen: int = 0  # copies of the weights that the objective keeps as they began
+    references: int = 0  # copies of the weights that the objective keeps as they begin
     shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
     begin: Callable[[Encoder], None] = as_drawn  # what is done with new weights before the first step
 

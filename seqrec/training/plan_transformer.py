@@ -31,7 +31,7 @@ class Learned:
     family: str  # how the model is called in papers, with its loss
     passes: int = 1
     table: TrainingTable | None = None
-    frozen: int = 0
+    references: int = 0
     shaping: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,7 +77,7 @@ class PlanTransformer:
             cut=self._cut(max_len, data.meta.max_len) if learned.table is None else None,
             passes=learned.passes,
             table=learned.table,
-            frozen=learned.frozen,
+            references=learned.references,
             shaping=({"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {})
             | ({"item_vectors": f"{self.use} {vectors.sha256()}"} if vectors else {})
             | learned.shaping,
@@ -164,7 +164,7 @@ def learn_preferences(plan: PlanTransformer, inputs: PlanInputs) -> Learned:
         objective=lambda model: learner(items(model)),
         family=f"dpo-b{dpo.beta:g}-s{dpo.supervised:g}-{plan.loss.name}",
         table=table,
-        frozen=1,
+        references=1,
         shaping={"dpo.pairs": run_id, "dpo.beta": f"{dpo.beta:g}", "dpo.supervised": f"{dpo.supervised:g}"},
     )
 

@@ -20,7 +20,7 @@ from seqrec.models.losses import cross_entropy
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
 from seqrec.training.loader import Windows
-from seqrec.training.objective import ItemObjective, frozen_weights
+from seqrec.training.objective import ItemObjective, reference_weights
 from seqrec.training.preferences import PreferenceBatch, PreferenceObjective, PreferencePairs
 from seqrec.training.sinks import read_records
 from tests.training.conftest import INDICES, MASKED, MAX_LEN, RUN_ID, V, train, write
@@ -93,8 +93,8 @@ def test_the_reference_stays_without_dropout_and_as_it_was() -> None:
     objective.train()
     assert model.dropout.training
     assert not any(module.training for module in objective.reference.modules())
-    assert list(frozen_weights(objective, model)) == ["reference.matrix"]
-    assert not frozen_weights(ItemObjective(model, loss=cross_entropy, sampler=None), model)
+    assert list(reference_weights(objective, model)) == ["reference.matrix"]
+    assert not reference_weights(ItemObjective(model, loss=cross_entropy, sampler=None), model)
 
 
 def test_a_context_is_cut_and_ends_with_the_mask_where_both_sides_are_seen() -> None:
