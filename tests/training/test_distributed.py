@@ -214,3 +214,16 @@ def test_an_error_of_a_process_is_one_message(settings: Make, spark: SparkSessio
     train(settings(max_epochs=1))
     with pytest.raises(UserError, match=r"processes=1 there, 2 now"):
         on_spark(spark, settings(max_epochs=1, processes=2, distributor="spark"))
+
+
+def test_stages_of_two_processes_follow_each_other(settings: Make, tmp_path: Path) -> None:
+    """Each stage joins the processes anew; in the last one the ranks hold the same weights, which a rank of its own resumes."""
+    stages = [{"name": "around", "max_epochs": 1, "freeze": ["items"]}, {"name": "all", "max_epochs": 2}]
+    cfg = settings(stages=stages, batch_size=8)
+    said = torchrun(cfg, tmp_path)
+    assert said.count("stage 1 of 2: around") == said.count("stage 2 of 2: all") == 1, "rank 0 alone reports"
+    first, second = (checkpoint.load(checkpoint.find(folder, "best")) for folder in (f"{cfg.model}/stages/around", cfg.model))
+    records = read_records(cfg.model)
+    assert [(record["stage"], record["step"]) for record in records] == [(2, 0), (2, 4), (2, 8)]
+    assert records[0]["ndcg@10"] == first.metrics["ndcg@10"]
+    assert second.meta["init"]["weights_sha256"] == first.weights_sha256

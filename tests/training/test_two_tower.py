@@ -152,3 +152,28 @@ def test_validation_is_of_whole_queries(towers: Make, tmp_path: Path, user_weigh
         rank = 1 + sum(scores[item] >= scores[user["targets"][0]] for item in others)
         gains.append(1 / np.log2(1 + rank))
     assert metrics["ndcg@20"] == pytest.approx(np.mean(gains), abs=1e-6)
+
+
+def test_users_and_items_are_kept_where_a_training_begins_from_another(towers: Make, tmp_path: Path) -> None:
+    """The first user is new to the second model, so that all others' rows move by one or stay; the newcomer's is drawn."""
+    shape = {"encoder": {"dim": 16, "max_len": 2, "user_weight": 0.4}}
+    old = towers(**shape, max_epochs=1)
+    windows = tmp_path / "data" / RUN_ID / "windows"
+    tables = {path: pq.read_table(path) for path in sorted(windows.glob("*.parquet"))}
+    newcomer = hash_ids(pa.array([0]))[0]
+    for path, table in tables.items():
+        pq.write_table(table.filter(pa.array(table["user"].to_numpy() != newcomer)), path)
+    train(old)
+    for path, table in tables.items():
+        pq.write_table(table, path)
+    new = towers(**shape, model=str(tmp_path / "newer"), init=old.model, optimizer={"lr": 1e-12, "warmup_steps": 0}, max_steps=1)
+    train(new)
+    best = checkpoint.load(checkpoint.find(old.model, "best"))
+    before, after = best.model, last(new).model
+    known, now = (np.load(Path(model) / "users.npy") for model in (old.model, new.model))
+    assert sorted({*now} - {*known}) == [newcomer]
+    places = user_rows(known, now)
+    torch.testing.assert_close(after["users.weight"][places], before["users.weight"][1:], rtol=0, atol=1e-6)
+    torch.testing.assert_close(after["items.weight"], before["items.weight"], rtol=0, atol=1e-6)
+    drawn = after["users.weight"][user_rows(np.array([newcomer]), now)]
+    assert (before["users.weight"] - drawn).abs().sum(dim=1).min() > 0.01
