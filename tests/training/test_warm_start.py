@@ -213,22 +213,27 @@ def test_another_start_is_another_training(settings: Make, before: Train, tmp_pa
             train(cfg.model_copy(update={"init": other}))
 
 
-def test_moments_are_carried(settings: Make, before: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of old rows are as they were, those of new ones zeros; a fresh optimiser has none."""
-    cfg = settings(init=before.model, init_optimizer="carried")
-    model, optimizer = begun(monkeypatch, cfg)
-    state = checkpoint.load(checkpoint.find(before.model, "last")).optimizer
+def test_moments_are_carried(settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of old rows are as they were, those of new ones zeros; what was frozen, and a fresh optimiser, have none."""
+    averaged = {"lr": 0.01, "warmup_steps": 2, "ema_decay": 0.9}
+    old = settings(model=str(tmp_path / "before"), freeze=["positions"], optimizer=averaged)
+    train(old)
+    grow(tmp_path / "data", windows=WINDOWS)
+    state = last(old)
+    model, optimizer = begun(monkeypatch, settings(init=old.model, init_optimizer="carried"))
     assert optimizer is not None
-    assert state is not None
-    old = list(state["state"].values())
-    new = [optimizer.state[weight] for group in optimizer.param_groups for weight in group["params"]]
-    assert len(old) == len(new)
-    rows = model.get_parameter("items.weight")
-    for former, now in zip(old, new, strict=True):
+    assert state.optimizer is not None
+    assert state.trained is not None
+    weights = {name: weight for name, weight in model.named_parameters() if name != "positions.weight"}
+    names = [name for name in weights if weights[name].dim() > 1] + [name for name in weights if weights[name].dim() == 1]
+    for number, name in enumerate(names):
+        now, former = optimizer.state[weights[name]], state.optimizer["state"][number]
         assert now["step"] == former["step"] == 12
-        assert torch.equal(now["exp_avg"][: len(former["exp_avg"])], former["exp_avg"])
-    assert not optimizer.state[rows]["exp_avg_sq"][V + 2 :].any()
-    fresh = begun(monkeypatch, settings(init=before.model, model=cfg.model + "2"))[1]
+        assert torch.equal(now["exp_avg"][: len(former["exp_avg"])], former["exp_avg"]), name
+        assert torch.equal(weights[name][: len(former["exp_avg"])], state.trained[name]), "the moments are of these"
+    assert not optimizer.state[model.get_parameter("items.weight")]["exp_avg_sq"][V + 2 :].any()
+    assert model.get_parameter("positions.weight") not in optimizer.state
+    fresh = begun(monkeypatch, settings(init=old.model))[1]
     assert fresh is not None
     assert not fresh.state
 
