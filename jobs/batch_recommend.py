@@ -34,7 +34,8 @@ def run(cfg: BatchRecommend) -> None:
     with connect(spark, Addresses.from_settings(cfg.stores)) if cfg.publish else nullcontext() as stores:
         destinations = None if stores is None else destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
         if destinations is not None:
-            rehearse(spark, destinations, export=export, top_k=cfg.top_k, whole=subset is None)
+            lengths = (cfg.top_k, cfg.horizon or 0)
+            rehearse(spark, destinations, export=export, lengths=lengths, whole=subset is None)
         counts = write_recommendations(
             draft, dataset, export, scoring=_scoring(cfg), generated_at=datetime.now(UTC), subset=subset
         )
@@ -51,7 +52,7 @@ def _scoring(cfg: BatchRecommend) -> Scoring:
     """The settings of the lists."""
     return Scoring(
         history=cfg.history,
-        lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen),
+        lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen, horizon=cfg.horizon),
         write=cfg.write,
         allow=cfg.allow,
         deny=cfg.deny,

@@ -36,7 +36,7 @@ def require_fields(items: DataFrame, fields: ItemFields) -> None:
 
 
 def with_fields(lists: DataFrame, fields: ItemFields) -> DataFrame:
-    """The lists with further fields in each element of the array `items`; null for an item that has none.
+    """The lists with further fields in each element of `items` and, where there are any, `next_items`; null if an item has none.
 
     The fields travel with the tasks; a batch of lists is looked up at once.
     """
@@ -46,8 +46,9 @@ def with_fields(lists: DataFrame, fields: ItemFields) -> DataFrame:
     table = fields.typed(_arrow_id(entry.elementType))
     further = [field for field in from_arrow_schema(table.schema) if field.name != "item_id"]
     longer = ArrayType(StructType([*entry.elementType, *further]), entry.containsNull)
+    arrays = ("items", "next_items")
     schema = StructType(
-        [StructField("items", longer, field.nullable) if field.name == "items" else field for field in lists.schema]
+        [StructField(field.name, longer, field.nullable) if field.name in arrays else field for field in lists.schema]
     )
     return lists.mapInArrow(partial(extend_batches, table=table), schema)
 

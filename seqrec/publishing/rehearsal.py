@@ -18,12 +18,12 @@ ENTRY_BYTES = 33  # of an item in a BSON list: frames, names, types and the scor
 OTHER_BYTES = 4096  # of a document beside its items: ids, names and times
 
 
-def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export, top_k: int, whole: bool) -> None:
+def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export, lengths: tuple[int, int], whole: bool) -> None:
     """Act: try to write to both stores, and check the items of an export against them.
 
-    `whole` says whether all users are scored: only then are the items written to Milvus. Raises UserError, before anything is
-    scored, for names and rights that are refused, for lists that are too long for a document, and for items that Milvus can't
-    take.
+    `lengths` are those of a user's lists: top_k and horizon. `whole` says whether all users are scored: only then are the items
+    written to Milvus. Raises UserError, before anything is scored, for names and rights that are refused, for lists that are too
+    long for a document, and for items that Milvus can't take.
     """
     item = schemas.IDS[export.meta.id_types.item]
     items = io.read_table(spark, export.embeddings, schemas.item_embeddings(item))
@@ -34,7 +34,7 @@ def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export,
         fields = destinations.mongodb.fields
         if fields is not None:
             require_fields(items, fields)
-        _check_length(items, top_k, further=0 if fields is None else fields.longest)
+        _check_length(items, lengths, further=0 if fields is None else fields.longest)
     if destinations.milvus is not None and whole:
         alias = destinations.milvus.open()
         embeddings = check_embeddings(items, alias, path=export.embeddings)
@@ -49,16 +49,17 @@ def rehearse_items(spark: SparkSession, destination: MilvusDestination, *, datas
     check_keys(io.open_table(spark, path).select("item_id"), alias, path=path)
 
 
-def _check_length(items: DataFrame, top_k: int, *, further: int) -> None:
-    """Act: raise UserError if a list of top_k items, each with so many further bytes, may be longer than a document."""
+def _check_length(items: DataFrame, lengths: tuple[int, int], *, further: int) -> None:
+    """Act: raise UserError if lists of such lengths, with so many further bytes an item, may be longer than a document."""
     size = F.octet_length("item_id") + 5 if isinstance(items.schema["item_id"].dataType, StringType) else F.lit(8)
     sizes = items.agg(F.count("*").alias("items"), F.max(size).alias("longest")).first()
     assert sizes is not None
-    longest = min(top_k, sizes["items"])
+    (top_k, horizon), longest = lengths, sum(min(length, sizes["items"]) for length in lengths)
     entry = ENTRY_BYTES + len(str(longest)) + int(sizes["longest"] or 0) + further
     if OTHER_BYTES + longest * entry > MOST_DOCUMENT_BYTES:
         most = (MOST_DOCUMENT_BYTES - OTHER_BYTES) // entry
+        named, keys = (f"top_k={top_k}", "top_k") if not horizon else (f"top_k={top_k} horizon={horizon}", "top_k + horizon")
         raise UserError(
-            f"top_k={top_k}: a list of {longest} items takes up to {longest * entry / 2**20:.0f} MiB, and a document of MongoDB "
-            f"holds 16: set top_k to at most {most}, or publish=false"
+            f"{named}: a list of {longest} items takes up to {longest * entry / 2**20:.0f} MiB, and a document of MongoDB "
+            f"holds 16: set {keys} to at most {most}, or publish=false"
         )

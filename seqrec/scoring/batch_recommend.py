@@ -70,6 +70,8 @@ def write_recommendations(
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
+    if scoring.lists.horizon is not None:
+        counts["repeated"] = count_repeated(histories)
     ListsMeta(
         run_id=draft.run_id,
         id_types=dataset.meta.id_types,
@@ -77,6 +79,7 @@ def write_recommendations(
         history=scoring.history,
         filter_seen=scoring.lists.filter_seen,
         top_k=scoring.lists.top_k,
+        horizon=scoring.lists.horizon,
         model=export.meta.name,
         model_run_id=export.meta.run_id,
         export=export.meta.export,
@@ -124,7 +127,8 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
     if "recommendations" in write:
         source = F.when(F.size("items") == 0, NOTHING_LEFT).otherwise(F.col("source"))
         path = files.join(folder, "recommendations")
-        io.write_table(scored.withColumn("source", source), path, schemas.recommendations(user, item))
+        schema = schemas.recommendations(user, item, horizon="next_items" in scored.columns)
+        io.write_table(scored.withColumn("source", source), path, schema)
         sources = {row["source"]: row["count"] for row in io.open_table(spark, path).groupBy("source").count().collect()}
         counts |= {"users": sum(sources.values()), "popular": sources.get(POPULAR, 0), "empty": sources.get(NOTHING_LEFT, 0)}
         if counts["empty"]:
@@ -140,6 +144,15 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
         counts["user_embeddings"] = io.open_table(spark, path).count()
     scored.unpersist()
     return counts
+
+
+def count_repeated(histories: DataFrame) -> int:
+    """Act: the entries of histories that next items leave out, because the user had the item again later."""
+    repeated = F.size("items") - F.size(F.array_distinct("items"))
+    (row,) = histories.agg(F.coalesce(F.sum(repeated), F.lit(0)).alias("repeated")).collect()
+    if row["repeated"]:
+        log.info("next items: %s entries of histories are left out, as the user had the item again later", f"{row['repeated']:,}")
+    return int(row["repeated"])
 
 
 def copy_item_embeddings(spark: SparkSession, export: Export, folder: str) -> int:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.scoring.shipping import Shipped
+from seqrec.serving.extension import Start, extend_sequences
 from seqrec.serving.model import Model
+from seqrec.serving.next_items import Scorer
 from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, rank_targets, top_k
 
 MODEL, POPULAR = "model", "popular"  # where a list comes from
@@ -26,10 +28,14 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True, kw_only=True)
 class ListSettings:
-    """The content of lists: at most top_k items, with filter_seen none of those in `seen`."""
+    """The content of lists: at most top_k items, with filter_seen none of those in `seen`.
+
+    With a horizon, there are as many next items beside them, in the order in which they come.
+    """
 
     top_k: int
     filter_seen: bool = True
+    horizon: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Encoded:
 
     histories: Ragged
     seen: Ragged
+    hashes: NDArray[np.int64]
     warm: Items  # (W,), users with a query
     cold: Items  # (N - W,), the others
     queries: NDArray[np.float32]
@@ -59,7 +66,8 @@ class Encoded:
         histories = model.without_unknown(histories)
         warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
         queries = model.encode(histories.take(warm), batch_users, hashes[warm])
-        return cls(histories=histories, seen=model.without_unknown(seen), warm=warm, cold=cold, queries=queries)
+        seen = model.without_unknown(seen)
+        return cls(histories=histories, seen=seen, hashes=hashes, warm=warm, cold=cold, queries=queries)
 
     @classmethod
     def of_batch(cls, model: Model, batch: pa.RecordBatch, *, batch_users: int) -> "Encoded":
@@ -98,28 +106,51 @@ class Chooser:
 
     def best(self, users: Encoded) -> tuple[Items, Scores]:
         """Items and scores (N, K) of the users' lists, best first, short ones ended by NONE; K is at most the number of items."""
-        lists = self.task.lists
-        seen = users.seen if lists.filter_seen else users.seen.where(np.zeros(len(users.seen.values), bool))
-        choose = partial(top_k, k=min(lists.top_k, max(1, len(self.catalogue.items))), sizes=self.task.sizes)
+        seen = self._hidden(users)
+        choose = partial(top_k, k=min(self.task.lists.top_k, max(1, len(self.catalogue.items))), sizes=self.task.sizes)
         items, scores = _no_lists(len(users.histories), choose.keywords["k"])
         items[users.warm], scores[users.warm] = choose(users.queries, self.catalogue, seen=seen.take(users.warm))
         items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), partial(choose, catalogue=self.popular))
         return items, scores
 
+    def following(self, users: Encoded, steps: int) -> tuple[Items, Scores]:
+        """Items and scores (N, S) of the users' next items, in their order: the best each time, as by `Recommender.extend`.
+
+        S is at most the number of items. Of items that a history has several times, the newest occurrence counts. Users without
+        a query get the most popular items.
+        """
+        steps, seen, sizes = min(steps, max(1, len(self.catalogue.items))), self._hidden(users), self.task.sizes
+        histories, hashes = users.histories.take(users.warm), users.hashes[users.warm]
+        once, queries = histories.newest_once(), users.queries.copy()
+        shorter = np.flatnonzero(once.lengths < histories.lengths)
+        queries[shorter] = self.model.encode(once.take(shorter), sizes.users, hashes[shorter])
+        start = Start(sequences=once, hidden=seen.take(users.warm), hashes=hashes, queries=queries)
+        scorer = Scorer.of_model(self.model, self.catalogue, sizes=sizes, batch_users=sizes.users)
+        added = extend_sequences(start, [False] * steps, scorer=scorer)
+        items, scores = _no_lists(len(users.histories), steps)
+        reached = added.items.shape[1]  # none, if no item may be recommended
+        items[users.warm, :reached], scores[users.warm, :reached] = added.items, added.scores
+        choose = partial(top_k, k=steps, sizes=sizes, catalogue=self.popular)
+        items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), choose)
+        return items, scores
+
+    def _hidden(self, users: Encoded) -> Ragged:
+        """The items that are left out of each user's lists."""
+        return users.seen if self.task.lists.filter_seen else users.seen.where(np.zeros(len(users.seen.values), bool))
+
 
 def recommend_batches(batches: Batches, *, task: ListTask) -> Batches:
-    """user_id, items, source and, if asked, embedding, of batches of user_id, items, seen and user (the hash)."""
+    """user_id, items, source and, if asked, next_items and embedding, of batches of user_id, items, seen and user (the hash)."""
     chooser = Chooser.of(task)
     for batch in batches:
         users = Encoded.of_batch(chooser.model, batch, batch_users=task.sizes.users)
-        columns = [
-            batch.column("user_id"),
-            _scored(*chooser.best(users), chooser.model.ids),
-            pa.array(users.sources, pa.string()),
-        ]
+        columns = {"user_id": batch.column("user_id"), "items": _scored(*chooser.best(users), chooser.model.ids)}
+        if task.lists.horizon is not None:
+            columns["next_items"] = _scored(*chooser.following(users, task.lists.horizon), chooser.model.ids)
+        columns["source"] = pa.array(users.sources, pa.string())
         if task.embeddings:
-            columns.append(_embeddings(users))
-        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "items", "source", "embedding"][: len(columns)])
+            columns["embedding"] = _embeddings(users)
+        yield pa.RecordBatch.from_pydict(columns)
 
 
 def embed_batches(batches: Batches, *, model: Shipped, batch_users: int) -> Batches:

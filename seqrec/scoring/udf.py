@@ -102,12 +102,15 @@ def recommend_users(
 ) -> DataFrame:
     """The best items of each row of histories (user_id, items, seen): user_id, items, source, and with `embeddings` embedding.
 
+    With a horizon, next_items stand after items: structs as those, in the order in which they come (see `Chooser.following`).
+
     Items are structs of item_id and score, best first, ties by item_idx. Users without an item that the model knows get the
     most popular items, scored by their count, and a null embedding. Items with neither a training event nor a vector aren't, nor
     those not marked in `available` (V + 2,). Lists are shorter than top_k where fewer items are left.
     """
-    row = schemas.recommendations(histories.schema["user_id"].dataType, schemas.IDS[model.item_type])
-    fields = [row["user_id"], row["items"], row["source"]]
+    following = lists.horizon is not None
+    row = schemas.recommendations(histories.schema["user_id"].dataType, schemas.IDS[model.item_type], horizon=following)
+    fields = [row[name] for name in row.fieldNames() if name in ("user_id", "items", "next_items", "source")]
     if embeddings:
         fields.append(StructField("embedding", schemas.EMBEDDING, nullable=True))
     task = ListTask(model=model, lists=lists, available=pack(available), embeddings=embeddings, sizes=sizes)

@@ -22,6 +22,9 @@ class BatchRecommend(Strict):
     allow: str | None = Field(None, description="file or table with the only items to recommend (column item_id)")
     deny: str | None = Field(None, description="file or table with items never to recommend (column item_id)")
     top_k: ListLength = Field(100, description="items a user")
+    horizon: ListLength | None = Field(
+        None, description="also the next items a user, so many, in their order, each after those before it (next_items)"
+    )
     write: list[Literal["recommendations", "user_embeddings"]] = Field(
         ["recommendations"], min_length=1, description="tables to write: recommendations, user_embeddings"
     )
@@ -36,7 +39,9 @@ class BatchRecommend(Strict):
 
     @model_validator(mode="after")
     def _something_to_publish(self) -> "BatchRecommend":
-        """publish=true needs the lists."""
+        """publish=true and a horizon need the lists."""
         if self.publish and "recommendations" not in self.write:
             raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
+        if self.horizon is not None and "recommendations" not in self.write:
+            raise ValueError(f"horizon={self.horizon} needs recommendations in write: their table has the next items")
         return self

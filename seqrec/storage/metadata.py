@@ -173,6 +173,7 @@ class ListsMeta(Meta):
     history: str
     filter_seen: bool
     top_k: int
+    horizon: int | None = Field(None, description="next items a user, where there are any")
     model: str
     model_run_id: str
     export: str | None = None

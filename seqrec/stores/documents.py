@@ -61,19 +61,21 @@ def to_documents(batch: pa.RecordBatch, *, publish_id: str, types: BsonTypes) ->
 
 
 def extend_batches(batches: Iterable[pa.RecordBatch], *, table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Batches with the fields of a table in each element of their lists, see `extend_lists`."""
-    return (extend_lists(batch, table) for batch in batches)
+    """Batches with the fields of a table in each element of their lists, items and next_items, see `extend_lists`."""
+    for batch in batches:
+        longer = extend_lists(batch, table)
+        yield extend_lists(longer, table, name="next_items") if "next_items" in batch.schema.names else longer
 
 
-def extend_lists(batch: pa.RecordBatch, table: pa.Table) -> pa.RecordBatch:
-    """A batch whose lists `items` have the fields of a table (item_id, …) in each element; null where the table lacks the item.
+def extend_lists(batch: pa.RecordBatch, table: pa.Table, *, name: str = "items") -> pa.RecordBatch:
+    """A batch whose lists `name` have the fields of a table (item_id, …) in each element; null where the table lacks the item.
 
     >>> lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], []])
     >>> batch, titles = pa.RecordBatch.from_arrays([lists], ["items"]), pa.table({"item_id": [7], "title": ["Heat"]})
     >>> extend_lists(batch, titles)["items"].to_pylist()
     [[{'item_id': 7, 'title': 'Heat'}], [{'item_id': 8, 'title': None}, {'item_id': 7, 'title': 'Heat'}], []]
     """
-    place = batch.schema.get_field_index("items")
+    place = batch.schema.get_field_index(name)
     lists = batch.column(place)
     entries = lists.flatten()
     rows = pc.index_in(entries.field("item_id"), value_set=table["item_id"])

@@ -99,6 +99,8 @@ def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: T
             lines.append("  latest       " + " | ".join(titles.shown(item) for item in histories[document["_id"]]))
         entries = document["items"][: options.top]
         lines.append("  recommended  " + " | ".join(scored(entry, titles) for entry in entries))
+        if following := document.get("next_items"):
+            lines.append("  next         " + " | ".join(scored(entry, titles) for entry in following[: options.top]))
     return lines
 
 

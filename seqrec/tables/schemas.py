@@ -92,11 +92,16 @@ def held_out(user: DataType) -> StructType:
     return _table(user_id=user, items=ITEM_INDICES, seen=ITEM_INDICES, targets=ITEM_INDICES)
 
 
-def recommendations(user: DataType, item: DataType) -> StructType:
-    """Key user_id. Items best first, ties by item_idx; source is model or popular, or none for a user who has had all items."""
+def recommendations(user: DataType, item: DataType, *, horizon: bool = False) -> StructType:
+    """Key user_id. Items best first, ties by item_idx; source is model or popular, or none for a user who has had all items.
+
+    With batch_recommend's `horizon` alone, there is next_items, in the order in which they come, each after those before it.
+    """
+    following = {"next_items": _scored(item)} if horizon else {}
     return _table(
         user_id=user,
         items=_scored(item),
+        **following,
         source=StringType(),
         model=StringType(),
         run_id=StringType(),

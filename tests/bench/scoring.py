@@ -1,6 +1,7 @@
 """batch_recommend against a pandas UDF that pads everything to max_len and filters the seen items in pandas.
 
-And the two ways into Python that compute the same: mapInArrow, as batch_recommend scores, against the column function.
+And the two ways into Python that compute the same: mapInArrow, as batch_recommend scores, against the column function. And lists of
+ten items against the same with five next items beside them.
 """
 
 from collections.abc import Iterable
@@ -59,7 +60,24 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
         aim=3.0,
     )
     users = spark.read.parquet(f"{versions.resolve(str(data))}/sequences")
-    return [job_and_naive, *both_ways(users, str(model), root, rounds=rounds)]
+    return [job_and_naive, *both_ways(users, str(model), root, rounds=rounds), next_items(users, str(model), root, rounds=rounds)]
+
+
+def next_items(users: DataFrame, model: str, root: Path, *, rounds: int) -> Comparison:
+    """Lists of ten items alone, and with five next items: four further runs of the encoder."""
+    shipped = ship(users.sparkSession, exports.locate(model))
+
+    def write(lists: ListSettings) -> float:
+        scored = recommend_users(users, model=shipped, lists=lists)
+        return seconds(lambda: scored.write.mode("overwrite").parquet(str(root / "next")))
+
+    return compare(
+        "lists of 10, and with horizon=5",
+        ours=lambda _: write(ListSettings(top_k=10)),
+        plain=lambda _: write(ListSettings(top_k=10, horizon=5)),
+        rounds=rounds,
+        aim=1.0,
+    )
 
 
 def both_ways(users: DataFrame, model: str, root: Path, *, rounds: int) -> list[Comparison]:

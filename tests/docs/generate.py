@@ -84,10 +84,11 @@ def _schemas() -> Iterator[tuple[str, Callable[..., StructType]]]:
             yield name, value
 
 
-def _arguments(make: Callable[..., StructType]) -> dict[str, DataType]:
-    """What a table's function takes: types of ids, and columns that stand for those that the user names."""
+def _arguments(make: Callable[..., StructType]) -> dict[str, Any]:
+    """What a table's function takes: types of ids, columns that stand for those that the user names, and flags, which are set."""
     return {
-        name: _chosen(name) if name.endswith("columns") else Named(f"{name} id") for name in inspect.signature(make).parameters
+        name: True if parameter.annotation is bool else _chosen(name) if name.endswith("columns") else Named(f"{name} id")
+        for name, parameter in inspect.signature(make).parameters.items()
     }
 
 

@@ -27,6 +27,9 @@ def test_a_part_of_a_batch_keeps_its_lists() -> None:
         {"user_id": 2, "items": [heat, none]},
         {"user_id": 3, "items": []},
     ]
+    both = pa.RecordBatch.from_arrays([lists, lists.slice(0, 4)], ["items", "next_items"])
+    [extended] = extend_batches([both], table=table)
+    assert extended["next_items"].to_pylist() == extended["items"].to_pylist() == [[none], [heat, none], [], [ran]]
 
 
 def test_a_worker_of_spark_loads_no_kinds_of_meta_json() -> None:

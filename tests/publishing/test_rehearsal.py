@@ -40,8 +40,8 @@ def destinations(milvus_server: MilvusServer, collection: MongoCollection) -> De
     )
 
 
-def rehearse(spark: SparkSession, destinations: Destinations, model: str, *, whole: bool = True) -> None:
-    rehearsal.rehearse(spark, destinations, export=open_export(model), top_k=9, whole=whole)
+def rehearse(spark: SparkSession, destinations: Destinations, model: str, *, whole: bool = True, horizon: int = 0) -> None:
+    rehearsal.rehearse(spark, destinations, export=open_export(model), lengths=(9, horizon), whole=whole)
 
 
 @IN_MEMORY
@@ -102,3 +102,7 @@ def test_a_list_that_is_no_document(
     monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * 40 - 1)
     with pytest.raises(UserError, match=r"top_k=9: a list of 2 items takes up to .* set top_k to at most 1, or publish=false"):
         rehearse(spark, destinations, model)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 3 * 40)
+    rehearse(spark, destinations, model, horizon=1)
+    with pytest.raises(UserError, match=r"top_k=9 horizon=2: a list of 4 items .* set top_k \+ horizon to at most 3, or"):
+        rehearse(spark, destinations, model, horizon=2)

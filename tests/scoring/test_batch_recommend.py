@@ -11,9 +11,11 @@ from pyspark.sql import SparkSession
 from jobs import batch_recommend, export_onnx
 from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
+from seqrec.publishing.lists_version import open_lists
 from seqrec.scoring.lists import ListSettings
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import recommend_users
+from seqrec.serving.extended_sequence import Conditions
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import versions
 from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training
@@ -66,7 +68,44 @@ def test_a_version_is_what_the_model_says(spark: SparkSession, root: Path, caplo
     assert meta["counts"] == {"users": 5, "popular": 1, "empty": 1, "user_embeddings": 4, "item_embeddings": len(COUNTS)}
     assert (meta["model"], meta["model_run_id"], meta["history"], meta["top_k"]) == ("tiny", "20260102T000000Z-0002", "full", 4)
     assert meta["users"] is None
+    lists = open_lists(spark, versions.resolve(f"{root}/output"), users=None)
+    assert "next_items" not in {*found[1].asDict(), *lists.recommendations().columns, *meta["counts"]}
     assert meta["id_types"] == {"user": "bigint", "item": "string"}
+
+
+def test_the_next_items_are_those_of_extend(spark: SparkSession, root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        recommend(root, "top_k=2", "horizon=3", f"deny={deny(root, 'e')}", output="following")
+    found = table(spark, root, "recommendations", "following")
+    recommender, names = Recommender.load(f"{root}/model"), dict(enumerate(IDS, start=2))
+    for user, items in SEQUENCES.items():
+        longer = recommender.extend([names[item] for item in items], 3, conditions=Conditions(deny=["e"]))
+        following = found[user]["next_items"]
+        assert [item["item_id"] for item in following] == [item.item_id for item in longer.added]
+        assert [item["score"] for item in following] == pytest.approx([item.score for item in longer.added], rel=1e-4)
+        if len(set(items)) == len(items):
+            assert following[:1] == found[user]["items"][:1]
+    assert {user: len(row["next_items"]) for user, row in found.items()} == {1: 1, 2: 3, 3: 3, 4: 0, 5: 3}
+    assert "next items: 3 entries of histories are left out" in caplog.text
+    version = versions.resolve(f"{root}/following")
+    meta = versions.read_meta(version)
+    assert (meta["horizon"], meta["counts"]["repeated"]) == (3, 3)
+    assert "next_items" in open_lists(spark, version, users=None).recommendations().columns
+
+
+def test_next_items_may_be_seen_ones(spark: SparkSession, root: Path) -> None:
+    recommend(root, "horizon=3", "filter_seen=false", "batch_size=1", "write=[recommendations, user_embeddings]", output="seen")
+    found = table(spark, root, "recommendations", "seen")
+    recommender, names = Recommender.load(f"{root}/model"), dict(enumerate(IDS, start=2))
+    for user, items in SEQUENCES.items():
+        longer = recommender.extend([names[item] for item in items], 3, conditions=Conditions(filter_seen=False))
+        assert [item["item_id"] for item in found[user]["next_items"]] == [item.item_id for item in longer.added]
+        assert len(longer.added) == 3
+
+
+def deny(root: Path, *items: str) -> Path:
+    (root / "denied.txt").write_text("\n".join(items))
+    return root / "denied.txt"
 
 
 def test_a_subset_with_lists_of_items(spark: SparkSession, root: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,10 +147,13 @@ def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, t
         f"model={tmp_path}": "run export_onnx",
         "history=valid": "doesn't exist",
         "write=[user_embeddings]": "publish=true needs recommendations",
+        "horizon=0": "horizon.*greater than or equal to 1",
+        "write=[user_embeddings] horizon=2": "horizon=2 needs recommendations in write",
     }
     for override, said in cases.items():
+        overrides = [override, "publish=true"] if override.endswith("embeddings]") else override.rsplit(" ", 1)
         with pytest.raises(SystemExit, match=said):
-            recommend(root, override, *(["publish=true"] if "write" in override else []), output="nothing")
+            recommend(root, *overrides, output="nothing")
     assert not (root / "nothing").exists()
 
 
