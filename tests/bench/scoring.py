@@ -1,7 +1,7 @@
 """batch_recommend against a pandas UDF that pads everything to max_len and filters the seen items in pandas.
 
-And the two ways into Python that compute the same: mapInArrow, as batch_recommend scores, against the column function. And lists of
-ten items against the same with five next items beside them.
+And the two ways into Python that compute the same: mapInArrow, as batch_recommend scores, against the column function. And lists
+of ten items against the same with five next items beside them.
 """
 
 from collections.abc import Iterable
