@@ -11,8 +11,18 @@ from seqrec.storage import files
 
 STAGES = "stages"  # folder of a model with the models of all stages but the last
 STAGED = (  # settings that a stage may have of its own
-    *("encoder", "windows", "objective", "masking", "loss", "item_vectors", "freeze", "init_optimizer", "optimizer", "seed"),
-    *("batch_size", "accumulate_steps", "pool_batches", "precision", "max_epochs", "max_steps", "patience", "checkpoint_every"),
+    *("encoder", "windows", "objective", "masking", "dpo", "loss", "item_vectors", "freeze", "init_optimizer", "optimizer"),
+    *(
+        "seed",
+        "batch_size",
+        "accumulate_steps",
+        "pool_batches",
+        "precision",
+        "max_epochs",
+        "max_steps",
+        "patience",
+        "checkpoint_every",
+    ),
     *("validate", "validate_every", "valid_users", "metric", "log_every"),
 )
 

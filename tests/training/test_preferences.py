@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from jobs import train as job
 from seqrec.errors import UserError
 from seqrec.indices import MASK
 from seqrec.models.encoder import Encoder
@@ -20,9 +21,11 @@ from seqrec.models.losses import cross_entropy
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
 from seqrec.training.loader import Windows
-from seqrec.training.objective import ItemObjective, reference_weights
+from seqrec.training.objective import ItemObjective, LearnedItems, reference_weights
 from seqrec.training.preferences import PreferenceBatch, PreferenceObjective, PreferencePairs
 from seqrec.training.sinks import read_records
+from seqrec.training.stages import train_stages
+from seqrec.training.train import run_training
 from tests.training.conftest import INDICES, MASKED, MAX_LEN, RUN_ID, V, train, write
 
 Make = Callable[..., Train]
@@ -56,20 +59,26 @@ def batch_of(*pairs: tuple[list[int], int, int]) -> PreferenceBatch:
     return PreferencePairs(max_len=longest, masks=False)(windows)
 
 
-@pytest.mark.parametrize("supervised", [0.0, 0.25])
-def test_the_loss_is_that_of_the_paper(supervised: float) -> None:
-    """Equation 7 with log-probabilities of a whole softmax: its normaliser cancels. Shares are of sums over the pairs."""
+@pytest.mark.parametrize(
+    ("supervised", "learned"), [(0.0, None), (0.25, None), (0.25, LearnedItems.of(torch.tensor([1, 1, 1, 1, 1, 0])))]
+)
+def test_the_loss_is_that_of_the_paper(supervised: float, learned: LearnedItems | None) -> None:
+    """Equation 7 with log-probabilities of a whole softmax: its normaliser cancels. Shares are of sums over the pairs.
+
+    The loss of the next items leaves out the last item where it has no training event.
+    """
     torch.manual_seed(3)
-    model = Sum(torch.randn(7, 4))
-    objective = PreferenceObjective(ItemObjective(model, loss=cross_entropy, sampler=None), beta=0.7, supervised=supervised)
+    model = Sum(torch.randn(8, 4))
+    items = ItemObjective(model, loss=cross_entropy, sampler=None, learned=learned)
+    objective = PreferenceObjective(items, beta=0.7, supervised=supervised)
     with torch.no_grad():
-        model.matrix.add_(0.3 * torch.randn(7, 4))
+        model.matrix.add_(0.3 * torch.randn(8, 4))
     pairs = [([2, 3], 4, 5), ([6], 2, 3), ([3, 3, 5], 6, 2)]
     loss = objective(batch_of(*pairs))
 
-    def log_probability(of: Encoder, context: list[int], item: int) -> float:
+    def log_probability(of: Encoder, context: list[int], item: int, *, items: int = 6) -> float:
         matrix = of.item_matrix().detach()
-        return float((matrix[2:] @ matrix[context].sum(0)).log_softmax(0)[item - 2])
+        return float((matrix[2 : 2 + items] @ matrix[context].sum(0)).log_softmax(0)[item - 2])
 
     total, rewards = 0.0, []
     for context, chosen, rejected in pairs:
@@ -77,8 +86,8 @@ def test_the_loss_is_that_of_the_paper(supervised: float) -> None:
             log_probability(of, context, chosen) - log_probability(of, context, rejected) for of in (model, objective.reference)
         )
         rewards.append(0.7 * (now - before))
-        dpo, next_item = math.log1p(math.exp(-rewards[-1])), -log_probability(model, context, chosen)
-        total += (1 - supervised) * dpo + supervised * next_item
+        next_item = -log_probability(model, context, chosen, items=5 if learned else 6)
+        total += (1 - supervised) * math.log1p(math.exp(-rewards[-1])) + supervised * next_item
     assert float(loss.sum.detach()) == pytest.approx(total, rel=1e-5)
     assert float(loss.extras["reward_margin"]) == pytest.approx(sum(rewards), rel=1e-4)
     assert float(loss.extras["reward_accuracy"]) == sum(reward > 0 for reward in rewards)
@@ -183,7 +192,7 @@ def test_one_that_never_gets_better_ends_with_what_it_began_from(
 def test_it_resumes_to_the_same_bits(optimizer: dict[str, Any], preferring: Make, tmp_path: Path) -> None:
     """Stopped in mid-epoch and after the start, with the checkpoint of init gone: the reference is in `last`."""
     common = {"lr": 0.01, "warmup_steps": 2, "schedule": "constant", **optimizer}
-    base = {"encoder": {**CAUSAL["encoder"], "dropout": 0.1}}
+    base = {"encoder": {**CAUSAL["encoder"], "dropout": 0.1, "max_len": 5}}
     whole = train(preferring(base, optimizer=common, max_epochs=2, model=str(tmp_path / "whole")))
     for steps in (3, 31):
         train(preferring(base, optimizer=common, max_epochs=2, max_steps=steps))
@@ -198,6 +207,17 @@ def test_it_resumes_to_the_same_bits(optimizer: dict[str, Any], preferring: Make
         for name in ("whole", "model")
     ]
     assert records[0] == records[1]
+
+
+def test_a_stage_may_learn_preferences(settings: Make, windows: list[list[int]], tmp_path: Path) -> None:
+    """It begins from the best model of the stage before."""
+    write_pairs(tmp_path / "pairs", windows)
+    last = {"name": "pairs", "objective": "preferences", "dpo": {"path": str(tmp_path / "pairs")}}
+    cfg = settings(max_epochs=1, stages=[{"name": "items"}, last], **CAUSAL)
+    train_stages(cfg, plan=job.sequence_setup, run=run_training)
+    before, start = (read_records(str(folder)) for folder in (tmp_path / "model" / "stages" / "items", tmp_path / "model"))
+    assert start[0]["ndcg@10"] == before[-1]["ndcg@10"]
+    assert "reward_margin" in start[-1]
 
 
 def test_pairs_of_another_dataset_are_refused(preferring: Make, windows: list[list[int]], tmp_path: Path) -> None:
