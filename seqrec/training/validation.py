@@ -123,8 +123,8 @@ def validate(model: Encoder, users: ValidationUsers, *, batch_size: int, bf16: b
     trained = users.counts[users.targets.values - FIRST_ITEM] > 0
     final = Ragged(np.where(trained, np.concatenate(ranks), metrics.MISS), users.targets.offsets)
     sums = metrics.metric_sums(metrics.RankCounts.of(final), cutoffs=CUTOFFS)
-    of_rank = torch.tensor([sums["users"], sums["misses"], loss, *(sums[name] for name in REPORTED)])
-    count, misses, *totals = process.sum(of_rank.double()).tolist()
+    of_rank = torch.tensor([sums["users"], sums["misses"], loss, *(sums[name] for name in REPORTED)], dtype=torch.float64)
+    count, misses, *totals = process.sum(of_rank).tolist()
     return {**dict(zip(("loss", *REPORTED), (total / count for total in totals), strict=True)), "misses": misses}
 
 
