@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Event
@@ -48,6 +49,8 @@ def open_session(name: str, **settings: str) -> SparkSession:
     is no Java that Spark runs on.
     """
     os.environ["JAVA_HOME"] = str(require_java())
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # no spark-submit, whose workers are the cluster's
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own choice is the python3 of PATH
     active = SparkSession.getActiveSession()
     builder = SparkSession.builder.appName(name)
     submitted = dict(active.sparkContext.getConf().getAll()) if active else _submitted()

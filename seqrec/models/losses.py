@@ -207,6 +207,7 @@ class _CrossEntropy(torch.autograd.Function):
         kind = torch.bfloat16 if bf16 else torch.float32
         hidden, matrix = hidden.float(), matrix.float()
         queries, rows = (hidden * LOG2_E).to(kind), matrix.to(kind)
+        hidden, matrix = queries.float() / LOG2_E, rows.float()  # rounded as in the products, so that a target's share cancels
         share = torch.ones_like(hidden[:, :1]) if weights is None else weights[:, None]  # (N, 1)
         right = matrix[targets]  # (N, D)
         total = -((hidden * right).sum(-1, keepdim=True) * share).sum()

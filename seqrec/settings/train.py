@@ -147,6 +147,7 @@ class Train(Training):
         loss, objective = self.loss.name, self.objective
         if self.loss.exclude_seen and (loss != "ce" or objective == "masked_items"):
             raise ValueError(
-                f"loss.exclude_seen=true is of loss.name=ce and objective=next_item, and these are {loss} and {objective}"
+                f"loss.exclude_seen=true is of loss.name=ce and of next items, and these are loss.name={loss} and "
+                f"objective={objective}: set loss.exclude_seen=false"
             )
         return self
