@@ -37,8 +37,14 @@ def run(cfg: BuildPreferences) -> None:
     draft.commit(keep=cfg.keep)
     log.info("pairs: %s", listed(counts))
     made = f"preferences {draft.run_id}: {counted(counts['pairs'], 'pair')} of {counted(counts['users'], 'user')}"
-    keys = [f"dpo.path={cfg.output}", *([f"init={cfg.model}"] if cfg.model is not None else [])]
-    end(made=made, path=draft.path, then=shlex.join(["./spark-submit.sh", "train", "objective=preferences", *keys]))
+    end(made=made, path=draft.path, then=next_training(cfg))
+
+
+def next_training(cfg: BuildPreferences) -> str:
+    """The command that learns the pairs, into a folder beside that of the model which it begins from."""
+    begun = cfg.model or "MODEL"
+    keys = [f"data={cfg.data}", f"dpo.path={cfg.output}", f"init={begun}", f"model={begun.rstrip('/')}_preferring"]
+    return shlex.join(["./spark-submit.sh", "train", "objective=preferences", *keys])
 
 
 def main(argv: list[str] | None = None) -> None:

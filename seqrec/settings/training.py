@@ -143,6 +143,10 @@ class Training(Strict):
     def _stages_fit(self) -> "Training":
         """Each stage has a name of its own, settings that a stage may have, and is a training that is allowed."""
         names = [stage.name for stage in self.stages]
+        if names and self.init is not None and f"{files.absolute(self.init)}/".startswith(f"{files.absolute(self.model)}/"):
+            raise ValueError(
+                f"init={self.init} lies in model={self.model}, which the last stage replaces: give another model=FOLDER"
+            )
         for number, name in enumerate(names):
             others = [key for key in self.stages[number].model_extra or {} if key not in STAGED]
             if others:
@@ -172,4 +176,5 @@ class Training(Strict):
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             key = ".".join(map(str, problem["loc"]))
-            raise ValueError(f"stages: {stage.name}: {key}: {problem['msg'].removeprefix('Value error, ')}") from None
+            said = problem["msg"].removeprefix("Value error, ")
+            raise ValueError(": ".join(filter(None, ["stages", stage.name, key, said]))) from None

@@ -16,6 +16,7 @@ from typing import TypeVar
 from seqrec.command.config import public
 from seqrec.errors import UserError
 from seqrec.settings.training import Training
+from seqrec.storage import versions
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup
 from seqrec.training.train import Trained
@@ -32,6 +33,7 @@ def train_stages(settings: T, *, plan: Callable[[T], TrainingSetup], run: Callab
     """
     if not settings.stages:
         return run(plan(settings)).metrics
+    said, settings = public(settings), settings.model_copy(update={"data": versions.resolve(settings.data)})  # one for all stages
     started, total = time.monotonic(), len(settings.stages)
     for number, stage in enumerate(settings.stages, start=1):
         of_stage = settings.of_stage(number - 1)
@@ -42,7 +44,7 @@ def train_stages(settings: T, *, plan: Callable[[T], TrainingSetup], run: Callab
             log.info("stage %d of %d: %s", number, total, stage.name)
         setup = replace(plan(of_stage), stage=number)
         if number == total:
-            return run(replace(setup, settings=public(settings))).metrics
+            return run(replace(setup, settings=said)).metrics
         if not run(setup).finished:
             break
     raise UserError(

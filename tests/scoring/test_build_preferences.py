@@ -1,6 +1,7 @@
 """The job: training events into pairs, the same for any partitioning, of no item that is held out by its split."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
-from jobs.build_preferences import run
+from jobs.build_preferences import next_training, run
 from seqrec.command.config import load_config
 from seqrec.errors import UserError
 from seqrec.settings.build_preferences import BuildPreferences
+from seqrec.settings.train import Train
 from seqrec.storage import versions
 from tests.metas import dataset_meta
 from tests.scoring.toy import write_model
@@ -203,3 +205,11 @@ def test_what_cannot_be_made_is_refused(
 def test_settings_without_a_source_are_refused(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         BuildPreferences.model_validate({"data": "d", "output": "o", **keys})
+
+
+def test_what_comes_next_is_a_training_into_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", "/seq")
+    cfg = load_config(BuildPreferences, CONF, ["data=/own/dataset"])
+    _, job, *keys = shlex.split(next_training(cfg))
+    train = load_config(Train, str(Path(CONF).with_name("train.yaml")), keys)
+    assert (job, train.data, train.init, train.model) == ("train", "/own/dataset", "/seq/model", "/seq/model_preferring")

@@ -14,11 +14,14 @@ from seqrec.errors import UserError
 from seqrec.models.ensemble import Ensemble
 from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
+from seqrec.storage import versions
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.frozen import freeze
 from seqrec.training.memory import estimate_gb
+from seqrec.training.setup import TrainingSetup
 from seqrec.training.sinks import read_records
+from seqrec.training.train import Trained, run_training
 from tests.training.conftest import train
 from tests.training.test_interruptions import ended, falling_at, killed, require_equal
 from tests.training.test_item_vectors import CIRCLE, write_vectors
@@ -153,12 +156,34 @@ def test_the_time_of_a_run_ends_in_a_stage(settings: Make) -> None:
         ([{"name": "a", "optimizer": {"lrr": 1}}], r"stages: a: optimizer\.lrr: Extra inputs are not permitted"),
         ([{"name": "a", "max_epochs": 0}], "stages: a: max_epochs: Input should be greater than or equal to 1"),
         ([{"name": "../a"}], "String should match pattern"),
-        ([{"name": "a", "init_optimizer": "carried"}], "stages: a: : init_optimizer=carried takes"),
+        ([{"name": "a", "init_optimizer": "carried"}], "stages: a: init_optimizer=carried takes"),
     ],
 )
 def test_stages_that_are_no_trainings_are_refused(settings: Make, stages: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         settings(stages=stages)
+
+
+def test_stages_do_not_begin_from_what_they_replace(settings: Make, tmp_path: Path) -> None:
+    model = f"{tmp_path}/model"
+    with pytest.raises(ValidationError, match=r"init=.*model/checkpoints/last.pt lies in model=.*which the last stage replaces"):
+        settings(model=model, init=f"{model}/checkpoints/last.pt", stages=STAGES)
+
+
+def test_stages_learn_the_version_of_the_dataset_that_they_began_with(
+    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg, run = settings(stages=STAGES, max_epochs=1), run_training
+
+    def run_and_rebuild(setup: TrainingSetup) -> Trained:
+        trained = run(setup)
+        (Path(cfg.data) / "CURRENT").write_text("20990101T000000Z-0000")
+        return trained
+
+    monkeypatch.setattr(job, "run_training", run_and_rebuild)
+    before = versions.resolve(cfg.data)
+    job.run(cfg)
+    assert last(cfg.model).meta["dataset"] == before.rpartition("/")[2]
 
 
 def test_vectors_are_frozen_in_a_first_stage(settings: Make, tmp_path: Path) -> None:
