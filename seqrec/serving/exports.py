@@ -127,6 +127,15 @@ def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:
     )
 
 
+def require_older_data(model: str, dataset: str, *, than: str) -> None:
+    """Raise UserError, naming the model, if its dataset is newer than another, which may hold out what the model has learned."""
+    if dataset > than:  # run ids sort by time
+        raise UserError(
+            f"{model} was trained on the dataset {dataset}, newer than {than}: it may have learned what is held out there; take "
+            "a model of this dataset, or the newer dataset"
+        )
+
+
 def _training_of(folder: str) -> str | None:
     """The run id of the training in a model's folder, as its meta.json says; None if there is none, or it is an export's."""
     if not files.exists(files.join(folder, META)):

@@ -66,6 +66,8 @@ class KeptWeights:
 def match_weights(old: Encoder, new: Encoder, users: UserHashes | None) -> KeptWeights:
     """Which weights come from where; the users are None unless both encoders have embeddings of users.
 
+    The new encoder may be on torch's meta device, if only shapes are asked for.
+
     Raises UserError if the rows of items are of another width: then nothing of the items could be kept.
     """
     before, now = dict(old.named_parameters()), dict(new.named_parameters())
@@ -160,7 +162,7 @@ def _source(former: str, old: Tensor, weight: Tensor, new: Encoder, users: UserH
 
 def _vectors_agree(old: nn.Module, new: nn.Module) -> bool:
     """Whether rows of items are projected from the same vectors, so that their parts mean the same."""
-    if not isinstance(old, ProjectedRows) or not isinstance(new, ProjectedRows):
+    if not isinstance(old, ProjectedRows) or not isinstance(new, ProjectedRows) or new.vectors.is_meta:
         return False
     return torch.equal(old.vectors, new.vectors.cpu()) and torch.equal(old.trained, new.trained.cpu())
 

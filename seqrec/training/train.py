@@ -36,6 +36,8 @@ from seqrec.training.sinks import open_sinks
 from seqrec.training.steps import Stepper
 from seqrec.training.warm_start import WarmStart, read_start
 
+WHERE_SET = ("init", "init_optimizer", "item_vectors", "freeze")  # keys that a fingerprint has only where they are set
+
 log = logging.getLogger("seqrec")
 
 
@@ -192,7 +194,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
     before["architecture"] = name_now(before["architecture"])
     try:
-        require_same(before, {"init": None, "freeze": None, **fingerprint}, folder=setup.folder)
+        require_same(before, {**dict.fromkeys(WHERE_SET), **fingerprint}, folder=setup.folder)
     except UserError as error:
         if setup.resume != "same":
             raise

@@ -28,14 +28,12 @@ from seqrec.storage import files, versions
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.carried_moments import carry_moments
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.fitting_start import differing_shape, require_fitting, shorten
 from seqrec.training.frozen import freeze
 from seqrec.training.inputs import Inputs
-from seqrec.training.kept_weights import KeptWeights, grow_items, match_weights
+from seqrec.training.kept_weights import KeptWeights, UserHashes, grow_items, match_weights
 from seqrec.training.new_rows import Likeness, NewRows
 from seqrec.training.setup import TrainingSetup
-
-SHOWN = 6  # names of weights in a line
-UNSHAPED = ("vocab_size", "rows", "users", "dropout", "dropout_embedding", "dropout_attention", "dropout_mlp", "dropout_weights")
 
 log = logging.getLogger("seqrec")
 
@@ -49,7 +47,7 @@ class WarmStart:
     checkpoint: Checkpoint | None  # None: the file is gone, and the folder's training began from it
     arguments: dict[str, Any]  # of the model that begins from it
     likeness: Likeness
-    users: tuple[NDArray[np.int64], NDArray[np.int64]] | None  # hashes of its users, and of the dataset's
+    users: UserHashes | None  # hashes of its users, and of the dataset's
     optimizer: str | None = None  # the optimiser whose moments are carried; None: it begins fresh
     says: bool = True  # whether it is logged what is kept
 
@@ -87,8 +85,8 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
     """The start of a training, None if its weights are drawn.
 
     Raises UserError for a checkpoint that isn't there, that lies in the training's own folder, whose vocabulary the dataset's
-    doesn't extend, or whose optimiser can't be carried. If the folder holds a training that began from this path, nothing need be
-    there any more.
+    doesn't extend, whose optimiser can't be carried, or that doesn't fit (see `require_fitting`). If the folder holds a training
+    that began from this path, nothing need be there any more.
     """
     if setup.init is None:
         return None
@@ -105,6 +103,8 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
     _require_members(start, inputs.plan.arguments, carried=setup.carries_moments, path=path)
     if setup.carries_moments:
         _require_moments(start, setup.optimizer.name, path=path)
+    users = _read_users(path, inputs.user_hashes)
+    require_fitting(start, inputs, users, path=path)
     identity = {"run_id": start.meta["run_id"], "name": start.meta["name"], "step": start.step}
     size = int(start.arguments["vocab_size"])
     trained = np.ones(size, bool) if vocabulary is None else vocabulary["count"].to_numpy() > 0
@@ -115,7 +115,7 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
         checkpoint=start,
         arguments=inputs.plan.arguments,
         likeness=Likeness(trained=trained, vectors=inputs.vectors, windows=windows),
-        users=_read_users(path, inputs.user_hashes),
+        users=users,
         optimizer=setup.optimizer.name if setup.carries_moments else None,
         says=says,
     )
@@ -161,7 +161,7 @@ def _read_vocabulary(path: str) -> pa.Table | None:
     return None if raw is None else pq.read_table(io.BytesIO(raw))
 
 
-def _read_users(path: str, now: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def _read_users(path: str, now: NDArray[np.int64] | None) -> UserHashes | None:
     """The hashes of the users of a checkpoint's model, and those now; None without both."""
     raw = None if now is None else _beside(path, USERS)
     return None if raw is None or now is None else (np.load(io.BytesIO(raw)), now)
@@ -224,17 +224,10 @@ def _report(start: WarmStart, read: Checkpoint, kept: KeptWeights, found: NewRow
         *(f"{number:,}" for number in (int(found.by_vector.sum()), int(found.by_windows.sum()), drawn)),
         "; the optimizer's moments are carried" if start.optimizer else "",
     )
-    before, now = read.arguments, start.arguments
-    differing = [f"{key}={before[key]} there, {now[key]} here" for key in now if key in before and before[key] != now[key]]
-    if shaped := tuple(text for text in differing if text.partition("=")[0] not in UNSHAPED):
-        log.info("the model is of another shape than that of init: %s", _few(shaped))
+    differing = differing_shape(read.arguments, start.arguments)
+    if shaped := [f"{key}={there} there, {here} here" for key, (there, here) in differing.items()]:
+        log.info("the model is of another shape than that of init: %s", shorten(shaped))
     if kept.anew:
-        log.warning("weights that begin as drawn, as they don't fit those of init: %s", _few(kept.anew))
+        log.warning("weights that begin as drawn, as they don't fit those of init: %s", shorten(kept.anew))
     if kept.left:
-        log.warning("weights of init that have no place here: %s", _few(kept.left))
-
-
-def _few(names: tuple[str, ...]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+        log.warning("weights of init that have no place here: %s", shorten(kept.left))

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,34 @@ def test_a_stage_may_learn_preferences(settings: Make, windows: list[list[int]],
     before, start = (read_records(str(folder)) for folder in (tmp_path / "model" / "stages" / "items", tmp_path / "model"))
     assert start[0]["ndcg@10"] == before[-1]["ndcg@10"]
     assert "reward_margin" in start[-1]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "lacks", "said"),
+    [
+        ({"heads": 4, "ffn": 4}, (), r"of another shape than the model, .*: set encoder\.heads=2, encoder\.ffn=2$"),
+        (
+            {"output_bias": True},
+            ("output_bias",),
+            r"has other weights than the model \(head\.bias \(not there\)\), and obj",
+        ),
+        ({"dropout": 0.3}, (), None),
+    ],
+)
+def test_a_start_of_another_shape_is_refused(
+    encoder: dict[str, Any], lacks: tuple[str, ...], said: str | None, preferring: Make, tmp_path: Path
+) -> None:
+    """Nothing is written then; the arguments of a checkpoint may lack what its encoder hasn't."""
+    cfg = preferring(init=str(tmp_path / "init"), encoder={**CAUSAL["encoder"], **encoder}, max_steps=1)
+    state = checkpoint.load(checkpoint.find(str(tmp_path / "start"), "best"))
+    arguments = {key: value for key, value in state.arguments.items() if key not in lacks}
+    checkpoint.save(replace(state, arguments=arguments), str(tmp_path / "init"), "last.pt")
+    if said is None:
+        assert train(cfg)
+        return
+    with pytest.raises(UserError, match=said):
+        train(cfg)
+    assert not (tmp_path / "model").exists()
 
 
 def test_pairs_of_another_dataset_are_refused(preferring: Make, windows: list[list[int]], tmp_path: Path) -> None:

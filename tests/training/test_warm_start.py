@@ -27,7 +27,7 @@ from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.new_rows import NEAR
 from seqrec.training.sinks import read_records
 from tests.metas import dataset_meta
-from tests.training.conftest import INDICES, MAX_LEN, RUN_ID, V, train, write
+from tests.training.conftest import INDICES, MAX_LEN, RUN_ID, V, train, write, write_dataset
 from tests.training.test_item_vectors import CIRCLE, write_vectors
 
 Make = Callable[..., Train]
@@ -213,6 +213,19 @@ def test_another_start_is_another_training(settings: Make, before: Train, tmp_pa
             train(cfg.model_copy(update={"init": other}))
 
 
+@pytest.mark.parametrize("key", ["init_optimizer", "item_vectors"])
+def test_what_is_no_longer_set_is_another_training(settings: Make, tmp_path: Path, key: str) -> None:
+    """Its key is in the fingerprint of the folder's checkpoint alone."""
+    old = settings(model=str(tmp_path / "before"), max_epochs=1)
+    train(old)
+    vectors = write_vectors(tmp_path / "v.parquet", [f"i{place}" for place in range(V)], CIRCLE.tolist())
+    keys = {"init_optimizer": "carried", "item_vectors": {"path": vectors, "use": "project"}}
+    begins = {"init": f"{old.model}/checkpoints/last.pt", "max_epochs": 1}
+    train(settings(**begins, **{key: keys[key]}))
+    with pytest.raises(UserError, match=rf"holds a training with other settings \({key}=(carried|project \w+) there, None now\)"):
+        train(settings(**begins))
+
+
 def test_moments_are_carried(settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of old rows are as they were, those of new ones zeros; what was frozen, and a fresh optimiser, have none."""
     averaged = {"lr": 0.01, "warmup_steps": 2, "ema_decay": 0.9}
@@ -256,6 +269,38 @@ def test_what_cannot_begin_says_so(settings: Make, before: Train, keys: dict[str
     with pytest.raises(UserError, match=said):
         train(settings(**{"init": before.model, **written}))
     assert sorted(Path(before.model).rglob("*")) == files
+
+
+@pytest.mark.parametrize(
+    ("encoder", "changed", "said"),
+    [
+        ({"dim": 16}, {}, r"the items of init are 8 wide, and encoder\.dim=16: set encoder\.dim=8"),
+        ({}, {"blocks": 1}, r"last\.pt: its weights don't fit its arguments"),
+    ],
+)
+def test_a_refused_start_leaves_the_model_before_it(
+    settings: Make, before: Train, tmp_path: Path, encoder: dict[str, Any], changed: dict[str, Any], said: str
+) -> None:
+    """With resume=false its folder would be cleared."""
+    train(settings(max_epochs=1))
+    state = best(before)
+    checkpoint.save(replace(state, arguments={**state.arguments, **changed}), str(tmp_path / "init"), "last.pt")
+    files = {path: path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()}
+    shape = {**before.encoder.model_dump(), **encoder}
+    with pytest.raises(UserError, match=said):
+        train(settings(init=str(tmp_path / "init"), resume=False, encoder=shape))
+    assert {path: path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()} == files
+
+
+def test_a_model_of_a_newer_dataset_is_refused(settings: Make, tmp_path: Path) -> None:
+    """It may have learned what is held out here; one of an older dataset begins."""
+    old, newer = (settings(model=str(tmp_path / name), max_epochs=1) for name in ("old", "newer"))
+    train(old)
+    write_dataset(tmp_path / "data", run_id=GROWN)
+    train(newer.model_copy(update={"init": old.model}))
+    with pytest.raises(UserError, match=rf"init=.*newer.* on the dataset {GROWN}, newer than {RUN_ID}: it may have learned what"):
+        train(settings(init=newer.model, data=str(tmp_path / "data" / RUN_ID)))
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_vocabulary_that_is_no_extension_is_refused(settings: Make, before: Train, tmp_path: Path) -> None:
