@@ -95,7 +95,10 @@ def assert_stats(stats: dict[str, Any], expected: reference.Expected) -> None:
 
 
 CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "leave_last": (["min_rating=3", "max_history=7"], {"split": reference.leave_last(("test", "valid")), "max_history": 7}),
+    "leave_last": (
+        ["min_rating=3", "max_history=7", "window_stride=newest"],
+        {"split": reference.leave_last(("test", "valid")), "max_history": 7, "stride": None},
+    ),
     "hold_out": (
         ["min_rating=3", "hold_out=3"],
         {"split": reference.leave_last((*["test"] * 3, *["valid"] * 3))},
@@ -131,7 +134,7 @@ def test_the_tables_are_those_of_plain_python(
         (row["user"], row["item"]): row["tie"] for row in pairs.select("*", F.xxhash64("user", "item").alias("tie")).collect()
     }
     ratings = {reference.Rating(*row, ties[row[0], row[1]]) for row in rows}
-    given: dict[str, Any] = {"users": 3, "items": 4, "min_rating": 3, "max_len": 4, "max_history": 5000, **arguments}
+    given: dict[str, Any] = {"users": 3, "items": 4, "min_rating": 3, "max_len": 4, "stride": 4, "max_history": 5000, **arguments}
     expected = reference.build(ratings, **given)
     assert_equal(path, expected)
     whole = [user for user, events in expected.events.items() if all(split == "train" for _, _, split in events)]
