@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from seqrec.errors import UserError
 
@@ -24,6 +27,8 @@ FAILURE = "seqrec/failure"  # the store's key for the message of the process tha
 LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
 T = TypeVar("T")
+
+_joinings = count()  # of this process; all processes of a training join as often
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +110,8 @@ def join_processes(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
     cuda, local_rank = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
     process = Process(rank=rank, world=world, device=torch.device("cuda", local_rank) if cuda else torch.device("cpu"))
     if world > 1:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timeout)
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backend, store=_own_store(timeout), rank=rank, world_size=world, timeout=timeout)
     try:
         with process.together():
             if cuda:
@@ -115,6 +121,12 @@ def join_processes(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
     finally:
         if world > 1:
             dist.destroy_process_group()
+
+
+def _own_store(timeout: timedelta) -> PrefixStore:
+    """The processes' common store, with keys of this joining alone: a second one would meet the addresses of the first."""
+    store, _, _ = next(rendezvous("env://", timeout=timeout))
+    return PrefixStore(f"joined {next(_joinings)}", store)
 
 
 def _take_gpu(device: torch.device) -> None:
