@@ -16,7 +16,7 @@ from typing import NoReturn, TypeVar
 
 from seqrec.command import screen, story
 from seqrec.command.config import Strict, describe_keys, load_config
-from seqrec.command.kept_log import MemoryHandler, end_memory, start_memory, write_logs
+from seqrec.command.kept_log import MemoryHandler, forget_logs, memory_handler, write_logs
 from seqrec.command.log_file import append
 from seqrec.command.screen import LEVELS, VERBOSITY, ScreenHandler, connect_streams
 from seqrec.error_messages import explain, hide_secrets, one_line
@@ -111,7 +111,7 @@ def logs_on_screen() -> Iterator[None]:
     if any(isinstance(handler, MemoryHandler) for handler in log.handlers):
         yield
         return
-    root, shown, memory, level = logging.getLogger(), ScreenHandler(LEVELS[screen.verbosity()]), start_memory(), log.level
+    root, shown, memory, level = logging.getLogger(), ScreenHandler(LEVELS[screen.verbosity()]), memory_handler(), log.level
     root.addHandler(shown)
     log.addHandler(memory)
     log.setLevel(logging.DEBUG)
@@ -124,7 +124,7 @@ def logs_on_screen() -> Iterator[None]:
         write_logs(failed=failed)
         root.removeHandler(shown)
         log.removeHandler(memory)
-        end_memory()
+        forget_logs()
         log.setLevel(level)
 
 

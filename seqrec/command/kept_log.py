@@ -49,12 +49,12 @@ class MemoryHandler(logging.Handler):
 _memory = MemoryHandler()
 
 
-def start_memory() -> MemoryHandler:
-    """The handler that keeps what is logged from here on, until `end_memory`."""
+def memory_handler() -> MemoryHandler:
+    """The handler that keeps what is logged while it is among those of the log, until `forget_logs`."""
     return _memory
 
 
-def end_memory() -> None:
+def forget_logs() -> None:
     """Forget what was logged and where it goes: the next command of this process has logs of its own."""
     _memory.lines.clear()
     _memory.kept.clear()

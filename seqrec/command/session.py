@@ -37,6 +37,7 @@ DEFAULTS = {
     "spark.sql.autoBroadcastJoinThreshold": "32m",
     "spark.sql.codegen.cache.maxEntries": "1000",  # with Spark's 100 a long job compiles its classes again and again
 }
+SUBMITTED = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}  # one is set where a master, and with it the workers, was chosen
 PARTITIONS = "spark.sql.shuffle.partitions"
 LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a few cores
 
@@ -49,8 +50,8 @@ def open_session(name: str, **settings: str) -> SparkSession:
     is no Java that Spark runs on.
     """
     os.environ["JAVA_HOME"] = str(require_java())
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # no spark-submit, whose workers are the cluster's
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own choice is the python3 of PATH
+    if not SUBMITTED & os.environ.keys():  # else Spark's workers would run the python3 of PATH, which may lack all packages
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     active = SparkSession.getActiveSession()
     builder = SparkSession.builder.appName(name)
     submitted = dict(active.sparkContext.getConf().getAll()) if active else _submitted()

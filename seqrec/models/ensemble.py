@@ -12,8 +12,8 @@ from seqrec.models.transformer import Transformer
 class Ensemble(Encoder):
     """M transformers of one shape and of weights of their own (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
-    Their queries (D each) stand side by side, divided by M, and so do the rows of their matrices; so the product of both is the
-    mean of their scores.
+    A query has their queries (D each) side by side, divided by M; an item's row has their rows side by side, as they are. So the
+    product of both is the mean of their scores.
     """
 
     def __init__(self, *, members: int, **arguments: Any) -> None:

@@ -107,21 +107,22 @@ class Train(Training):
         return self
 
     @model_validator(mode="after")
-    def _masking_is_of_masked_items(self) -> "Train":
-        """No other objective has anything to mask."""
-        if self.objective != "masked_items":
-            for name in type(self.masking).model_fields:
-                if getattr(self.masking, name) != getattr(Masking(), name):
-                    raise ValueError(f"masking.{name} is of objective=masked_items, and objective={self.objective} masks nothing")
+    def _groups_are_of_the_objective(self) -> "Train":
+        """Masking and dpo are each of one objective, and would say nothing of another."""
+        for group, objective in (("masking", "masked_items"), ("dpo", "preferences")):
+            given, default = getattr(self, group), type(self).model_fields[group].default
+            for name in type(given).model_fields if self.objective != objective else ():
+                if getattr(given, name) != getattr(default, name):
+                    raise ValueError(
+                        f"{group}.{name} is of objective={objective}, and objective={self.objective} "
+                        f"{'masks nothing' if group == 'masking' else 'has no pairs'}"
+                    )
         return self
 
     @model_validator(mode="after")
     def _preferences_begin_from_a_model(self) -> "Train":
         """Preferences are of a model that is better than drawn weights, and stays the best until a better one is validated."""
         if self.objective != "preferences":
-            for name in type(self.dpo).model_fields:
-                if getattr(self.dpo, name) != getattr(Preferences(), name):
-                    raise ValueError(f"dpo.{name} is of objective=preferences, and this is objective={self.objective}")
             return self
         if self.dpo.path is None:
             raise ValueError("objective=preferences learns from pairs: set dpo.path to the folder of build_preferences")

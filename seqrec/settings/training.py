@@ -80,7 +80,7 @@ class Training(Strict):
     )
     init_optimizer: Literal["fresh", "carried"] = Field(
         "fresh",
-        description="of init: carried takes over the optimizer's moments too, from a last.pt with the same optimizer.name",
+        description="of init: carried takes over the optimiser's moments too, from a last.pt with the same optimizer.name",
     )
     freeze: tuple[str, ...] = Field(
         (), description="parts of the model that stay as they begin, such as [items, blocks.0]; an unknown one is told the names"
@@ -136,7 +136,7 @@ class Training(Strict):
     def _carried_from_somewhere(self) -> "Training":
         """Moments are carried from the checkpoint of init."""
         if self.init is None and self.init_optimizer == "carried":
-            raise ValueError("init_optimizer=carried takes the optimizer's moments from a checkpoint: set init=MODEL too")
+            raise ValueError("init_optimizer=carried takes the optimiser's moments from a checkpoint: set init=MODEL too")
         return self
 
     @model_validator(mode="after")

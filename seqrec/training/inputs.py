@@ -80,9 +80,14 @@ def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) 
     table = data.table("windows") if plan.table is None else plan.table.path
     shard = open_shard(table, rank=process.rank, world=process.world, cache=cache / "windows", cut=plan.cut)
     validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))
-    states = STATES[setup.optimizer.name] + (setup.optimizer.ema_decay is not None) + plan.references
     longest = data.meta.max_len if plan.cut is None and plan.table is None else int(plan.arguments["max_len"])
-    needed = estimate_gb(lambda: freeze(plan.build(), setup.freeze), windows=setup.batch_size, length=longest, states=states)
+    needed = estimate_gb(
+        lambda: freeze(plan.build(), setup.freeze),
+        windows=setup.batch_size,
+        length=longest,
+        states=STATES[setup.optimizer.name],
+        copies=(setup.optimizer.ema_decay is not None) + plan.references,
+    )
     require_memory(needed, setup.memory_gb or available_gb(process.device), advice=plan.to_lower)
     return Inputs(data=data, shard=shard, user_hashes=user_hashes, validation=validation, plan=plan, bf16=bf16, vectors=vectors)
 

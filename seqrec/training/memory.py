@@ -28,11 +28,12 @@ def available_gb(device: torch.device) -> float:
     return free / 2**30
 
 
-def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int) -> float:
+def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int, copies: int = 0) -> float:
     """The memory that a step needs, in GiB, for a batch of `windows` windows that all have the greatest length.
 
-    That is the weights; the gradients and the optimiser's `states` numbers of those that aren't frozen; the tensors that autograd
-    keeps of the model's forward pass; and for the loss two copies of the item matrix's gradient and three chunks of scores.
+    That is the weights, and `copies` of them; the gradients and the optimiser's `states` numbers of those that aren't frozen; the
+    tensors that autograd keeps of the model's forward pass; and for the loss two copies of the item matrix's gradient and three
+    chunks of scores.
     """
     with torch.device("meta"):
         model = build()
@@ -42,8 +43,10 @@ def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, stat
     weights = sum(weight.numel() for weight in model.parameters())
     learned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     shared = any(matrix is weight for weight in model.parameters())
-    copies = 2 if shared else 4  # a matrix that is computed, and its gradient
-    floats = weights + learned * (1 + states) + copies * matrix.numel() + PASSING * hidden.numel() + 3 * CHUNK_FLOATS
+    matrices = 2 if shared else 4  # a matrix that is computed, and its gradient
+    floats = (
+        weights * (1 + copies) + learned * (1 + states) + matrices * matrix.numel() + PASSING * hidden.numel() + 3 * CHUNK_FLOATS
+    )
     return (FLOAT * floats + kept) / 2**30
 
 

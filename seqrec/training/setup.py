@@ -1,7 +1,7 @@
 """All settings of a training, grouped by the part that uses them. A job's configuration is taken apart here.
 
     setup = training_setup(cfg, PlanTransformer(cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking))
-    train(setup)                                    # in this process, or in those of torchrun
+    run_training(setup)                             # in this process, or in those of torchrun
     train_on_spark(spark, setup, processes=4)       # in processes that Spark starts
 
 A setup is pickled to other processes: it holds no secret.

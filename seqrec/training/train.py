@@ -49,11 +49,6 @@ class Trained:
     finished: bool  # whether the training is over; else the time of this run was
 
 
-def train(setup: TrainingSetup) -> dict[str, float]:
-    """What `run_training` does; the metrics of the best checkpoint."""
-    return run_training(setup).metrics
-
-
 def run_training(setup: TrainingSetup) -> Trained:
     """Start or resume a model's training, or only validate the model.
 

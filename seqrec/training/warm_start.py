@@ -156,9 +156,9 @@ def _beside(path: str, name: str) -> bytes | None:
 
 
 def _read_vocabulary(path: str) -> pa.Table | None:
-    """The vocabulary of a checkpoint's model; None if the checkpoint was copied out of its folder."""
+    """The vocabulary of a checkpoint's model, by item_idx; None if the checkpoint was copied out of its folder."""
     raw = _beside(path, VOCABULARY)
-    return None if raw is None else pq.read_table(io.BytesIO(raw))
+    return None if raw is None else pq.read_table(io.BytesIO(raw)).sort_by("item_idx")
 
 
 def _read_users(path: str, now: NDArray[np.int64] | None) -> UserHashes | None:
@@ -179,7 +179,7 @@ def _require_extension(start: Checkpoint, vocabulary: pa.Table | None, inputs: I
                 f"isn't there to compare: {remedy}"
             )
         return
-    before, now = vocabulary.sort_by("item_idx")["item_id"].to_pylist(), data.items["item_id"].to_pylist()
+    before, now = vocabulary["item_id"].to_pylist(), data.items["item_id"].to_pylist()
     place = next((place for place in range(size) if place >= len(now) or before[place] != now[place]), None)
     if place is not None:
         here = repr(now[place]) if place < len(now) else f"none: it has {len(now):,} items"
@@ -222,7 +222,7 @@ def _report(start: WarmStart, read: Checkpoint, kept: KeptWeights, found: NewRow
         counted(int(read.arguments["vocab_size"]), "item"),
         f"{new:,}",
         *(f"{number:,}" for number in (int(found.by_vector.sum()), int(found.by_windows.sum()), drawn)),
-        "; the optimizer's moments are carried" if start.optimizer else "",
+        "; the optimiser's moments are carried" if start.optimizer else "",
     )
     differing = differing_shape(read.arguments, start.arguments)
     if shaped := [f"{key}={there} there, {here} here" for key, (there, here) in differing.items()]:

@@ -24,7 +24,7 @@ from seqrec.serving import exports
 from seqrec.settings.batch_recommend import BatchRecommend
 from seqrec.settings.train import Train
 from seqrec.storage import versions
-from seqrec.training.train import train
+from seqrec.training.train import run_training
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare, cpu_seconds, seconds
 
@@ -40,7 +40,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
     build_sequences.run(sequences.settings(ratings, data))
     given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
-    train(job.sequence_setup(Train.model_validate(given)))
+    run_training(job.sequence_setup(Train.model_validate(given)))
     export(str(model), data=str(data), checkpoint="last")
     exported = Path(exports.locate(str(model)).path)
     nowhere = {"mongodb_uri": "none", "milvus_uri": "none"}

@@ -16,7 +16,7 @@ from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
 from seqrec.stores.mongo import find_documents
 from seqrec.stores.open_stores import Addresses, connect
-from seqrec.training.train import train
+from seqrec.training.train import run_training
 
 ROOT = Path(__file__).parents[2]
 TINY = {"encoder": {"dim": 16, "blocks": 1}, "max_steps": 1, "valid_users": 16, "tensorboard": False}
@@ -41,7 +41,7 @@ def test_ratings_become_documents_by_two_bare_commands(tmp_path: Path, monkeypat
     spark_submit(f"{ROOT}/jobs/build_sequences.py", root=tmp_path, stores="none")
     data, model = f"{tmp_path}/dataset", f"{tmp_path}/model"
     users = len(pyarrow.dataset.dataset(f"{versions.resolve(data)}/sequences").to_table())
-    train(sequence_setup(Train.model_validate({"data": data, "model": model, **TINY})))
+    run_training(sequence_setup(Train.model_validate({"data": data, "model": model, **TINY})))
     export(model, data=data, checkpoint="last")
     spark_submit(f"{ROOT}/jobs/batch_recommend.py", root=tmp_path, stores="embedded")
     version = versions.resolve(f"{tmp_path}/output")

@@ -70,6 +70,18 @@ def test_a_local_session_has_few_partitions(tmp_path: Path) -> None:
     assert done.stdout == "12\n"
 
 
+@pytest.mark.parametrize(("variables", "python"), [({}, sys.executable), ({"PYSPARK_SUBMIT_ARGS": "--master yarn"}, None)])
+def test_workers_run_this_python_unless_a_master_was_chosen(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], python: str | None
+) -> None:
+    for name in ("PYSPARK_PYTHON", "PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert open_session("job") is spark
+    assert os.environ.get("PYSPARK_PYTHON") == python
+
+
 def test_without_java_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(UserError, match="holds no bin/java"):

@@ -16,7 +16,7 @@ from jobs import train as job
 from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
 from seqrec.training.processes import Process
-from seqrec.training.train import train as train_in_process
+from seqrec.training.train import run_training
 from seqrec.training.training_data import open_training_data
 from seqrec.training.validation import UserSample, ValidationUsers, read_validation_users
 from seqrec.user_hashes import hash_ids
@@ -90,7 +90,7 @@ def lists(ragged: Ragged) -> list[list[int]]:
 
 def train(settings: Train) -> dict[str, float]:
     """What the job does in this process."""
-    return train_in_process(job.sequence_setup(settings))
+    return run_training(job.sequence_setup(settings)).metrics
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import torch
 from seqrec.models.losses import CHUNK_FLOATS
 from seqrec.models.simplex import SimpleX
 from seqrec.models.transformer import Transformer
+from seqrec.training.frozen import freeze
 from seqrec.training.memory import estimate_gb
 
 V, L, D, B = 1600, 200, 64, 64
@@ -53,6 +54,14 @@ def test_weights_gradients_and_states_are_counted() -> None:
     one, two = (estimate_gb(sasrec, windows=1, length=1, states=states) for states in (1, 2))
     weights = sum(weight.numel() for weight in sasrec().parameters())
     assert (two - one) * 2**30 == pytest.approx(4 * weights)
+
+
+def test_copies_are_of_frozen_weights_too() -> None:
+    none, one = (
+        estimate_gb(lambda: freeze(sasrec(), ["items"]), windows=1, length=1, states=2, copies=copies) for copies in (0, 1)
+    )
+    weights = sum(weight.numel() for weight in sasrec().parameters())
+    assert (one - none) * 2**30 == pytest.approx(4 * weights)
 
 
 def test_towers_need_a_matrix_of_length_one_and_embeddings_of_users() -> None:

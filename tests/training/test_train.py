@@ -85,6 +85,13 @@ def test_a_differing_setting_is_named(settings: Make) -> None:
     assert last(cfg).step == 4
 
 
+def test_a_warm_up_that_depends_on_the_steps_is_of_as_many_steps(settings: Make) -> None:
+    cfg = settings(optimizer={"warmup_steps": None, "schedule": "constant"}, max_epochs=1)
+    train(cfg)
+    with pytest.raises(UserError, match=r"steps of the constant schedule=4 there, 8 now"):
+        train(cfg.model_copy(update={"max_epochs": 2}))
+
+
 def test_another_version_of_the_data_is_named(settings: Make, tmp_path: Path) -> None:
     cfg = settings()
     train(cfg)

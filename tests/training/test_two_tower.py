@@ -17,7 +17,7 @@ from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint
-from seqrec.training.train import train as train_in_process
+from seqrec.training.train import run_training
 from seqrec.user_hashes import hash_ids, user_rows
 from tests.training.conftest import MAX_LEN, RUN_ID, USERS, V
 from tests.training.conftest import train as train_sequences
@@ -52,7 +52,7 @@ def towers(tmp_path: Path, windows: list[list[int]]) -> Make:
 
 def train(settings: TrainTwoTower) -> dict[str, float]:
     """What the job does of a training in this process."""
-    return train_in_process(job.tower_setup(settings))
+    return run_training(job.tower_setup(settings)).metrics
 
 
 def last(settings: TrainTwoTower) -> Checkpoint:

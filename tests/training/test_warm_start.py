@@ -257,6 +257,7 @@ def test_moments_are_carried(settings: Make, tmp_path: Path, monkeypatch: pytest
         ({"init": "{before}/checkpoints/{best}", "init_optimizer": "carried"}, r"holds no optimiser, which stands in last\.pt"),
         ({"init_optimizer": "carried", "optimizer": {"name": "sgd"}}, r"optimizer\.name=adamw, and it is sgd now"),
         ({"encoder": {"dim": 16}}, r"the items of init are 8 wide, and encoder\.dim=16: set encoder\.dim=8"),
+        ({"members": 2}, r"has members=1, and the new model members=2: set members=1"),
         ({"init": "{before}/nothing"}, r"init=.*/nothing: no such checkpoint; give a model's folder"),
         ({"init": "{before}/.."}, r"holds no checkpoints: give a model's folder"),
         ({"model": "{before}", "resume": False}, r"lies in model=.*before, whose checkpoints a new training removes"),
