@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -12,13 +14,15 @@ from jobs import batch_recommend, export_onnx
 from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
 from seqrec.publishing.lists_version import open_lists
-from seqrec.scoring.lists import ListSettings
+from seqrec.scoring.lists import ListSettings, ListTask, recommend_batches
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import recommend_users
+from seqrec.serving.exports import locate
 from seqrec.serving.extended_sequence import Conditions
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import versions
 from tests.scoring.folders import COUNTS, IDS, SEQUENCES, lineage, write_dataset, write_training
+from tests.scoring.toy import write_model
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,27 @@ def test_next_items_may_be_seen_ones(spark: SparkSession, root: Path) -> None:
         longer = recommender.extend([names[item] for item in items], 3, conditions=Conditions(filter_seen=False))
         assert [item["item_id"] for item in found[user]["next_items"]] == [item.item_id for item in longer.added]
         assert len(longer.added) == 3
+
+
+def test_the_users_of_a_batch_have_their_own_next_items(spark: SparkSession, tmp_path: Path) -> None:
+    """Among them one of whom the model knows nothing, and one whose history repeats an item."""
+    random = np.random.default_rng(5)
+    matrix = random.standard_normal((42, 8)).astype(np.float32)
+    write_model(tmp_path / "toy", matrix, list(range(100, 140)), [1] * 40)
+    task = ListTask(model=ship(spark, locate(str(tmp_path / "toy"))), lists=ListSettings(top_k=2, horizon=3))
+
+    def following(histories: list[list[int]]) -> list[Any]:
+        columns = {
+            "user_id": pa.array(range(len(histories)), pa.int64()),
+            "items": pa.array(histories, pa.list_(pa.int32())),
+            "seen": pa.array(histories, pa.list_(pa.int32())),
+            "user": pa.array([0] * len(histories), pa.int64()),
+        }
+        [found] = recommend_batches(iter([pa.RecordBatch.from_pydict(columns)]), task=task)
+        return [[entry["item_id"] for entry in items] for items in found.column("next_items").to_pylist()]
+
+    histories = [[], [2, 3], [4, 5, 4], [], *random.integers(2, 42, (9, 20)).tolist()]
+    assert following(histories) == [following([history])[0] for history in histories]
 
 
 def deny(root: Path, *items: str) -> Path:
