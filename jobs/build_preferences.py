@@ -41,10 +41,13 @@ def run(cfg: BuildPreferences) -> None:
 
 
 def next_training(cfg: BuildPreferences) -> str:
-    """The command that learns the pairs, into a folder beside that of the model which it begins from."""
+    """The command that learns the pairs, into a folder beside that of the model which it begins from.
+
+    The rate is far below that of a training from drawn weights, which would undo what the model has learned.
+    """
     begun = cfg.model or "MODEL"
     keys = [f"data={cfg.data}", f"dpo.path={cfg.output}", f"init={begun}", f"model={begun.rstrip('/')}_preferring"]
-    return shlex.join(["./spark-submit.sh", "train", "objective=preferences", *keys])
+    return shlex.join(["./spark-submit.sh", "train", "objective=preferences", *keys, "optimizer.lr=1e-4", "encoder.dropout=0"])
 
 
 def main(argv: list[str] | None = None) -> None:

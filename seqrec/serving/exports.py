@@ -54,7 +54,7 @@ class Export:
         if sealed.BACKWARDS not in self.meta.files:
             raise UserError(
                 f"the export of {self.meta.name} has no {sealed.BACKWARDS}: only a model that sees both sides predicts what "
-                "comes before; train one with objective=masked_items and encoder.attention=bidirectional, and export it"
+                "comes before; train one with preset=bert4rec, and export it"
             )
         names = (sealed.BACKWARDS, sealed.BACKWARDS_WEIGHTS)
         return tuple((name, self.meta.files[name]) for name in names if name in self.meta.files)

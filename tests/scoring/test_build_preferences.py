@@ -213,3 +213,4 @@ def test_what_comes_next_is_a_training_into_another_folder(monkeypatch: pytest.M
     _, job, *keys = shlex.split(next_training(cfg))
     train = load_config(Train, str(Path(CONF).with_name("train.yaml")), keys)
     assert (job, train.data, train.init, train.model) == ("train", "/own/dataset", "/seq/model", "/seq/model_preferring")
+    assert train.optimizer.lr == 1e-4
