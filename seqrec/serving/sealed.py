@@ -50,10 +50,13 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return digests
 
 
-def verify_files(folder: str, hashes: Hashes) -> None:
-    """Raise UserError if a file of a local folder is missing or has changed since the export."""
+def verify_files(folder: str, hashes: Hashes, *, remedy: str | None = None) -> None:
+    """Raise UserError if a file of a local folder is missing or has changed since it was written.
+
+    Without a remedy it is to export the model again.
+    """
     for name, digest in hashes:
-        _require_hash(Path(folder, name), digest, path=files.join(folder, name), remedy=export_again(folder))
+        _require_hash(Path(folder, name), digest, path=files.join(folder, name), remedy=remedy or export_again(folder))
 
 
 def verify_embeddings(folder: str, exported: Mapping[str, str]) -> None:
