@@ -219,8 +219,10 @@ class _CrossEntropy(torch.autograd.Function):
                 part = slice(start, start + size)
                 scores = (queries[part] @ rows.T).float()  # (n, D) @ (D, V) -> (n, V)
                 if excluded is not None:
-                    at, column = ((excluded[part] >= 0) & (excluded[part] != targets[part, None])).nonzero(as_tuple=True)
-                    scores[at, excluded[part][at, column]] = -torch.inf
+                    right_column = targets[part, None]
+                    of_targets = scores.gather(1, right_column)  # kept, as excluded ones that are no items go to this column
+                    columns = torch.where(excluded[part] >= 0, excluded[part], right_column)
+                    scores.scatter_(1, columns, -torch.inf).scatter_(1, right_column, of_targets)
                 highest = scores.amax(-1, keepdim=True)
                 powers = scores.sub_(highest).exp2_()
                 sums = powers.sum(-1, keepdim=True)  # (n, 1)

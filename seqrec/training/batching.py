@@ -8,16 +8,19 @@ from seqrec.training.cuts import Rows
 MULTIPLIER = 6364136223846793005  # of a window's hash: that of Knuth's linear congruential generator modulo 2^64
 
 
-def cut_by_length(rows: Rows, count: int) -> list[Rows]:
+def cut_by_length(rows: Rows, count: int, *, longest: int | None = None) -> list[Rows]:
     """Rows by length, in `count` batches of near-equal numbers of items, without the columns that only pad.
+
+    At most the `longest` newest items of a row count; its older ones stay in it.
 
     >>> rows = np.array([[9, 0, 0, 1, 2], [8, 0, 1, 2, 3], [7, 0, 0, 3, 4]], dtype=np.int32)
     >>> [batch.tolist() for batch in cut_by_length(rows, 2)]
     [[[9, 0, 1, 2], [7, 0, 3, 4]], [[8, 0, 1, 2, 3]]]
     """
     lengths = np.count_nonzero(rows[:, 2:], axis=1)
-    order = np.argsort(lengths, kind="stable")
-    items = np.cumsum(lengths[order])  # of the shortest rows up to each
+    counted = lengths if longest is None else np.minimum(lengths, longest)
+    order = np.argsort(counted, kind="stable")
+    items = np.cumsum(counted[order])  # of the shortest rows up to each
     shares = items[-1] * np.arange(1, count) / count
     sizes = part_sizes((np.searchsorted(items, shares) + 1).tolist(), [1] * count, len(rows))
     width = rows.shape[1]

@@ -31,6 +31,7 @@ class Cut:
     max_len: int
     overlap: int  # less than max_len
     shift: int  # most events that are left out at a row's end
+    keeps_older: bool = False  # whether what stands before a window in its row comes with it
 
     def count(self, lengths: NDArray[np.int64]) -> int:
         """How many windows rows of these lengths (N,) have, without a shift.
@@ -44,6 +45,8 @@ class Cut:
     def windows(self, rows: Rows, rng: np.random.Generator) -> Rows:
         """Rows (N, 2 + width) of the dataset's windows as rows (M, 2 + max_len + 1) of their windows: see Rows.
 
+        With keeps_older they are as wide as before: the window is the last max_len + 1 columns, its older items are before it.
+
         >>> rows = np.array([[8, 0, *[0] * 10, 1, 2], [9, 0, *range(1, 13)]])
         >>> Cut(max_len=4, overlap=1, shift=0).windows(rows, np.random.default_rng(1)).tolist()
         [[8, 0, 0, 0, 0, 1, 2], [9, 1, 8, 9, 10, 11, 12], [9, 1, 5, 6, 7, 8, 9], [9, 1, 2, 3, 4, 5, 6], [9, 0, 0, 0, 1, 2, 3]]
@@ -56,9 +59,11 @@ class Cut:
             older = starts > 0
             owners, ends = owners[older], starts[older] + self.overlap + 1
         owners, starts, ends = (np.concatenate(part) for part in zip(*found, strict=True))
-        columns = (rows.shape[1] - lengths[owners] + ends)[:, None] + np.arange(-self.max_len - 1, 0)  # (M, max_len + 1)
+        width = rows.shape[1] - 2 if self.keeps_older else self.max_len + 1
+        columns = (rows.shape[1] - lengths[owners] + ends)[:, None] + np.arange(-width, 0)  # (M, width)
         items = np.take_along_axis(rows[owners], np.maximum(0, columns), axis=1)
-        items[columns < (rows.shape[1] - lengths[owners] + starts)[:, None]] = PADDING
+        first = 0 if self.keeps_older else starts
+        items[columns < (rows.shape[1] - lengths[owners] + first)[:, None]] = PADDING
         cut: Rows = np.column_stack([rows[owners, 0], np.where(starts > 0, self.overlap, 0), items]).astype(rows.dtype)
         return cut[np.argsort(owners, kind="stable")]
 

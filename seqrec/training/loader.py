@@ -37,6 +37,7 @@ class Windows(NamedTuple):
     users: torch.Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
     others: torch.Tensor  # (B,), how many of the first targets are left to another window
     copies: torch.Tensor | None = None  # (B,), which of an epoch's copies of its window each is; None: there is one copy
+    older: torch.Tensor | None = None  # (B, O), what stands before each window in its row, left-padded; None: nothing is kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +97,17 @@ class Batches:
             for rows in self._pass(number, steps=steps, skip=skip % steps):
                 batch = torch.from_numpy(rows.astype(np.int64))
                 copies = torch.from_numpy(copy_numbers(rows, copies=self.passes, number=number)) if self.passes > 1 else None
-                yield Windows(batch[:, 2:], batch[:, 0], batch[:, 1], copies)
+                items = batch[:, 2:]
+                newest, older = (
+                    (items, None) if self._longest is None else (items[:, -self._longest :], items[:, : -self._longest])
+                )
+                yield Windows(newest, batch[:, 0], batch[:, 1], copies, older)
             skip = 0
+
+    @property
+    def _longest(self) -> int | None:
+        """The items of a window at most, where what stands before it comes with it."""
+        return self.cut.max_len + 1 if self.cut is not None and self.cut.keeps_older else None
 
     def _pass(self, number: int, *, steps: int, skip: int) -> Iterator[Rows]:
         """The batches of a pass over the windows, the first `skip` of them left out; passes are counted over all epochs."""
@@ -114,7 +124,7 @@ class Batches:
             of_all_ranks = np.random.default_rng((seed, number, pool))
             if self.cut is not None:
                 pooled = self._cut(pooled, np.random.default_rng((seed, number, pool, self.rank, 1)), batches=count)
-            batches = cut_by_length(pooled[of_rank.permutation(len(pooled))], count)
+            batches = cut_by_length(pooled[of_rank.permutation(len(pooled))], count, longest=self._longest)
             for index in of_all_ranks.permutation(count)[skip:]:
                 yield batches[index]
             skip = 0

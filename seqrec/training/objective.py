@@ -98,15 +98,16 @@ class ItemObjective(nn.Module):
 
     def loss_of(self, hidden: Tensor, matrix: Tensor, batch: ItemBatch) -> Loss:
         """The loss of a batch by the queries of its targets, (N, D), and the item matrix, (V+2, D); not yet balanced."""
-        inputs, targets, _, weights = batch
+        inputs, targets, _, weights, older = batch
         predicted = targets != PADDING
         if self.learns_some:
             matrix, inputs, targets = matrix[self.rows], self.numbers[inputs], self.numbers[targets]
+            older = None if older is None else self.numbers[older]
         predictions = Predictions(
             hidden,
             targets[predicted],
             None if weights is None else weights[predicted],
-            _items_before(inputs, predicted) if self.exclude_seen else None,
+            _items_before(inputs, predicted, older) if self.exclude_seen else None,
         )
         loss = self.loss
         if self.sampler is not None:
@@ -170,12 +171,18 @@ def count_hits(predictions: Predictions, matrix: Tensor) -> Tensor:
     return counted.sum()
 
 
-def _items_before(inputs: Tensor, predicted: Tensor) -> Tensor:
-    """inputs (B, L), predicted (B, L) with N flags -> (N, L): the items up to each predicted position, PADDING elsewhere.
+def _items_before(inputs: Tensor, predicted: Tensor, older: Tensor | None) -> Tensor:
+    """inputs (B, L), predicted (B, L) with N flags -> (N, O + L): what is before each predicted position, PADDING elsewhere.
 
-    >>> _items_before(torch.tensor([[0, 5, 6], [7, 8, 9]]), torch.tensor([[False, False, True], [True, True, False]])).tolist()
+    That is the window's older items (B, O), if they are known, and its own up to the position.
+
+    >>> inputs, predicted = torch.tensor([[0, 5, 6], [7, 8, 9]]), torch.tensor([[False, False, True], [True, True, False]])
+    >>> _items_before(inputs, predicted, None).tolist()
     [[0, 5, 6], [7, 0, 0], [7, 8, 0]]
+    >>> _items_before(inputs, predicted, torch.tensor([[0, 0], [0, 4]])).tolist()
+    [[0, 0, 0, 5, 6], [0, 4, 7, 0, 0], [0, 4, 7, 8, 0]]
     """
     window, place = predicted.nonzero(as_tuple=True)
     later = torch.arange(inputs.shape[1], device=inputs.device) > place[:, None]  # (N, L)
-    return inputs[window].masked_fill(later, PADDING)
+    own = inputs[window].masked_fill(later, PADDING)
+    return own if older is None else torch.cat([older[window], own], dim=1)

@@ -107,7 +107,8 @@ class PlanTransformer:
         """How windows are cut; None where the dataset's are taken as they are."""
         if max_len == longest and not self.windows.shift:
             return None
-        return Cut(max_len=max_len, overlap=min(self.windows.overlap, max_len - 1), shift=self.windows.shift)
+        windows, excludes = self.windows, self.loss.exclude_seen
+        return Cut(max_len=max_len, overlap=min(windows.overlap, max_len - 1), shift=windows.shift, keeps_older=excludes)
 
     def name_loss(self, names: dict[str, str]) -> str:
         """The loss by its name of `names`, with its negatives and gSASRec's calibration."""

@@ -95,7 +95,7 @@ class PreferencePairs:
             inputs = F.pad(inputs, (0, 1), value=MASK)
         targets = torch.full_like(inputs, PADDING)
         targets[:, -1] = chosen
-        return PreferenceBatch(ItemBatch(inputs, targets, windows.users), rejected)
+        return PreferenceBatch(ItemBatch(inputs, targets, windows.users, older=contexts[:, : -self.max_len]), rejected)
 
 
 class PreferenceObjective(nn.Module):

@@ -40,6 +40,7 @@ class ItemBatch(NamedTuple):
     targets: Tensor  # (B, L), items to predict at these positions; PADDING where nothing is predicted
     users: Tensor  # (B,), the rows of the users among those with embeddings; 0 for all others
     weights: Tensor | None = None  # (B, L) float32, how much each prediction counts; None: each counts 1
+    older: Tensor | None = None  # (B, O), items that the user had before these, left-padded; None: none are known
 
     @property
     def losses(self) -> float:
@@ -65,14 +66,14 @@ class ItemBatch(NamedTuple):
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "ItemBatch":
         """The batch with each of its tensors changed."""
-        weights = None if self.weights is None else change(self.weights)
-        return ItemBatch(change(self.inputs), change(self.targets), change(self.users), weights)
+        weights, older = (None if tensor is None else change(tensor) for tensor in (self.weights, self.older))
+        return ItemBatch(change(self.inputs), change(self.targets), change(self.users), weights, older)
 
     def _without_padding(self) -> "ItemBatch":
         """The batch from the first column on in which a window has an item."""
         first = int(((self.inputs != PADDING) | (self.targets != PADDING)).any(0).int().argmax())
         weights = None if self.weights is None else self.weights[:, first:]
-        return ItemBatch(self.inputs[:, first:], self.targets[:, first:], self.users, weights)
+        return self._replace(inputs=self.inputs[:, first:], targets=self.targets[:, first:], weights=weights)
 
 
 Task = Callable[[Windows], Batch]
@@ -87,4 +88,5 @@ def next_item(windows: Windows) -> ItemBatch:
     """
     inputs, following = windows.items[:, :-1], windows.items[:, 1:]
     ages = (inputs != PADDING).cumsum(1)  # (B, L): 1 at a window's first item, 0 at pads
-    return ItemBatch(inputs, following.masked_fill(ages <= windows.others[:, None], PADDING), windows.users)
+    targets = following.masked_fill(ages <= windows.others[:, None], PADDING)
+    return ItemBatch(inputs, targets, windows.users, older=windows.older)
