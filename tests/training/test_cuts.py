@@ -1,5 +1,7 @@
 """Windows that are cut from rows: each event is predicted once, from enough context."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,16 @@ def test_a_shift_leaves_two_items() -> None:
     windows = Cut(max_len=4, overlap=0, shift=30).windows(padded([2, 5] * 50), np.random.default_rng(1))
     assert (np.count_nonzero(windows[:, 2:], axis=1) >= 2).all()
     assert set(windows[:, 0].tolist()) == set(range(100, 200))
+
+
+@pytest.mark.parametrize(("max_len", "overlap"), [(4, 1), (7, 2), (40, 5)])
+def test_what_stands_before_a_window_comes_with_it(max_len: int, overlap: int) -> None:
+    """The windows are those without their older items, which are all the older ones of their rows."""
+    cut, rows = Cut(max_len=max_len, overlap=overlap, shift=2), padded([2, 6, 17, 41])
+    alone = cut.windows(rows, np.random.default_rng(1))
+    whole = replace(cut, keeps_older=True).windows(rows, np.random.default_rng(1))
+    assert whole.shape[1] == 2 + WIDTH
+    assert np.column_stack([whole[:, :2], whole[:, -max_len - 1 :]]).tolist() == alone.tolist()
+    for window in whole:
+        items = window[2:][window[2:] > 0].tolist()
+        assert items == list(range(1, items[-1] + 1))

@@ -195,6 +195,22 @@ def test_windows_are_cut_anew_in_each_epoch(tmp_path: Path, windows: list[list[i
     assert lists(shifted.epoch(1, skip=4)) == lists(shifted.epoch(1))[4:]
 
 
+def test_batches_have_what_stands_before_their_windows(tmp_path: Path, windows: list[list[int]]) -> None:
+    """Batches are the same with and without it: windows of like length lie together, whatever stands before them."""
+    table = str(tmp_path / "data" / RUN_ID / "windows")
+    cut = Cut(max_len=3, overlap=1, shift=0)
+    shard = open_shard(table, rank=0, world=1, cache=tmp_path / "cache", cut=cut)
+    alone = list(replace(batches(shard, steps=9), cut=cut).epoch(0))
+    whole = list(replace(batches(shard, steps=9), cut=replace(cut, keeps_older=True)).epoch(0))
+    assert [batch.items.tolist() for batch in whole] == [batch.items.tolist() for batch in alone]
+    assert all(batch.older is None for batch in alone)
+    for batch in whole:
+        assert batch.older is not None
+        for older, newest in zip(batch.older.tolist(), batch.items.tolist(), strict=True):
+            row = [item for item in (*older, *newest) if item]
+            assert any(row == window[: len(row)] for window in windows)
+
+
 def test_a_pool_of_too_few_windows_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
     source = replace(batches(shard_of(tmp_path), steps=200), cut=Cut(max_len=8, overlap=0, shift=0))
     with pytest.raises(UserError, match=r"a pool of 1 windows is too small for 3 batches: raise batch_size or pool_batches"):
