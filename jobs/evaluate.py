@@ -15,6 +15,7 @@ from seqrec.evaluation.baselines import BASELINES
 from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
 from seqrec.evaluation.held_out import HeldOut, open_held_out
+from seqrec.evaluation.intervals import Interval, measure_intervals
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.report import (
     SHOWN,
@@ -41,12 +42,14 @@ def run(cfg: Evaluate) -> None:
     held_out = open_held_out(spark, cfg.data, split=cfg.split, sample_users=cfg.sample_users, seed=cfg.seed)
     dataset, results, apart, sources = held_out.dataset.meta, {}, {}, {}
     first: Ranked | None = None
+    intervals: dict[str, dict[str, Interval]] = {}
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="seqrec-evaluate-") as scratch:
         for ranked in _methods(cfg, held_out, scratch):
             working_on(f"ranking by {ranked.name}")
             ranked.table.persist(StorageLevel.DISK_ONLY)
             results[ranked.name] = measure(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
+            intervals[ranked.name] = measure_intervals(ranked, seed=cfg.seed, cutoffs=cfg.cutoffs)
             apart[ranked.name] = measure_apart(ranked, catalogue=dataset.vocabulary.size, cutoffs=cfg.cutoffs)
             sources[ranked.name] = ranked.source
             if first is None:
@@ -58,14 +61,18 @@ def run(cfg: Evaluate) -> None:
     spark.catalog.clearCache()
     results = without_repeated(results)
     judged = judge(first.name, comparisons) if first is not None and comparisons else None
-    show(f"{cfg.split} of dataset {dataset.run_id}\n{show_metrics(results)}" + (f"\n\n{judged.sentence}" if judged else ""))
+    table = show_metrics(results, intervals)
+    show(f"{cfg.split} of dataset {dataset.run_id}\n{table}" + (f"\n\n{judged.sentence}" if judged else ""))
     for name, groups in apart.items():
         if groups:
             show(f"\n{name}, by whether the target has a training event\n{show_metrics(groups)}")
     if draft is not None:
         facts = {"run_id": draft.run_id, "dataset": dataset.run_id, "split": cfg.split}
         parts = {"warm_and_cold": apart} if any(apart.values()) else {}
-        write_metrics({**facts, "metrics": results, **parts} | ({"verdict": asdict(judged)} if judged else {}), draft.path)
+        write_metrics(
+            {**facts, "metrics": results, "intervals": intervals, **parts} | ({"verdict": asdict(judged)} if judged else {}),
+            draft.path,
+        )
         EvaluationMeta(
             run_id=draft.run_id, dataset=dataset.run_id, split=cfg.split, sources=sources, settings=draft.settings
         ).write(draft.path)

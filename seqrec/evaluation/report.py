@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 from seqrec.command.screen import aligned
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import HeldOut
+from seqrec.evaluation.intervals import Interval
 from seqrec.evaluation.ranked import Ranked, with_target_facts
 from seqrec.metrics import CUTOFFS, MISS, RankCounts, metric_means, metric_sums
 from seqrec.storage import files
@@ -47,6 +48,7 @@ SHOWN_CUTOFFS = {  # all others are in metrics.json alone
     "map": (10,),
     "mrr": (10,),
 }
+WITH_INTERVAL = ("ndcg@10", "hit_rate@10")  # of which the interval is shown; metrics.json has all
 COUNTS = ("users", "targets", "misses")  # shown as whole numbers
 SEVERAL = ("targets", "recall", "precision", "map")  # what says something new only where users have several targets
 HIT_RATE = "hit rate = recall@"  # the label where they haven't
@@ -152,23 +154,30 @@ def predictions(ranked: DataFrame, items: DataFrame, *, k: int) -> DataFrame:
     return named.select("user_id", F.col("facts.item_id").alias("targets"), "ranks", best.alias("items"))
 
 
-def show_metrics(results: Mapping[str, Metrics]) -> str:
+def show_metrics(results: Mapping[str, Metrics], intervals: Mapping[str, Mapping[str, Interval]] | None = None) -> str:
     """The main metrics as lines, one column a method; a dash where a method doesn't have one.
 
-    If none of a metric's cutoffs is a main one, all of them are shown; misses are shown where there are any.
+    If none of a metric's cutoffs is a main one, all of them are shown; misses are shown where there are any. Below those of
+    WITH_INTERVAL stands their interval.
 
-    >>> print(show_metrics({"popularity": {"users": 3.0, "ndcg@10": 0.5}, "markov": {"users": 3.0}}))
-             popularity  markov
-    users             3       3
-    NDCG@10      0.5000       -
+    >>> results = {"popularity": {"users": 3.0, "ndcg@10": 0.5}, "markov": {"users": 3.0}}
+    >>> print(show_metrics(results, {"popularity": {"ndcg@10": (0.25, 0.75)}}))
+                        popularity  markov
+    users                        3       3
+    NDCG@10                 0.5000       -
+      95 % interval  0.2500–0.7500       -
     """
     kinds = list(LABELS)
     names = sorted(_main_names(results), key=lambda name: (kinds.index(_kind(name)), int(name.partition("@")[2] or 0)))
     several = any(_kind(name) == "recall" for name in names)
     labelled = LABELS if several else LABELS | {"hit_rate": HIT_RATE}
-    labels = ["", *(labelled[_kind(name)] + ("" if name in LABELS else name.partition("@")[2]) for name in names)]
-    columns = [[method, *(_number(name, metrics.get(name)) for name in names)] for method, metrics in results.items()]
-    return aligned(list(zip(labels, *columns, strict=True)))
+    rows = [["", *results]]
+    for name in names:
+        label = labelled[_kind(name)] + ("" if name in LABELS else name.partition("@")[2])
+        rows.append([label, *(_number(name, metrics.get(name)) for metrics in results.values())])
+        if name in WITH_INTERVAL and intervals:
+            rows.append(["  95 % interval", *(_span(intervals.get(method, {}).get(name)) for method in results)])
+    return aligned(rows)
 
 
 def _main_names(results: Mapping[str, Metrics]) -> set[str]:
@@ -196,3 +205,8 @@ def _number(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
+
+
+def _span(interval: Interval | None) -> str:
+    """An interval as it is shown."""
+    return "-" if interval is None else "–".join(f"{value:.4f}" for value in interval)

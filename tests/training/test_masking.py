@@ -57,7 +57,7 @@ def masked(task: MaskedItems = TASK, windows: Windows | None = None, *, seed: in
 def test_a_share_of_each_window_is_predicted(share: float, most: int | None, expected: list[int]) -> None:
     """The share rounded to whole items (half of 5 is 3), at least one, at most so many; never a pad."""
     windows = windows_of()
-    inputs, targets, _, _ = masked(replace(TASK, masked_share=share, most=most), windows)
+    inputs, targets, *_ = masked(replace(TASK, masked_share=share, most=most), windows)
     predicted = targets != PADDING
     assert predicted.sum(1).tolist() == expected * 100
     assert torch.equal(inputs == MASK, predicted)
@@ -65,14 +65,14 @@ def test_a_share_of_each_window_is_predicted(share: float, most: int | None, exp
 
 
 def test_every_item_is_predicted_about_as_often() -> None:
-    _, targets, _, _ = masked(windows=windows_of((20,), each=3000))
+    _, targets, *_ = masked(windows=windows_of((20,), each=3000))
     counts = torch.count_nonzero(targets, dim=0)  # (20,): 3000 · 4 / 20 = 600 each
     assert counts.min() > 600 - 110
     assert counts.max() < 600 + 110
 
 
 def test_what_the_mask_does_not_replace_stays_or_becomes_any_item() -> None:
-    inputs, targets, _, _ = masked(replace(TASK, mask_share=0.6), windows_of((20,), each=3000))
+    inputs, targets, *_ = masked(replace(TASK, mask_share=0.6), windows_of((20,), each=3000))
     shown, hidden = inputs[targets != PADDING], targets[targets != PADDING]
     shares = [float((kind).float().mean()) for kind in (shown == MASK, shown == hidden, (shown != MASK) & (shown != hidden))]
     assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.02)
@@ -84,7 +84,7 @@ def test_what_the_mask_does_not_replace_stays_or_becomes_any_item() -> None:
 def test_one_copy_has_only_its_last_item_masked() -> None:
     windows = windows_of()
     copies = torch.arange(len(windows.items)) % 3
-    inputs, targets, _, _ = masked(replace(TASK, mask_share=0.0, last_copy=2), windows._replace(copies=copies))
+    inputs, targets, *_ = masked(replace(TASK, mask_share=0.0, last_copy=2), windows._replace(copies=copies))
     of_last = copies == 2
     assert torch.equal(targets[of_last, -1], windows.items[of_last, -1])
     assert not targets[of_last, :-1].any()
@@ -95,7 +95,7 @@ def test_one_copy_has_only_its_last_item_masked() -> None:
 def test_some_windows_are_cut_to_their_newest_items() -> None:
     windows = windows_of((20,), each=4000)
     task = replace(TASK, shortened_share=0.5)
-    inputs, targets, _, _ = masked(task, windows)
+    inputs, targets, *_ = masked(task, windows)
     seen = torch.where(targets != PADDING, targets, inputs)
     assert torch.equal(seen, torch.where(seen != PADDING, windows.items, PADDING))
     lengths = Counter(torch.count_nonzero(seen, dim=1).tolist())
