@@ -14,6 +14,7 @@ from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
 from seqrec.scoring.lists import ListSettings
+from seqrec.scoring.two_stage import SecondStageFolders
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.batch_recommend import BatchRecommend
@@ -56,8 +57,16 @@ def _scoring(cfg: BatchRecommend) -> Scoring:
         write=cfg.write,
         allow=cfg.allow,
         deny=cfg.deny,
+        second_stage=_second_stage(cfg),
         sizes=BlockSizes(users=cfg.batch_size, items=cfg.block_items),
     )
+
+
+def _second_stage(cfg: BatchRecommend) -> SecondStageFolders | None:
+    """The folders of the second stage; None without a ranker."""
+    if cfg.ranker is None or cfg.candidates is None or cfg.features is None:
+        return None
+    return SecondStageFolders(ranker=cfg.ranker, candidates=cfg.candidates, features=cfg.features)
 
 
 def main(argv: list[str] | None = None) -> None:

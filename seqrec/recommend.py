@@ -16,8 +16,9 @@ from seqrec.command.entry import command_line, positive, verbosity_arguments
 from seqrec.command.screen import show
 from seqrec.errors import UserError
 from seqrec.serving.extended_sequence import Id
-from seqrec.serving.recommender import BIGINT, Recommender
+from seqrec.serving.recommender import Recommender
 from seqrec.serving.sealed import EXPORTS
+from seqrec.serving.typed_ids import BIGINT
 from seqrec.storage import files
 
 log = logging.getLogger("seqrec")

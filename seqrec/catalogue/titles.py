@@ -58,6 +58,9 @@ class Titles:
 
 
 NO_TITLES = Titles({}, "no titles")
+FROM_CODE = "titles=read_titles(FILE, 'ID,TITLE')"  # what says, from code, which columns of a file of titles are meant
+
+TitleSource = str | Mapping[int, str] | Mapping[str, str] | Titles | None  # a file of titles, or the titles themselves
 
 
 def read_titles(path: str, columns: str | None = None, *, option: str = OPTION) -> Titles:
@@ -124,3 +127,12 @@ def two_columns(columns: str, option: str = OPTION) -> list[str]:
     if len(names) != 2 or not all(names):
         raise UserError(f"{columns!r} names {len(names)} columns: {option} takes two, such as movieId,title or 1,2")
     return names
+
+
+def titles_from_code(given: TitleSource) -> Titles:
+    """The titles that code gives: {id: title}, a file of them, or titles that were read."""
+    if isinstance(given, Mapping):
+        return Titles({str(item_id): title for item_id, title in given.items()}, f"{len(given):,} titles", FROM_CODE)
+    if isinstance(given, str):
+        return read_titles(given, option=FROM_CODE)
+    return given or NO_TITLES

@@ -18,11 +18,13 @@ from pyspark.sql.types import DataType
 
 from seqrec.command.bars import working_on
 from seqrec.scoring.available import count_available, mark_available
-from seqrec.scoring.lists import POPULAR, ListSettings
+from seqrec.scoring.lists import POPULAR, ListSettings, ListTask
 from seqrec.scoring.shipping import Shipped, ship
-from seqrec.scoring.udf import embed_users, recommend_users
+from seqrec.scoring.two_stage import OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
+from seqrec.scoring.udf import embed_users, pack, recommend_users
 from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage
+from seqrec.serving.second_stage import RANKER
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
@@ -38,13 +40,17 @@ NOTHING_LEFT = "none"  # the source of an empty list: the user has had all items
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How users are scored: `write` names the tables to write, `allow` and `deny` are paths of lists of items."""
+    """How users are scored: `write` names the tables to write, `allow` and `deny` are paths of lists of items.
+
+    With a second stage a ranker ranks the candidates of each user, and the model gives the lists of users without any.
+    """
 
     history: str  # full, valid or test
     lists: ListSettings
     write: Sequence[str] = ("recommendations",)
     allow: str | None = None
     deny: str | None = None
+    second_stage: SecondStageFolders | None = None
     sizes: BlockSizes = DEFAULT_SIZES
 
 
@@ -65,8 +71,11 @@ def write_recommendations(
     spark, model = dataset.spark, _ship_checked(dataset, export)
     available = mark_available(spark, export, allow=scoring.allow, deny=scoring.deny)
     histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None)
-    stamps = {"model": export.meta.name, "run_id": draft.run_id, "generated_at": generated_at}
-    scored = _score(histories, model, scoring, available).withColumns({name: F.lit(value) for name, value in stamps.items()})
+    second = _open_second(dataset, scoring)
+    stamps = {"model": F.lit(export.meta.name), "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
+    if second is not None:
+        stamps["model"] = F.when(F.col("source") == RANKER, second.described.name).otherwise(export.meta.name)
+    scored = _score(histories, model, scoring, available, second).withColumns(stamps)
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
@@ -86,6 +95,7 @@ def write_recommendations(
         checkpoint=export.meta.checkpoint,
         users=subset.named if subset else None,
         available=count_available(spark, export, available),
+        second_stage=None if second is None else second.described,
         counts=counts,
         settings=draft.settings,
     ).write(draft.path)
@@ -101,8 +111,23 @@ def _ship_checked(dataset: Dataset, export: Export) -> Shipped:
     return model
 
 
-def _score(histories: DataFrame, model: Shipped, scoring: Scoring, available: NDArray[np.bool_] | None) -> DataFrame:
+def _open_second(dataset: Dataset, scoring: Scoring) -> OpenedSecondStage | None:
+    """The second stage, checked; None without one."""
+    folders = scoring.second_stage
+    return None if folders is None else open_second_stage(dataset, folders, history=scoring.history, top_k=scoring.lists.top_k)
+
+
+def _score(
+    histories: DataFrame,
+    model: Shipped,
+    scoring: Scoring,
+    available: NDArray[np.bool_] | None,
+    second: OpenedSecondStage | None,
+) -> DataFrame:
     """Users' lists, with their embeddings if both are written, or the embeddings alone; not yet computed."""
+    if second is not None:
+        fallback = ListTask(model=model, lists=scoring.lists, available=pack(available), sizes=scoring.sizes)
+        return rank_users_twice(histories, second, fallback=fallback, allow=scoring.allow, deny=scoring.deny)
     if "recommendations" not in scoring.write:
         return embed_users(histories, model=model, sizes=scoring.sizes)
     return recommend_users(
@@ -131,6 +156,7 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
         io.write_table(scored.withColumn("source", source), path, schema)
         sources = {row["source"]: row["count"] for row in io.open_table(spark, path).groupBy("source").count().collect()}
         counts |= {"users": sum(sources.values()), "popular": sources.get(POPULAR, 0), "empty": sources.get(NOTHING_LEFT, 0)}
+        counts |= {"ranked": sources[RANKER]} if RANKER in sources else {}
         if counts["empty"]:
             log.warning(
                 "%d of %d users have had all items that may be recommended: their lists are empty, and their source is %s",

@@ -144,9 +144,9 @@ def recommend_batches(batches: Batches, *, task: ListTask) -> Batches:
     chooser = Chooser.of(task)
     for batch in batches:
         users = Encoded.of_batch(chooser.model, batch, batch_users=task.sizes.users)
-        columns = {"user_id": batch.column("user_id"), "items": _scored(*chooser.best(users), chooser.model.ids)}
+        columns = {"user_id": batch.column("user_id"), "items": listed_entries(*chooser.best(users), chooser.model.ids)}
         if task.lists.horizon is not None:
-            columns["next_items"] = _scored(*chooser.following(users, task.lists.horizon), chooser.model.ids)
+            columns["next_items"] = listed_entries(*chooser.following(users, task.lists.horizon), chooser.model.ids)
         columns["source"] = pa.array(users.sources, pa.string())
         if task.embeddings:
             columns["embedding"] = _embeddings(users)
@@ -175,7 +175,7 @@ def rank_batches(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes)
             mine = np.isin(targets.rows, rows)
             ranks[mine] = rank_targets(query, matrix, users.seen.take(rows), targets.take(rows), sizes=sizes)
             items[rows], scores[rows] = top_k(query, Catalogue.of(matrix), k=k, seen=others.take(rows), sizes=sizes)
-        lists, sources = _scored(items, scores, opened.ids), pa.array(users.sources, pa.string())
+        lists, sources = listed_entries(items, scores, opened.ids), pa.array(users.sources, pa.string())
         ranked = pa.ListArray.from_arrays(pa.array(targets.offsets, pa.int32()), pa.array(ranks))
         columns = [batch.column("user_id"), batch.column("targets"), ranked, lists, sources]
         yield pa.RecordBatch.from_arrays(columns, names=["user_id", "targets", "ranks", "items", "source"])
@@ -202,7 +202,7 @@ def _popular(seen: Ragged, choose: Callable[..., tuple[Items, Scores]]) -> tuple
     return items[row], scores[row]
 
 
-def _scored(items: Items, scores: Scores, ids: pa.Array) -> pa.ListArray:
+def listed_entries(items: Items, scores: Scores, ids: pa.Array) -> pa.ListArray:
     """Item indices and scores (N, K), -1 where there is none, as lists of structs with the original ids."""
     filled = items >= FIRST_ITEM
     offsets = np.concatenate([[0], np.cumsum(np.count_nonzero(filled, axis=1))])

@@ -16,10 +16,12 @@ from seqrec.command import session
 from seqrec.errors import UserError
 from seqrec.serving import sealed
 from seqrec.serving.model import Model, load_model
+from seqrec.serving.ranker import Ranker, load_ranker
 from seqrec.storage import files
 
 if TYPE_CHECKING:  # as in serving.model: a Python worker of Spark loads no kinds of meta.json
     from seqrec.serving.exports import Export
+    from seqrec.serving.ranker_version import RankerVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,30 @@ class Shipped:
         folder = self.folder if self.mounted else str(Path(SparkFiles.getRootDirectory(), self.folder))
         context = TaskContext.get()
         return load_model(folder, self.hashes, self.max_len, context.cpus() if context else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShippedRanker:
+    """Where an executor finds a ranker: a folder that it mounts, or None for Spark's files."""
+
+    folder: str | None
+    hashes: sealed.Hashes
+
+    def open(self) -> Ranker:
+        """The ranker, opened once per Python worker, with as many threads as the task has cores."""
+        context = TaskContext.get()
+        return load_ranker(self.folder or SparkFiles.getRootDirectory(), self.hashes, context.cpus() if context else 1)
+
+
+def ship_ranker(spark: SparkSession, version: "RankerVersion") -> ShippedRanker:
+    """Make a ranker available to the executors, as `ship` does with a model; UserError if its files aren't those of meta.json."""
+    hashes, folder = version.scoring_files(), None
+    if files.is_local(version.path):
+        folder = str(files.local_path(version.path).absolute())
+    else:
+        _add_files(spark, version.path, hashes)
+    sealed.verify_files(folder or SparkFiles.getRootDirectory(), hashes, remedy="run train_ranker again")
+    return ShippedRanker(folder=folder, hashes=hashes)
 
 
 def ship(spark: SparkSession, export: "Export", *, private: bool = False) -> Shipped:

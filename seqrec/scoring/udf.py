@@ -14,7 +14,7 @@ CPU time (20,000 users, 100 of 3,000 items each, medians of four rounds), though
 tests/bench/scoring.py times both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,9 +28,11 @@ from pyspark.sql.types import ArrayType, DataType, FloatType, LongType, StringTy
 from seqrec.errors import UserError
 from seqrec.scoring.available import mark_available
 from seqrec.scoring.lists import ListSettings, ListTask, embed_batches, rank_batches, recommend_batches
+from seqrec.scoring.ranked_lists import RankTask, describe_batches, rank_candidate_batches
 from seqrec.scoring.rejected import Search, reject_batches
 from seqrec.scoring.series import recommend_series
 from seqrec.scoring.shipping import Shipped, ship
+from seqrec.serving.candidate_rows import ItemFeatures
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.tables import schemas
@@ -151,6 +153,24 @@ def reject_items(drawn: DataFrame, *, opened: Callable[[], Search], top: int) ->
     reject = partial(reject_batches, opened=opened, top=top)
     columns = drawn.selectExpr("user_id", "items", "positions", "draws", USER_HASH)
     return _spread(columns).mapInArrow(reject, StructType(fields))
+
+
+def describe_candidates(
+    lists: DataFrame, *, features: Callable[[], ItemFeatures], sources: Sequence[str], columns: StructType
+) -> DataFrame:
+    """The candidates of lists (user_id, items, columns of the user) as rows of `columns`, see `candidate_rows`."""
+    describe = partial(describe_batches, features=features, sources=sources)
+    return _spread(lists).mapInArrow(describe, columns)
+
+
+def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
+    """The lists that a ranker gives: user_id, items (structs of item_id and score) and source: ranker, model or popular.
+
+    Users have user_id, items (candidates, null for none), the columns of their features, history and seen.
+    """
+    row = schemas.recommendations(users.schema["user_id"].dataType, schemas.IDS[task.fallback.model.item_type])
+    fields = [row[name] for name in ("user_id", "items", "source")]
+    return _spread(users.selectExpr("*", USER_HASH)).mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:

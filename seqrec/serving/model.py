@@ -4,7 +4,7 @@ The matrix is memory-mapped, so the processes of a host share it. A process open
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,13 @@ class Model:
         marks: NDArray[np.bool_] = self.trained
         marks[FIRST_ITEM:] |= self.has_vector
         return marks
+
+    @cached_property
+    def directions(self) -> NDArray[np.float32]:
+        """The item matrix with rows of length 1; a row of zeros stays."""
+        norms: NDArray[np.float32] = np.linalg.norm(self.matrix, axis=1, keepdims=True)
+        directions: NDArray[np.float32] = self.matrix / np.where(norms > 0, norms, 1)
+        return directions
 
 
 def open_model(export: "Export", threads: int) -> Model:

@@ -6,11 +6,14 @@ recommender.recommend(["318", "50"], k=10)    # [(item id, score), ...], the bes
 recommender = Recommender.load("/data/model", titles="movies.csv")
 [(recommender.title(item), score) for item, score in recommender.recommend(["318", "50"])]
 
+recommender = Recommender.load("/data/model", candidates="/data/candidates", features="/data/features", ranker="/data/ranker")
+recommender.recommend(["318", "50"], user="7")    # what batch_recommend with this ranker writes for the user
+
 recommender.extend(["318", "50"], 5).sequence    # the five items that come next, each after those before it, at the end
 """
 
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -20,7 +23,7 @@ import onnxruntime
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seqrec.catalogue.titles import NO_TITLES, Titles, read_titles
+from seqrec.catalogue.titles import NO_TITLES, Titles, TitleSource, titles_from_code
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
@@ -40,17 +43,14 @@ from seqrec.serving.extended_sequence import (
 from seqrec.serving.extension import Start
 from seqrec.serving.model import Model, open_backwards, open_model
 from seqrec.serving.next_items import GREEDY, Choice
+from seqrec.serving.ranked_users import RankedUsers, open_second
 from seqrec.serving.topk import NONE, BlockSizes, Catalogue, Items, Scores, top_k
+from seqrec.serving.typed_ids import typed_value
 from seqrec.storage import files
 from seqrec.storage.metadata import IdTypes
 from seqrec.user_hashes import UNKNOWN, hash_ids, user_rows
 
 SIZES = BlockSizes(users=1, items=65536)
-FROM_CODE = "titles=read_titles(FILE, 'ID,TITLE')"  # what says, from code, which columns of a file of titles are meant
-
-Source = str | Mapping[int, str] | Mapping[str, str] | Titles | None  # a file of titles, or the titles themselves
-TYPES: dict[str, type[int] | type[str]] = {"bigint": int, "string": str}
-BIGINT = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +65,31 @@ class Recommender:
     threads: int = 1
     titles: Titles = field(default=NO_TITLES, repr=False)
     fetched: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)  # lives as long as the model
+    second: RankedUsers | None = field(default=None, repr=False)
 
     @classmethod
-    def load(cls, folder: str, *, threads: int = 1, titles: Source = None) -> "Recommender":
+    def load(
+        cls,
+        folder: str,
+        *,
+        threads: int = 1,
+        titles: TitleSource = None,
+        candidates: str | None = None,
+        features: str | None = None,
+        ranker: str | None = None,
+    ) -> "Recommender":
         """Open the current export of a model's folder, or an export itself (MODEL/exports/RUN_ID, or a copy of it).
 
-        A remote one is copied to a temporary folder. `titles` are {id: title}, or a file of them (see `read_titles`). Raises
-        UserError if the model isn't exported, if files are missing or aren't those of its meta.json, or if titles are given and
-        none is of an item of the model.
+        A remote one is copied to a temporary folder. `titles` are {id: title}, or a file of them (see `read_titles`). The last
+        three are folders of a second stage, as in batch_recommend. Raises UserError if the model isn't exported, if files are
+        missing or aren't those of a meta.json, if no title is of an item of the model, or if the second stage doesn't fit.
         """
         export, fetched = exports.locate(folder), None
         if not files.is_local(export.path):
             fetched = tempfile.TemporaryDirectory(prefix="seqrec-model-")
             export = exports.fetch(export, fetched.name)
-        meta, model, known = export.meta, open_model(export, threads), _titles(titles)
+        meta, model, known = export.meta, open_model(export, threads), titles_from_code(titles)
+        second = open_second((candidates, features, ranker), id_types=meta.id_types, threads=threads)
         if words := known.mismatch(model.ids.to_pylist() if known.texts else []):
             raise UserError(words)
         return cls(
@@ -90,6 +101,7 @@ class Recommender:
             threads=threads,
             titles=known,
             fetched=fetched,
+            second=second,
         )
 
     def recommend(
@@ -106,12 +118,15 @@ class Recommender:
 
         Ids that the model doesn't know (see `knows`) are ignored; if none of the history is left, the most popular items are
         returned, with their counts as scores. With `allow`, no other items are recommended; those in `deny` never are. A list has
-        fewer than K items if no more are left. A model with embeddings of users uses that of `user`; without `user`, or for a
-        user who wasn't in the training, it uses the history alone. Raises UserError for an id that isn't of the type of the
-        model's ids, such as "318" where they are integers, and for a K below 1.
+        fewer than K items if no more are left. With a second stage, a `user` with candidates gets these as the ranker ranks them,
+        without the items of the history; the model answers for all others. A model with embeddings of users uses that of `user`;
+        without `user`, or for a user who wasn't in the training, it uses the history alone. Raises UserError for an id that isn't
+        of the type of the model's ids, such as "318" where they are integers, and for a K below 1.
         """
         items = Ragged.of([self._indices(history, "history")])
         available, hashes = self._available(allow, deny), self._hash(user)
+        if user is not None and (ranked := self._ranked(user, k, allow, [*deny, *history] if filter_seen else deny)):
+            return ranked
         seen = items if filter_seen else Ragged.of([[]])
         if len(items.values):
             return self._best(self.model.encode(items, 1, hashes), Catalogue.of(self.model.matrix, available), k, seen)
@@ -170,8 +185,8 @@ class Recommender:
         if not self.knows(item_id):
             raise UserError(f"item {item_id!r} is not among the {len(self._index)} items that the model {self.name} knows")
         item = self._index[self._typed(item_id, "item_id")]
-        catalogue = Catalogue.of(self._directions, self.model.recommendable)
-        return self._best(self._directions[item : item + 1], catalogue, k, Ragged.of([[item]]))
+        catalogue = Catalogue.of(self.model.directions, self.model.recommendable)
+        return self._best(self.model.directions[item : item + 1], catalogue, k, Ragged.of([[item]]))
 
     @cached_property
     def _index(self) -> dict[Id, int]:
@@ -183,22 +198,9 @@ class Recommender:
         """The session of the item before a history; UserError if the model isn't bidirectional."""
         return open_backwards(self.export, self.threads)
 
-    @cached_property
-    def _directions(self) -> NDArray[np.float32]:
-        """The item matrix with rows of length 1; a row of zeros stays."""
-        norms: NDArray[np.float32] = np.linalg.norm(self.model.matrix, axis=1, keepdims=True)
-        directions: NDArray[np.float32] = self.model.matrix / np.where(norms > 0, norms, 1)
-        return directions
-
     def _typed(self, value: Any, argument: str, *, of: Literal["user", "item"] = "item") -> Id:
         """The id as a Python value; UserError if it isn't of the type of the model's ids of users or items."""
-        kind = self.id_types.user if of == "user" else self.id_types.item
-        plain = value.item() if isinstance(value, np.generic) else value
-        fits = isinstance(plain, TYPES[kind]) and not isinstance(plain, bool)
-        if not fits or (isinstance(plain, int) and plain not in BIGINT):
-            raise UserError(f"{argument}: {value!r} is no {of} id of the model {self.name}, whose {of} ids are of type {kind}")
-        typed: Id = plain
-        return typed
+        return typed_value(value, argument, kind=getattr(self.id_types, of), of=of, model=self.name)
 
     def _typed_ids(self, ids: Iterable[Id], argument: str) -> list[Id]:
         """The ids of items as Python values."""
@@ -225,6 +227,15 @@ class Recommender:
         marks[self._indices(ids, argument)] = True
         return marks
 
+    def _ranked(self, user: Id, k: int, allow: Collection[Id] | None, deny: Collection[Id]) -> list[tuple[Id, float]]:
+        """The user's list by the second stage; empty without one, or if the user has no candidate."""
+        if self.second is None or k < 1:
+            return []
+        kind = self.model.ids.type
+        kept = None if allow is None else pa.array(self._typed_ids(allow, "allow"), kind)
+        hidden = pa.array(self._typed_ids(deny, "deny"), kind)
+        return self.second.best(self._typed(user, "user", of="user"), k, allow=kept, deny=hidden)
+
     def _best(self, query: Scores, catalogue: Catalogue, k: int, seen: Ragged) -> list[tuple[Id, float]]:
         """The K best candidates and their scores; a list is never longer than the candidates."""
         if k < 1:
@@ -237,12 +248,3 @@ class Recommender:
         listed = items[items != NONE]
         ids = self.model.ids.take(pa.array(listed - FIRST_ITEM)).to_pylist()
         return list(zip(ids, scores[: len(listed)].tolist(), strict=True))
-
-
-def _titles(given: Source) -> Titles:
-    """The titles that `load` was given."""
-    if isinstance(given, Mapping):
-        return Titles({str(item_id): title for item_id, title in given.items()}, f"{len(given):,} titles", FROM_CODE)
-    if isinstance(given, str):
-        return read_titles(given, option=FROM_CODE)
-    return given or NO_TITLES

@@ -28,6 +28,11 @@ class BatchRecommend(Strict):
     write: list[Literal["recommendations", "user_embeddings"]] = Field(
         ["recommendations"], min_length=1, description="tables to write: recommendations, user_embeddings"
     )
+    ranker: Path | None = Field(
+        None, description="folder of train_ranker: it ranks each user's candidates; the model then serves users without any"
+    )
+    candidates: Path | None = Field(None, description="with ranker: folder of build_candidates with this history")
+    features: Path | None = Field(None, description="with ranker: folder of build_features with this history")
     batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
     block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
     publish: bool = Field(True, description="false: write the tables only")
@@ -44,4 +49,21 @@ class BatchRecommend(Strict):
             raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
         if self.horizon is not None and "recommendations" not in self.write:
             raise ValueError(f"horizon={self.horizon} needs recommendations in write: their table has the next items")
+        return self
+
+    @model_validator(mode="after")
+    def _second_stage(self) -> "BatchRecommend":
+        """A ranker, candidates and features come together, and rank lists of items that the user hasn't had, alone."""
+        given = {"ranker": self.ranker, "candidates": self.candidates, "features": self.features}
+        lacking = [name for name, folder in given.items() if folder is None]
+        if len(lacking) == len(given):
+            return self
+        if lacking:
+            raise ValueError(f"a second stage needs ranker, candidates and features: set {' and '.join(lacking)}, or none")
+        alone = {"horizon": self.horizon is None, "filter_seen": self.filter_seen, "write": self.write == ["recommendations"]}
+        if wrong := [name for name, fits in alone.items() if not fits]:
+            raise ValueError(
+                f"{' and '.join(wrong)}: a ranker ranks candidates that the user hasn't had, into recommendations alone: leave "
+                "it at its default, or run batch_recommend without ranker into another output"
+            )
         return self

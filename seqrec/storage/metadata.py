@@ -165,6 +165,21 @@ class ExportMeta(TrainedMeta):
     parity: dict[str, float] | None = Field(None, description="the comparison with torch, and the opset")
 
 
+class SecondStageMeta(Part):
+    """What ranked the lists: the run ids of a ranker, of candidates and of features, the ranker's method, the sources."""
+
+    ranker: str
+    method: str
+    candidates: str
+    features: str
+    sources: list[str]
+
+    @property
+    def name(self) -> str:
+        """What the lists say of the ranker, such as `lightgbm 20261101T020000Z-3f2a`."""
+        return f"{self.method} {self.ranker}"
+
+
 class ListsMeta(Meta):
     """A model's lists for users, which batch_recommend and train_two_tower write; `users` is the subset, null for all users."""
 
@@ -180,6 +195,7 @@ class ListsMeta(Meta):
     checkpoint: dict[str, Any] | None = None
     users: list[str] | str | None = None
     available: int | None = Field(None, description="items that may be recommended")
+    second_stage: SecondStageMeta | None = None
     counts: dict[str, int] = Field({})
     settings: dict[str, Any] = Field({})
 

@@ -26,6 +26,7 @@ JOBS = {
     "embed_items": ("item_vectors", "item_terms"),
     "item_similarity": ("similar_items",),
     "build_candidates": ("candidates", "candidate_lists"),
+    "build_ranker_samples": ("ranker_samples",),
     "evaluate": ("predictions",),
 }
 

@@ -93,9 +93,10 @@ def held_out(user: DataType) -> StructType:
 
 
 def recommendations(user: DataType, item: DataType, *, horizon: bool = False) -> StructType:
-    """Key user_id. Items best first, ties by item_idx; source is model or popular, or none for a user who has had all items.
+    """Key user_id. Items best first, ties by item_idx; source is ranker, model, popular, or none where the user has had all items.
 
-    With batch_recommend's `horizon` alone, there is next_items, in the order in which they come, each after those before it.
+    `model` names what made the list. With batch_recommend's `horizon` alone, there is next_items, in the order in which they come,
+    each after those before it.
     """
     following = {"next_items": _scored(item)} if horizon else {}
     return _table(
@@ -226,3 +227,15 @@ def matching_samples(user: DataType, item: DataType, *, user_columns: StructType
         user_id=user, position=IntegerType(), item_id=item, label=IntegerType(), timestamp=LongType(), split=StringType()
     )
     return StructType([*keys, *user_columns, *_user_features(item), *item_columns, *_item_genres()])
+
+
+def ranker_samples(
+    user: DataType, item: DataType, *, user_columns: StructType, item_columns: StructType, source_columns: StructType
+) -> StructType:
+    """Key (user_id, item_id): a candidate a row, label 1 if it is what was held out. Split is train or valid, a user in one.
+
+    Features are those of users and item_features. rank_SOURCE (from 1) and score_SOURCE are null where the source doesn't propose
+    the item; SOURCE is also `merged`, for the merged lists.
+    """
+    keys = _table(user_id=user, item_id=item, label=IntegerType(), split=StringType())
+    return StructType([*keys, *user_columns, *item_columns, *source_columns])

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import yaml
 from pydantic import BaseModel
-from pyspark.sql.types import ArrayType, DataType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, FloatType, StructField, StructType
 
 from seqrec.command.config import describe_keys
 from seqrec.storage.parts import JOBS
@@ -95,6 +95,8 @@ def _arguments(make: Callable[..., StructType]) -> dict[str, Any]:
 def _chosen(parameter: str) -> StructType:
     """One row for the columns that the keys users.*, items.* and joined.* name."""
     of = parameter.removesuffix("columns").rstrip("_") or "its"
+    if of == "source":
+        return StructType([StructField("*rank_SOURCE, score_SOURCE*", FloatType(), nullable=True)])
     name = {"user": "columns of the users", "item": "columns of the items"}.get(of, "its columns")
     return StructType([StructField(f"*{name}*", Named("string, or float where continuous"), nullable=True)])
 

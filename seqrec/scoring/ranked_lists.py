@@ -1,0 +1,67 @@
+"""What Spark's Python workers compute of candidates: rows with features, and lists that a ranker has ranked.
+
+The features of the items are broadcast, so a worker holds them once: 1,000,000 items with 12 numbers each are 80 MB. Those of the
+users come with their lists. Rows are made by `candidate_rows` in both functions, for a few hundred users at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from seqrec.scoring.lists import Batches, Chooser, Encoded, ListTask, listed_entries
+from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths, slices
+from seqrec.serving.second_stage import RANKER, SecondStage
+
+Opened = Callable[[], SecondStage]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankTask:
+    """What a task of ranking needs: how to open the second stage, the lists of users without a candidate, and ids to leave out.
+
+    `allow` and `deny` are ids of items, None without such a list.
+    """
+
+    opened: Opened
+    fallback: ListTask
+    allow: pa.Array | None = None
+    deny: pa.Array | None = None
+
+
+def describe_batches(batches: Batches, *, features: Callable[[], ItemFeatures], sources: Sequence[str]) -> Batches:
+    """The rows of candidates with features (see `candidate_rows`), of batches of lists with the columns of their users."""
+    items = features()
+    for batch in batches:
+        for lists in slices(batch):
+            yield candidate_rows(lists, items, sources)
+
+
+def rank_candidate_batches(batches: Batches, *, task: RankTask) -> Batches:
+    """user_id, items and source, of batches of user_id, items (candidates), the user's features, and the history.
+
+    The history is in the columns `history`, `seen` and `user` (the hash): a user without a candidate gets the list that the
+    sequence model gives, or the popular one.
+    """
+    stage, chooser = task.opened(), Chooser.of(task.fallback)
+    for batch in batches:
+        for users in slices(batch):
+            yield _ranked(users, stage, chooser, task)
+
+
+def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: RankTask) -> pa.RecordBatch:
+    """The lists of N users."""
+    lists = users.select([name for name in users.schema.names if name not in ("history", "seen", "user")])
+    items = stage.best(lists, task.fallback.lists.top_k, allow=task.allow, deny=task.deny)
+    sources = np.full(len(items), RANKER, dtype=object)
+    without = np.flatnonzero(list_lengths(items) == 0)
+    if len(without):
+        others = users.take(pa.array(without)).select(["history", "seen", "user"]).rename_columns(["items", "seen", "user"])
+        encoded = Encoded.of_batch(chooser.model, others, batch_users=task.fallback.sizes.users)
+        further = listed_entries(*chooser.best(encoded), chooser.model.ids)
+        place = np.arange(len(items))
+        place[without] = len(items) + np.arange(len(without))
+        items, sources[without] = pa.concat_arrays([items, further]).take(pa.array(place)), encoded.sources
+    columns = [users.column("user_id"), items, pa.array(sources, pa.string())]
+    return pa.RecordBatch.from_arrays(columns, names=["user_id", "items", "source"])

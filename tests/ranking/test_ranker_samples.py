@@ -1,0 +1,100 @@
+"""The job build_ranker_samples against rows that a loop makes."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import build_ranker_samples
+from seqrec.storage import files, versions
+from tests import two_stage
+
+
+@pytest.fixture(scope="module")
+def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("samples")
+    two_stage.write_dataset(spark, root / "data")
+    two_stage.write_candidates(spark, root / "candidates", history="valid")
+    two_stage.write_features(spark, root / "features", history="valid")
+    names = ("data", "candidates", "features")
+    (root / "conf.json").write_text(json.dumps({**{name: f"{root}/{name}" for name in names}, "output": f"{root}/samples"}))
+    return root
+
+
+def build(root: Path, *overrides: str) -> Path:
+    build_ranker_samples.main(["--conf", str(root / "conf.json"), "valid_share=0.3", *overrides])
+    return Path(versions.resolve(f"{root}/samples"))
+
+
+def test_samples_are_the_labelled_candidates_with_their_features(root: Path) -> None:
+    version = build(root)
+    found = pq.read_table(version / "ranker_samples").to_pylist()
+    left_out = {3, 4, 8, 9}  # without candidates, or without their target among them
+    expected = {}
+    for user in set(two_stage.USERS) - left_out:
+        for row in two_stage.described_rows(user):
+            expected[user, row["item_id"]] = {**row, "label": int(row["item_id"] == two_stage.target_of(user))}
+    splits = {row["user_id"]: row["split"] for row in found}
+    assert {(row["user_id"], row["item_id"]): {k: v for k, v in row.items() if k != "split"} for row in found} == expected
+    assert len(found) == len(expected)
+    assert {row["split"] for row in found if splits[row["user_id"]] != row["split"]} == set()
+    assert set(splits.values()) == {"train", "valid"}
+
+    meta = versions.read_meta(str(version))
+    assert meta["counts"] == {
+        "train_users": sum(split == "train" for split in splits.values()),
+        "valid_users": sum(split == "valid" for split in splits.values()),
+        "rows": len(expected),
+        "positives": len(splits),
+        "without_candidates": 2,
+        "without_target": 2,
+        "items_without_features": sum(row["item_id"] == "d" for row in found),
+    }
+    assert meta["counts"]["items_without_features"] > 0
+    assert (meta["history"], list(meta["sources"]), meta["candidates"]) == ("valid", ["cf", "m"], two_stage.VERSION)
+    listed = json.loads((version / "feature_schema.json").read_text())
+    assert (listed["genres"], set(listed)) == (["Drama", "War"], {"genres", "recent_items", "ranker_samples"})
+    of_sources = [f"{kind}_{name}" for name in ("merged", "cf", "m") for kind in ("rank", "score")]
+    assert listed["ranker_samples"] == {
+        "discrete": two_stage.DISCRETE,
+        "continuous": [*two_stage.CONTINUOUS, *two_stage.COUNTS, *of_sources],
+    }
+    assert {*listed["ranker_samples"]["discrete"], *listed["ranker_samples"]["continuous"]} == set(found[0]) - {"label", "split"}
+
+
+def test_the_split_is_the_seeds_alone(root: Path, spark: SparkSession) -> None:
+    def users_of(split: str, *overrides: str) -> set[int]:
+        rows = pq.read_table(build(root, *overrides) / "ranker_samples").to_pylist()
+        return {row["user_id"] for row in rows if row["split"] == split}
+
+    held_out = users_of("valid", "seed=1")
+    spark.conf.set("spark.sql.shuffle.partitions", "5")
+    try:
+        assert users_of("valid", "seed=1") == held_out
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", "2")
+    assert users_of("valid", "seed=2") != held_out
+
+
+def test_what_does_not_belong_together_is_refused(root: Path, spark: SparkSession, tmp_path: Path) -> None:
+    two_stage.write_candidates(spark, tmp_path / "lists", history="test")
+    two_stage.write_features(spark, tmp_path / "described", history="test")
+    two_stage.write_features(spark, tmp_path / "without", history="valid")
+    (tmp_path / "without" / two_stage.VERSION / "feature_schema.json").write_text('{"genres": []}')
+    before = versions.run_ids(f"{root}/samples") if files.exists(f"{root}/samples") else []
+    wrong = {
+        r"features of dataset \S+ with history=test, .* history=valid: run build_features": [f"features={tmp_path}/described"],
+        r"made with history=test, not valid: run build_candidates and build_features history=valid": [
+            f"candidates={tmp_path}/lists",
+            f"features={tmp_path}/described",
+        ],
+        r"feature_schema.json is missing, or lists no features": [f"features={tmp_path}/without"],
+        r"valid_share=1e-05 holds out none of the users \(8 of the 12 users": ["valid_share=0.00001"],
+        r"8 of the 12 users .*, and none is left to train on": ["valid_share=0.99999"],
+    }
+    for said, overrides in wrong.items():
+        with pytest.raises(SystemExit, match=said):
+            build(root, *overrides)
+    assert (versions.run_ids(f"{root}/samples") if files.exists(f"{root}/samples") else []) == before
