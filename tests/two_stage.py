@@ -10,14 +10,14 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
-from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from seqrec.serving import sealed
 from seqrec.serving.feature_encoding import EncodedColumn, Encoding
 from seqrec.serving.ranker import GRAPH
 from seqrec.storage import files, versions
-from seqrec.tables import io, schemas
+from seqrec.tables import schemas
 from seqrec.tables.schemas import IDS
 from tests.metas import dataset_meta
 from tests.scoring import toy
@@ -95,9 +95,13 @@ def item_features(item: str) -> dict[str, Any]:
     }
 
 
-def save(spark: SparkSession, path: str, rows: list[dict[str, Any]], schema: StructType) -> None:
-    ordered = [tuple(row[name] for name in schema.names) for row in rows]
-    io.write_table(spark.createDataFrame(ordered, schema), path, schema)
+def save(path: str, rows: list[dict[str, Any]], schema: StructType) -> None:
+    """A finished table, as Spark would leave it."""
+    folder = Path(path)
+    folder.mkdir(parents=True)
+    kept = [{name: row[name] for name in schema.names} for row in rows]
+    pq.write_table(pa.Table.from_pylist(kept, to_arrow_schema(schema)), folder / "part-00000.parquet")
+    (folder / "_SUCCESS").touch()
 
 
 def finish(folder: Path, content: dict[str, Any], run_id: str = VERSION) -> None:
@@ -105,7 +109,7 @@ def finish(folder: Path, content: dict[str, Any], run_id: str = VERSION) -> None
     versions.commit(str(folder), run_id, keep=1)
 
 
-def write_dataset(spark: SparkSession, folder: Path) -> None:
+def write_dataset(folder: Path) -> None:
     """With the tables that samples, lists and evaluation read; the target is that of valid and of test."""
     path = f"{folder}/{DATASET}"
     rows = [
@@ -114,10 +118,10 @@ def write_dataset(spark: SparkSession, folder: Path) -> None:
         for items in [[index(item) for item in history_of(user)]]
     ]
     for name in ("valid", "test"):
-        save(spark, f"{path}/{name}", rows, schemas.held_out(BIGINT))
-    save(spark, f"{path}/sequences", rows, schemas.sequences(BIGINT))
+        save(f"{path}/{name}", rows, schemas.held_out(BIGINT))
+    save(f"{path}/sequences", rows, schemas.sequences(BIGINT))
     items = [{"item_id": item, "item_idx": index(item), "count": 9 - number} for number, item in enumerate(ITEMS)]
-    save(spark, f"{path}/items", items, schemas.items(STRING))
+    save(f"{path}/items", items, schemas.items(STRING))
     finish(folder, dataset_meta(DATASET, size=len(ITEMS), vocabulary=vocabulary()), DATASET)
 
 
@@ -127,21 +131,21 @@ def vocabulary() -> dict[str, Any]:
     return {**step, "lineage": [step]}
 
 
-def write_candidates(spark: SparkSession, folder: Path, *, history: str) -> None:
+def write_candidates(folder: Path, *, history: str) -> None:
     rows = [{"user_id": user, "items": candidates_of(user)} for user in USERS]
-    save(spark, f"{folder}/{VERSION}/candidates", rows, schemas.candidates(BIGINT, STRING))
+    save(f"{folder}/{VERSION}/candidates", rows, schemas.candidates(BIGINT, STRING))
     merged = {name: {"run_id": VERSION, "kind": "user_lists", "weight": 1.0} for name in SOURCES}
     of = {"dataset": DATASET, "history": history, "filter_seen": True, "top_n": 5, "sources": merged}
     finish(folder, {"id_types": {"user": "bigint", "item": "string"}, **of})
 
 
-def write_features(spark: SparkSession, folder: Path, *, history: str) -> None:
+def write_features(folder: Path, *, history: str) -> None:
     """Users and items with their features; no row for user 7, none for item d."""
     path = f"{folder}/{VERSION}"
     users = [user_features(user) for user in USERS if user != 7]
     items = [item_features(item) for item in ITEMS if item != "d"]
-    save(spark, f"{path}/users", users, schemas.users(BIGINT, STRING, columns=USER_COLUMNS))
-    save(spark, f"{path}/item_features", items, schemas.item_features(STRING, columns=ITEM_COLUMNS))
+    save(f"{path}/users", users, schemas.users(BIGINT, STRING, columns=USER_COLUMNS))
+    save(f"{path}/item_features", items, schemas.item_features(STRING, columns=ITEM_COLUMNS))
     content = {"genres": ["Drama", "War"], "recent_items": 3}
     both = {"discrete": DISCRETE, "continuous": CONTINUOUS}
     tables = {"matching_samples": both, "ranking_samples": {**both, "continuous": [*CONTINUOUS, *COUNTS]}}

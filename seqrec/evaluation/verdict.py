@@ -8,8 +8,8 @@ chapter 16). All that it needs is a table of groups of users, made in Spark: tho
 methods, one of 12 × 12 pairs, and the same difference, to a hundredth where they have several targets.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,10 @@ class UserGroups(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """NDCG@depth of a model and of a baseline, and the difference's interval of 95 % confidence; `changed` users have another."""
+    """A measure, NDCG or recall at a depth, of a model and of a baseline, and the interval of 95 % confidence of the difference.
+
+    For `changed` users the two differ.
+    """
 
     baseline: str
     depth: int
@@ -47,6 +50,7 @@ class Comparison:
     theirs: float
     low: float
     high: float
+    measure: str = "ndcg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,27 +61,27 @@ class Verdict:
     comparisons: tuple[Comparison, ...]
 
 
-def compare(ours: Ranked, theirs: Ranked, *, seed: int) -> Comparison:
-    """Act: a model against a baseline, over the users that both rank."""
-    depth = min(DEPTH, *(ranked.listed or DEPTH for ranked in (ours, theirs)))
-    joined = ours.table.select("user_id", _outcome(depth).alias("ours")).join(
-        theirs.table.select("user_id", _outcome(depth).alias("theirs")), "user_id"
+def compare(ours: Ranked, theirs: Ranked, *, seed: int, measure: str = "ndcg", depth: int = DEPTH) -> Comparison:
+    """Act: a model against a baseline by a measure, ndcg or recall, over the users that both rank.
+
+    The depth is smaller where the lists of one are shorter.
+    """
+    depth = min(depth, *(ranked.listed or depth for ranked in (ours, theirs)))
+    outcome = _outcome(MEASURES[measure](depth), depth)
+    joined = ours.table.select("user_id", outcome.alias("ours")).join(
+        theirs.table.select("user_id", outcome.alias("theirs")), "user_id"
     )
-    difference = F.round(F.col("ours.ndcg") - F.col("theirs.ndcg"), 2).alias("difference")
+    difference = F.round(F.col("ours.value") - F.col("theirs.value"), 2).alias("difference")
     key = [F.col("ours.best").alias("our_best"), F.col("theirs.best").alias("their_best"), difference]
     groups = joined.groupBy(*key).agg(
-        F.avg("ours.ndcg").alias("ours"),
-        F.avg("theirs.ndcg").alias("theirs"),
+        F.avg("ours.value").alias("ours"),
+        F.avg("theirs.value").alias("theirs"),
         F.count("*").alias("users"),
-        F.count_if(F.col("ours.ndcg") != F.col("theirs.ndcg")).alias("changed"),
+        F.count_if(F.col("ours.value") != F.col("theirs.value")).alias("changed"),
     )
     rows = groups.orderBy("our_best", "their_best", "difference").collect()
-    return compare_groups(
-        UserGroups(*(np.array([row[name] for row in rows]) for name in UserGroups._fields)),
-        baseline=theirs.name,
-        depth=depth,
-        seed=seed,
-    )
+    groups_of_users = UserGroups(*(np.array([row[name] for row in rows]) for name in UserGroups._fields))
+    return replace(compare_groups(groups_of_users, baseline=theirs.name, depth=depth, seed=seed), measure=measure)
 
 
 def compare_groups(groups: UserGroups, *, baseline: str, depth: int, seed: int) -> Comparison:
@@ -149,14 +153,28 @@ def _relative(value: float, base: float) -> str:
     return f"{percent:.1f} %" if abs(percent) < 10 else f"{percent:,.0f} %"
 
 
-def _outcome(depth: int) -> Column:
-    """Of ranks: the NDCG@depth (see `metrics.metric_sums`), and the best rank, none above depth + 1, 0 if all are misses."""
+def _outcome(value: Column, depth: int) -> Column:
+    """Of ranks: the value of a measure, and the best rank, none above depth + 1, 0 if all are misses."""
+    best = F.coalesce(F.array_min(F.filter("ranks", lambda rank: rank > MISS)), F.lit(MISS))
+    return F.struct(value.alias("value"), F.least(best, F.lit(depth + 1)).alias("best"))
+
+
+def _ndcg(depth: int) -> Column:
+    """The NDCG@depth of ranks (see `metrics.metric_sums`)."""
     discounts = 1 / np.log2(1 + np.arange(1, depth + 1))
     discount, ideal = (F.array(*map(F.lit, values.tolist())) for values in (discounts, np.cumsum(discounts)))
-    hits = F.filter("ranks", lambda rank: (rank > MISS) & (rank <= depth))
-    gain = F.aggregate(hits, F.lit(0.0), lambda total, rank: total + F.get(discount, (rank - 1).cast("int")))
-    best = F.coalesce(F.array_min(F.filter("ranks", lambda rank: rank > MISS)), F.lit(MISS))
-    return F.struct(
-        (gain / F.get(ideal, F.least(F.size("ranks"), F.lit(depth)) - 1)).alias("ndcg"),
-        F.least(best, F.lit(depth + 1)).alias("best"),
-    )
+    gain = F.aggregate(_hits(depth), F.lit(0.0), lambda total, rank: total + F.get(discount, (rank - 1).cast("int")))
+    return gain / F.get(ideal, F.least(F.size("ranks"), F.lit(depth)) - 1)
+
+
+def _recall(depth: int) -> Column:
+    """The share of the targets whose ranks are among the first `depth`."""
+    return F.size(_hits(depth)) / F.size("ranks")
+
+
+def _hits(depth: int) -> Column:
+    """The ranks among the first `depth`."""
+    return F.filter("ranks", lambda rank: (rank > MISS) & (rank <= depth))
+
+
+MEASURES: dict[str, Callable[[int], Column]] = {"ndcg": _ndcg, "recall": _recall}

@@ -21,6 +21,10 @@ class Evaluate(Strict):
     checkpoint: Path = Field("best", description="best, last, or the path of a checkpoint")
     table: str | None = Field(None, description="output of batch_recommend with this split's history; instead of model")
     candidates: str | None = Field(None, description="output of build_candidates with this split's history; instead of model")
+    compared: dict[str, Path | None] = Field(
+        {},
+        description="further lists of the same users: compared.NAME is an output of batch_recommend or build_candidates",
+    )
     cutoffs: list[Positive] = Field([1, 5, 10, 20, 50, 100], min_length=1, description="places down to which lists are measured")
     output: str | None = Field(None, description="folder for metrics.json and predictions; null: the screen alone")
     split: Literal["valid", "test"] = Field("test", description="valid or test")
@@ -46,6 +50,10 @@ class Evaluate(Strict):
             raise ValueError("predictions_k says how many items save_predictions=true writes: set that too")
         if self.table and self.candidates:
             raise ValueError("table and candidates are two things to evaluate: set one of them to null")
+        if any(self.compared.values()) and not lists:
+            raise ValueError("compared needs what is compared with: set model, table or candidates")
+        if taken := sorted({"popularity", "markov"} & self.compared.keys()):
+            raise ValueError(f"compared.{taken[0]}: a baseline has that name, take another")
         if self.onnx and self.model is None:
             raise ValueError("onnx=true needs model=FOLDER")
         return self

@@ -93,10 +93,10 @@ def held_out(user: DataType) -> StructType:
 
 
 def recommendations(user: DataType, item: DataType, *, horizon: bool = False) -> StructType:
-    """Key user_id. Items best first, ties by item_idx; source is ranker, model, popular, or none where the user has had all items.
+    """Key user_id. Items best first, ties by item_idx; source is ranker, model or popular, or none if the user has had all.
 
-    `model` names what made the list. With batch_recommend's `horizon` alone, there is next_items, in the order in which they come,
-    each after those before it.
+    `model` names what made the list. With batch_recommend's `horizon` alone, there is next_items, in the order in which they
+    come, each after those before it.
     """
     following = {"next_items": _scored(item)} if horizon else {}
     return _table(

@@ -1,6 +1,7 @@
 """The job evaluate, on a small dataset, a hand-made ONNX model, a real checkpoint and finished lists."""
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,6 +201,59 @@ def test_finished_lists_are_measured_down_to_their_end(spark: SparkSession, data
     assert found["hit_rate@5"] == pytest.approx(2 / 6)
     assert found["mrr@5"] == pytest.approx((1 + 1 / 2) / 6)
     assert "ndcg@10" not in found
+
+
+def test_pipelines_are_compared_on_the_same_users(
+    spark: SparkSession, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Targets are 102, 101, 102, 110, 111 and 103: lists of `better` have the first four at the top, those of `first` one."""
+    table(spark, tmp_path / "first", [(0, [(102, 2.0), (103, 1.0)]), (1, [(105, 2.0), (101, 1.0)])])
+    table(spark, tmp_path / "better", [(0, [(102, 2.0)]), (1, [(101, 2.0)]), (2, [(102, 2.0)]), (3, [(110, 1.0)])])
+    candidates(spark, tmp_path / "proposed", [(user, [100]) for user in range(6)])
+    given = {"data": str(data), "table": str(tmp_path / "first")}
+    compared = {"two_stage": str(tmp_path / "better"), "retrieval": str(tmp_path / "proposed"), "none": None}
+    evaluate.main(["--conf", template(tmp_path, **given, compared=compared, output=str(tmp_path / "out"))])
+    found = written(tmp_path / "out")
+    assert list(found) == ["toy (table)", "two_stage", "retrieval"]
+    assert {name: metrics["users"] for name, metrics in found.items()} == dict.fromkeys(found, 6)
+    content = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
+    both = {name: {one["measure"]: one for one in rows} for name, rows in content["compared"].items()}
+    first = (1 + 1 / math.log2(3)) / 6
+    for name, ndcg, recall, changed in (("two_stage", 4 / 6, 4 / 6, 3), ("retrieval", 0.0, 0.0, 2)):
+        by = both[name]
+        assert (by["ndcg"]["ours"], by["ndcg"]["theirs"]) == pytest.approx((ndcg, first))
+        assert (by["recall"]["ours"], by["recall"]["theirs"]) == pytest.approx((recall, 2 / 6))
+        assert (by["ndcg"]["changed"], by["ndcg"]["users"], by["ndcg"]["baseline"]) == (changed, 6, "toy (table)")
+        for one in by.values():
+            assert one["low"] < one["ours"] - one["theirs"] < one["high"]
+    screen = capsys.readouterr().out
+    assert "compared with toy (table), over 6 users; intervals of the difference with 95 % confidence" in screen
+    assert any(line.startswith("retrieval ") and "not told apart" in line for line in screen.splitlines())
+    table(spark, tmp_path / "subset", [(0, [(102, 2.0)])], users=["0"])
+    (tmp_path / "out").rename(tmp_path / "done")
+    wrong = {"compared.few: .* has lists for users=.'0'. alone": {"few": str(tmp_path / "subset")}}
+    wrong["compared.markov: a baseline has that name"] = {"markov": str(tmp_path / "better")}
+    for message, pipelines in wrong.items():
+        refused(tmp_path, message, **given, compared=pipelines)
+    refused(tmp_path, "compared needs what is compared with", data=str(data), popularity=True, compared=compared)
+
+
+def candidates(spark: SparkSession, output: Path, lists: list[tuple[int, list[int]]]) -> None:
+    """An output of build_candidates with the given lists, of one source."""
+    merged = [
+        (user, [(item, item - 98, 1 / place, [("cf", place, 1.0)]) for place, item in enumerate(items, 1)])
+        for user, items in lists
+    ]
+    of_source = [(user, "cf", [(item, item - 98, 1.0) for item in items]) for user, items in lists]
+    for name, rows, schema in (
+        ("candidates", merged, schemas.candidates(BIGINT, BIGINT)),
+        ("candidate_lists", of_source, schemas.candidate_lists(BIGINT, BIGINT)),
+    ):
+        io.write_table(spark.createDataFrame(rows, schema), f"{output}/{VERSION}/{name}", schema)
+    facts = {"run_id": VERSION, "id_types": {"user": "bigint", "item": "bigint"}, "dataset": RUN_ID, "history": "test"}
+    sources = {"cf": {"run_id": VERSION, "kind": "similar_items", "weight": 1.0}}
+    versions.write_meta(f"{output}/{VERSION}", {**facts, "filter_seen": True, "top_n": 20, "sources": sources})
+    versions.commit(str(output), VERSION, keep=1)
 
 
 def test_a_sample_is_of_the_asked_size(data: Path, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from tests import two_stage
 @pytest.fixture(scope="module")
 def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("samples")
-    two_stage.write_dataset(spark, root / "data")
-    two_stage.write_candidates(spark, root / "candidates", history="valid")
-    two_stage.write_features(spark, root / "features", history="valid")
+    two_stage.write_dataset(root / "data")
+    two_stage.write_candidates(root / "candidates", history="valid")
+    two_stage.write_features(root / "features", history="valid")
     names = ("data", "candidates", "features")
     (root / "conf.json").write_text(json.dumps({**{name: f"{root}/{name}" for name in names}, "output": f"{root}/samples"}))
     return root
@@ -78,10 +78,10 @@ def test_the_split_is_the_seeds_alone(root: Path, spark: SparkSession) -> None:
     assert users_of("valid", "seed=2") != held_out
 
 
-def test_what_does_not_belong_together_is_refused(root: Path, spark: SparkSession, tmp_path: Path) -> None:
-    two_stage.write_candidates(spark, tmp_path / "lists", history="test")
-    two_stage.write_features(spark, tmp_path / "described", history="test")
-    two_stage.write_features(spark, tmp_path / "without", history="valid")
+def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) -> None:
+    two_stage.write_candidates(tmp_path / "lists", history="test")
+    two_stage.write_features(tmp_path / "described", history="test")
+    two_stage.write_features(tmp_path / "without", history="valid")
     (tmp_path / "without" / two_stage.VERSION / "feature_schema.json").write_text('{"genres": []}')
     before = versions.run_ids(f"{root}/samples") if files.exists(f"{root}/samples") else []
     wrong = {

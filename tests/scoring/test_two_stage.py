@@ -23,11 +23,11 @@ WITHOUT = {3, 9}  # users without candidates
 @pytest.fixture(scope="module")
 def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("two_stage")
-    two_stage.write_dataset(spark, root / "data")
+    two_stage.write_dataset(root / "data")
     two_stage.write_model(root / "model")
     two_stage.write_ranker(root / "ranker")
-    two_stage.write_candidates(spark, root / "candidates", history="valid")
-    two_stage.write_features(spark, root / "features", history="valid")
+    two_stage.write_candidates(root / "candidates", history="valid")
+    two_stage.write_features(root / "features", history="valid")
     names = ("data", "model", "ranker", "candidates", "features")
     content: dict[str, Any] = {name: f"{root}/{name}" for name in names}
     content |= {"history": "valid", "publish": False, "top_k": 5, "output": f"{root}/output"}
@@ -140,9 +140,7 @@ def test_settings_that_do_not_fit_are_refused(root: Path, overrides: list[str], 
     assert not files.exists(f"{root}/refused/CURRENT")
 
 
-def test_a_ranker_of_other_features_is_refused(
-    root: Path, spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_ranker_of_other_features_is_refused(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     meta = versions.read_meta(f"{root}/ranker/{two_stage.VERSION}")
     schema, remedy = meta["feature_schema"], "train it on build_ranker_samples of such candidates and features"
     names = two_stage.ENCODING.names

@@ -1,0 +1,80 @@
+"""Pipelines beside each other: lists of a retrieval, of a ranker or of both, against the first method, user by user.
+
+    compared with sasrec, over 943 users; intervals of the difference with 95 % confidence
+               NDCG@10                            difference
+    retrieval   0.0721  -0.0418 (-0.0551 to -0.0291), behind
+    two_stage   0.1302   +0.0163 (+0.0058 to +0.0270), ahead
+
+All of them are measured on the same users and held-out items. The interval is that of `verdict`, of paired differences.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from seqrec.command.screen import aligned
+from seqrec.errors import UserError
+from seqrec.evaluation.candidate_recall import rank_by_candidates
+from seqrec.evaluation.evaluate import rank_by_table
+from seqrec.evaluation.held_out import HeldOut
+from seqrec.evaluation.ranked import Ranked
+from seqrec.evaluation.verdict import Comparison, compare
+from seqrec.retrieval.build_candidates import MERGED
+from seqrec.storage import files, versions
+from seqrec.storage.metadata import ListsMeta
+
+SHOWN_MEASURES = (("ndcg", "NDCG", 10), ("recall", "recall", 20))  # by the name in verdict.MEASURES, as shown, and the depth
+
+
+def rank_by_lists(held_out: HeldOut, name: str, folder: str) -> Ranked:
+    """Act: ranks in the lists of a folder of batch_recommend, or in the merged ones of build_candidates, under a name.
+
+    Raises UserError if they are of another split or dataset, or of a subset of the users.
+    """
+    path = versions.resolve(folder)
+    if files.exists(files.join(path, MERGED)):
+        return replace(next(rank_by_candidates(held_out, path)), name=name)
+    meta = ListsMeta.read(path)
+    if meta.users is not None:
+        raise UserError(
+            f"compared.{name}: {path} has lists for users={meta.users} alone, and pipelines are compared on the same users: "
+            "run batch_recommend without users"
+        )
+    return replace(rank_by_table(held_out, path), name=name)
+
+
+def compare_pipelines(first: Ranked, others: Sequence[Ranked], *, seed: int) -> dict[str, list[Comparison]]:
+    """Act: each of the other methods against the first, by SHOWN_MEASURES, down to where the lists of all end."""
+    lengths = [ranked.listed for ranked in (first, *others) if ranked.listed is not None]
+    return {
+        other.name: [
+            compare(other, first, seed=seed, measure=measure, depth=min([depth, *lengths]))
+            for measure, _, depth in SHOWN_MEASURES
+        ]
+        for other in others
+    }
+
+
+def show_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> str:
+    """The comparisons of each pipeline as a table, the first method's name above it; there is at least one.
+
+    >>> near = Comparison(baseline="m", depth=10, users=9, changed=2, ours=0.5, theirs=0.25, low=0.125, high=0.375)
+    >>> print(show_compared("m", {"two_stage": [near]}))
+    compared with m, over 9 users; intervals of the difference with 95 % confidence
+               NDCG@10                           difference
+    two_stage   0.5000  +0.2500 (+0.1250 to +0.3750), ahead
+    """
+    labels = {measure: shown for measure, shown, _ in SHOWN_MEASURES}
+    one_row = next(iter(compared.values()))
+    header = ["", *(text for one in one_row for text in (f"{labels[one.measure]}@{one.depth}", "difference"))]
+    rows = [
+        [name, *(text for one in comparisons for text in (f"{one.ours:.4f}", _difference_in_words(one)))]
+        for name, comparisons in compared.items()
+    ]
+    title = f"compared with {first}, over {one_row[0].users:,} users; intervals of the difference with 95 % confidence"
+    return f"{title}\n{aligned([header, *rows])}"
+
+
+def _difference_in_words(comparison: Comparison) -> str:
+    """The difference, its interval, and what it shows."""
+    told = "ahead" if comparison.low > 0 else "behind" if comparison.high < 0 else "not told apart"
+    return f"{comparison.ours - comparison.theirs:+.4f} ({comparison.low:+.4f} to {comparison.high:+.4f}), {told}"
