@@ -32,14 +32,14 @@ def rank_by_lists(held_out: HeldOut, name: str, folder: str) -> Ranked:
     """
     path = versions.resolve(folder)
     if files.exists(files.join(path, MERGED)):
-        return replace(next(rank_by_candidates(held_out, path)), name=name)
+        return replace(next(rank_by_candidates(held_out, path)), name=name, compared=True)
     meta = ListsMeta.read(path)
     if meta.users is not None:
         raise UserError(
             f"compared.{name}: {path} has lists for users={meta.users} alone, and pipelines are compared on the same users: "
             "run batch_recommend without users"
         )
-    return replace(rank_by_table(held_out, path), name=name)
+    return replace(rank_by_table(held_out, path), name=name, compared=True)
 
 
 def compare_pipelines(first: Ranked, others: Sequence[Ranked], *, seed: int) -> dict[str, list[Comparison]]:

@@ -21,13 +21,15 @@ from seqrec.storage.metadata import CandidatesMeta, ListsMeta
 class Ranked:
     """The ranked table of a method, and what the method was made from.
 
-    `listed` is the length of the lists if the ranks come from lists: beyond it no rank is known.
+    `listed` is the length of the lists if the ranks come from lists: beyond it no rank is known. A method that is `compared` is
+    set beside the first method of the evaluation.
     """
 
     name: str
     table: DataFrame
     source: dict[str, Any] = field(default_factory=dict)
     listed: int | None = None
+    compared: bool = False
 
 
 def require_fitting(meta: ListsMeta | CandidatesMeta, *, path: str, split: str, dataset: str) -> None:
