@@ -30,6 +30,14 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=(), defer_build=True)
 
+    @classmethod
+    def of(cls, content: Any, *, path: str, remedy: str) -> Self:
+        """Check content that was read from `path`; UserError, with the path and the remedy, if it isn't of this kind."""
+        try:
+            return cls.model_validate_json(json.dumps(content))
+        except ValidationError as error:
+            raise UserError(f"{path} {_problem(error)}: {remedy}") from None
+
 
 class TableRecord(Part):
     """A finished table of a version: its number of rows, and the size in bytes of each of its files by name."""
@@ -47,14 +55,6 @@ class TableRecords(Part):
     def read(cls, path: str) -> Self:
         """The meta.json in a folder; UserError if it is missing, isn't JSON, or isn't of this kind."""
         return cls.of(read_meta(path), path=files.join(path, META), remedy=f"run the job that writes {path} again")
-
-    @classmethod
-    def of(cls, content: Any, *, path: str, remedy: str) -> Self:
-        """Check content that was read from `path`; UserError, with the path and the remedy, if it isn't of this kind."""
-        try:
-            return cls.model_validate_json(json.dumps(content))
-        except ValidationError as error:
-            raise UserError(f"{path} {_problem(error)}: {remedy}") from None
 
 
 class Meta(TableRecords):

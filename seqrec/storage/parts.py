@@ -27,6 +27,7 @@ JOBS = {
     "item_similarity": ("similar_items",),
     "build_candidates": ("candidates", "candidate_lists"),
     "build_ranker_samples": ("ranker_samples",),
+    "train_ranker": ("importances",),
     "evaluate": ("predictions",),
 }
 

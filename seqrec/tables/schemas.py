@@ -218,6 +218,11 @@ def ranking_samples(user: DataType, item: DataType, *, user_columns: StructType,
     return StructType([*keys, *user_columns, *_user_features(item), *item_columns, *_item_genres(), *_item_counts()])
 
 
+def importances() -> StructType:
+    """Key feature, the most important first: its share of all importance, and the splits by it of a model of trees, else null."""
+    return StructType([*_table(feature=StringType(), share=FloatType()), *_nullable(splits=LongType())])
+
+
 def matching_samples(user: DataType, item: DataType, *, user_columns: StructType, item_columns: StructType) -> StructType:
     """Key (user_id, position, item_id): the event at the position with label 1, its negatives with label 0.
 

@@ -1,0 +1,43 @@
+"""method=lightgbm, from samples to a trained ranker: rows into memory, trees, their graph and importances."""
+
+from functools import partial
+
+from seqrec.rankers.boosting import Boosting, Trees, train_trees
+from seqrec.rankers.importances import Importance
+from seqrec.rankers.sample_matrix import read_matrix
+from seqrec.rankers.train_ranker import RankerInputs, TrainedRanker
+from seqrec.rankers.tree_graph import write_tree_graph
+
+BOOSTER = "booster.txt"  # the trees in LightGBM's own format
+
+
+def train_lightgbm(inputs: RankerInputs, *, boosting: Boosting, opset: int) -> TrainedRanker:
+    """Train on the rows of train, stop early by those of valid; both are in memory, 4 bytes a feature."""
+    encoding, rows = inputs.survey.encoding, inputs.survey.rows
+    train, valid = (read_matrix(inputs.samples, encoding, split=split, rows=rows[split]) for split in ("train", "valid"))
+    names = [feature.name for feature in encoding.features]
+    trees = train_trees(train, valid, boosting, names=names)
+    return trained_ranker(inputs, trees, boosting, opset=opset)
+
+
+def trained_ranker(inputs: RankerInputs, trees: Trees, boosting: Boosting, *, opset: int) -> TrainedRanker:
+    """Trees as a trained ranker; the booster is written too."""
+    names = [feature.name for feature in inputs.survey.encoding.features]
+    trees.booster.save_model(str(inputs.work / BOOSTER), num_iteration=trees.rounds)
+    return TrainedRanker(
+        predict=trees.predict,
+        write_graph=partial(write_tree_graph, trees.tree_info, features=len(names), opset=opset),
+        importances=tree_importances(trees, names),
+        summary=f"{trees.rounds:,} trees, {boosting.metric} {trees.reached:.4f} on valid",
+        extra=(BOOSTER,),
+    )
+
+
+def tree_importances(trees: Trees, names: list[str]) -> list[Importance]:
+    """Each feature's share of the gain of all splits, and the number of its splits."""
+    gains = trees.booster.feature_importance("gain", iteration=trees.rounds)
+    splits = trees.booster.feature_importance("split", iteration=trees.rounds)
+    return [
+        Importance(feature=name, share=float(gain / gains.sum()), splits=int(count))
+        for name, gain, count in zip(names, gains, splits, strict=True)
+    ]
