@@ -87,7 +87,7 @@ def measure_ranker(inputs: RankerInputs, trained: TrainedRanker, parity: Parity)
 
 
 def compare_scores(inputs: RankerInputs, trained: TrainedRanker, ranker: Ranker, parity: Parity) -> dict[str, float]:
-    """The largest difference between ONNX Runtime and the trained model on the first rows of valid; UserError if it is too large."""
+    """The rows of valid that are compared, and the largest difference of their scores; UserError if it is above the tolerance."""
     compared, largest = 0, 0.0
     for batch in inputs.samples.labelled("valid", ranker.encoding.names):
         features = ranker.encoding.encode(batch.rows)[: parity.rows - compared]

@@ -107,7 +107,7 @@ def _problem(error: ValidationError) -> str:
 def _packages() -> dict[str, str]:
     """The versions of seqrec and of the packages that results may depend on, as far as they are installed."""
     installed = {}
-    for package in ("seqrec", "pyspark", "torch", "petastorm", "pyarrow", "onnxruntime"):
+    for package in ("seqrec", "pyspark", "torch", "petastorm", "pyarrow", "onnxruntime", "lightgbm"):
         try:
             installed[package] = version(package)
         except PackageNotFoundError:
