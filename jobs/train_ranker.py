@@ -11,8 +11,9 @@ from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
 from seqrec.command.story import end, open_draft
 from seqrec.rankers.boosting import Boosting
+from seqrec.rankers.boosting_on_spark import train_trees_on_spark
 from seqrec.rankers.chosen_columns import choose_columns
-from seqrec.rankers.lightgbm_ranker import train_lightgbm
+from seqrec.rankers.lightgbm_ranker import read_valid, train_lightgbm, trained_ranker
 from seqrec.rankers.samples import LabelColumn, open_samples
 from seqrec.rankers.survey import survey
 from seqrec.rankers.train_ranker import (
@@ -33,7 +34,7 @@ log = logging.getLogger("seqrec")
 def run(cfg: TrainRanker) -> None:
     """Train, convert, compare and measure, write a version of the ranker, and make it current.
 
-    A Spark session is opened only where it is the way to a remote file system.
+    A Spark session is opened only where it is the way to a remote file system, or where it trains.
     """
     if not all(files.is_local(folder) for folder in (cfg.samples, cfg.output)):
         open_session("train_ranker")
@@ -65,7 +66,16 @@ def boosted_trees(cfg: TrainRanker) -> Callable[[RankerInputs], TrainedRanker]:
         patience=cfg.patience,
         seed=cfg.seed,
     )
+    if cfg.distributor == "spark":
+        return partial(_trees_on_spark, boosting=boosting, opset=cfg.opset, processes=cfg.processes)
     return partial(train_lightgbm, boosting=boosting, opset=cfg.opset)
+
+
+def _trees_on_spark(inputs: RankerInputs, *, boosting: Boosting, opset: int, processes: int) -> TrainedRanker:
+    """The training of method=lightgbm with distributor=spark."""
+    spark, encoding = open_session("train_ranker"), inputs.survey.encoding
+    trees = train_trees_on_spark(spark, inputs.samples, encoding, read_valid(inputs), boosting, workers=processes)
+    return trained_ranker(inputs, trees, boosting, opset=opset)
 
 
 METHODS = {"lightgbm": boosted_trees}

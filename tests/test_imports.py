@@ -39,7 +39,11 @@ NOT_IN = {  # what no package of these imports
     "pyspark": NEITHER_TORCH_NOR_SPARK | {"models", "training", "export", "rankers"},
     "onnxruntime": SPARK_ALONE | {"models", "training"},
 }
-EXCEPTIONS = {("pyspark", "seqrec.training.distributed"), ("pyspark", "seqrec.storage.hadoop")}
+EXCEPTIONS = {
+    ("pyspark", "seqrec.training.distributed"),
+    ("pyspark", "seqrec.rankers.boosting_on_spark"),
+    ("pyspark", "seqrec.storage.hadoop"),
+}
 
 
 def name_of(path: Path) -> str:

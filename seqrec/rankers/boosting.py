@@ -68,18 +68,24 @@ class Trees:
         return trees
 
 
-def train_trees(train: SampleMatrix, valid: SampleMatrix, boosting: Boosting, *, names: list[str]) -> Trees:
-    """Add trees until the metric of the valid rows stops improving; UserError if none of the trees has a split."""
+def train_trees(
+    train: SampleMatrix, valid: SampleMatrix, boosting: Boosting, *, names: list[str], network: dict[str, Any] | None = None
+) -> Trees:
+    """Add trees until the metric of the valid rows stops improving.
+
+    `network` are LightGBM's parameters of a worker among several, which have parts of the training rows and the same valid rows.
+    """
     lightgbm.register_logger(log, info_method_name="debug", warning_method_name="debug")
-    rows = lightgbm.Dataset(train.features, train.labels, feature_name=names_for_lightgbm(names), free_raw_data=True)
-    held_out = lightgbm.Dataset(valid.features, valid.labels, reference=rows)
+    parameters = boosting.of_lightgbm() | (network or {})
+    rows = lightgbm.Dataset(train.features, train.labels, feature_name=names_for_lightgbm(names), params=parameters)
+    held_out = lightgbm.Dataset(valid.features, valid.labels, reference=rows, params=parameters)
     record: dict[str, dict[str, list[float]]] = {}
     with Bar("trees", total=boosting.num_rounds, unit="trees") as bar:
         callbacks = [lightgbm.record_evaluation(record), _shown(bar)]
         if boosting.patience is not None:
             callbacks.append(lightgbm.early_stopping(boosting.patience, verbose=False))
         booster = lightgbm.train(
-            boosting.of_lightgbm(),
+            parameters,
             rows,
             num_boost_round=boosting.num_rounds,
             valid_sets=[held_out],
@@ -87,19 +93,17 @@ def train_trees(train: SampleMatrix, valid: SampleMatrix, boosting: Boosting, *,
             feval=_gauc(valid.users) if boosting.metric == "gauc" else None,
             callbacks=callbacks,
         )
-    return settled_trees(booster, record)
-
-
-def settled_trees(booster: lightgbm.Booster, record: dict[str, dict[str, list[float]]]) -> Trees:
-    """The trees up to the best round; UserError if none of them has a split."""
     (values,) = record["valid"].values()
     rounds = booster.best_iteration if booster.best_iteration > 0 else len(values)
-    trees = Trees(booster=booster, rounds=rounds, reached=values[rounds - 1])
+    return Trees(booster=booster, rounds=rounds, reached=values[rounds - 1])
+
+
+def require_splits(trees: Trees) -> None:
+    """Raise UserError if none of the trees has a split."""
     if not any("split_index" in tree["tree_structure"] for tree in trees.tree_info):
         raise UserError(
             "the trees have no split, so all rows would get the same score: lower lightgbm.min_data_in_leaf, or give more samples"
         )
-    return trees
 
 
 def names_for_lightgbm(names: list[str]) -> list[str]:

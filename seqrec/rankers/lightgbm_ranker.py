@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from seqrec.rankers.boosting import Boosting, Trees, train_trees
+from seqrec.rankers.boosting import Boosting, Trees, require_splits, train_trees
 from seqrec.rankers.importances import Importance
-from seqrec.rankers.sample_matrix import read_matrix
+from seqrec.rankers.sample_matrix import SampleMatrix, read_matrix
 from seqrec.rankers.train_ranker import RankerInputs, TrainedRanker
 from seqrec.rankers.tree_graph import write_tree_graph
 
@@ -13,15 +13,20 @@ BOOSTER = "booster.txt"  # the trees in LightGBM's own format
 
 def train_lightgbm(inputs: RankerInputs, *, boosting: Boosting, opset: int) -> TrainedRanker:
     """Train on the rows of train, stop early by those of valid; both are in memory, 4 bytes a feature."""
-    encoding, rows = inputs.survey.encoding, inputs.survey.rows
-    train, valid = (read_matrix(inputs.samples, encoding, split=split, rows=rows[split]) for split in ("train", "valid"))
-    names = [feature.name for feature in encoding.features]
-    trees = train_trees(train, valid, boosting, names=names)
-    return trained_ranker(inputs, trees, boosting, opset=opset)
+    train = read_matrix(inputs.samples, inputs.survey.encoding, split="train", rows=inputs.survey.rows["train"])
+    valid = read_valid(inputs)
+    names = [feature.name for feature in inputs.survey.encoding.features]
+    return trained_ranker(inputs, train_trees(train, valid, boosting, names=names), boosting, opset=opset)
+
+
+def read_valid(inputs: RankerInputs) -> SampleMatrix:
+    """The rows of valid in memory."""
+    return read_matrix(inputs.samples, inputs.survey.encoding, split="valid", rows=inputs.survey.rows["valid"])
 
 
 def trained_ranker(inputs: RankerInputs, trees: Trees, boosting: Boosting, *, opset: int) -> TrainedRanker:
-    """Trees as a trained ranker; the booster is written too."""
+    """Trees as a trained ranker; the booster is written too. Raises UserError if none of the trees has a split."""
+    require_splits(trees)
     names = [feature.name for feature in inputs.survey.encoding.features]
     trees.booster.save_model(str(inputs.work / BOOSTER), num_iteration=trees.rounds)
     return TrainedRanker(

@@ -16,7 +16,7 @@ from seqrec.command.screen import aligned, counted, listed
 from seqrec.errors import UserError
 from seqrec.rankers.importances import PICTURE, TABLE, TABLE_PART, Importance, in_order, write_importances
 from seqrec.rankers.label_metrics import LabelMetrics, MeanRating, label_metrics
-from seqrec.rankers.sample_matrix import score_rows
+from seqrec.rankers.sample_matrix import read_item_means, score_rows
 from seqrec.rankers.samples import SPLITS, Samples
 from seqrec.rankers.survey import Survey
 from seqrec.serving.feature_encoding import Features
@@ -106,13 +106,14 @@ def compare_scores(inputs: RankerInputs, trained: TrainedRanker, ranker: Ranker,
 
 def measure_splits(ranker: Ranker, samples: Samples, survey: Survey) -> dict[str, dict[str, LabelMetrics]]:
     """The metrics of valid and test, if it has rows, of the ranker and of the item's mean rating, if the samples have it."""
-    trained = score_rows(ranker, samples, split="train")
-    baseline, metrics = MeanRating.fit(trained.item_means, trained.labels), {}
+    baseline, metrics = MeanRating.fit(*read_item_means(samples, split="train")), {}
     for split in (split for split in SPLITS[1:] if survey.rows.get(split)):
         rows = score_rows(ranker, samples, split=split)
         metrics[split] = {RANKER: label_metrics(rows.scores, rows.labels, rows.users)}
         if baseline is not None:
             metrics[split][BASELINE] = label_metrics(baseline.score(rows.item_means), rows.labels, rows.users)
+        if metrics[split][RANKER].gauc is None:
+            log.info("no GAUC on %s: no user has rows of both labels there (build_sequences hold_out=10 holds out more)", split)
     return metrics
 
 

@@ -53,6 +53,10 @@ class TrainRanker(Strict):
     metric: Literal["auc", "gauc", "log_loss"] = Field("auc", description="of the split valid: what early stopping goes by")
     patience: Positive | None = Field(50, description="rounds (or epochs) without improvement before the end; null: never")
     lightgbm: GradientBoosting = GradientBoosting()
+    distributor: Literal["none", "spark"] = Field(
+        "none", description="spark: train in tasks of the Spark cluster, for samples that one machine's memory doesn't hold"
+    )
+    processes: Positive = Field(1, description="tasks of distributor=spark, which run at once")
     opset: Annotated[int, Field(ge=9)] = Field(18, description="ONNX opset")
     parity_rows: Positive = Field(10_000, description="rows on which ONNX Runtime is compared with the trained model")
     parity_tolerance: Annotated[float, Field(gt=0)] = Field(1e-5, description="largest difference of a score")

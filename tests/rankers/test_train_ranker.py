@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 
 from jobs.train_ranker import run
 from seqrec.errors import UserError
@@ -144,6 +145,21 @@ def test_candidate_samples_come_first_and_need_no_test_rows(tmp_path: Path) -> N
     assert meta.samples.table == "ranker_samples"
     assert list(meta.metrics) == ["valid"]
     assert meta.columns == ["item_id", "age", "rank_sequence"]
+
+
+def test_workers_of_spark_train_as_one_machine(tmp_path: Path, spark: SparkSession) -> None:
+    """Two tasks that each have half of the rows give nearly the trees of one machine: bins are found on half of the rows each."""
+    write_samples(tmp_path / "samples", sample_table(rows=1200))
+    scores, rows = [], sample_table(seed=2)
+    for distributor, processes in (("none", 1), ("spark", 2)):
+        few = {**SMALL, "num_rounds": 12}
+        run(settings(tmp_path, distributor=distributor, processes=processes, patience=None, lightgbm=few))
+        scores.append(Ranker.open(str(tmp_path / "ranker")).score(rows))
+    alone, together = scores
+    assert np.corrcoef(alone, together)[0, 1] > 0.95
+    assert not np.array_equal(alone, together)
+    with pytest.raises(UserError, match=r"processes=999: the cluster local.* has .* slots; give it more"):
+        run(settings(tmp_path, distributor="spark", processes=999))
 
 
 TABLE = sample_table()
