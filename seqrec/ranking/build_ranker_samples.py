@@ -39,7 +39,7 @@ def write_ranker_samples(draft: Draft, dataset: Dataset, inputs: SecondStageInpu
     lists = held_out_lists(read_lists(dataset, inputs), dataset.held_out(HISTORY)).persist()
     left_out = _count_left_out(lists, inputs, split)
     working_on(f"writing {SAMPLES}")
-    described = describe(lists.where("hit").drop("hit"), dataset, inputs)
+    described = describe(lists.where("_hit").drop("_hit"), dataset, inputs)
     samples = label_rows(described.rows, valid_share=split.valid_share, seed=split.seed)
     source_columns = schemas.described(discrete=(), continuous=source_features(inputs.sources))
     schema = schemas.ranker_samples(
@@ -76,9 +76,9 @@ def _count_left_out(lists: DataFrame, inputs: SecondStageInputs, split: UserSpli
     row = marked.agg(
         F.count("*").alias("users"),
         F.count_if(F.size("items") == 0).alias("without_candidates"),
-        F.count_if(~F.col("hit") & (F.size("items") > 0)).alias("without_target"),
-        F.count_if(F.col("hit") & (F.col("split") == "train")).alias("train"),
-        F.count_if(F.col("hit") & (F.col("split") == "valid")).alias("valid"),
+        F.count_if(~F.col("_hit") & (F.size("items") > 0)).alias("without_target"),
+        F.count_if(F.col("_hit") & (F.col("split") == "train")).alias("train"),
+        F.count_if(F.col("_hit") & (F.col("split") == "valid")).alias("valid"),
     ).collect()[0]
     kept = f"{row['train'] + row['valid']} of the {row['users']} users have their held-out item among their candidates"
     if not row["train"]:

@@ -14,6 +14,8 @@ from seqrec.scoring.lists import Batches, Chooser, Encoded, ListTask, listed_ent
 from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths, slices
 from seqrec.serving.second_stage import RANKER, SecondStage
 
+HISTORY = ("_items", "_seen", "_user")  # columns of a user's history and hash, beside features of any names
+
 Opened = Callable[[], SecondStage]
 
 
@@ -41,8 +43,8 @@ def describe_batches(batches: Batches, *, features: Callable[[], ItemFeatures], 
 def rank_candidate_batches(batches: Batches, *, task: RankTask) -> Batches:
     """user_id, items and source, of batches of user_id, items (candidates), the user's features, and the history.
 
-    The history is in the columns `history`, `seen` and `user` (the hash): a user without a candidate gets the list that the
-    sequence model gives, or the popular one.
+    The history is in the columns HISTORY: a user without a candidate gets the list that the sequence model gives, or the popular
+    one.
     """
     stage, chooser = task.opened(), Chooser.of(task.fallback)
     for batch in batches:
@@ -52,12 +54,12 @@ def rank_candidate_batches(batches: Batches, *, task: RankTask) -> Batches:
 
 def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: RankTask) -> pa.RecordBatch:
     """The lists of N users."""
-    lists = users.select([name for name in users.schema.names if name not in ("history", "seen", "user")])
+    lists = users.select([name for name in users.schema.names if name not in HISTORY])
     items = stage.best(lists, task.fallback.lists.top_k, allow=task.allow, deny=task.deny)
     sources = np.full(len(items), RANKER, dtype=object)
     without = np.flatnonzero(list_lengths(items) == 0)
     if len(without):
-        others = users.take(pa.array(without)).select(["history", "seen", "user"]).rename_columns(["items", "seen", "user"])
+        others = users.take(pa.array(without)).select(list(HISTORY)).rename_columns(["items", "seen", "user"])
         encoded = Encoded.of_batch(chooser.model, others, batch_users=task.fallback.sizes.users)
         further = listed_entries(*chooser.best(encoded), chooser.model.ids)
         place = np.arange(len(items))

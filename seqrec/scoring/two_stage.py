@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from seqrec.errors import UserError
 from seqrec.scoring.described_lists import read_lists, with_user_features
 from seqrec.scoring.lists import ListTask
-from seqrec.scoring.ranked_lists import RankTask
+from seqrec.scoring.ranked_lists import HISTORY, RankTask
 from seqrec.scoring.shipping import ShippedRanker, ship_ranker
 from seqrec.scoring.udf import rank_candidates
 from seqrec.serving.candidate_rows import ItemFeatures
@@ -95,7 +95,8 @@ def rank_users_twice(
     """
     dataset, inputs = second.dataset, second.inputs
     lists = with_user_features(read_lists(dataset, inputs), inputs)
-    users = histories.select("user_id", F.col("items").alias("history"), "seen").join(lists, "user_id", "left")
+    own = [F.col(name).alias(alias) for name, alias in zip(("items", "seen"), HISTORY[:2], strict=True)]
+    users = histories.select("user_id", *own, F.xxhash64("user_id").alias(HISTORY[2])).join(lists, "user_id", "left")
     shared, shipped, sources = dataset.spark.sparkContext.broadcast(second.features), second.shipped, inputs.sources
     task = RankTask(
         opened=lambda: SecondStage(score=shipped.open().score, features=shared.value, sources=sources),

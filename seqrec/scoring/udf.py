@@ -166,11 +166,11 @@ def describe_candidates(
 def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
     """The lists that a ranker gives: user_id, items (structs of item_id and score) and source: ranker, model or popular.
 
-    Users have user_id, items (candidates, null for none), the columns of their features, history and seen.
+    Users have user_id, items (candidates, null for none), the columns of their features, and those of `ranked_lists.HISTORY`.
     """
     row = schemas.recommendations(users.schema["user_id"].dataType, schemas.IDS[task.fallback.model.item_type])
     fields = [row[name] for name in ("user_id", "items", "source")]
-    return _spread(users.selectExpr("*", USER_HASH)).mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
+    return _spread(users).mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:

@@ -9,6 +9,7 @@ Spark isn't needed: the jobs, which join the users on Spark, and `Recommender` o
 
 import json
 import logging
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from seqrec.storage.metadata import CandidatesMeta, FeaturesMeta
 
 SCHEMA = "feature_schema.json"
 IDS = ("user_id", "item_id")
+TAKEN = frozenset({"items", "item_idx", "label", "split"})  # what stands beside features
+SOURCE_NAME = re.compile(r"[\w-]+")
 SHARES = "user_genre_shares"  # in the order of the genres
 
 log = logging.getLogger("seqrec")
@@ -91,6 +94,13 @@ def open_inputs(candidates: str, features: str) -> SecondStageInputs:
             f"{ours[0]} with history={ours[1]}: run build_features data=FOLDER/{ours[0]} history={ours[1]}"
         )
     listed = _listed_columns(files.join(described, SCHEMA))
+    if taken := sorted(TAKEN & {*listed["discrete"], *listed["continuous"]}):
+        raise UserError(f"{described} has a feature called {taken[0]}, as a column of samples or of candidates is: rename it")
+    if odd := [name for name in lists_meta.sources if not SOURCE_NAME.fullmatch(name)]:
+        raise UserError(
+            f"{lists} has a source called {odd[0]!r}, which can't be in a column's name: run build_candidates with a name of "
+            "letters, digits, _ and -"
+        )
     return SecondStageInputs(
         candidates=lists,
         features=described,

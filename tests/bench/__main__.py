@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.command.session import open_session
-from tests.bench import dump, milvus, mongo, scoring, sequences, similarity, training
+from tests.bench import dump, milvus, mongo, scoring, sequences, similarity, training, two_stage
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "sequences": sequences.bench,
     "training": training.bench,
     "scoring": scoring.bench,
+    "two_stage": two_stage.bench,
     "mongo": mongo.bench,
     "dump": dump.bench,
     "milvus": milvus.bench,

@@ -36,12 +36,8 @@ SCHEMA = "user_id bigint, items array<struct<item_id: bigint, score: float>>"
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     """20,000 users with 60 items on average, 3000 items, the best 100 each; the model is one step old, which costs the same."""
-    ratings, data, model, output = root / "score.parquet", root / "score", root / "scored-model", root / "scored"
-    simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
-    build_sequences.run(sequences.settings(ratings, data))
-    given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
-    run_training(job.sequence_setup(Train.model_validate(given)))
-    export(str(model), data=str(data), checkpoint="last")
+    data, model = prepare(root)
+    output = root / "scored"
     exported = Path(exports.locate(str(model)).path)
     nowhere = {"mongodb_uri": "none", "milvus_uri": "none"}
     keys = {"data": str(data), "model": str(model), "output": str(output), "publish": False, "top_k": K, "stores": nowhere}
@@ -61,6 +57,17 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     )
     users = spark.read.parquet(f"{versions.resolve(str(data))}/sequences")
     return [job_and_naive, *both_ways(users, str(model), root, rounds=rounds), next_items(users, str(model), root, rounds=rounds)]
+
+
+def prepare(root: Path) -> tuple[str, str]:
+    """The folders of the dataset and of an exported model."""
+    ratings, data, model = root / "score.parquet", root / "score", root / "scored-model"
+    simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
+    build_sequences.run(sequences.settings(ratings, data))
+    given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
+    run_training(job.sequence_setup(Train.model_validate(given)))
+    export(str(model), data=str(data), checkpoint="last")
+    return str(data), str(model)
 
 
 def next_items(users: DataFrame, model: str, root: Path, *, rounds: int) -> Comparison:

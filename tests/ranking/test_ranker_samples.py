@@ -82,6 +82,10 @@ def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) ->
     two_stage.write_candidates(tmp_path / "lists", history="test")
     two_stage.write_features(tmp_path / "described", history="test")
     two_stage.write_features(tmp_path / "without", history="valid")
+    two_stage.write_features(tmp_path / "taken", history="valid")
+    listed = {"genres": [], "ranking_samples": {"discrete": ["split"], "continuous": []}}
+    (tmp_path / "taken" / two_stage.VERSION / "feature_schema.json").write_text(json.dumps(listed))
+    two_stage.write_candidates(tmp_path / "dotted", history="valid", sources=("a.b",))
     (tmp_path / "without" / two_stage.VERSION / "feature_schema.json").write_text('{"genres": []}')
     before = versions.run_ids(f"{root}/samples") if files.exists(f"{root}/samples") else []
     wrong = {
@@ -90,6 +94,8 @@ def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) ->
             f"candidates={tmp_path}/lists",
             f"features={tmp_path}/described",
         ],
+        r"has a feature called split, as a column of samples or of candidates is: rename it": [f"features={tmp_path}/taken"],
+        r"has a source called 'a.b', which can't be in a column's name": [f"candidates={tmp_path}/dotted"],
         r"feature_schema.json is missing, or lists no features": [f"features={tmp_path}/without"],
         r"valid_share=1e-05 holds out none of the users \(8 of the 12 users": ["valid_share=0.00001"],
         r"8 of the 12 users .*, and none is left to train on": ["valid_share=0.99999"],
