@@ -27,7 +27,8 @@ from seqrec.ranking.ranking_samples import Labelling
 from seqrec.ranking.side_tables import FeatureColumns, SideTable, SideTables
 from seqrec.settings.build_features import BuildFeatures, Genres, Negatives, SideTableSettings
 from seqrec.settings.build_sequences import Input
-from seqrec.storage.metadata import DatasetSettings, FeatureInputs, FeaturesMeta, IdTypes
+from seqrec.storage.metadata import DatasetSettings, IdTypes
+from seqrec.storage.ranker_metadata import FeatureInputs, FeaturesMeta
 from seqrec.tables.datasets import open_dataset
 from seqrec.tables.input_table import InputTable
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.storage import files, versions
-from seqrec.storage.metadata import FeatureSchema, SamplesMeta
+from seqrec.storage.ranker_metadata import FeatureSchema, SamplesMeta
 
 TABLES = ("ranker_samples", "ranking_samples")
 SCHEMA_FILE = "feature_schema.json"

@@ -17,7 +17,7 @@ from seqrec.ranking.ranking_samples import Labelling, rating_label
 from seqrec.ranking.rating_splits import count_strays, mark_ratings, split_ratings
 from seqrec.ranking.side_tables import NO_COLUMNS, FeatureColumns, SideTables, read_item_tables, read_user_table
 from seqrec.ranking.skew import join_spread, time_bucket, time_cuts
-from seqrec.storage.metadata import MissingCount
+from seqrec.storage.ranker_metadata import MissingCount
 from seqrec.tables.datasets import Dataset
 
 log = logging.getLogger("seqrec")

@@ -14,7 +14,7 @@ from seqrec.serving.candidate_rows import source_features
 from seqrec.serving.second_stage_inputs import SCHEMA, SecondStageInputs
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
-from seqrec.storage.samples_metadata import RankerSamplesMeta, SampleCounts
+from seqrec.storage.ranker_metadata import RankerSamplesMeta, SampleCounts
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 

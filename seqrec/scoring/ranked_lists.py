@@ -59,11 +59,12 @@ def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: R
     sources = np.full(len(items), RANKER, dtype=object)
     without = np.flatnonzero(list_lengths(items) == 0)
     if len(without):
-        others = users.take(pa.array(without)).select(list(HISTORY)).rename_columns(["items", "seen", "user"])
+        columns = [users.column(name).take(pa.array(without)) for name in HISTORY]
+        others = pa.RecordBatch.from_arrays(columns, names=["items", "seen", "user"])
         encoded = Encoded.of_batch(chooser.model, others, batch_users=task.fallback.sizes.users)
         further = listed_entries(*chooser.best(encoded), chooser.model.ids)
         place = np.arange(len(items))
         place[without] = len(items) + np.arange(len(without))
         items, sources[without] = pa.concat_arrays([items, further]).take(pa.array(place)), encoded.sources
-    columns = [users.column("user_id"), items, pa.array(sources, pa.string())]
-    return pa.RecordBatch.from_arrays(columns, names=["user_id", "items", "source"])
+    ranked = [users.column("user_id"), items, pa.array(sources, pa.string())]
+    return pa.RecordBatch.from_arrays(ranked, names=["user_id", "items", "source"])

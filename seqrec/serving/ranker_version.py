@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from seqrec.serving.ranker import scoring_hashes
 from seqrec.serving.sealed import Hashes
 from seqrec.storage import versions
-from seqrec.storage.metadata import RankerMeta
+from seqrec.storage.ranker_metadata import RankerMeta
 
 
 @dataclass(frozen=True)

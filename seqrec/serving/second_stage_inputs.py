@@ -21,7 +21,8 @@ from seqrec.errors import UserError
 from seqrec.serving.candidate_rows import ItemFeatures, source_features
 from seqrec.serving.ranker_version import RankerVersion
 from seqrec.storage import files, versions
-from seqrec.storage.metadata import CandidatesMeta, FeaturesMeta
+from seqrec.storage.metadata import CandidatesMeta
+from seqrec.storage.ranker_metadata import FeaturesMeta
 
 SCHEMA = "feature_schema.json"
 IDS = ("user_id", "item_id")

@@ -113,35 +113,6 @@ class PreferencesMeta(Meta):
     settings: dict[str, Any] = Field({})
 
 
-class MissingCount(Part):
-    """The number of rated users or items, and how many of these are missing in their table."""
-
-    rated: int
-    missing: int
-
-
-class FeatureInputs(Part):
-    """The paths of the ratings, and of the tables of users and items where there are any."""
-
-    ratings: str
-    users: str | None
-    items: str | None
-
-
-class FeaturesMeta(Meta):
-    """A version of the features, which build_features writes; `dataset` is the run id of the dataset that they belong to.
-
-    `counts` are the rows of each written table, the number of cleaned `ratings`, and the `missing` users and items.
-    """
-
-    dataset: str
-    id_types: IdTypes
-    history: str
-    settings: dict[str, Any]
-    inputs: FeatureInputs
-    counts: dict[str, int | dict[str, MissingCount]]
-
-
 class TrainedMeta(Meta):
     """The keys about a trained model, in every checkpoint and every export; `run_id` is the training's."""
 
@@ -247,53 +218,6 @@ class SourceMeta(Meta):
     dataset: str | None = None
     history: str | None = None
     method: str | None = Field(None, description="of similar items: item_cf or swing")
-
-
-class FeatureSchema(Part):
-    """What feature_schema.json says of a table of samples: its discrete and continuous columns, and the order of the genres."""
-
-    discrete: list[str]
-    continuous: list[str]
-    genres: list[str] = Field([])
-    recent_items: int | None = None
-
-
-class SamplesMeta(Meta):
-    """A version with samples for rankers, which build_features or build_ranker_samples wrote; sources are the candidates'."""
-
-    dataset: str | None = None
-    history: str | None = None
-    id_types: IdTypes | None = None
-    sources: dict[str, Any] = Field({})
-
-
-class TrainedOn(Part):
-    """The samples of a ranker: the table, its version's run id, and the rows of each split that have a label."""
-
-    table: str
-    run_id: str
-    dataset: str | None = None
-    history: str | None = None
-    rows: dict[str, int] = Field({})
-
-
-class RankerMeta(Meta):
-    """A ranker, which train_ranker writes. `files` has each file's SHA-256 by name; sources are those of the candidates.
-
-    `metrics` are by split and then by name (see `rankers.label_metrics`), of the ranker and, as `item_mean`, of the item's mean
-    rating; `parity` is the comparison of ONNX Runtime with the trained model. `columns` are those it reads, in order.
-    """
-
-    method: str
-    id_types: IdTypes | None = None
-    samples: TrainedOn
-    feature_schema: FeatureSchema
-    columns: list[str]
-    sources: dict[str, Any] = Field({})
-    files: dict[str, str]
-    metrics: dict[str, dict[str, dict[str, float | None]]] = Field({})
-    parity: dict[str, float] = Field({})
-    settings: dict[str, Any] = Field({})
 
 
 class EvaluationMeta(Meta):

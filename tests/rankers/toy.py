@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqrec.storage import versions
-from seqrec.storage.metadata import IdTypes, SamplesMeta
+from seqrec.storage.metadata import IdTypes
+from seqrec.storage.ranker_metadata import SamplesMeta
 
 USERS, ITEMS = 30, 12
 FEATURE_SCHEMA = {

@@ -103,7 +103,7 @@ def test_features_at_scoring_are_those_of_the_samples_row_by_row(root: Path) -> 
         second.best(user, 5, allow=None, deny=pa.array([], pa.string()))
         of_user = samples.filter(pa.compute.equal(samples["user_id"], user)).drop_columns(["label", "split"])
         rows = {row["item_id"]: row for row in of_user.to_pylist()}
-        scored = {row["item_id"]: row for row in seen[-1].drop_columns(["item_idx"]).to_pylist()}
+        scored = {row["item_id"]: row for row in seen[-1].select(of_user.column_names).to_pylist()}
         assert scored == rows
         assert (two_stage.ENCODING.encode(of_user) == two_stage.ENCODING.encode(of_user.select(two_stage.ENCODING.names))).all()
 
