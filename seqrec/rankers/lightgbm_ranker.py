@@ -2,21 +2,36 @@
 
 from functools import partial
 
+import psutil
+
+from seqrec.errors import UserError
 from seqrec.rankers.boosting import Boosting, Trees, require_splits, train_trees
 from seqrec.rankers.importances import Importance
 from seqrec.rankers.sample_matrix import SampleMatrix, read_matrix
 from seqrec.rankers.train_ranker import RankerInputs, TrainedRanker
 from seqrec.rankers.tree_graph import write_tree_graph
 
+BYTES = 6  # of a feature of a row: a float32, and a bin of at most 16 bits
 BOOSTER = "booster.txt"  # the trees in LightGBM's own format
 
 
 def train_lightgbm(inputs: RankerInputs, *, boosting: Boosting, opset: int) -> TrainedRanker:
-    """Train on the rows of train, stop early by those of valid; both are in memory, 4 bytes a feature."""
+    """Train on the rows of train, stop early by those of valid; UserError if this machine's memory doesn't hold them."""
+    require_memory(inputs.survey.rows, len(inputs.survey.encoding.features))
     train = read_matrix(inputs.samples, inputs.survey.encoding, split="train", rows=inputs.survey.rows["train"])
     valid = read_valid(inputs)
     names = [feature.name for feature in inputs.survey.encoding.features]
     return trained_ranker(inputs, train_trees(train, valid, boosting, names=names), boosting, opset=opset)
+
+
+def require_memory(rows: dict[str, int], features: int) -> None:
+    """Raise UserError if the rows of train and valid need more than the free memory: as float32, and as LightGBM's bins."""
+    needed, free = (rows["train"] + rows["valid"]) * features * BYTES, psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"{rows['train']:,} rows of train and {rows['valid']:,} of valid with {features} features need {needed / 2**30:.1f} "
+            f"GiB, {free / 2**30:.1f} are free: train on the cluster (distributor=spark processes=N), or name fewer columns"
+        )
 
 
 def read_valid(inputs: RankerInputs) -> SampleMatrix:

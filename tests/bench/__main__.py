@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.command.session import open_session
-from tests.bench import dump, milvus, mongo, scoring, sequences, similarity, training, two_stage
+from tests.bench import dump, milvus, mongo, rankers, scoring, sequences, similarity, training, two_stage
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "training": training.bench,
     "scoring": scoring.bench,
     "two_stage": two_stage.bench,
+    "rankers": rankers.bench,
     "mongo": mongo.bench,
     "dump": dump.bench,
     "milvus": milvus.bench,

@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightgbm
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -197,6 +199,20 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, changed: dict[
         run(settings(tmp_path, **changed))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "ranker" / "CURRENT").exists()
+
+
+def test_samples_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """444 rows of 7 features take 18,648 bytes."""
+    write_samples(tmp_path / "samples", sample_table())
+    for free, fits in ((18_648, True), (18_647, False)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        if fits:
+            run(settings(tmp_path, lightgbm={**SMALL, "num_rounds": 2}))
+        else:
+            with pytest.raises(
+                UserError, match=r"294 rows of train and 150 of valid with 7 .* \(distributor=spark"
+            ):
+                run(settings(tmp_path))
 
 
 def test_a_version_without_samples_is_refused(tmp_path: Path) -> None:
