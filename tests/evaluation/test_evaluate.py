@@ -231,7 +231,7 @@ def test_pipelines_are_compared_on_the_same_users(
     assert any(line.startswith("retrieval ") and "not told apart" in line for line in screen.splitlines())
     table(spark, tmp_path / "subset", [(0, [(102, 2.0)])], users=["0"])
     (tmp_path / "out").rename(tmp_path / "done")
-    wrong = {"compared.few: .* has lists for users=.'0'. alone": {"few": str(tmp_path / "subset")}}
+    wrong = {"compared.few: .* has lists for users=.'0'. alone": {"few": f"{tmp_path}/subset/{VERSION}"}}
     wrong["compared.markov: a baseline has that name"] = {"markov": str(tmp_path / "better")}
     for message, pipelines in wrong.items():
         refused(tmp_path, message, **given, compared=pipelines)
