@@ -107,8 +107,9 @@ def test_features_at_scoring_are_those_of_the_samples_row_by_row(root: Path) -> 
         rows = {row["item_id"]: row for row in of_user.to_pylist()}
         scored = {row["item_id"]: row for row in seen[-1].select(of_user.column_names).to_pylist()}
         assert scored == rows
-        both = [part.take(pa.compute.sort_indices(part["item_id"])) for part in (of_user, seen[-1])]
-        np.testing.assert_array_equal(*(two_stage.ENCODING.encode(rows) for rows in both))
+        ordered = [part.take(pa.compute.sort_indices(part["item_id"])) for part in (of_user, seen[-1])]
+        written, given = (two_stage.ENCODING.encode(part) for part in ordered)
+        np.testing.assert_array_equal(given, written)
 
 
 def test_lists_of_items_leave_others_out(root: Path) -> None:
