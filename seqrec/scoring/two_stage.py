@@ -74,6 +74,7 @@ def open_second_stage(dataset: Dataset, folders: SecondStageFolders, *, history:
             f"build_candidates top_n={top_k}"
         )
     require_ranker(version, inputs)
+    inputs = inputs.only(version.meta.columns)
     second = OpenedSecondStage(
         dataset=dataset,
         version=version,

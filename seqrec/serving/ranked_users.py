@@ -70,6 +70,7 @@ class RankedUsers:
         require_ranker(version, inputs)
         if inputs.candidates_meta.id_types != id_types:
             raise UserError(f"{inputs.candidates} has ids of other types than the model: give candidates of the model's dataset")
+        inputs = inputs.only(version.meta.columns)
         fetched = tempfile.TemporaryDirectory(prefix="seqrec-second-stage-")
         lists = RowsByUser.open(inputs.lists, _folder(fetched, "candidates"), columns=["user_id", "items"])
         scorer = Ranker.open(version.path, threads=threads)

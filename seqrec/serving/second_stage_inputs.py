@@ -11,7 +11,8 @@ import json
 import logging
 import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,6 +76,12 @@ class SecondStageInputs:
         """Those of the columns `there` of a table that are features, in the table's order; ids are none."""
         features = {*self.discrete, *self.continuous} - {*IDS}
         return [name for name in there if name in features]
+
+    def only(self, columns: Collection[str]) -> "SecondStageInputs":
+        """The same with those features alone that are among the columns: what a ranker doesn't read isn't joined."""
+        kept = (tuple(name for name in names if name in columns) for names in (self.discrete, self.continuous))
+        discrete, continuous = kept
+        return replace(self, discrete=discrete, continuous=continuous)
 
     def item_features(self) -> ItemFeatures:
         """The features of all items; a remote table is copied to this machine first."""
