@@ -209,9 +209,7 @@ def test_samples_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch: pyte
         if fits:
             run(settings(tmp_path, lightgbm={**SMALL, "num_rounds": 2}))
         else:
-            with pytest.raises(
-                UserError, match=r"294 rows of train and 150 of valid with 7 .* \(distributor=spark"
-            ):
+            with pytest.raises(UserError, match=r"294 rows of train and 150 of valid with 7 .* \(distributor=spark"):
                 run(settings(tmp_path))
 
 
