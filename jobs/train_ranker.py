@@ -1,4 +1,8 @@
-"""Samples into a ranker: trained, converted to ONNX, compared with ONNX Runtime, and measured on rows that it hasn't seen."""
+"""Samples into a ranker: trained, converted to ONNX, compared with ONNX Runtime, and measured on rows that it hasn't seen.
+
+A network in several processes: `torchrun --nproc-per-node N jobs/train_ranker.py method=wide_deep …`, or
+`distributor=spark processes=N`.
+"""
 
 import logging
 import tempfile
@@ -6,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from seqrec.command.config import flatten
 from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
@@ -14,8 +19,10 @@ from seqrec.rankers.boosting import Boosting
 from seqrec.rankers.boosting_on_spark import train_trees_on_spark
 from seqrec.rankers.chosen_columns import choose_columns
 from seqrec.rankers.lightgbm_ranker import read_valid, train_lightgbm, trained_ranker
-from seqrec.rankers.samples import LabelColumn, open_samples
-from seqrec.rankers.survey import survey
+from seqrec.rankers.network_setup import NetworkSetup
+from seqrec.rankers.network_training import train_network
+from seqrec.rankers.samples import LabelColumn, Samples, open_samples
+from seqrec.rankers.survey import Survey, survey
 from seqrec.rankers.train_ranker import (
     Parity,
     RankerInputs,
@@ -25,8 +32,13 @@ from seqrec.rankers.train_ranker import (
     metrics_table,
     write_ranker,
 )
+from seqrec.rankers.wide_deep_ranker import cross_places, trained_network
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.storage import files
+from seqrec.training.loop import Milestones, TrainingLimits
+from seqrec.training.processes import leads
+
+LIMITS = ("max_epochs", "patience", "checkpoint_every", "reader_workers")  # no weight depends on them
 
 log = logging.getLogger("seqrec")
 
@@ -40,6 +52,9 @@ def run(cfg: TrainRanker) -> None:
         open_session("train_ranker")
     samples = open_samples(cfg.samples, label=LabelColumn(name=cfg.label.column, threshold=cfg.label.threshold))
     columns = choose_columns(samples, discrete=cfg.columns.discrete, continuous=cfg.columns.continuous)
+    if not leads():
+        train_network(network_setup(cfg, samples, survey(samples, columns, max_categories=cfg.max_categories)))
+        return
     draft = open_draft(cfg, cfg.output)
     surveyed = survey(samples, columns, max_categories=cfg.max_categories)
     log.info("rows by split: %s; %s", listed(surveyed.rows), counted(len(surveyed.encoding.features), "feature"))
@@ -51,6 +66,7 @@ def run(cfg: TrainRanker) -> None:
         measured = measure_ranker(inputs, trained, Parity(rows=cfg.parity_rows, tolerance=cfg.parity_tolerance))
         write_ranker(draft, inputs, measured, method=cfg.method)
     draft.commit(keep=cfg.keep)
+    files.remove(checkpoints_of(cfg))
     log.info("importance of the features: %s", importances_line(trained.importances))
     show(metrics_table(measured.metrics, method=cfg.method))
     end(made=f"ranker {draft.run_id}: {trained.summary}", path=draft.path)
@@ -78,7 +94,63 @@ def _trees_on_spark(inputs: RankerInputs, *, boosting: Boosting, opset: int, pro
     return trained_ranker(inputs, trees, boosting, opset=opset)
 
 
-METHODS = {"lightgbm": boosted_trees}
+def wide_and_deep(cfg: TrainRanker) -> Callable[[RankerInputs], TrainedRanker]:
+    """The training of method=wide_deep: in this process and those of torchrun, or in those that Spark starts."""
+
+    def train_wide_deep(inputs: RankerInputs) -> TrainedRanker:
+        """The best network."""
+        setup = network_setup(cfg, inputs.samples, inputs.survey)
+        if cfg.distributor == "spark":
+            from seqrec.training.distributed import run_on_spark
+
+            spark = open_session("train_ranker")
+            run_on_spark(spark, partial(train_network, setup), processes=cfg.processes)
+        else:
+            train_network(setup)
+        return trained_network(setup, inputs, read_valid(inputs), opset=cfg.opset)
+
+    return train_wide_deep
+
+
+def network_setup(cfg: TrainRanker, samples: Samples, surveyed: Survey) -> NetworkSetup:
+    """The training of a network that the settings describe."""
+    settings, features = cfg.wide_deep, surveyed.encoding.features
+    shape = ("cross_buckets", "use_wide", "embedding_size", "hidden_units", "dropout")
+    arguments = {
+        "codes": [feature.codes for feature in features],
+        "crosses": cross_places(settings.crosses, features),
+        **{name: getattr(settings, name) for name in shape},
+    }
+    depended = settings.model_dump(exclude={*LIMITS})
+    return NetworkSetup(
+        samples=samples,
+        encoding=surveyed.encoding,
+        valid_rows=surveyed.rows["valid"],
+        arguments=arguments,
+        optimizer=settings.optimizer,
+        limits=TrainingLimits(epochs=settings.max_epochs, steps=None, minutes=None, patience=settings.patience),
+        milestones=Milestones(
+            validate_every=settings.validate_every,
+            checkpoint_every=settings.checkpoint_every,
+            metric=cfg.metric,
+            log_every=None,
+        ),
+        batch_size=settings.batch_size,
+        pool_batches=settings.pool_batches,
+        reader_workers=settings.reader_workers,
+        precision=settings.precision,
+        seed=cfg.seed,
+        folder=checkpoints_of(cfg),
+        shaping=flatten({**depended, "label": cfg.label.model_dump(), "metric": cfg.metric, "seed": cfg.seed}),
+    )
+
+
+def checkpoints_of(cfg: TrainRanker) -> str:
+    """The folder where a network's training is until its ranker is whole."""
+    return files.join(cfg.output, "training")
+
+
+METHODS = {"lightgbm": boosted_trees, "wide_deep": wide_and_deep}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
-from seqrec.settings import Path, Positive, Seed
+from seqrec.settings import DropoutRate, Path, Positive, Seed
+from seqrec.settings.training import Optimizer
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 AtLeastZero = Annotated[float, Field(ge=0)]
@@ -39,20 +40,60 @@ class GradientBoosting(Strict):
     max_bin: Annotated[int, Field(ge=2, le=65535)] = Field(255, description="most distinct values of a feature that splits see")
 
 
+class NetworkOptimizer(Optimizer):
+    """How the network is minimised: the keys of `train`, with a lower learning rate."""
+
+    lr: Annotated[float, Field(gt=0, le=100)] = Field(1e-3, description="peak learning rate")
+
+
+class WideAndDeep(Strict):
+    """The network of wide_deep, and its training."""
+
+    crosses: list[list[str]] = Field(
+        [], description="discrete columns that are crossed, such as [[last_genre, genre]], for the wide part"
+    )
+    cross_buckets: Annotated[int, Field(ge=2, le=2**24)] = Field(100_000, description="buckets to which each cross is hashed")
+    use_wide: bool = Field(True, description="false: neither weights of categories nor crosses, the deep part alone")
+    embedding_size: Positive = Field(16, description="numbers of each category's embedding")
+    hidden_units: list[Positive] = Field([256, 128, 64], description="widths of the hidden layers")
+    dropout: DropoutRate = Field(0.1, description="share of each hidden layer's values dropped in training")
+    optimizer: NetworkOptimizer = NetworkOptimizer()
+    batch_size: Positive = Field(1024, description="rows of a process in a step")
+    pool_batches: Positive = Field(32, description="batches whose rows are shuffled together")
+    max_epochs: Positive = Field(20, description="most epochs")
+    patience: Positive | None = Field(2, description="validations without improvement before the end; null: never")
+    validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
+    checkpoint_every: Positive | None = Field(None, description="steps between checkpoints; null: with each validation")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
+    reader_workers: Positive = Field(1, description="Petastorm threads; with 1 the order of rows repeats exactly")
+
+    @model_validator(mode="after")
+    def _crosses_are_used(self) -> "WideAndDeep":
+        """A cross is of several columns, and belongs to the wide part."""
+        if short := [cross for cross in self.crosses if len({*cross}) < 2 or len({*cross}) < len(cross)]:
+            raise ValueError(f"crosses: {short[0]} is no cross: name at least two columns, each once")
+        if self.crosses and not self.use_wide:
+            raise ValueError("crosses belong to the wide part, which use_wide=false leaves out: set crosses=[]")
+        return self
+
+
 class TrainRanker(Strict):
     """Samples into a ranker: a model of the probability that the label is 1, as an ONNX graph."""
 
     samples: Path = Field(description="folder of ranker_samples (build_ranker_samples) or ranking_samples (build_features)")
     output: Path = Field(description="folder of the ranker; each run adds a version")
-    method: Literal["lightgbm"] = Field("lightgbm", description="lightgbm: gradient-boosted trees")
+    method: Literal["lightgbm", "wide_deep"] = Field(
+        "lightgbm", description="lightgbm: gradient-boosted trees; wide_deep: a network (Cheng et al. 2016)"
+    )
     columns: RankerColumns = RankerColumns()
     label: RankerLabel = RankerLabel()
     max_categories: Annotated[int, Field(ge=1, le=2**24 - 1)] = Field(
         100_000, description="most categories of a discrete column, the most frequent ones; others share the code 0"
     )
     metric: Literal["auc", "gauc", "log_loss"] = Field("auc", description="of the split valid: what early stopping goes by")
-    patience: Positive | None = Field(50, description="rounds (or epochs) without improvement before the end; null: never")
+    patience: Positive | None = Field(50, description="trees without improvement before the end; null: never")
     lightgbm: GradientBoosting = GradientBoosting()
+    wide_deep: WideAndDeep = WideAndDeep()
     distributor: Literal["none", "spark"] = Field(
         "none", description="spark: train in tasks of the Spark cluster, for samples that one machine's memory doesn't hold"
     )
@@ -62,3 +103,10 @@ class TrainRanker(Strict):
     parity_tolerance: Annotated[float, Field(gt=0)] = Field(1e-5, description="largest difference of a score")
     seed: Seed = Field(42, description="of every random choice")
     keep: Positive = Field(5, description="newest versions that stay")
+
+    @model_validator(mode="after")
+    def _opset_is_torchs(self) -> "TrainRanker":
+        """torch writes graphs from opset 18 on."""
+        if self.method == "wide_deep" and self.opset < 18:
+            raise ValueError(f"opset={self.opset}: method=wide_deep writes opset 18 and above")
+        return self

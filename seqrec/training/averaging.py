@@ -5,16 +5,18 @@ soon (Polyak and Juditsky 1992; the bound on d is that of TensorFlow's Exponenti
 """
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
+from torch import nn
 
-from seqrec.models.encoder import Encoder
+M = TypeVar("M", bound=nn.Module)
 
 
-class WeightAverage:
+class WeightAverage(Generic[M]):
     """A model with the average of another one's weights."""
 
-    def __init__(self, model: Encoder, *, decay: float) -> None:
+    def __init__(self, model: M, *, decay: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False)
         self._source = model
         self.decay = decay

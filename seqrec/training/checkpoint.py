@@ -99,8 +99,11 @@ def best_name(step: int, metric: str, value: float) -> str:
     """
     >>> best_name(470, "ndcg@10", 0.17204)
     'best_step00000470_ndcg10_0.1720.pt'
+    >>> best_name(8, "log_loss", 0.4)
+    'best_step00000008_logloss_0.4000.pt'
     """
-    return f"best_step{step:08d}_{metric.replace('@', '')}_{value:.4f}.pt"
+    plain = metric.replace("@", "").replace("_", "")
+    return f"best_step{step:08d}_{plain}_{value:.4f}.pt"
 
 
 def find(folder: str, which: str) -> str:

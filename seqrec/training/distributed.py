@@ -2,6 +2,8 @@
 
 import os
 import traceback
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from py4j.protocol import Py4JJavaError
@@ -17,11 +19,16 @@ from seqrec.training.train import Trained, run_training
 
 
 def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int) -> Trained:
+    """`run_training` in processes that Spark starts, see `run_on_spark`."""
+    return run_on_spark(spark, partial(run_training, setup), processes=processes)
+
+
+def run_on_spark(spark: SparkSession, training: Callable[[], Trained], *, processes: int) -> Trained:
     """Train in `processes` processes: on the driver for a local master, else one in each task slot of the cluster.
 
-    With a local master, the driver's GPUs are used; else those that Spark assigns (spark.task.resource.gpu.amount). The setup is
-    pickled to a file for the processes; it holds no secret. Raises UserError with the message of the process that failed, and if
-    the cluster has fewer slots than processes, because they have to start together.
+    With a local master, the driver's GPUs are used; else those that Spark assigns (spark.task.resource.gpu.amount). What is
+    called is pickled to a file for the processes; it holds no secret. Raises UserError with the message of the process that
+    failed, and if the cluster has fewer slots than processes, because they have to start together.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started > 1:
@@ -43,7 +50,7 @@ def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int)
     gpus = not local and context.getConf().contains("spark.task.resource.gpu.amount")
     try:
         distributor = TorchDistributor(num_processes=processes, local_mode=local, use_gpu=gpus)
-        outcome = distributor.run(_train_or_message, setup)
+        outcome = distributor.run(_train_or_message, training)
     except (RuntimeError, ValueError, PySparkException, Py4JJavaError) as error:
         cause = str(error).partition(" The task output is ")[0].partition(" The last ")[0].strip().splitlines()[0]
         raise UserError(
@@ -55,11 +62,11 @@ def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int)
     return outcome or Trained(metrics={}, finished=False)
 
 
-def _train_or_message(setup: TrainingSetup) -> Trained | str:
+def _train_or_message(training: Callable[[], Trained]) -> Trained | str:
     """What was reached, or the message of the error that ended the training; raised, it would fill a hundred lines."""
     try:
         with logs_on_screen():
-            return run_training(setup)
+            return training()
     except UserError as error:
         return str(error)
     except Exception as error:

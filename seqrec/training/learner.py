@@ -22,7 +22,7 @@ class Learner:
     """What changes with each step."""
 
     model: Encoder
-    average: WeightAverage | None
+    average: WeightAverage[Encoder] | None
     objective: nn.Module
     optimizer: torch.optim.Optimizer
     progress: Progress

@@ -25,13 +25,13 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 
 from seqrec.command.bars import Bar
 from seqrec.errors import UserError
 from seqrec.training.checkpoint import Checkpointer
-from seqrec.training.loader import Batches, Windows
 from seqrec.training.processes import Process
 from seqrec.training.progress import Progress
 from seqrec.training.signals import StopRequest, ending, stop_requests
@@ -80,13 +80,24 @@ class Milestones:
     log_every: int | None  # steps between the scalars of steps; None: there are none
 
 
+class EpochBatches(Protocol):
+    """What a training reads: the batches of each epoch, as the stepper's task takes them."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch, the same number in all processes."""
+
+    def epoch(self, epoch: int, *, skip: int = 0) -> Generator[Any, None, None]:
+        """The batches of an epoch, the first `skip` of them left out; always the same for an epoch."""
+
+
 @dataclass(kw_only=True)
 class Trainer:
     """One process's part of a training."""
 
     process: Process
     stepper: Stepper
-    batches: Batches
+    batches: EpochBatches
     limits: TrainingLimits
     milestones: Milestones
     measure: Callable[[], dict[str, float]] | None  # validates the model; None: there is nobody to validate with
@@ -131,7 +142,7 @@ class Trainer:
         with Bar(label, total=self.batches.steps, unit="steps", done=progress.step_in_epoch) as bar:
             return self._steps(source, bar, started, request)
 
-    def _steps(self, source: Generator[Windows, None, None], bar: Bar, started: float, request: StopRequest) -> Stop | None:
+    def _steps(self, source: Generator[Any, None, None], bar: Bar, started: float, request: StopRequest) -> Stop | None:
         """Step through windows; what stopped it, or None if they came to their end and another epoch follows."""
         progress, clock = self.progress, time.monotonic()
         for windows in source:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+LOWER = ("loss", "log_loss")  # metrics that are better when lower
+
 Recorded = dict[str, Any]  # a progress as plain values, in a checkpoint
 
 
@@ -33,14 +35,14 @@ class Progress:
             self.epoch, self.step_in_epoch = self.epoch + 1, 0
 
     def judge(self, metrics: dict[str, float], *, metric: str) -> bool:
-        """Whether these metrics are the best so far; equal ones are not. `loss` is better when lower.
+        """Whether these metrics are the best so far; equal ones are not. Those of LOWER are better when lower.
 
         >>> progress = Progress(step=10)
         >>> [progress.judge({"loss": value}, metric="loss") for value in (2.0, 1.5, 1.5, 1.7)], progress.stale
         ([True, True, False, False], 2)
         """
         value = metrics[metric]
-        better = self.best is None or (value < self.best if metric == "loss" else value > self.best)
+        better = self.best is None or (value < self.best if metric in LOWER else value > self.best)
         if better:
             self.best, self.best_step, self.best_metrics, self.stale = value, self.step, metrics, 0
         else:

@@ -8,6 +8,7 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -95,15 +96,16 @@ class ScreenTable:
     The screen shows it, and MODEL/log.txt is written after each record, so that a training that is killed leaves its log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Sequence[Column] = COLUMNS) -> None:
+        self.columns = columns
         self.header = False
 
     def add(self, record: Record) -> None:
         """Log a row, below the header the first time."""
         if not self.header:
-            log.info("%s", "  ".join(f"{name:>{width}}" for name, width, _ in COLUMNS))
+            log.info("%s", "  ".join(f"{name:>{width}}" for name, width, _ in self.columns))
             self.header = True
-        cells = (f"{format(record[name], kind) if name in record else '-':>{width}}" for name, width, kind in COLUMNS)
+        cells = (f"{format(record[name], kind) if name in record else '-':>{width}}" for name, width, kind in self.columns)
         log.info("%s", "  ".join(cells) + (" *" if record.get("best") else ""))
         write_logs(failed=False)
 

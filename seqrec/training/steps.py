@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from seqrec.training.averaging import WeightAverage
-from seqrec.training.loader import Windows
 from seqrec.training.objective import Loss
 from seqrec.training.processes import Process
-from seqrec.training.tasks import Batch, Task
+from seqrec.training.tasks import Batch
 
 
 class Stop(NamedTuple):
@@ -39,7 +38,7 @@ class Stepper:
     """Makes the steps of a training. All processes step together, each over its own windows."""
 
     process: Process
-    task: Task
+    task: Callable[[Any], Batch]  # what the loader gives -> what is learnt from it
     objective: nn.Module  # a batch of the task -> Loss; in DDP if there are several processes
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int], float]  # the learning rate of a step, counted from 0
@@ -47,12 +46,12 @@ class Stepper:
     parts: int  # that a step's windows go through the model in, one after another: memory for one, the gradient of all
     bf16: bool
     seed: int
-    average: WeightAverage | None = None  # of the weights, which takes them in after each step
+    average: WeightAverage[Any] | None = None  # of the weights, which takes them in after each step
 
-    def step(self, windows: Windows, *, number: int, stop: Stop) -> StepResult:
+    def step(self, loaded: Any, *, number: int, stop: Stop) -> StepResult:
         """One step of all processes, counted from 0; gradients are of the mean over the losses of all of them, of all parts."""
         self._seed(number)
-        batch = self.task(windows)
+        batch = self.task(loaded)
         losses = batch.losses
         total, late, signalled = self.process.sum(torch.tensor([losses, *stop], dtype=torch.float64)).tolist()
         for group in self.optimizer.param_groups:
