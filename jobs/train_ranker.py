@@ -5,6 +5,7 @@ A network in several processes: `torchrun --nproc-per-node N jobs/train_ranker.p
 """
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
 from seqrec.command.story import end, open_draft
+from seqrec.errors import UserError
 from seqrec.rankers.boosting import Boosting
 from seqrec.rankers.boosting_on_spark import train_trees_on_spark
 from seqrec.rankers.chosen_columns import choose_columns
@@ -48,6 +50,8 @@ def run(cfg: TrainRanker) -> None:
 
     A Spark session is opened only where it is the way to a remote file system, or where it trains.
     """
+    if cfg.method == "lightgbm" and (started := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise UserError(f"method=lightgbm in each of {started} processes of torchrun: leave torchrun out")
     if not all(files.is_local(folder) for folder in (cfg.samples, cfg.output)):
         open_session("train_ranker")
     samples = open_samples(cfg.samples, label=LabelColumn(name=cfg.label.column, threshold=cfg.label.threshold))
@@ -66,7 +70,9 @@ def run(cfg: TrainRanker) -> None:
         measured = measure_ranker(inputs, trained, Parity(rows=cfg.parity_rows, tolerance=cfg.parity_tolerance))
         write_ranker(draft, inputs, measured, method=cfg.method)
     draft.commit(keep=cfg.keep)
-    files.remove(checkpoints_of(cfg))
+    if cfg.method == "wide_deep":
+        if cfg.method == "wide_deep":
+        files.remove(checkpoints_of(cfg))
     log.info("importance of the features: %s", importances_line(trained.importances))
     show(metrics_table(measured.metrics, method=cfg.method))
     end(made=f"ranker {draft.run_id}: {trained.summary}", path=draft.path)
