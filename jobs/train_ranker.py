@@ -71,7 +71,6 @@ def run(cfg: TrainRanker) -> None:
         write_ranker(draft, inputs, measured, method=cfg.method)
     draft.commit(keep=cfg.keep)
     if cfg.method == "wide_deep":
-        if cfg.method == "wide_deep":
         files.remove(checkpoints_of(cfg))
     log.info("importance of the features: %s", importances_line(trained.importances))
     show(metrics_table(measured.metrics, method=cfg.method))
