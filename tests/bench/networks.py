@@ -1,4 +1,4 @@
-"""Rows that a network of method=wide_deep scores in Spark's Python workers: ranker.onnx in ONNX Runtime, against torch's own predict.
+"""Rows that a network scores in Spark's Python workers: ranker.onnx of method=wide_deep in ONNX Runtime, against torch's predict.
 
 Both encode the columns in the same way, and each task has one thread.
 """

@@ -226,7 +226,7 @@ def test_two_processes_train_on_the_rows_of_both(folder: Path, tmp_path: Path) -
         ({"wide_deep": {"crosses": [["genre", "age"]]}}, "wide_deep.crosses: age is no discrete column"),
         ({"columns": {"discrete": ["genre", "zodiac"]}}, "has no column 'zodiac'"),
         ({"label": {"column": "rating", "threshold": 5}}, "all 300 rows of split train have the label 0"),
-        ({"columns": {"discrete": ["genre"], "continuous": []}, "parity_tolerance": 1e-30}, "above parity_tolerance=1e-30"),
+        ({"parity_tolerance": 1e-30}, "above parity_tolerance=1e-30"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_no_version(folder: Path, tmp_path: Path, changed: dict[str, Any], said: str) -> None:
