@@ -70,8 +70,8 @@ def usual(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_folder_is_a_ranker_that_has_learned(tmp_path: Path) -> None:
-    write_samples(tmp_path / "samples", sample_table(rows=3000))
-    run(settings(tmp_path, wide_deep={"max_epochs": 30, "crosses": [["user_id", "item_id"]], "patience": 5}))
+    write_samples(tmp_path / "samples", sample_table(rows=2000))
+    run(settings(tmp_path, wide_deep={"max_epochs": 8, "crosses": [["user_id", "item_id"]], "batch_size": 32, "patience": None}))
     version = locate_ranker(str(tmp_path / "ranker"))
     meta, there = version.meta, {path.name for path in Path(version.path).iterdir()}
     assert {"ranker.onnx", "encoding.json", "epochs.jsonl", "importances", "importances.svg", "meta.json"} <= there
@@ -198,7 +198,7 @@ def test_a_training_of_other_settings_is_dropped(folder: Path, tmp_path: Path, c
 
 
 def test_two_processes_train_on_the_rows_of_both(folder: Path, tmp_path: Path) -> None:
-    cfg = settings(folder, output=str(tmp_path / "ranker"), wide_deep={"max_epochs": 12, "batch_size": 32})
+    cfg = settings(folder, output=str(tmp_path / "ranker"), wide_deep={"max_epochs": 3, "batch_size": 32, "patience": None})
     conf = tmp_path / "train_ranker.yaml"
     conf.write_text(yaml.safe_dump(cfg.model_dump(mode="json")))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "jobs/train_ranker.py"]
