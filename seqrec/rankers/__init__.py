@@ -1,9 +1,11 @@
-"""Rankers: from samples to a ranker's folder, which `serving/ranker` opens. No Spark is loaded.
+"""Rankers: from samples to a ranker's folder, which `serving/ranker` opens. Spark is loaded by `boosting_on_spark` alone.
 
-samples           which table of samples, which columns, which label; its rows in batches
-learn_encoding    the training rows' categories → `serving.feature_encoding`
-label_metrics     AUC, GAUC and log loss, of a ranker and of the item's mean rating
-boosting          method=lightgbm
-encoded_rows      training rows, encoded once for Petastorm; row_batches reads them
-network_training  method=wide_deep, by the loop of `training`
+samples, chosen_columns    which table, which label, which columns are features; rows in batches
+survey                     one pass: rows and classes by split, and the categories → `serving.feature_encoding`
+sample_matrix              the rows of a split in memory; scores of a split
+lightgbm_ranker            method=lightgbm: a function RankerInputs → TrainedRanker, by `boosting` and `tree_graph`
+wide_deep_ranker           method=wide_deep: encoded_rows for Petastorm, which row_batches reads, and the loop of `training`
+train_ranker               what a method trained: converted, compared with ONNX Runtime, measured (label_metrics), written
+
+A new method is one more such function, its name in `settings/train_ranker`, and an entry in METHODS of the job.
 """
