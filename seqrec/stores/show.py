@@ -62,8 +62,9 @@ def find_documents_of(collection: MongoCollection, texts: list[str]) -> list[Doc
 
 
 def some_documents(collection: MongoCollection, number: int) -> list[Document]:
-    """The first documents: those with a list by the model, or any if there are none."""
-    documents = first_documents(collection, number, source="model") or first_documents(collection, number)
+    """The first documents: those with a list by a ranker, by the model, or any if there are none."""
+    of_source = (first_documents(collection, number, source=source) for source in ("ranker", "model"))
+    documents = next(filter(None, of_source), None) or first_documents(collection, number)
     if not documents:
         raise UserError(f"{collection}: nothing was published there yet")
     return documents

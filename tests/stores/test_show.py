@@ -1,6 +1,7 @@
 """Reading back: what a person sees of the stores."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pyspark.sql import SparkSession
@@ -62,6 +63,17 @@ def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"Milvus embedded in {root}/stores, alias item_embeddings: nearest to item 8",
         "  item 9 (0.707)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "shown"), [(["popular", "model", "ranker"], "ranker"), (["popular", "model"], "model"), (["popular"], "popular")]
+)
+def test_lists_of_a_ranker_are_shown_first(monkeypatch: pytest.MonkeyPatch, sources: list[str], shown: str) -> None:
+    def first_documents(collection: Any, number: int, *, source: str | None = None) -> list[dict[str, Any]]:
+        return [{"source": name} for name in sources if source in (None, name)][:number]
+
+    monkeypatch.setattr(show, "first_documents", first_documents)
+    assert show.some_documents(cast(Any, "a collection"), 1) == [{"source": shown}]
 
 
 def test_a_title_that_a_document_carries_is_shown() -> None:
