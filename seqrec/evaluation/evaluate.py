@@ -3,6 +3,8 @@
 Every method gives a `Ranked`, whose metrics are measured in `report`: all methods are measured alike, on the same users.
 """
 
+from typing import Any
+
 from seqrec.evaluation.baselines import result_name
 from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_finite, require_fitting
@@ -42,6 +44,8 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
     lists = io.read_table(dataset.spark, files.join(path, "recommendations"), schema)
     require_finite(lists, path)
     ranked = rank_lists(held_out.users, lists, dataset.items, top_k=meta.top_k, subset=meta.users is not None)
-    source = {"model": meta.model, "model_run_id": meta.model_run_id, "table": meta.run_id}
+    source: dict[str, Any] = {"model": meta.model, "model_run_id": meta.model_run_id, "table": meta.run_id}
+    source |= {} if meta.second_stage is None else {"second_stage": meta.second_stage.model_dump()}
+    ranked_by = meta.model if meta.second_stage is None else meta.second_stage.name
     table = final_ranks(ranked, held_out.users, dataset.items, listed=meta.top_k)
-    return Ranked(name=f"{meta.model} (table)", table=table, source=source, listed=meta.top_k)
+    return Ranked(name=f"{ranked_by} (table)", table=table, source=source, listed=meta.top_k)

@@ -208,7 +208,9 @@ def test_pipelines_are_compared_on_the_same_users(
 ) -> None:
     """Targets are 102, 101, 102, 110, 111 and 103: lists of `better` have the first four at the top, those of `first` one."""
     table(spark, tmp_path / "first", [(0, [(102, 2.0), (103, 1.0)]), (1, [(105, 2.0), (101, 1.0)])])
-    table(spark, tmp_path / "better", [(0, [(102, 2.0)]), (1, [(101, 2.0)]), (2, [(102, 2.0)]), (3, [(110, 1.0)])])
+    second = {"ranker": VERSION, "method": "lightgbm", "candidates": VERSION, "features": VERSION, "sources": ["cf"]}
+    best = [(0, [(102, 2.0)]), (1, [(101, 2.0)]), (2, [(102, 2.0)]), (3, [(110, 1.0)])]
+    table(spark, tmp_path / "better", best, second_stage=second)
     candidates(spark, tmp_path / "proposed", [(user, [100]) for user in range(6)])
     given = {"data": str(data), "table": str(tmp_path / "first")}
     compared = {"two_stage": str(tmp_path / "better"), "retrieval": str(tmp_path / "proposed"), "none": None}
@@ -218,6 +220,7 @@ def test_pipelines_are_compared_on_the_same_users(
     assert {name: metrics["users"] for name, metrics in found.items()} == dict.fromkeys(found, 6)
     content = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
     both = {name: {one["measure"]: one for one in rows} for name, rows in content["compared"].items()}
+    assert versions.read_meta(versions.resolve(str(tmp_path / "out")))["sources"]["two_stage"]["second_stage"] == second
     first = (1 + 1 / math.log2(3)) / 6
     for name, ndcg, recall, changed in (("two_stage", 4 / 6, 4 / 6, 3), ("retrieval", 0.0, 0.0, 2)):
         by = both[name]
