@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import build_ranker_samples
+from seqrec.ranking.ranker_samples import label_rows
 from seqrec.storage import files, versions
 from tests import two_stage
 
@@ -64,18 +65,16 @@ def test_samples_are_the_labelled_candidates_with_their_features(root: Path) -> 
     assert {*listed["ranker_samples"]["discrete"], *listed["ranker_samples"]["continuous"]} == set(found[0]) - {"label", "split"}
 
 
-def test_the_split_is_the_seeds_alone(root: Path, spark: SparkSession) -> None:
-    def users_of(split: str, *overrides: str) -> set[int]:
-        rows = pq.read_table(build(root, *overrides) / "ranker_samples").to_pylist()
-        return {row["user_id"] for row in rows if row["split"] == split}
+def test_the_split_is_the_seeds_alone(spark: SparkSession) -> None:
+    users = spark.createDataFrame([(user, 2, [2]) for user in range(300)], "user_id bigint, item_idx int, _targets array<int>")
 
-    held_out = users_of("valid", "seed=1")
-    spark.conf.set("spark.sql.shuffle.partitions", "5")
-    try:
-        assert users_of("valid", "seed=1") == held_out
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", "2")
-    assert users_of("valid", "seed=2") != held_out
+    def held_out(seed: int, partitions: int) -> set[int]:
+        rows = label_rows(users.repartition(partitions), valid_share=0.3, seed=seed)
+        return {row["user_id"] for row in rows.where("split = 'valid'").collect()}
+
+    assert held_out(1, 1) == held_out(1, 5)
+    assert held_out(1, 1) != held_out(2, 1)
+    assert 60 < len(held_out(1, 1)) < 120
 
 
 def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) -> None:
