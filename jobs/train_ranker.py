@@ -20,7 +20,7 @@ from seqrec.errors import UserError
 from seqrec.rankers.boosting import Boosting
 from seqrec.rankers.boosting_on_spark import train_trees_on_spark
 from seqrec.rankers.chosen_columns import choose_columns
-from seqrec.rankers.lightgbm_ranker import read_valid, train_lightgbm, trained_ranker
+from seqrec.rankers.lightgbm_ranker import read_valid, require_opset, train_lightgbm, trained_ranker
 from seqrec.rankers.network_setup import NetworkSetup
 from seqrec.rankers.network_training import train_network
 from seqrec.rankers.samples import LabelColumn, Samples, open_samples
@@ -94,6 +94,7 @@ def boosted_trees(cfg: TrainRanker) -> Callable[[RankerInputs], TrainedRanker]:
 
 def _trees_on_spark(inputs: RankerInputs, *, boosting: Boosting, opset: int, processes: int) -> TrainedRanker:
     """The training of method=lightgbm with distributor=spark."""
+    require_opset(inputs.work, opset)
     spark, encoding = open_session("train_ranker"), inputs.survey.encoding
     trees = train_trees_on_spark(spark, inputs.samples, encoding, read_valid(inputs), boosting, workers=processes)
     return trained_ranker(inputs, trees, boosting, opset=opset)

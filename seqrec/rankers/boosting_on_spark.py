@@ -1,6 +1,6 @@
 """method=lightgbm on a Spark cluster: LightGBM's own distributed training, started by Spark's barrier execution.
 
-    the training rows ─► W tasks that run at once ─► each encodes its rows and keeps them: 4 · F bytes a row
+    the training rows ─► W tasks that run at once ─► each encodes its rows and keeps them: 8 · F bytes a row at most
                          the tasks tell each other their addresses (allGather), then LightGBM's workers talk among themselves
 
 Each worker has a part of the training rows, and all have the same valid rows, so that all stop at the same round. The trees are
@@ -10,6 +10,7 @@ its own jars, which have to fit Spark and Scala; this needs the package lightgbm
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from pyspark import BarrierTaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from seqrec.command.session import runs_locally
 from seqrec.errors import UserError
 from seqrec.rankers.boosting import Boosting, Trees, train_trees
 from seqrec.rankers.sample_matrix import SampleMatrix
@@ -30,6 +32,7 @@ from seqrec.serving.feature_encoding import Encoding
 from seqrec.tables import io
 
 RESULT = "model string, rounds int, reached double"
+SLOTS_WAIT_S = 60.0
 WAIT_MINUTES = 10  # that a worker waits for the others
 
 
@@ -48,7 +51,7 @@ def train_trees_on_spark(
     spark: SparkSession, samples: Samples, encoding: Encoding, valid: SampleMatrix, boosting: Boosting, *, workers: int
 ) -> Trees:
     """Train in `workers` tasks of the session's cluster; UserError if it has fewer slots, because they have to start together."""
-    slots = spark.sparkContext.defaultParallelism
+    slots = slots_of(spark, wanted=workers)
     if slots < workers:
         raise UserError(
             f"processes={workers}: the cluster {spark.sparkContext.master} has {slots} slots; give it more executor cores or "
@@ -61,6 +64,15 @@ def train_trees_on_spark(
     shared.unpersist()
     booster = lightgbm.Booster(model_str=result["model"])
     return Trees(booster=booster, rounds=result["rounds"], reached=result["reached"])
+
+
+def slots_of(spark: SparkSession, *, wanted: int, wait_s: float = SLOTS_WAIT_S) -> int:
+    """The tasks that the cluster runs at once; where it isn't local, executors have `wait_s` seconds to start."""
+    until = time.monotonic() + (0 if runs_locally(spark) else wait_s)
+    cores = max(1, int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1))
+    while (slots := spark.sparkContext.defaultParallelism // cores) < wanted and time.monotonic() < until:
+        time.sleep(1)
+    return slots
 
 
 def training_rows(spark: SparkSession, samples: Samples, columns: list[str]) -> DataFrame:

@@ -110,6 +110,8 @@ def open_samples(folder: str, *, label: LabelColumn) -> Samples:
     for name, remedy in ((SPLIT, "train, valid or test"), (label.name, "set label.column to the name of another")):
         if name not in arrow.names:
             raise UserError(f"{place} has no column {name} ({remedy}); its columns are {', '.join(arrow.names)}")
+    if not pa.types.is_string(arrow.field(SPLIT).type):
+        raise UserError(f"{place}: column {SPLIT} is {arrow.field(SPLIT).type}, it says train, valid or test: write it as text")
     return Samples(path=path, table=there[0], meta=meta, schema=read_feature_schema(path, there[0]), arrow=arrow, label=label)
 
 

@@ -3,6 +3,7 @@
 Its memory is that of the distinct categories, whatever the number of rows.
 """
 
+import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from seqrec.errors import UserError
 from seqrec.rankers.chosen_columns import ChosenColumns
 from seqrec.rankers.samples import SPLIT, SPLITS, Samples
 from seqrec.serving.feature_encoding import EncodedColumn, Encoding, category_values, is_list
+
+log = logging.getLogger("seqrec")
 
 MERGE_AFTER = 1 << 20  # counts of categories that are held before equal ones are summed
 
@@ -81,7 +84,11 @@ def survey(samples: Samples, columns: ChosenColumns, *, max_categories: int) -> 
             widths[name] = max(widths.get(name, 0), pc.max(pc.list_value_length(trained.column(name))).as_py() or 0)
     _require_two_classes(samples, rows, positives)
     discrete = {name: counts[name].most_frequent(max_categories) for name in columns.discrete}
-    encoding = Encoding(columns=tuple(_encoded(samples, name, discrete, widths) for name in _in_order(samples, columns)))
+    empty = [name for name, width in widths.items() if not width]
+    if empty:
+        log.info("columns left out, as their lists are empty: %s", ", ".join(empty))
+    names = [name for name in _in_order(samples, columns) if name not in empty]
+    encoding = Encoding(columns=tuple(_encoded(samples, name, discrete, widths) for name in names))
     there_rows = {split: rows[split] for split in SPLITS if rows[split]}
     return Survey(
         encoding=encoding,

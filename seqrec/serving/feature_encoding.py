@@ -88,7 +88,7 @@ class EncodedColumn:
                 f"({', '.join(self.parts)}): make the features with the same genres, or train the ranker again"
             )
         shares = np.full((len(column), len(self.parts)), np.nan, np.float32)
-        shares[there] = numbers(column.flatten(), name=self.name).reshape(-1, len(self.parts))
+        shares[there] = numbers(column.flatten(), name=self.name).reshape(int(there.sum()), len(self.parts))
         return shares
 
 

@@ -58,13 +58,13 @@ class Ranker:
         return self.score_features(self.encoding.encode(rows))
 
     def score_features(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The scores (N,) of encoded features (N, F); ValueError if one is not finite."""
+        """The scores (N,) of encoded features (N, F); UserError if one is not finite."""
         scores = np.empty(len(features), np.float32)
         for first in range(0, len(features), RUN_ROWS):
             block = slice(first, first + RUN_ROWS)
             (scores[block],) = self.session.run([SCORE], {FEATURES: features[block]})
         if not np.isfinite(scores).all():
-            raise ValueError("the ranker's scores are not finite")
+            raise UserError("the ranker gave scores that are not finite: train it again, wide_deep with a lower learning rate")
         return scores
 
 

@@ -105,6 +105,13 @@ class TrainRanker(Strict):
     keep: Positive = Field(5, description="newest versions that stay")
 
     @model_validator(mode="after")
+    def _processes_are_started(self) -> "TrainRanker":
+        """Spark starts the processes; those of torchrun are no setting."""
+        if self.processes > 1 and self.distributor == "none":
+            raise ValueError(f"processes={self.processes} are started by Spark alone: set distributor=spark, or processes=1")
+        return self
+
+    @model_validator(mode="after")
     def _opset_is_torchs(self) -> "TrainRanker":
         """torch writes graphs from opset 18 on."""
         if self.method == "wide_deep" and self.opset < 18:

@@ -4,20 +4,24 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import lightgbm
 import numpy as np
+import onnx
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
 from jobs.train_ranker import run
 from seqrec.errors import UserError
+from seqrec.rankers.boosting_on_spark import slots_of
 from seqrec.rankers.samples import LabelColumn, open_samples
 from seqrec.serving.ranker import Ranker
 from seqrec.serving.ranker_version import locate_ranker
@@ -114,7 +118,7 @@ def test_a_file_that_was_replaced_is_refused(tmp_path: Path) -> None:
         ({"label": {"column": "purchased"}}, {"positive": True}),
         ({"label": {"column": "rating", "threshold": 4}}, {"rows": {"train": 300, "valid": 150, "test": 150}}),
         ({"columns": {"discrete": [], "continuous": ["age"]}}, {"columns": ["age"]}),
-        ({"metric": "gauc"}, {}),
+        ({"opset": 11, "parity_rows": 70}, {"opset": 11, "compared": 70}),
         ({"metric": "log_loss", "patience": None}, {}),
     ],
 )
@@ -127,6 +131,9 @@ def test_keys_take_effect(tmp_path: Path, changed: dict[str, Any], check: dict[s
     measured = meta.metrics["test"]["ranker"]["auc"]
     assert measured is not None
     assert measured > 0.7
+    assert meta.parity["rows"] == check.get("compared", 150)
+    graph = onnx.load(str(Path(locate_ranker(str(tmp_path / "ranker")).path) / "ranker.onnx"))
+    assert {opset.domain: opset.version for opset in graph.opset_import}[""] == check.get("opset", 18)
     if check.get("positive"):  # the table says purchased = not liked
         rows = sample_table()
         scores = Ranker.open(str(tmp_path / "ranker")).score(rows)
@@ -134,6 +141,41 @@ def test_keys_take_effect(tmp_path: Path, changed: dict[str, Any], check: dict[s
     if changed.get("patience", 1) is None:
         booster = Path(locate_ranker(str(tmp_path / "ranker")).path) / "booster.txt"
         assert lightgbm.Booster(model_file=str(booster)).num_trees() == SMALL["num_rounds"]
+
+
+def test_lists_of_no_genres_are_no_feature(tmp_path: Path) -> None:
+    """build_features writes empty shares where items have no genres."""
+    rows, place = sample_table(), sample_table().schema.get_field_index("user_genre_shares")
+    write_samples(
+        tmp_path / "samples", rows.set_column(place, "user_genre_shares", pa.array([[]] * len(rows), pa.list_(pa.float32())))
+    )
+    run(settings(tmp_path))
+    assert "user_genre_shares" not in locate_ranker(str(tmp_path / "ranker")).meta.columns
+
+
+def test_processes_without_spark_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="processes=2 are started by Spark alone: set distributor=spark"):
+        settings(tmp_path, processes=2)
+
+
+class StartingContext:
+    """A Spark context whose cluster has more slots each time that it is asked."""
+
+    master = "spark://host:7077"
+    seen = 0
+
+    def getConf(self) -> dict[str, str]:  # noqa: N802
+        return {"spark.task.cpus": "2"}
+
+    @property
+    def defaultParallelism(self) -> int:  # noqa: N802
+        self.seen += 1
+        return (2, 2, 8)[self.seen - 1]
+
+
+def test_executors_that_start_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    assert slots_of(cast("SparkSession", SimpleNamespace(sparkContext=StartingContext())), wanted=4) == 4
 
 
 def test_candidate_samples_come_first_and_need_no_test_rows(tmp_path: Path) -> None:
@@ -189,6 +231,8 @@ TABLE = sample_table()
         ({}, TABLE.slice(0, 2), "has no rows of split valid with a label"),
         ({}, TABLE.drop_columns(["age"]), r"feature_schema\.json: .* has no column 'age'"),
         ({}, TABLE.drop_columns(["split"]), "has no column split"),
+        ({}, TABLE.drop_columns(["split"]).append_column("split", TABLE["label"]), "column split is int32, it says train"),
+        ({"opset": 28}, TABLE, "opset=28: .* set a lower "),
         ({"lightgbm": {"min_data_in_leaf": 1000}}, TABLE, "the trees have no split"),
         ({"parity_tolerance": 1e-30}, TABLE, "differ by .* above parity_tolerance=1e-30; nothing was written"),
     ],
