@@ -34,7 +34,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
     given = {"data": data, "output": str(root / "candidates"), "sources": sources, "top_n": scoring.K}
     build_candidates.run(BuildCandidates.model_validate(given))
     write_features(root / "features", data)
-    toy.write_ranker(root / "ranker", sources={}, columns=[name for name in toy.ENCODING.names if name != "score_cf"])
+    toy.write_ranker(root / "ranker", sources={})
     folders = {name: str(root / name) for name in ("ranker", "candidates", "features")}
     return [
         compare(
