@@ -16,12 +16,12 @@ from seqrec.serving.feature_encoding import Features
 from seqrec.training.processes import Process
 from tests.rankers.toy import sample_table, write_samples
 
-WORLD = 3
+WORLD = 2
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[SampleMatrix, list[EncodedFile]]:
-    """The 294 training rows in memory, and the files of three ranks, in row groups of 32."""
+    """The 294 training rows in memory, and the files of two ranks, in row groups of 32."""
     folder = tmp_path_factory.mktemp("rows")
     write_samples(folder / "samples", sample_table())
     samples = open_samples(str(folder / "samples"), label=LabelColumn())
@@ -50,12 +50,12 @@ def tuples(features: Features, labels: Labels) -> list[tuple[float, ...]]:
 def test_each_row_comes_once_an_epoch(whole: tuple[SampleMatrix, list[EncodedFile]]) -> None:
     rows, files = whole
     expected = sorted(tuples(rows.features, rows.labels))
-    assert [file.rows for file in files] == [98, 98, 98]
+    assert [file.rows for file in files] == [147, 147]
     epochs = [[list(batches_of(file).epoch(epoch)) for file in files] for epoch in (0, 1)]
     for ranks in epochs:
         assert sorted(row for batches in ranks for row in rows_of(batches)) == expected
         assert {len(batches) for batches in ranks} == {7}
-        assert {len(batch.labels) for batches in ranks for batch in batches} == {14}
+        assert {len(batch.labels) for batches in ranks for batch in batches} == {21}
     first, second = (rows_of(ranks[0]) for ranks in epochs)
     assert first != second
     assert first != sorted(first)
@@ -66,7 +66,7 @@ def test_an_epoch_repeats_and_may_begin_anywhere(whole: tuple[SampleMatrix, list
     first = rows_of(list(batches.epoch(4)))
     assert rows_of(list(batches.epoch(4))) == first
     for skip in (1, 3, 6, 7):
-        assert rows_of(list(batches.epoch(4, skip=skip))) == first[14 * skip :]
+        assert rows_of(list(batches.epoch(4, skip=skip))) == first[21 * skip :]
 
 
 def test_a_sample_of_rows_is_drawn_without_return(whole: tuple[SampleMatrix, list[EncodedFile]]) -> None:
@@ -81,7 +81,7 @@ def test_a_sample_of_rows_is_drawn_without_return(whole: tuple[SampleMatrix, lis
 def test_another_number_of_rows_than_expected_is_an_error(whole: tuple[SampleMatrix, list[EncodedFile]]) -> None:
     file = whole[1][0]
     wrong = EncodedFile(path=file.path, rows=file.rows + 1, features=file.features)
-    with pytest.raises(UserError, match="Petastorm read 98 rows of 99"):
+    with pytest.raises(UserError, match="Petastorm read 147 rows of 148"):
         list(batches_of(wrong).epoch(0))
 
 
