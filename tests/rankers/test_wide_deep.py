@@ -165,6 +165,12 @@ def test_the_same_settings_learn_the_same(folder: Path, usual: dict[str, torch.T
     assert all(torch.equal(weight, usual[name]) for name, weight in weights.items())
 
 
+def test_the_average_takes_in_each_step(folder: Path, usual: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """An average that forgets at once is the weights themselves."""
+    weights = train(settings(folder, output=str(tmp_path), wide_deep={"optimizer": {"ema_decay": 1e-9}}))
+    assert all(torch.allclose(weights[name], weight, atol=1e-6) for name, weight in usual.items())
+
+
 def test_a_training_ends_where_it_does_not_improve(folder: Path, tmp_path: Path) -> None:
     """By the metric that is asked for: with a rate so high that the first validation is the best."""
     wild = {"max_epochs": 9, "patience": 2, "validate_every": 2, "optimizer": {"name": "sgd", "lr": 1e-9}}
