@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Event
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from seqrec.command.bars import watch_stages
 from seqrec.command.java import require_java
+from seqrec.errors import UserError
 
 log = logging.getLogger("seqrec")
 
@@ -39,6 +41,7 @@ DEFAULTS = {
 }
 SUBMITTED = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}  # one is set where a master, and with it the workers, was chosen
 PARTITIONS = "spark.sql.shuffle.partitions"
+EXECUTORS_S = 90.0  # that a cluster has to start executors before a job is refused for lack of them
 LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a few cores
 
 
@@ -94,6 +97,33 @@ def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
 def runs_locally(session: SparkSession) -> bool:
     """Whether all executors run on this machine (master local or local-cluster)."""
     return str(session.sparkContext.master).startswith("local")
+
+
+def require_slots(session: SparkSession, processes: int) -> None:
+    """Wait until `processes` tasks can run at once; UserError if they still can't after EXECUTORS_S.
+
+    A session opens before its executors have registered, so the slots of a healthy cluster are few at first. Those of a local
+    master are all there from the start.
+    """
+    master, ends = str(session.sparkContext.master), time.monotonic() + EXECUTORS_S
+    fixed = master == "local" or master.startswith("local[")
+    while (slots := task_slots(session)) < processes:
+        if fixed or time.monotonic() >= ends:
+            waited = "" if fixed else f" after {EXECUTORS_S:.0f} s"
+            raise UserError(
+                f"processes={processes}: the cluster {master} has {slots} slots{waited}; give it more executor cores or lower "
+                "processes"
+            )
+        time.sleep(1)
+
+
+def task_slots(session: SparkSession) -> int:
+    """The tasks that can run at once on the executors that have registered, by the count that Spark checks barrier stages with.
+
+    Unlike defaultParallelism it knows spark.task.cpus and GPUs, and doesn't follow spark.default.parallelism.
+    """
+    context = session.sparkContext._jsc.sc()
+    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
 
 
 def _stop(session: SparkSession, bar: Event) -> None:

@@ -10,7 +10,6 @@ its own jars, which have to fit Spark and Scala; this needs the package lightgbm
 """
 
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,7 @@ from pyspark import BarrierTaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from seqrec.command.session import runs_locally
-from seqrec.errors import UserError
+from seqrec.command.session import require_slots
 from seqrec.rankers.boosting import Boosting, Trees, train_trees
 from seqrec.rankers.sample_matrix import SampleMatrix
 from seqrec.rankers.samples import SPLIT, LabelColumn, Samples
@@ -32,7 +30,6 @@ from seqrec.serving.feature_encoding import Encoding
 from seqrec.tables import io
 
 RESULT = "model string, rounds int, reached double"
-SLOTS_WAIT_S = 60.0
 WAIT_MINUTES = 10  # that a worker waits for the others
 
 
@@ -50,13 +47,8 @@ class WorkerTask:
 def train_trees_on_spark(
     spark: SparkSession, samples: Samples, encoding: Encoding, valid: SampleMatrix, boosting: Boosting, *, workers: int
 ) -> Trees:
-    """Train in `workers` tasks of the session's cluster; UserError if it has fewer slots, because they have to start together."""
-    slots = slots_of(spark, wanted=workers)
-    if slots < workers:
-        raise UserError(
-            f"processes={workers}: the cluster {spark.sparkContext.master} has {slots} slots; give it more executor cores or "
-            "lower processes"
-        )
+    """Train in `workers` tasks of the session's cluster; UserError if it has fewer slots, as they start together."""
+    require_slots(spark, workers)
     shared = spark.sparkContext.broadcast(valid)
     task = WorkerTask(encoding=encoding, label=samples.label, place=samples.place, valid=shared, boosting=boosting)
     rows = training_rows(spark, samples, encoding.names).repartition(workers)
@@ -64,15 +56,6 @@ def train_trees_on_spark(
     shared.unpersist()
     booster = lightgbm.Booster(model_str=result["model"])
     return Trees(booster=booster, rounds=result["rounds"], reached=result["reached"])
-
-
-def slots_of(spark: SparkSession, *, wanted: int, wait_s: float = SLOTS_WAIT_S) -> int:
-    """The tasks that the cluster runs at once; where it isn't local, executors have `wait_s` seconds to start."""
-    until = time.monotonic() + (0 if runs_locally(spark) else wait_s)
-    cores = max(1, int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1))
-    while (slots := spark.sparkContext.defaultParallelism // cores) < wanted and time.monotonic() < until:
-        time.sleep(1)
-    return slots
 
 
 def training_rows(spark: SparkSession, samples: Samples, columns: list[str]) -> DataFrame:

@@ -12,6 +12,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
 from seqrec.command.entry import logs_on_screen
+from seqrec.command.session import require_slots
 from seqrec.errors import UserError
 from seqrec.training.processes import require_gpus
 from seqrec.training.setup import TrainingSetup
@@ -40,11 +41,8 @@ def run_on_spark(spark: SparkSession, training: Callable[[], Trained], *, proces
     local = master == "local" or master.startswith("local[")
     if local and torch.cuda.is_available():
         require_gpus(processes, torch.cuda.device_count())
-    if not local and context.defaultParallelism < processes:
-        raise UserError(
-            f"processes={processes}: the cluster {master} has {context.defaultParallelism} slots; "
-            "give it more executor cores or lower processes"
-        )
+    if not local:
+        require_slots(spark, processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes) if local else 1))
     # On a local master each process takes the GPU of its rank by itself; Spark would ask for spark.driver.resource.gpu.amount.
     gpus = not local and context.getConf().contains("spark.task.resource.gpu.amount")

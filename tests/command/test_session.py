@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from seqrec.command.session import REQUIRED, open_session, runs_locally
+from seqrec.command import session
+from seqrec.command.session import REQUIRED, open_session, require_slots, runs_locally, task_slots
 from seqrec.errors import UserError
 
 SAY = """
@@ -23,6 +26,41 @@ def test_defaults_hold(spark: SparkSession) -> None:
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
     assert runs_locally(spark)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The free slots that each look at a cluster finds, the last of them again and again; a look takes a second of `time`."""
+    slots: list[int] = []
+    clock = iter(range(1000))
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
+    monkeypatch.setattr(session, "task_slots", lambda _: slots.pop(0) if len(slots) > 1 else slots[0])
+    return slots
+
+
+def cluster(master: str = "spark://host:7077") -> Any:
+    return SimpleNamespace(sparkContext=SimpleNamespace(master=master))
+
+
+def test_executors_that_come_late_are_waited_for(looks: list[int]) -> None:
+    looks += [0, 0, 2, 8]
+    require_slots(cluster(), 8)
+    assert looks == [8]
+
+
+@pytest.mark.parametrize(
+    ("master", "said"), [("spark://host:7077", "has 2 slots after 90 s; give"), ("local[2]", "2 slots; give")]
+)
+def test_a_cluster_that_stays_too_small_is_refused(looks: list[int], master: str, said: str) -> None:
+    looks.append(2)
+    with pytest.raises(UserError, match=f"processes=8: the cluster .*{said}"):
+        require_slots(cluster(master), 8)
+
+
+def test_slots_are_tasks_that_run_at_once(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what spark.default.parallelism says."""
+    monkeypatch.setattr(type(spark.sparkContext), "defaultParallelism", 99)
+    assert task_slots(spark) == 2
 
 
 def test_the_running_session_is_taken_as_it_is(spark: SparkSession) -> None:

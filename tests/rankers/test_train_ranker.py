@@ -4,10 +4,9 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -21,7 +20,6 @@ from pyspark.sql import SparkSession
 
 from jobs.train_ranker import run
 from seqrec.errors import UserError
-from seqrec.rankers.boosting_on_spark import slots_of
 from seqrec.rankers.samples import LabelColumn, open_samples
 from seqrec.serving.ranker import Ranker
 from seqrec.serving.ranker_version import locate_ranker
@@ -156,26 +154,6 @@ def test_lists_of_no_genres_are_no_feature(tmp_path: Path) -> None:
 def test_processes_without_spark_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="processes=2 are started by Spark alone: set distributor=spark"):
         settings(tmp_path, processes=2)
-
-
-class StartingContext:
-    """A Spark context whose cluster has more slots each time that it is asked."""
-
-    master = "spark://host:7077"
-    seen = 0
-
-    def getConf(self) -> dict[str, str]:  # noqa: N802
-        return {"spark.task.cpus": "2"}
-
-    @property
-    def defaultParallelism(self) -> int:  # noqa: N802
-        self.seen += 1
-        return (2, 2, 8)[self.seen - 1]
-
-
-def test_executors_that_start_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    assert slots_of(cast("SparkSession", SimpleNamespace(sparkContext=StartingContext())), wanted=4) == 4
 
 
 def test_candidate_samples_come_first_and_need_no_test_rows(tmp_path: Path) -> None:
