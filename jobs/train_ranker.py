@@ -105,6 +105,7 @@ def wide_and_deep(cfg: TrainRanker) -> Callable[[RankerInputs], TrainedRanker]:
 
     def train_wide_deep(inputs: RankerInputs) -> TrainedRanker:
         """The best network."""
+        require_opset(inputs.work, cfg.opset)
         setup = network_setup(cfg, inputs.samples, inputs.survey)
         if cfg.distributor == "spark":
             from seqrec.training.distributed import run_on_spark

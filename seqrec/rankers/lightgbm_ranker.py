@@ -3,8 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-import psutil
-
+from seqrec.command.free_memory import free_memory
 from seqrec.errors import UserError
 from seqrec.rankers.boosting import Boosting, Trees, require_splits, train_trees
 from seqrec.rankers.importances import Importance
@@ -39,7 +38,7 @@ def require_opset(work: Path, opset: int) -> None:
 
 def require_memory(rows: dict[str, int], features: int) -> None:
     """Raise UserError if the rows of train and valid need more than the free memory: as float32, and as LightGBM's bins."""
-    needed, free = (rows["train"] + rows["valid"]) * features * BYTES, psutil.virtual_memory().available
+    needed, free = (rows["train"] + rows["valid"]) * features * BYTES, free_memory()
     if needed > free:
         raise UserError(
             f"{rows['train']:,} rows of train and {rows['valid']:,} of valid with {features} features need {needed / 2**30:.1f} "

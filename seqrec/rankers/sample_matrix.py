@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from seqrec.command.free_memory import free_memory
+from seqrec.errors import UserError
 from seqrec.rankers.samples import ITEM_MEAN, USER, Labels, Samples
 from seqrec.serving.feature_encoding import Encoding, Features, numbers
 from seqrec.serving.ranker import Ranker
@@ -32,7 +34,13 @@ class ScoredRows:
 
 
 def read_matrix(samples: Samples, encoding: Encoding, *, split: str, rows: int) -> SampleMatrix:
-    """All `rows` rows of a split with a label: 4 · F bytes a row."""
+    """All `rows` rows of a split with a label: 4 · F bytes a row; UserError if they need more than the free memory."""
+    needed, free = 4 * rows * len(encoding.features), free_memory()
+    if needed > free:
+        raise UserError(
+            f"{samples.place}: {rows:,} rows of {split} with {len(encoding.features)} features need {needed / 2**30:.1f} GiB of "
+            f"memory, {free / 2**30:.1f} are free: name fewer columns, or give samples with fewer rows of {split}"
+        )
     features: Features = np.empty((rows, len(encoding.features)), np.float32)
     labels, users, first = np.empty(rows, np.float32), np.empty(rows, np.int64), 0
     for batch in samples.labelled(split, [*encoding.names, *_there(samples, USER)]):

@@ -106,9 +106,11 @@ class TrainRanker(Strict):
 
     @model_validator(mode="after")
     def _processes_are_started(self) -> "TrainRanker":
-        """Spark starts the processes; those of torchrun are no setting."""
+        """Spark starts the processes; those of torchrun are no setting. A network may train in one, on a GPU of the cluster."""
         if self.processes > 1 and self.distributor == "none":
             raise ValueError(f"processes={self.processes} are started by Spark alone: set distributor=spark, or processes=1")
+        if self.processes == 1 and self.distributor == "spark" and self.method == "lightgbm":
+            raise ValueError("distributor=spark with processes=1 trains on all rows in one task: set processes to 2 or more")
         return self
 
     @model_validator(mode="after")

@@ -10,10 +10,10 @@ are estimated (SASRec, 64 windows of 200 items), by 1.13 where 0.79 are (128 win
 
 from collections.abc import Callable
 
-import psutil
 import torch
 from torch import Tensor
 
+from seqrec.command.free_memory import free_memory
 from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import CHUNK_FLOATS
@@ -24,8 +24,7 @@ PASSING = 4  # tensors of the queries' shape that live between two layers: gradi
 
 def available_gb(device: torch.device) -> float:
     """Free memory of the device, in GiB."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return free / 2**30
+    return (torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()) / 2**30
 
 
 def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, states: int, copies: int = 0) -> float:

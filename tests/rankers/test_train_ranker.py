@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,10 @@ from pyspark.sql import SparkSession
 
 from jobs.train_ranker import run
 from seqrec.errors import UserError
+from seqrec.rankers.chosen_columns import choose_columns
+from seqrec.rankers.sample_matrix import read_matrix
 from seqrec.rankers.samples import LabelColumn, open_samples
+from seqrec.rankers.survey import survey
 from seqrec.serving.ranker import Ranker
 from seqrec.serving.ranker_version import locate_ranker
 from seqrec.settings.train_ranker import TrainRanker
@@ -156,6 +160,12 @@ def test_processes_without_spark_are_refused(tmp_path: Path) -> None:
         settings(tmp_path, processes=2)
 
 
+def test_one_task_of_spark_for_all_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="distributor=spark with processes=1 trains on all rows in one task: set processes"):
+        settings(tmp_path, distributor="spark")
+    assert settings(tmp_path, distributor="spark", method="wide_deep").processes == 1
+
+
 def test_candidate_samples_come_first_and_need_no_test_rows(tmp_path: Path) -> None:
     rows = sample_table()
     rows = rows.filter(pa.array([split != "test" for split in rows["split"].to_pylist()]))
@@ -233,6 +243,18 @@ def test_samples_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch: pyte
         else:
             with pytest.raises(UserError, match=r"294 rows of train and 150 of valid with 7 .* \(distributor=spark"):
                 run(settings(tmp_path))
+
+
+def test_valid_rows_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever they are read: on the driver of a cluster, and in each process. 150 rows of 7 features take 4,200 bytes."""
+    write_samples(tmp_path / "samples", sample_table())
+    samples = open_samples(str(tmp_path / "samples"), label=LabelColumn())
+    surveyed = survey(samples, choose_columns(samples, discrete=None, continuous=None), max_categories=100)
+    refused = pytest.raises(UserError, match=r"150 rows of valid with 7 features need .* or give samples with fewer rows")
+    for free, expected in ((4_200, nullcontext()), (4_199, refused)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        with expected:
+            read_matrix(samples, surveyed.encoding, split="valid", rows=150)
 
 
 def test_a_version_without_samples_is_refused(tmp_path: Path) -> None:

@@ -233,6 +233,7 @@ def test_two_processes_train_on_the_rows_of_both(folder: Path, tmp_path: Path) -
         ({"columns": {"discrete": ["genre", "zodiac"]}}, "has no column 'zodiac'"),
         ({"label": {"column": "rating", "threshold": 5}}, "all 300 rows of split train have the label 0"),
         ({"parity_tolerance": 1e-30}, "above parity_tolerance=1e-30"),
+        ({"opset": 28}, "opset=28: .* set a lower opset"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_no_version(folder: Path, tmp_path: Path, changed: dict[str, Any], said: str) -> None:
