@@ -26,7 +26,7 @@ def test_the_rows_of_each_user_are_those_of_a_loop(spark: SparkSession, tmp_path
     second = scoring.open_second_stage(dataset, scoring.SecondStageFolders(**folders), history="valid", top_k=5)
     tasks: list[RankTask] = []
 
-    def hand(users: DataFrame, *, task: RankTask, **_: object) -> DataFrame:
+    def hand(users: DataFrame, *, task: RankTask) -> DataFrame:
         tasks.append(task)
         return users
 
