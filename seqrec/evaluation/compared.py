@@ -20,7 +20,6 @@ from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.verdict import Comparison, compare
 from seqrec.retrieval.build_candidates import MERGED
 from seqrec.storage import files, versions
-from seqrec.storage.metadata import ListsMeta
 
 SHOWN_MEASURES = (("ndcg", "NDCG", 10), ("recall", "recall", 20))  # by the name in verdict.MEASURES, as shown, and the depth
 
@@ -28,18 +27,26 @@ SHOWN_MEASURES = (("ndcg", "NDCG", 10), ("recall", "recall", 20))  # by the name
 def rank_by_lists(held_out: HeldOut, name: str, folder: str) -> Ranked:
     """Act: ranks in the lists of a folder of batch_recommend, or in the merged ones of build_candidates, under a name.
 
-    Raises UserError if they are of another split or dataset, or of a subset of the users.
+    Raises UserError if they are of another split or dataset.
     """
     path = versions.resolve(folder)
     if files.exists(files.join(path, MERGED)):
         return replace(next(rank_by_candidates(held_out, path)), name=name, compared=True)
-    meta = ListsMeta.read(path)
-    if meta.users is not None:
-        raise UserError(
-            f"compared.{name}: {path} has lists for users={meta.users} alone, and pipelines are compared on the same users: "
-            "run batch_recommend without users"
-        )
     return replace(rank_by_table(held_out, path), name=name, compared=True)
+
+
+def require_comparable(methods: Sequence[Ranked]) -> None:
+    """Raise UserError for a compared method with the name of another, or if one of those has lists for some users alone."""
+    names = [ranked.name for ranked in methods]
+    compared = [ranked for ranked in methods if ranked.compared]
+    if taken := [ranked.name for ranked in compared if names.count(ranked.name) > 1]:
+        raise UserError(f"compared.{taken[0]}: another method has that name, take another than {', '.join(dict.fromkeys(names))}")
+    for ranked in (methods[0], *compared) if compared else ():
+        if ranked.subset is not None:
+            key = f"compared.{ranked.name}" if ranked.compared else "table"
+            raise UserError(
+                f"{key}: {ranked.subset}, and pipelines are compared on the same users: run batch_recommend without users"
+            )
 
 
 def compare_pipelines(first: Ranked, others: Sequence[Ranked], *, seed: int) -> dict[str, list[Comparison]]:

@@ -5,6 +5,7 @@ Every method gives a `Ranked`, whose metrics are measured in `report`: all metho
 
 from typing import Any
 
+from seqrec.errors import UserError
 from seqrec.evaluation.baselines import result_name
 from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_finite, require_fitting
@@ -36,16 +37,37 @@ def rank_by_model(
 
 
 def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
-    """Act: ranks in the lists of batch_recommend; UserError if they are of another split or dataset, or scores aren't finite."""
+    """Act: ranks in the lists of batch_recommend, which are called by what ranked them: the ranker, or the model.
+
+    Raises UserError if they are of another split or dataset, if their ranker learned the held-out items, or if scores
+    aren't finite.
+    """
     dataset, path = held_out.dataset, versions.resolve(folder)
     meta = ListsMeta.read(path)
     require_fitting(meta, path=path, split=held_out.split, dataset=dataset.meta.run_id)
+    _require_unlearned(meta, path=path, split=held_out.split)
     schema = schemas.recommendations(dataset.user, dataset.item)
     lists = io.read_table(dataset.spark, files.join(path, "recommendations"), schema)
     require_finite(lists, path)
     ranked = rank_lists(held_out.users, lists, dataset.items, top_k=meta.top_k, subset=meta.users is not None)
+    second = meta.second_stage
     source: dict[str, Any] = {"model": meta.model, "model_run_id": meta.model_run_id, "table": meta.run_id}
-    source |= {} if meta.second_stage is None else {"second_stage": meta.second_stage.model_dump()}
-    ranked_by = meta.model if meta.second_stage is None else meta.second_stage.name
+    source |= {"second_stage": second.model_dump()} if second else {}
     table = final_ranks(ranked, held_out.users, dataset.items, listed=meta.top_k)
-    return Ranked(name=f"{ranked_by} (table)", table=table, source=source, listed=meta.top_k)
+    return Ranked(
+        name=f"{second.name if second else meta.model} (table)",
+        table=table,
+        source=source,
+        listed=meta.top_k,
+        subset=None if meta.users is None else f"{path} has lists for users={meta.users} alone",
+    )
+
+
+def _require_unlearned(meta: ListsMeta, *, path: str, split: str) -> None:
+    """Raise UserError if the ranker of the lists learned which items the split holds out."""
+    second = meta.second_stage
+    if second is not None and second.samples is not None and second.samples.has_targets_of(split):
+        raise UserError(
+            f"{path}: its ranker {second.ranker} learned which items split={split} holds out (samples "
+            f"{second.samples.run_id}): make lists with history=test, and evaluate split=test"
+        )

@@ -8,7 +8,7 @@ from pyspark import StorageLevel
 
 from seqrec.command.bars import working_on
 from seqrec.evaluation.baselines import BASELINES
-from seqrec.evaluation.compared import compare_pipelines, show_compared
+from seqrec.evaluation.compared import compare_pipelines, require_comparable, show_compared
 from seqrec.evaluation.intervals import Interval, measure_intervals
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.report import Metrics, measure, measure_apart, show_metrics, without_repeated
@@ -54,14 +54,15 @@ class Measured:
 def measure_methods(methods: Iterable[Ranked], *, catalogue: int, cutoffs: list[int], seed: int) -> Measured:
     """Act: measure the methods one after another; `catalogue` is the number of items. There is at least one method.
 
-    Baselines beside a first method that is none give the verdict; methods with `compared` are compared with the first.
+    Baselines beside a first method that is none give the verdict; methods with `compared` are compared with the first. Raises
+    UserError, before any is measured, if they can't be (see `require_comparable`).
     """
-    ranked_all: list[Ranked] = []
+    ranked_all = list(methods)
+    require_comparable(ranked_all)
     results, intervals, apart = {}, {}, {}
-    for ranked in methods:
+    for ranked in ranked_all:
         working_on(f"ranking by {ranked.name}")
         ranked.table.persist(StorageLevel.DISK_ONLY)
-        ranked_all.append(ranked)
         results[ranked.name] = measure(ranked, catalogue=catalogue, cutoffs=cutoffs)
         intervals[ranked.name] = measure_intervals(ranked, seed=seed, cutoffs=cutoffs)
         apart[ranked.name] = measure_apart(ranked, catalogue=catalogue, cutoffs=cutoffs)

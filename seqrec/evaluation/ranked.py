@@ -22,7 +22,7 @@ class Ranked:
     """The ranked table of a method, and what the method was made from.
 
     `listed` is the length of the lists if the ranks come from lists: beyond it no rank is known. A method that is `compared` is
-    set beside the first method of the evaluation.
+    set beside the first method of the evaluation. `subset` says in words which users have lists, if not all do.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Ranked:
     source: dict[str, Any] = field(default_factory=dict)
     listed: int | None = None
     compared: bool = False
+    subset: str | None = None
 
 
 def require_fitting(meta: ListsMeta | CandidatesMeta, *, path: str, split: str, dataset: str) -> None:

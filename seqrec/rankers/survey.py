@@ -88,6 +88,8 @@ def survey(samples: Samples, columns: ChosenColumns, *, max_categories: int) -> 
     if empty:
         log.info("columns left out, as their lists are empty: %s", ", ".join(empty))
     names = [name for name in _in_order(samples, columns) if name not in empty]
+    if not names:
+        raise UserError(f"{samples.place}: the lists of {', '.join(empty)} are empty: name other columns.continuous")
     encoding = Encoding(columns=tuple(_encoded(samples, name, discrete, widths) for name in names))
     there_rows = {split: rows[split] for split in SPLITS if rows[split]}
     return Survey(

@@ -24,7 +24,8 @@ from seqrec.serving.ranker import ENCODING, GRAPH, GRAPH_WEIGHTS, Ranker, load_r
 from seqrec.serving.sealed import hash_files
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
-from seqrec.storage.ranker_metadata import RankerMeta, TrainedOn
+from seqrec.storage.metadata import TrainedOn
+from seqrec.storage.ranker_metadata import RankerMeta
 
 log = logging.getLogger("seqrec")
 

@@ -136,11 +136,26 @@ class ExportMeta(TrainedMeta):
     parity: dict[str, float] | None = Field(None, description="the comparison with torch, and the opset")
 
 
+class TrainedOn(Part):
+    """The samples of a ranker: the table, its version's run id, and the rows of each split that have a label."""
+
+    table: str
+    run_id: str
+    dataset: str | None = None
+    history: str | None = None
+    rows: dict[str, int] = Field({})
+
+    def has_targets_of(self, split: str) -> bool:
+        """Whether the labels that it learned are the items that a split (valid or test) holds out, of most users."""
+        return self.table == "ranker_samples" and self.history == split
+
+
 class SecondStageMeta(Part):
-    """What ranked the lists: the run ids of a ranker, of candidates and of features, the ranker's method, the sources."""
+    """What ranked the lists: run ids of a ranker, of candidates and of features, the ranker's method and samples, the sources."""
 
     ranker: str
     method: str
+    samples: TrainedOn | None = None
     candidates: str
     features: str
     sources: list[str]

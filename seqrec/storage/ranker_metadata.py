@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from seqrec.storage.meta import Meta, Part
-from seqrec.storage.metadata import IdTypes, MergedSource
+from seqrec.storage.metadata import IdTypes, MergedSource, TrainedOn
 
 
 class MissingCount(Part):
@@ -81,16 +81,6 @@ class SamplesMeta(Meta):
     history: str | None = None
     id_types: IdTypes | None = None
     sources: dict[str, Any] = Field({})
-
-
-class TrainedOn(Part):
-    """The samples of a ranker: the table, its version's run id, and the rows of each split that have a label."""
-
-    table: str
-    run_id: str
-    dataset: str | None = None
-    history: str | None = None
-    rows: dict[str, int] = Field({})
 
 
 class RankerMeta(Meta):

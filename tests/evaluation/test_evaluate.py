@@ -234,11 +234,39 @@ def test_pipelines_are_compared_on_the_same_users(
     assert any(line.startswith("retrieval ") and "not told apart" in line for line in screen.splitlines())
     table(spark, tmp_path / "subset", [(0, [(102, 2.0)])], users=["0"])
     (tmp_path / "out").rename(tmp_path / "done")
-    wrong = {"compared.few: .* has lists for users=.'0'. alone": {"few": f"{tmp_path}/subset/{VERSION}"}}
-    wrong["compared.markov: a baseline has that name"] = {"markov": str(tmp_path / "better")}
-    for message, pipelines in wrong.items():
-        refused(tmp_path, message, **given, compared=pipelines)
+    few, lists, of_sources = f"{tmp_path}/subset/{VERSION}", str(tmp_path / "better"), {"candidates": str(tmp_path / "proposed")}
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("compared.few: .* has lists for users=.'0'. alone", {**given, "compared": {"few": few}}),
+        ("table: .* has lists for users=.'0'. alone", {"table": few, "compared": {"two_stage": lists}}),
+        ("compared.markov: a baseline has that name", {**given, "compared": {"markov": lists}}),
+        (r"compared.toy \(table\): another method has that name", {**given, "compared": {"toy (table)": lists}}),
+        ("compared.merged: another method has that name", {**of_sources, "compared": {"merged": lists}}),
+        ("compared.cf: another method has that name, take another than merged, cf", {**of_sources, "compared": {"cf": lists}}),
+    ]
+    for message, keys in wrong:
+        refused(tmp_path, message, **{"data": str(data), **keys})
     refused(tmp_path, "compared needs what is compared with", data=str(data), popularity=True, compared=compared)
+
+
+def test_lists_of_a_ranker_are_called_by_it_and_refused_where_it_learned_the_targets(
+    spark: SparkSession, data: Path, tmp_path: Path
+) -> None:
+    samples = {"table": "ranker_samples", "run_id": VERSION, "dataset": RUN_ID, "history": "valid", "rows": {"train": 9}}
+    versions_of = dict.fromkeys(("ranker", "candidates", "features"), VERSION)
+    second: dict[str, Any] = {**versions_of, "method": "lightgbm", "sources": ["cf"], "samples": samples}
+    lists = [(0, [(102, 2.0)])]
+    table(spark, tmp_path / "ranked", lists, second_stage=second)
+    evaluate.main(["--conf", template(tmp_path, data=str(data), table=str(tmp_path / "ranked"), output=str(tmp_path / "out"))])
+    version = versions.resolve(str(tmp_path / "out"))
+    sources = versions.read_meta(version)["sources"]
+    assert list(sources) == [f"lightgbm {VERSION} (table)"] == list(written(tmp_path / "out"))
+    assert sources[f"lightgbm {VERSION} (table)"]["second_stage"] == second
+    (tmp_path / "out").rename(tmp_path / "done")
+    table(spark, tmp_path / "learned", lists, second_stage={**second, "samples": {**samples, "history": "test"}})
+    message = f"its ranker {VERSION} learned which items split=test holds out .samples {VERSION}.: make lists with"
+    refused(tmp_path, message, data=str(data), table=str(tmp_path / "learned"))
+    compared = {"compared": {"two_stage": str(tmp_path / "learned")}}
+    refused(tmp_path, message, data=str(data), table=str(tmp_path / "ranked"), **compared)
 
 
 def candidates(spark: SparkSession, output: Path, lists: list[tuple[int, list[int]]]) -> None:

@@ -46,6 +46,12 @@ def test_features_stand_in_the_order_of_the_encoding() -> None:
     ]
 
 
+def test_shares_of_no_genre_are_no_feature() -> None:
+    empty = Encoding(columns=(EncodedColumn(name="user_genre_shares", kind="shares"), ENCODING.columns[2]))
+    lists = pa.array([[], None, []], pa.list_(pa.float32()))
+    np.testing.assert_array_equal(encoded(empty, user_genre_shares=lists), FEATURES[:, [2]])
+
+
 def test_a_file_of_the_encoding_gives_the_same_features() -> None:
     again = Encoding.of_json(ENCODING.to_json())
     np.testing.assert_array_equal(encoded(again), FEATURES)
