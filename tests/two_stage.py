@@ -184,6 +184,7 @@ ENCODING = Encoding(
 )
 WEIGHTS = np.array([0.5, -0.25, 0.01, -0.0005, 0.25, -0.125, 0.25, 0.5, 1.0, -1.0], np.float32)
 METHOD = "lightgbm"
+SAMPLES = {"table": "ranker_samples", "run_id": VERSION, "dataset": DATASET, "history": "valid", "rows": {"train": 9}}
 
 
 def score(rows: list[dict[str, Any]]) -> list[float]:
@@ -221,7 +222,7 @@ def write_ranker(folder: Path, **changed: Any) -> None:
     schema = {"discrete": DISCRETE, "continuous": [*CONTINUOUS, *COUNTS, *of_sources], "genres": PARTS}
     content = {
         "method": METHOD,
-        "samples": {"table": "ranker_samples", "run_id": VERSION},
+        "samples": SAMPLES,
         "feature_schema": schema,
         "columns": ENCODING.names,
         "sources": {name: {} for name in SOURCES},

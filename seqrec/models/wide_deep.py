@@ -60,6 +60,8 @@ class WideDeep(nn.Module):
         self.crosses = HashedCrosses(crosses, buckets=cross_buckets) if use_wide and crosses else None
         if self.embeddings is not None:
             nn.init.normal_(self.embeddings.weight, std=0.05)
+            with torch.no_grad():  # a column without unknown values in training learns nothing of code 0
+                self.embeddings.weight[self.firsts] = 0
         if self.code_weights is not None:
             nn.init.zeros_(self.code_weights.weight)
 

@@ -104,9 +104,13 @@ def _count_rows(samples: DataFrame, left_out: dict[str, int]) -> SampleCounts:
 
 
 def _write_schema(inputs: SecondStageInputs, folder: str) -> None:
-    """Write feature_schema.json: that of the features, with the ranks and scores of the sources."""
+    """Write feature_schema.json: that of the features, with the ranks and scores of the sources, without user_id.
+
+    A user is in train or in valid, so valid can't show what is learned of single users.
+    """
     content = json.loads(files.read_text(files.join(inputs.features, SCHEMA)))
     continuous = [*inputs.continuous, *source_features(inputs.sources)]
-    own = {SAMPLES: {"discrete": list(inputs.discrete), "continuous": continuous}}
+    discrete = [name for name in inputs.discrete if name != "user_id"]
+    own = {SAMPLES: {"discrete": discrete, "continuous": continuous}}
     kept = {name: value for name, value in content.items() if not isinstance(value, dict)}
     files.write_text(files.join(folder, SCHEMA), json.dumps({**kept, **own}, indent=2, ensure_ascii=False) + "\n")

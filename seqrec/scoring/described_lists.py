@@ -27,6 +27,14 @@ def read_lists(dataset: Dataset, inputs: SecondStageInputs) -> DataFrame:
     return io.read_table(dataset.spark, inputs.lists, schemas.candidates(dataset.user, dataset.item))
 
 
+def count_parts(dataset: Dataset, inputs: SecondStageInputs) -> int:
+    """The number of partitions to join the candidates in: at least that of the cores.
+
+    The table alone is asked for its partitions: a plan with joins would compute them to answer.
+    """
+    return max(dataset.spark.sparkContext.defaultParallelism, read_lists(dataset, inputs).rdd.getNumPartitions())
+
+
 def with_user_features(lists: DataFrame, inputs: SecondStageInputs) -> DataFrame:
     """Lists (user_id and others) with the features of their users; nulls for a user who isn't in the table users."""
     users = io.open_table(lists.sparkSession, inputs.described("users"))
@@ -49,12 +57,14 @@ def describe(lists: DataFrame, dataset: Dataset, inputs: SecondStageInputs) -> D
     described = with_user_features(lists, inputs)
     carried = [described.schema[name] for name in described.columns if name != "items"]
     columns = StructType([*carried, *indices, *item_columns, *sources])
-    repeated = sorted({name for name in columns.names if columns.names.count(name) > 1})
+    folded = [name.casefold() for name in columns.names]  # Spark doesn't tell upper from lower case
+    repeated = sorted({name for name in columns.names if folded.count(name.casefold()) > 1})
     if repeated:
         raise UserError(
             f"{inputs.features} has features called {', '.join(repeated)}, as other columns of the samples are: give the column "
             "or the source of candidates another name"
         )
     shared = spark.sparkContext.broadcast(inputs.item_features())
-    rows = describe_candidates(described, features=lambda: shared.value, sources=inputs.sources, columns=columns)
+    spread = described.repartition(count_parts(dataset, inputs), "user_id")
+    rows = describe_candidates(spread, features=lambda: shared.value, sources=inputs.sources, columns=columns)
     return DescribedCandidates(rows=rows, user_columns=user_columns, item_columns=item_columns)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from seqrec.scoring.lists import Batches, Chooser, Encoded, ListTask, listed_entries
 from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths, slices
 from seqrec.serving.second_stage import RANKER, SecondStage
+from seqrec.serving.sorted_ids import SortedIds
 
 HISTORY = ("_items", "_seen", "_user")  # columns of a user's history and hash, beside features of any names
 
@@ -28,8 +29,8 @@ class RankTask:
 
     opened: Opened
     fallback: ListTask
-    allow: pa.Array | None = None
-    deny: pa.Array | None = None
+    allow: SortedIds | None = None
+    deny: SortedIds | None = None
 
 
 def describe_batches(batches: Batches, *, features: Callable[[], ItemFeatures], sources: Sequence[str]) -> Batches:

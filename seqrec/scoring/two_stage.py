@@ -9,12 +9,11 @@ Everything is checked before a user is scored, a trial on the driver included: t
 import logging
 from dataclasses import dataclass
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from seqrec.errors import UserError
-from seqrec.scoring.described_lists import read_lists, with_user_features
+from seqrec.scoring.described_lists import count_parts, read_lists, with_user_features
 from seqrec.scoring.lists import ListTask
 from seqrec.scoring.ranked_lists import HISTORY, RankTask
 from seqrec.scoring.shipping import ShippedRanker, ship_ranker
@@ -23,6 +22,7 @@ from seqrec.serving.candidate_rows import ItemFeatures
 from seqrec.serving.ranker_version import RankerVersion, locate_ranker
 from seqrec.serving.second_stage import SecondStage
 from seqrec.serving.second_stage_inputs import SecondStageInputs, open_inputs, require_ranker
+from seqrec.serving.sorted_ids import SortedIds
 from seqrec.storage.metadata import SecondStageMeta
 from seqrec.tables import schemas
 from seqrec.tables.datasets import Dataset
@@ -57,6 +57,7 @@ class OpenedSecondStage:
         return SecondStageMeta(
             ranker=meta.run_id,
             method=meta.method,
+            samples=meta.samples,
             candidates=inputs.candidates_meta.run_id,
             features=inputs.features_meta.run_id,
             sources=list(inputs.sources),
@@ -74,6 +75,8 @@ def open_second_stage(dataset: Dataset, folders: SecondStageFolders, *, history:
             f"build_candidates top_n={top_k}"
         )
     require_ranker(version, inputs)
+    if version.meta.samples.has_targets_of(history):
+        log.warning("the ranker learned which items history=%s holds out: evaluate will refuse these lists", history)
     inputs = inputs.only(version.meta.columns)
     second = OpenedSecondStage(
         dataset=dataset,
@@ -105,7 +108,7 @@ def rank_users_twice(
         allow=_read_items(dataset, allow),
         deny=_read_items(dataset, deny),
     )
-    return rank_candidates(users, task=task)
+    return rank_candidates(users.repartition(count_parts(dataset, inputs), "user_id"), task=task)
 
 
 def _try_to_rank(second: OpenedSecondStage) -> None:
@@ -118,9 +121,9 @@ def _try_to_rank(second: OpenedSecondStage) -> None:
     stage.best(one[0], 1)
 
 
-def _read_items(dataset: Dataset, path: str | None) -> pa.Array | None:
+def _read_items(dataset: Dataset, path: str | None) -> SortedIds | None:
     """Act: the ids in a list of items; None without one."""
     if path is None:
         return None
     ids = read_ids(dataset.spark, path, column="item_id", kind=schemas.IDS[dataset.meta.id_types.item]).toArrow()
-    return ids["item_id"].combine_chunks()
+    return SortedIds.of(ids["item_id"].combine_chunks())

@@ -158,9 +158,12 @@ def reject_items(drawn: DataFrame, *, opened: Callable[[], Search], top: int) ->
 def describe_candidates(
     lists: DataFrame, *, features: Callable[[], ItemFeatures], sources: Sequence[str], columns: StructType
 ) -> DataFrame:
-    """The candidates of lists (user_id, items, columns of the user) as rows of `columns`, see `candidate_rows`."""
+    """The candidates of lists (user_id, items, columns of the user) as rows of `columns`, see `candidate_rows`.
+
+    Each partition is a task, here and in `rank_candidates`.
+    """
     describe = partial(describe_batches, features=features, sources=sources)
-    return _spread(lists).mapInArrow(describe, columns)
+    return lists.mapInArrow(describe, columns)
 
 
 def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
@@ -170,7 +173,7 @@ def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
     """
     row = schemas.recommendations(users.schema["user_id"].dataType, schemas.IDS[task.fallback.model.item_type])
     fields = [row[name] for name in ("user_id", "items", "source")]
-    return _spread(users).mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
+    return users.mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:
@@ -179,6 +182,9 @@ def pack(available: NDArray[np.bool_] | None) -> bytes | None:
 
 
 def _spread(histories: DataFrame) -> DataFrame:
-    """The histories in at least as many partitions as there are cores: a small table would be in one."""
+    """The histories in at least as many partitions as there are cores: a small table would be in one.
+
+    Spark computes a plan with joins to count its partitions, so joined candidates are spread by `described_lists.count_parts`.
+    """
     cores = histories.sparkSession.sparkContext.defaultParallelism
     return histories.repartition(cores, "user_id") if histories.rdd.getNumPartitions() < cores else histories

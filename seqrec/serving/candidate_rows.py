@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from seqrec.serving.sorted_ids import SortedIds
+
 MERGED = "merged"  # the lists that are merged of all sources; no source has that name
 USERS_AT_ONCE = 256  # whose rows are in memory: 256 users with 100 candidates and 40 columns are 8 MB
 
@@ -25,7 +27,7 @@ USERS_AT_ONCE = 256  # whose rows are in memory: 256 users with 100 candidates a
 class ItemFeatures:
     """The features of all items in memory: their ids (I,), and a table of I rows."""
 
-    ids: pa.Array
+    ids: SortedIds
     columns: pa.Table
 
     @classmethod
@@ -33,11 +35,11 @@ class ItemFeatures:
         """Of a table of item_id and features."""
         whole = table.combine_chunks()
         ids = whole["item_id"].chunk(0) if len(whole) else pa.array([], whole.schema.field("item_id").type)
-        return cls(ids, whole.drop_columns(["item_id"]))
+        return cls(SortedIds.of(ids), whole.drop_columns(["item_id"]))
 
     def take(self, ids: pa.Array) -> pa.Table:
         """The features (N rows) of items by their ids (N,); nulls for an item that isn't there."""
-        return self.columns.take(pc.index_in(ids, value_set=self.ids))
+        return self.columns.take(self.ids.find(ids))
 
 
 def source_features(sources: Sequence[str]) -> list[str]:

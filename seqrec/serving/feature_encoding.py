@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from seqrec.errors import UserError
+from seqrec.serving.sorted_ids import SortedIds
 
 Kind = Literal["discrete", "continuous", "shares"]
 Features = NDArray[np.float32]
@@ -55,6 +56,11 @@ class EncodedColumn:
             return [Feature(name=f"{self.name}[{part}]") for part in self.parts]
         return [Feature(name=self.name, codes=0 if self.categories is None else len(self.categories) + 1)]
 
+    @cached_property
+    def _sorted_categories(self) -> SortedIds:
+        """The categories, sorted once."""
+        return SortedIds.of(self.categories)
+
     def encode(self, column: pa.Array) -> NDArray[np.floating[Any]]:
         """The values (N, 1), or (N, parts) of shares; UserError for a column of another type or length of lists."""
         if self.categories is not None:
@@ -72,7 +78,7 @@ class EncodedColumn:
                 f"column {self.name} is {column.type}, the ranker was trained on {self.categories.type}: give features and "
                 "candidates of the dataset that its samples were made from"
             )
-        places = pc.index_in(values, value_set=self.categories, skip_nulls=True)
+        places = self._sorted_categories.find(values).cast(pa.int32())
         codes: NDArray[np.int32] = pc.fill_null(pc.add(places, 1), 0).to_numpy(zero_copy_only=False)
         return codes.astype(np.float32)
 

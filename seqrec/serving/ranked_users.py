@@ -1,15 +1,17 @@
 """The second stage for one user from code: the candidates and the features that batch_recommend reads, found by the user's id.
 
-At the start the ids of all users are read, and the features of all items. A call reads the rows of one user, which costs a row
-group of each table: candidates of millions of users stay on the disk.
+At the start the ids of all users are read, and the features of all items: they stay in memory, an id in 16 bytes and its text.
+A call reads the rows of one user, a row group of each table: the candidates and features of users stay on the disk.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.serving.extended_sequence import Id
@@ -17,40 +19,51 @@ from seqrec.serving.ranker import Ranker
 from seqrec.serving.ranker_version import RankerVersion, locate_ranker
 from seqrec.serving.second_stage import SecondStage
 from seqrec.serving.second_stage_inputs import SecondStageInputs, open_inputs, require_ranker
+from seqrec.serving.sorted_ids import SortedIds
 from seqrec.storage import versions
 from seqrec.storage.metadata import IdTypes
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowsByUser:
-    """A Parquet table with the key user_id: its files, and of each user the file, the row group and the row in it."""
+    """A Parquet table with the key user_id: the columns to read, its row groups, and the users, whose rows are numbered through.
 
-    parts: tuple[pq.ParquetFile, ...]
-    places: dict[Id, tuple[int, int, int]]
-    columns: list[str]
+    `groups` are the file of each group and its number in that file, `starts` (G,) its first row.
+    """
+
+    schema: pa.Schema
+    users: SortedIds
+    groups: list[tuple[Path, int]]
+    starts: NDArray[np.int64]
 
     @classmethod
     def open(cls, path: str, cache: Path, *, columns: list[str] | None = None) -> "RowsByUser":
         """The table at a path, with all of its columns or some; a remote one is copied into the cache."""
-        parts = tuple(pq.ParquetFile(part) for part in versions.fetch_table(path, cache))
-        places = {}
-        for number, part in enumerate(parts):
-            for group in range(part.num_row_groups):
-                users = part.read_row_group(group, columns=["user_id"])["user_id"].to_pylist()
-                places.update({user: (number, group, row) for row, user in enumerate(users)})
-        return cls(parts=parts, places=places, columns=columns or parts[0].schema_arrow.names)
+        parts = [Path(part) for part in versions.fetch_table(path, cache)]
+        schema = pq.read_schema(parts[0])
+        groups, sizes, users = [], [0], []
+        for part in parts:  # one open file at a time: a table may have more than a process may open
+            with pq.ParquetFile(part) as source:
+                groups += [(part, group) for group in range(source.num_row_groups)]
+                sizes += [source.metadata.row_group(group).num_rows for group in range(source.num_row_groups)]
+                users += source.read(columns=["user_id"])["user_id"].chunks
+        ids = pa.concat_arrays(users) if users else pa.array([], schema.field("user_id").type)
+        kept = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        return cls(schema=kept, users=SortedIds.of(ids), groups=groups, starts=np.cumsum(sizes)[:-1])
 
     def row(self, user: Id) -> pa.Table | None:
         """The row of a user; None for one who isn't there."""
-        if user not in self.places:
+        row = self.users.find(pa.array([user], self.users.ids.type))[0].as_py()
+        if row is None:
             return None
-        number, group, row = self.places[user]
-        return self.parts[number].read_row_group(group, columns=self.columns).slice(row, 1)
+        number = int(np.searchsorted(self.starts, row, side="right")) - 1
+        part, group = self.groups[number]
+        with pq.ParquetFile(part) as source:
+            return source.read_row_group(group, columns=self.schema.names).slice(row - self.starts[number], 1)
 
     def empty_row(self) -> pa.Table:
         """A row of nulls."""
-        fields = [self.parts[0].schema_arrow.field(name) for name in self.columns]
-        return pa.table({field.name: pa.nulls(1, field.type) for field in fields})
+        return pa.table({field.name: pa.nulls(1, field.type) for field in self.schema})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +103,8 @@ class RankedUsers:
         of_user = self.users.empty_row() if described is None else described
         columns |= {name: of_user[name] for name in of_user.column_names if name != "user_id"}
         one = pa.table(columns).combine_chunks().to_batches()[0]
-        (entries,) = self.stage.best(one, k, allow=allow, deny=deny).to_pylist()
+        kept = None if allow is None else SortedIds.of(allow)
+        (entries,) = self.stage.best(one, k, allow=kept, deny=SortedIds.of(deny)).to_pylist()
         return [(entry["item_id"], entry["score"]) for entry in entries]
 
 
@@ -110,8 +124,8 @@ def open_second(folders: tuple[str | None, str | None, str | None], *, id_types:
 def _open_users(inputs: SecondStageInputs, fetched: tempfile.TemporaryDirectory[str]) -> RowsByUser:
     """The table users, with its features alone."""
     every = RowsByUser.open(inputs.described("users"), _folder(fetched, "users"))
-    names = ["user_id", *inputs.feature_names(every.columns)]
-    return RowsByUser(parts=every.parts, places=every.places, columns=names)
+    names = ["user_id", *inputs.feature_names(every.schema.names)]
+    return replace(every, schema=pa.schema([every.schema.field(name) for name in names]))
 
 
 def _folder(fetched: tempfile.TemporaryDirectory[str], name: str) -> Path:

@@ -64,7 +64,11 @@ class Ranker:
             block = slice(first, first + RUN_ROWS)
             (scores[block],) = self.session.run([SCORE], {FEATURES: features[block]})
         if not np.isfinite(scores).all():
-            raise UserError("the ranker gave scores that are not finite: train it again, wide_deep with a lower learning rate")
+            broken = int(np.count_nonzero(~np.isfinite(scores)))
+            raise UserError(
+                f"the ranker gives scores that aren't finite to {broken:,} of {len(scores):,} rows: train it again, wide_deep "
+                "with a lower learning rate"
+            )
         return scores
 
 

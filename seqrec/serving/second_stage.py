@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from seqrec.errors import UserError
 from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths
+from seqrec.serving.sorted_ids import SortedIds
 
 RANKER = "ranker"  # where such a list comes from, beside those of a model and popular ones
 
@@ -28,33 +27,30 @@ class SecondStage:
     sources: Sequence[str]
 
     def best(
-        self, lists: pa.RecordBatch, top_k: int, *, allow: pa.Array | None = None, deny: pa.Array | None = None
+        self, lists: pa.RecordBatch, top_k: int, *, allow: SortedIds | None = None, deny: SortedIds | None = None
     ) -> pa.ListArray:
         """The K best candidates of each of N users (see `candidate_rows`): lists of item_id and score, best first.
 
         Ties are in the order of item_idx. With `allow`, other items are left out, and so are those in `deny`. A user of whom no
-        candidate is left has an empty list. Raises UserError for scores that aren't finite.
+        candidate is left has an empty list.
         """
         rows = candidate_rows(lists, self.features, self.sources)
         users = np.repeat(np.arange(lists.num_rows), list_lengths(lists.column("items")))
         if (kept := _kept(rows.column("item_id"), allow, deny)) is not None:
             rows, users = rows.filter(pa.array(kept)), users[kept]
         scores = self.score(rows) if rows.num_rows else np.zeros(0, np.float32)
-        if not np.isfinite(scores).all():
-            example = rows.column("item_id")[int(np.flatnonzero(~np.isfinite(scores))[0])].as_py()
-            raise UserError(f"the ranker gives scores that aren't finite, e.g. to item {example!r}: train it again")
         return _best_lists(users, rows, scores, lists.num_rows, top_k)
 
 
-def _kept(ids: pa.Array, allow: pa.Array | None, deny: pa.Array | None) -> NDArray[np.bool_] | None:
+def _kept(ids: pa.Array, allow: SortedIds | None, deny: SortedIds | None) -> NDArray[np.bool_] | None:
     """Whether each of the ids (N,) is among those of `allow` and not in `deny`; None if neither is given."""
     if allow is None and deny is None:
         return None
     kept = np.ones(len(ids), bool)
     if allow is not None:
-        kept &= pc.is_in(ids, value_set=allow).to_numpy(zero_copy_only=False)
+        kept &= allow.find(ids).is_valid().to_numpy(zero_copy_only=False)
     if deny is not None:
-        kept &= ~pc.is_in(ids, value_set=deny).to_numpy(zero_copy_only=False)
+        kept &= deny.find(ids).is_null().to_numpy(zero_copy_only=False)
     return kept
 
 

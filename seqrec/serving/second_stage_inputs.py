@@ -102,12 +102,18 @@ def open_inputs(candidates: str, features: str) -> SecondStageInputs:
             f"{ours[0]} with history={ours[1]}: run build_features data=FOLDER/{ours[0]} history={ours[1]}"
         )
     listed = _listed_columns(files.join(described, SCHEMA))
-    if taken := sorted(TAKEN & {*listed["discrete"], *listed["continuous"]}):
+    if taken := sorted(name for name in (*listed["discrete"], *listed["continuous"]) if name.casefold() in TAKEN):
         raise UserError(f"{described} has a feature called {taken[0]}, as a column of samples or of candidates is: rename it")
     if odd := [name for name in lists_meta.sources if not SOURCE_NAME.fullmatch(name)]:
         raise UserError(
             f"{lists} has a source called {odd[0]!r}, which can't be in a column's name: run build_candidates with a name of "
             "letters, digits, _ and -"
+        )
+    of_sources = source_features(list(lists_meta.sources))
+    if repeated := _repeated_name([*listed["discrete"], *listed["continuous"], *of_sources]):
+        raise UserError(
+            f"{described} and the sources of {lists} give two columns the name {repeated}, but for upper and lower case: "
+            "give one of them another name"
         )
     return SecondStageInputs(
         candidates=lists,
@@ -141,8 +147,33 @@ def require_ranker(version: RankerVersion, inputs: SecondStageInputs) -> None:
             f"{inputs.features} has shares of {len(inputs.genres)} genres, the ranker in {version.path} learned those of "
             f"{len(schema.genres)}, or of others: {remedy}"
         )
+    _require_sources(version, inputs, remedy=remedy)
     if meta.sources and (new := [name for name in inputs.sources if name not in meta.sources]):
         log.warning("the ranker's samples had no candidates of %s: what they alone propose is new to it", ", ".join(new))
+
+
+def _require_sources(version: RankerVersion, inputs: SecondStageInputs, *, remedy: str) -> None:
+    """Raise UserError for a source of another kind than in the samples, as its scores mean something else; warn of weights."""
+    for name, source in inputs.candidates_meta.sources.items():
+        learned = version.meta.sources.get(name) or {}
+        kind, weight = learned.get("kind", source.kind), learned.get("weight", source.weight)
+        if kind != source.kind:
+            raise UserError(
+                f"{inputs.candidates} has the source {name} of kind {source.kind}, the ranker in {version.path} learned from "
+                f"one of kind {kind}: {remedy}"
+            )
+        if weight != source.weight:
+            log.warning("source %s has weight %g, in the ranker's samples %g: merged ranks differ", name, source.weight, weight)
+
+
+def _repeated_name(names: Collection[str]) -> str | None:
+    """A name that another is but for upper and lower case, as Spark doesn't tell them apart; None without one.
+
+    >>> _repeated_name(["cf", "swing", "CF"]), _repeated_name(["cf", "swing"])
+    ('CF', None)
+    """
+    folded = [name.casefold() for name in names]
+    return next((name for place, name in enumerate(names) if name.casefold() in folded[:place]), None)
 
 
 def _listed_columns(path: str) -> dict[str, tuple[str, ...]]:

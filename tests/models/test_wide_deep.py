@@ -37,6 +37,14 @@ def network(**changed: Any) -> WideDeep:
     return found.eval()
 
 
+def test_codes_of_unknown_values_begin_as_nothing() -> None:
+    """A column without unknown values in training leaves them so: a new user scores as one without the column's embedding."""
+    drawn = WideDeep(codes=CODES, crosses=[], cross_buckets=50, use_wide=True, embedding_size=2, hidden_units=(5,), dropout=0.0)
+    assert drawn.embeddings is not None
+    rows = drawn.embeddings.weight.detach().abs().sum(1)
+    assert (rows == 0).tolist() == [True, False, False, True, False, False, False]
+
+
 def test_quantiles_are_places_among_the_numbers_of_training() -> None:
     """Of the numbers 0 to 63 each is a quantile of its own; -9 and 99 lie outside, and a missing one is in the middle."""
     ranks = QuantileRanks(2)

@@ -59,10 +59,11 @@ def test_samples_are_the_labelled_candidates_with_their_features(root: Path) -> 
     assert (listed["genres"], set(listed)) == (["Drama", "War"], {"genres", "recent_items", "ranker_samples"})
     of_sources = [f"{kind}_{name}" for name in ("merged", "cf", "m") for kind in ("rank", "score")]
     assert listed["ranker_samples"] == {
-        "discrete": two_stage.DISCRETE,
+        "discrete": [name for name in two_stage.DISCRETE if name != "user_id"],
         "continuous": [*two_stage.CONTINUOUS, *two_stage.COUNTS, *of_sources],
     }
-    assert {*listed["ranker_samples"]["discrete"], *listed["ranker_samples"]["continuous"]} == set(found[0]) - {"label", "split"}
+    features = {name for names in listed["ranker_samples"].values() for name in names}
+    assert features == set(found[0]) - {"label", "split", "user_id"}
 
 
 def test_the_split_is_the_seeds_alone(spark: SparkSession) -> None:
@@ -82,9 +83,10 @@ def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) ->
     two_stage.write_features(tmp_path / "described", history="test")
     two_stage.write_features(tmp_path / "without", history="valid")
     two_stage.write_features(tmp_path / "taken", history="valid")
-    listed = {"genres": [], "ranking_samples": {"discrete": ["split"], "continuous": []}}
+    listed = {"genres": [], "ranking_samples": {"discrete": ["Split"], "continuous": []}}
     (tmp_path / "taken" / two_stage.VERSION / "feature_schema.json").write_text(json.dumps(listed))
     two_stage.write_candidates(tmp_path / "dotted", history="valid", sources=("a.b",))
+    two_stage.write_candidates(tmp_path / "cased", history="valid", sources=("cf", "CF"))
     (tmp_path / "without" / two_stage.VERSION / "feature_schema.json").write_text('{"genres": []}')
     before = versions.run_ids(f"{root}/samples") if files.exists(f"{root}/samples") else []
     wrong = {
@@ -93,8 +95,9 @@ def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) ->
             f"candidates={tmp_path}/lists",
             f"features={tmp_path}/described",
         ],
-        r"has a feature called split, as a column of samples or of candidates is: rename it": [f"features={tmp_path}/taken"],
+        r"has a feature called Split, as a column of samples or of candidates is: rename it": [f"features={tmp_path}/taken"],
         r"has a source called 'a.b', which can't be in a column's name": [f"candidates={tmp_path}/dotted"],
+        r"the sources of \S+ give two columns the name rank_cf, but for upper and lower case": [f"candidates={tmp_path}/cased"],
         r"feature_schema.json is missing, or lists no features": [f"features={tmp_path}/without"],
         r"valid_share=1e-05 holds out none of the users \(8 of the 12 users": ["valid_share=0.00001"],
         r"8 of the 12 users .*, and none is left to train on": ["valid_share=0.99999"],

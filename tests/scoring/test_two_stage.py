@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.classic.dataframe import DataFrame
 
 from jobs import batch_recommend, build_ranker_samples
 from seqrec.errors import UserError
@@ -42,6 +43,20 @@ def _no_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILVUS_URI", "none")
 
 
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The plans that are asked for their partitions, for which Spark computes all joins in them."""
+    plans: list[str] = []
+    rdd: Any = vars(DataFrame)["rdd"].func
+
+    def noted(plan: Any) -> Any:
+        plans.append(plan._jdf.queryExecution().optimizedPlan().toString())
+        return rdd(plan)
+
+    monkeypatch.setattr(DataFrame, "rdd", property(noted))
+    return plans
+
+
 def recommend(root: Path, *overrides: str, output: str = "output") -> dict[int, dict[str, Any]]:
     """Run the job; the rows of its table, by user."""
     batch_recommend.main(["--conf", str(root / "conf.json"), f"output={root}/{output}", *overrides])
@@ -62,7 +77,9 @@ def by_loop(user: int, *, without: str = "") -> list[tuple[str, float]]:
     return sorted(scored, key=lambda entry: (-round(entry[1], 6), two_stage.index(entry[0])))
 
 
-def test_the_ranker_ranks_the_candidates_and_the_model_serves_the_others(root: Path) -> None:
+def test_the_ranker_ranks_the_candidates_and_the_model_serves_the_others(
+    root: Path, caplog: pytest.LogCaptureFixture, counted: list[str]
+) -> None:
     found, recommender, alone = recommend(root), load(root), Recommender.load(str(root / "model"))
     run_id = versions.resolve(f"{root}/output").rsplit("/", 1)[-1]
     for user in two_stage.USERS:
@@ -79,16 +96,20 @@ def test_the_ranker_ranks_the_candidates_and_the_model_serves_the_others(root: P
     meta = versions.read_meta(versions.resolve(f"{root}/output"))
     assert meta["counts"] == {"users": 12, "popular": 0, "empty": 0, "ranked": 10, "item_embeddings": 6}
     of_version = dict.fromkeys(("ranker", "candidates", "features"), two_stage.VERSION)
-    assert meta["second_stage"] == {**of_version, "method": two_stage.METHOD, "sources": ["cf", "m"]}
+    of_ranker = {"method": two_stage.METHOD, "samples": two_stage.SAMPLES, "sources": ["cf", "m"]}
+    assert meta["second_stage"] == of_version | of_ranker
+    assert {"Join" in plan for plan in counted} == {False}
+    assert "the ranker learned which items history=valid holds out: evaluate will refuse these lists" in caplog.text
     assert recommender.recommend(two_stage.history_of(1), 5) == alone.recommend(two_stage.history_of(1), 5), "nobody named"
 
 
-def test_features_at_scoring_are_those_of_the_samples_row_by_row(root: Path) -> None:
+def test_features_at_scoring_are_those_of_the_samples_row_by_row(root: Path, counted: list[str]) -> None:
     """Written by the job on Spark, read for one user without it, and made by a loop: the same rows."""
     (root / "samples.json").write_text(
         json.dumps({name: f"{root}/{name}" for name in ("data", "candidates", "features")} | {"output": f"{root}/samples"})
     )
     build_ranker_samples.main(["--conf", str(root / "samples.json"), "valid_share=0.3"])
+    assert {"Join" in plan for plan in counted} == {False}
     samples = pq.read_table(f"{versions.resolve(f'{root}/samples')}/ranker_samples")
     recommender, seen = load(root), []
     assert recommender.second is not None
@@ -161,6 +182,9 @@ def test_a_ranker_of_other_features_is_refused(root: Path, tmp_path: Path, caplo
         rf"has shares of 2 genres, the ranker in \S+ learned those of 1, or of others: {remedy}": {
             "feature_schema": {**schema, "genres": ["Drama"]}
         },
+        rf"has the source cf of kind user_lists, the ranker in \S+ learned from one of kind similar_items: {remedy}": {
+            "sources": {"cf": {"run_id": two_stage.VERSION, "kind": "similar_items", "weight": 1.0}}
+        },
         rf"has ids of other types than \S+: {remedy}": {"id_types": {"user": "bigint", "item": "bigint"}},
     }
     for number, (said, changed) in enumerate(wrong.items()):
@@ -169,9 +193,10 @@ def test_a_ranker_of_other_features_is_refused(root: Path, tmp_path: Path, caplo
             recommend(root, f"ranker={tmp_path}/wrong{number}", output="refused")
         with pytest.raises(UserError, match=said):
             load(root, ranker=tmp_path / f"wrong{number}")
-    two_stage.write_ranker(tmp_path / "fewer", sources={"cf": {}})
+    two_stage.write_ranker(tmp_path / "fewer", sources={"cf": {"kind": "user_lists", "weight": 2.0}})
     with caplog.at_level("WARNING"):
         load(root, ranker=tmp_path / "fewer")
+    assert "source cf has weight 1, in the ranker's samples 2: merged ranks differ" in caplog.text
     assert "the ranker's samples had no candidates of m: what they alone propose is new to it" in caplog.text
     with pytest.raises(UserError, match="needs candidates, features and ranker: give candidates and features too"):
         Recommender.load(str(root / "model"), ranker=str(root / "ranker"))
