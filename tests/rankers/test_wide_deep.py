@@ -185,6 +185,15 @@ def test_a_training_ends_where_it_does_not_improve(folder: Path, tmp_path: Path)
         assert checkpoint.load(checkpoint.find(setup.folder, "best"), keys=("model",)).step == best["step"]
 
 
+def test_the_best_by_log_loss_is_the_lowest(folder: Path, tmp_path: Path) -> None:
+    """It falls from the first validation on, so another one is the best."""
+    setup = setup_of(settings(folder, output=str(tmp_path), metric="log_loss"))
+    train_network(setup)
+    first, second = read_records(setup.folder)
+    assert first["log_loss"] > second["log_loss"]
+    assert checkpoint.load(checkpoint.find(setup.folder, "best"), keys=("model",)).step == second["step"] == 10
+
+
 @pytest.mark.parametrize("optimizer", [{}, {"ema_decay": 0.9}, {"name": "sgd"}])
 def test_an_interrupted_training_ends_at_the_same_weights(folder: Path, tmp_path: Path, optimizer: dict[str, Any]) -> None:
     shape: dict[str, Any] = {"optimizer": optimizer, "dropout": 0.2}
