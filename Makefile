@@ -50,6 +50,8 @@ $(STAMP):
 	$(BIN)/python -m seqrec.command.java --install
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,stores,text,dev]'
 	$(BIN)/python -m pip check --disable-pip-version-check
+	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq libgomp1; } \
+	    || { echo "error: LightGBM needs libgomp.so.1: install it with sudo apt-get install -y libgomp1" >&2; exit 1; }
 	$(BIN)/python -m seqrec.stores.embedded --fetch
 	@rm -f $(VENV)/.set-up-* && touch $@
 
