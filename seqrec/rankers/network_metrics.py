@@ -15,11 +15,13 @@ SCORED_ROWS = 8192  # at once
 
 
 def scores_of(network: WideDeep, features: Features, device: torch.device) -> NDArray[np.float32]:
-    """The network's probabilities (N,) of features (N, F), in evaluation mode and fp32."""
+    """The network's probabilities (N,) of features (N, F), in evaluation mode and fp32; its mode is as before afterwards."""
+    was_training = network.training
     network.eval()
     with torch.inference_mode():
         blocks = torch.split(torch.from_numpy(features), SCORED_ROWS)
         parts = [torch.sigmoid(network(rows.to(device))).cpu().numpy() for rows in blocks]
+    network.train(was_training)
     return np.concatenate([np.zeros(0, np.float32), *parts])
 
 

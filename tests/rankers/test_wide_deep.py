@@ -159,8 +159,8 @@ def test_keys_of_a_choice_change_it(folder: Path, tmp_path: Path, usually: dict[
 
 
 def test_the_same_settings_learn_the_same(folder: Path, usual: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    """So the tests above see the key, and not chance; threads of the reader and what only limits a training change nothing."""
-    limits = {"patience": None, "checkpoint_every": 3}
+    """So the tests above see the key, and not chance; neither limits nor a validation within an epoch change it."""
+    limits = {"patience": None, "checkpoint_every": 3, "validate_every": 2}
     weights = train(settings(folder, output=str(tmp_path), wide_deep=limits))
     assert all(torch.equal(weight, usual[name]) for name, weight in weights.items())
 
