@@ -37,7 +37,7 @@ from seqrec.rankers.train_ranker import (
 from seqrec.rankers.wide_deep_ranker import cross_places, trained_network
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.storage import files
-from seqrec.training.loop import Milestones, TrainingLimits
+from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.processes import leads
 
 LIMITS = ("max_epochs", "patience", "checkpoint_every", "reader_workers")  # no weight depends on them

@@ -8,7 +8,7 @@ from seqrec.rankers.samples import Samples
 from seqrec.serving.feature_encoding import Encoding
 from seqrec.settings.training import Optimizer
 from seqrec.training.fingerprint import Flat
-from seqrec.training.loop import Milestones, TrainingLimits
+from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.processes import Process
 
 

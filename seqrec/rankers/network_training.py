@@ -42,7 +42,6 @@ NETWORK = "wide_deep"
 STATE = ("model", "architecture", "arguments", "fingerprint", "optimizer", "progress")  # what a training is resumed from
 LOCK = ".train.lock"
 FITTED_ROWS = 100_000  # of which the quantiles are taken
-SCORED_ROWS = 8192  # at once
 COLUMNS = (
     Column("epoch", 5, "d"),
     Column("step", 7, ",d"),

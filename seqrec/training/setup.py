@@ -13,8 +13,8 @@ from typing import Any, Literal
 from seqrec.command.config import public
 from seqrec.settings.training import Optimizer, Training
 from seqrec.training.fingerprint import Shaping
+from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.loader import Pooling
-from seqrec.training.loop import Milestones, TrainingLimits
 from seqrec.training.plan import Architecture
 from seqrec.training.validation import UserSample
 

@@ -4,7 +4,6 @@ Both encode the columns in the same way, and each task has one thread.
 """
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,8 @@ from seqrec.scoring.shipping import ship_ranker
 from seqrec.serving.ranker_version import locate_ranker
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.training import checkpoint
-from tests.bench.rankers import COPIES, ROWS, Predict, sum_scores
-from tests.bench.timing import Comparison, compare, seconds
+from tests.bench.rankers import COPIES, ROWS, Predict, compare_scores, copied_rows
+from tests.bench.timing import Comparison
 from tests.rankers.toy import sample_table, write_samples
 
 
@@ -38,23 +37,10 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     train_ranker.run(cfg)
     version = locate_ranker(str(root / "ranker"))
     shipped = ship_ranker(spark, version)
-    once = spark.read.parquet(f"{path}/{version.meta.samples.table}").select(*version.meta.columns)
-    rows = once.crossJoin(spark.range(COPIES).drop("id")).repartition(spark.sparkContext.defaultParallelism).cache()
-    rows.count()
-    sums: list[float] = []
-
-    def timed(predict: Callable[[], Predict]) -> float:
-        return seconds(lambda: sums.append(sum_scores(rows, shipped, predict)))
-
-    compared = compare(
-        f"network, {ROWS * COPIES:,} rows, ONNX and torch",
-        ours=lambda _: timed(lambda: shipped.open().score_features),
-        plain=lambda _: timed(lambda: own_predict(weights)),
-        rounds=rounds,
-        aim=1.0,
+    rows = copied_rows(spark, path, version.meta)
+    return compare_scores(
+        f"network, {ROWS * COPIES:,} rows, ONNX and torch", rows, shipped, lambda: own_predict(weights), rounds=rounds
     )
-    assert np.allclose(sums, sums[0], rtol=1e-4), "both give the same scores"
-    return compared
 
 
 def train_once(cfg: TrainRanker) -> bytes:
