@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from seqrec.indices import PADDING
+from seqrec.models.losses import Predictions, cross_entropy
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint, plan_transformer
 from seqrec.training.loader import Windows
 from seqrec.training.objective import ItemObjective, Loss
+from seqrec.training.preferences import PreferencePairs
 from seqrec.training.sinks import COLUMNS, ScreenTable, read_records
 from seqrec.training.tasks import ItemBatch, next_item
-from tests.training.conftest import train
+from tests.training.conftest import V, train
 
 Make = Callable[..., Train]
 
@@ -110,3 +113,32 @@ def test_the_table_on_the_screen_has_a_header_and_aligned_rows(caplog: pytest.Lo
     assert second.split()[:2] == ["1", "5"]
     assert {len(header), len(second), len(first) - len(" *")} == {len(header)}
     assert len(first) <= 100
+
+
+def test_the_softmax_leaves_out_what_the_row_holds_before(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users go round a circle, so what a user had before a target are the items right before it, those before the window too."""
+    taught: list[Predictions] = []
+
+    def spied(predictions: Predictions, matrix: Tensor, *, bf16: bool) -> Tensor:
+        taught.append(predictions)
+        return cross_entropy(predictions, matrix, bf16=bf16)
+
+    monkeypatch.setattr(plan_transformer, "cross_entropy", spied)
+    loss = {"name": "ce", "exclude_seen": True}
+    train(settings(max_epochs=1, encoder={"max_len": 3}, loss=loss, accumulate_steps=2))  # two parts of a batch
+    lengths = []
+    for predictions in taught:
+        assert predictions.excluded is not None
+        for target, excluded in zip(predictions.targets.tolist(), predictions.excluded.tolist(), strict=True):
+            before = [item for item in excluded if item != PADDING]
+            assert before == [2 + (target - 2 - age) % V for age in range(len(before), 0, -1)]
+            lengths.append(len(before))
+    assert min(lengths) == 1
+    assert max(lengths) > 3
+
+
+def test_a_batch_of_pairs_has_the_whole_context_to_leave_out() -> None:
+    windows = Windows(torch.tensor([[5, 6, 7, 8, 3], [0, 0, 4, 9, 2]]), *torch.zeros(2, 2, dtype=torch.int64))
+    older = PreferencePairs(max_len=2, masks=False)(windows).items.older
+    assert older is not None
+    assert older.tolist() == [[5], [0]]
