@@ -41,7 +41,7 @@ DEFAULTS = {
 }
 SUBMITTED = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}  # one is set where a master, and with it the workers, was chosen
 PARTITIONS = "spark.sql.shuffle.partitions"
-EXECUTORS_S = 90.0  # that a cluster has to start executors before a job is refused for lack of them
+EXECUTORS_S = 90.0  # how long a job waits for a cluster's executors before it is refused for lack of them
 LOCAL_PARTITIONS_PER_CORE = 4  # Spark's 200 cost more than the work itself on a few cores
 
 

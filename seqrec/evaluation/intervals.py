@@ -1,9 +1,9 @@
 """How far chance alone moves the metrics of a method: intervals of 95 % confidence, by resampling users.
 
 The bootstrap draws as many users as there are, with repeats, 2,000 times, and takes the percentiles of the means (Efron and
-Tibshirani 1993, chapter 13). Users with the same ranks are the same to it, so it needs only how many have which: where every user
-has one target, how many have which rank. Where some have several, users are dealt to blocks by a hash of their id, and blocks are
-drawn in place of users, which is the same on average, whoever stands in a block.
+Tibshirani 1993, chapter 13). Users with the same ranks are the same to it, so the number of users with each rank is
+enough where every user has one target. Where some have several, users are put into blocks by a hash of their id, and blocks are
+drawn in place of users. On average that gives the same interval.
 """
 
 from collections.abc import Callable, Iterable, Sequence

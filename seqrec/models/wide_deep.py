@@ -1,8 +1,8 @@
 """Wide & Deep (Cheng et al. 2016, arXiv:1606.07792) over encoded features: a row of float32 in, the logit of its label out.
 
     features (N, F)   discrete columns hold codes from 0 (0: none, or unknown), continuous ones numbers, NaN where there is none
-    wide              a weight for each code, and for each bucket of each cross of discrete columns: what goes together by heart
-    deep              an embedding for each code, beside the normalised numbers, through ReLU layers: what is alike
+    wide              a weight for each code, and for each bucket of each cross of discrete columns: it remembers combinations
+    deep              an embedding for each code, beside the normalised numbers, through ReLU layers: it generalises
     logit             wide + deep + bias, trained jointly (equation 3)
 
 All of it is tensor arithmetic, so the exported graph takes the same rows: normalisation and crosses are inside.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seqrec.models.dropout import Dropout
 
-PRIME = 2**31 - 1  # of the hash; codes below 2^24 times multipliers below it add up in 64 bits for 2^8 columns
+PRIME = 2**31 - 1  # of the hash: multipliers are below it, codes below 2^24, so the sum over 2^8 columns fits 64 bits
 CROSS_SEED = 1979  # of the multipliers
 QUANTILES = 64  # into which the values of a continuous column are divided
 

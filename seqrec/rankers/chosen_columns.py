@@ -11,7 +11,7 @@ from seqrec.serving.feature_encoding import is_list
 
 log = logging.getLogger("seqrec")
 
-TELLING = ("label", "rating", SPLIT)  # what says or hides the label
+TELLING = ("label", "rating", SPLIT)  # columns that hold the label, or that divide the rows
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,10 @@ MERGE_AFTER = 1 << 20  # counts of categories that are held before equal ones ar
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """The encoding, and the rows: those with a label by split and, of these, the positive ones; those left out, by reason."""
+    """The encoding, and how many rows have a label, by split, and how many are left out, by reason."""
 
     encoding: Encoding
     rows: dict[str, int]
-    positives: dict[str, int]
     left_out: dict[str, int]
 
 
@@ -91,11 +90,9 @@ def survey(samples: Samples, columns: ChosenColumns, *, max_categories: int) -> 
     if not names:
         raise UserError(f"{samples.place}: the lists of {', '.join(empty)} are empty: name other columns.continuous")
     encoding = Encoding(columns=tuple(_encoded(samples, name, discrete, widths) for name in names))
-    there_rows = {split: rows[split] for split in SPLITS if rows[split]}
     return Survey(
         encoding=encoding,
-        rows=there_rows,
-        positives={split: positives[split] for split in there_rows},
+        rows={split: rows[split] for split in SPLITS if rows[split]},
         left_out={reason: number for reason, number in left_out.items() if number},
     )
 

@@ -1,7 +1,7 @@
 """Ranker samples: the candidates of users with features, labelled by what was held out.
 
     candidates ─┐
-    valid      ─┴─> held_out_lists -> with_user_features -> (udf.describe_candidates) -> label_rows
+    valid      ─┴─> held_out_lists -> (described_lists.describe) -> label_rows
 
 The features are as of before the held-out item, the candidates were proposed without it, and so a ranker learns on such lists as
 it will rank. A user none of whose held-out items is among the candidates would have negatives alone, and is left out.

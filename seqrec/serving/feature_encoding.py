@@ -26,7 +26,6 @@ from seqrec.serving.sorted_ids import SortedIds
 Kind = Literal["discrete", "continuous", "shares"]
 Features = NDArray[np.float32]
 CATEGORY_TYPES = {"bigint": pa.int64(), "string": pa.string()}
-MOST_CATEGORIES = 2**24 - 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ class SequenceLoss(Strict):
         description="weight of the load-balancing loss of encoder.mlp=moe (Fedus et al. 2021, eq. 4), which train_loss includes",
     )
     exclude_seen: bool = Field(
-        False, description="leave what the user has had before, by the window's row, out of the softmax of ce, as lists do"
+        False,
+        description="leave items that stand earlier in the row out of the softmax of ce; a target that repeats one stays",
     )
     log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
 

@@ -91,7 +91,7 @@ class TrainRanker(Strict):
         100_000, description="most categories of a discrete column, the most frequent ones; others share the code 0"
     )
     metric: Literal["auc", "gauc", "log_loss"] = Field("auc", description="of the split valid: what early stopping goes by")
-    patience: Positive | None = Field(50, description="trees without improvement before the end; null: never")
+    patience: Positive | None = Field(50, description="of lightgbm: trees without improvement before the end; null: never")
     lightgbm: GradientBoosting = GradientBoosting()
     wide_deep: WideAndDeep = WideAndDeep()
     distributor: Literal["none", "spark"] = Field(
@@ -111,6 +111,17 @@ class TrainRanker(Strict):
             raise ValueError(f"processes={self.processes} are started by Spark alone: set distributor=spark, or processes=1")
         if self.processes == 1 and self.distributor == "spark" and self.method == "lightgbm":
             raise ValueError("distributor=spark with processes=1 trains on all rows in one task: set processes to 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_of_the_method(self) -> "TrainRanker":
+        """The keys of a method say nothing of another; the patience of a network is a key of its own."""
+        other = "wide_deep" if self.method == "lightgbm" else "lightgbm"
+        given, default = getattr(self, other), type(self).model_fields[other].default
+        if changed := [name for name in type(given).model_fields if getattr(given, name) != getattr(default, name)]:
+            raise ValueError(f"{other}.{changed[0]} is of method={other}, and this is method={self.method}: leave it out")
+        if self.method == "wide_deep" and self.patience != type(self).model_fields["patience"].default:
+            raise ValueError(f"patience={self.patience} is of method=lightgbm: set wide_deep.patience")
         return self
 
     @model_validator(mode="after")

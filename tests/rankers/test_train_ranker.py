@@ -16,6 +16,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
@@ -158,6 +159,25 @@ def test_lists_of_no_genres_are_no_feature(tmp_path: Path) -> None:
 def test_processes_without_spark_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="processes=2 are started by Spark alone: set distributor=spark"):
         settings(tmp_path, processes=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": "wide_deep", "lightgbm": {"num_leaves": 7}}, "lightgbm.num_leaves is of method=lightgbm, and this is"),
+        ({"method": "lightgbm", "wide_deep": {"dropout": 0.5}}, "wide_deep.dropout is of method=wide_deep, and this is"),
+        ({"method": "wide_deep", "patience": 3}, "patience=3 is of method=lightgbm: set wide_deep.patience"),
+    ],
+)
+def test_keys_of_the_other_method_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TrainRanker.model_validate({"samples": "a", "output": "b", **given})
+
+
+@pytest.mark.parametrize("method", ["lightgbm", "wide_deep"])
+def test_the_template_suits_both_methods(method: str) -> None:
+    template = yaml.safe_load(Path("conf/train_ranker.yaml").read_text())
+    assert TrainRanker.model_validate({**template, "method": method}).method == method
 
 
 def test_one_task_of_spark_for_all_rows_is_refused(tmp_path: Path) -> None:

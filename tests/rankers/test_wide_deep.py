@@ -268,7 +268,7 @@ def test_crosses_that_can_not_be_are_refused(folder: Path, network: dict[str, An
 def test_trees_in_several_processes_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r"method=lightgbm in each of 2 processes of torchrun: leave torchrun out"):
-        run(settings(folder, method="lightgbm"))
+        run(TrainRanker.model_validate({"samples": str(folder / "samples"), "output": str(folder / "ranker")}))
 
 
 def test_the_networks_own_scores_are_those_of_its_checkpoint(folder: Path, usual: dict[str, torch.Tensor]) -> None:

@@ -229,4 +229,13 @@ def test_items_without_an_event_are_no_negatives(outside: bool) -> None:
     assert set(drawn[0].flatten().tolist()) <= {2, 3, 4, 5}
     if outside:  # but for the few that 20 draws leave, 4 is what the first window lacks, and 3 what the second does
         assert (int(drawn[0][:2].median()), int(drawn[0][2:].median())) == (4, 3)
+    older = batch._replace(older=torch.tensor([[0, 4], [3, 6]]))
+    taught: list[Any] = []
+
+    def kept(predictions: Any, matrix: torch.Tensor) -> torch.Tensor:
+        taught.append(predictions.excluded)
+        return cross_entropy(predictions, matrix)
+
+    ItemObjective(model, loss=kept, sampler=None, exclude_seen=True, learned=learned)(older)
+    assert taught[0].tolist() == [[0, 4, 0, 2, 0], [0, 4, 0, 2, 3], [3, 5, 4, 0, 0], [3, 5, 4, 2, 0], [3, 5, 4, 2, 5]]
     assert LearnedItems.of(counts + 1) is None
