@@ -183,7 +183,7 @@ def test_the_template_suits_both_methods(method: str) -> None:
 def test_one_task_of_spark_for_all_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="distributor=spark with processes=1 trains on all rows in one task: set processes"):
         settings(tmp_path, distributor="spark")
-    assert settings(tmp_path, distributor="spark", method="wide_deep").processes == 1
+    assert settings(tmp_path, distributor="spark", method="wide_deep", lightgbm={}).processes == 1
 
 
 def test_candidate_samples_come_first_and_need_no_test_rows(tmp_path: Path) -> None:
