@@ -5,7 +5,7 @@ epoch and a rank, so a resumed training gets the same batches as one that never 
 """
 
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from petastorm import make_batch_reader
 
 from seqrec.errors import UserError
-from seqrec.rankers.encoded_rows import EncodedFile
+from seqrec.rankers.encoded_rows import EncodedFile, sample_features
 from seqrec.training.processes import Process
+
+FITTED_ROWS = 100_000  # of which quantiles are taken
 
 
 class RowBatch(NamedTuple):
@@ -86,13 +88,28 @@ class RowBatches:
             raise UserError(f"Petastorm read {delivered} rows of {self.file.rows} in {self.file.path}: run it again")
 
 
-def count_row_steps(rows: int, *, batch_size: int, process: Process) -> int:
-    """Steps of an epoch, each of at most `batch_size` rows of a rank; UserError, on all ranks, if a rank has too few rows."""
+def count_row_steps(rows: int, *, batch_size: int, process: Process, key: str = "wide_deep.batch_size") -> int:
+    """Steps of an epoch, each of at most `batch_size` rows of a rank; UserError, on all ranks, if a rank has too few rows.
+
+    `key` is the setting that says how many rows a batch has.
+    """
     most, least = (int(value) for value in process.max(torch.tensor([rows, -rows])).tolist())
     steps = -(-most // batch_size)
     if -least < max(1, steps):
         raise UserError(
-            f"an epoch has {steps} steps of wide_deep.batch_size={batch_size}, but one of {process.world} processes has {-least} "
-            "rows of train: train with fewer processes, or raise wide_deep.batch_size"
+            f"an epoch has {steps} steps of {key}={batch_size}, but one of {process.world} processes has {-least} "
+            f"rows of train: train with fewer processes, or raise {key}"
         )
     return steps
+
+
+def shared_rows(
+    file: EncodedFile, features: Sequence[int], process: Process, *, seed: int, most: int = FITTED_ROWS
+) -> torch.Tensor:
+    """Some features (n, len(features)) of rows drawn from the files of all processes, NaN where one has fewer; float64."""
+    mine = sample_features(file, most=max(1, most // process.world), seed=seed)[:, features]
+    longest = int(process.max(torch.tensor([len(mine)])).item())
+    rows = torch.zeros(process.world, longest, mine.shape[1], dtype=torch.float64)
+    rows[process.rank] = float("nan")  # where another process has a row more
+    rows[process.rank, : len(mine)] = torch.from_numpy(mine)
+    return process.sum(rows).flatten(0, 1)
