@@ -42,13 +42,15 @@ def feature_columns(count: int) -> list[str]:
     return [f"f{place:05d}" for place in range(count)]
 
 
-def write_encoded(samples: Samples, encoding: Encoding, process: Process, path: Path) -> EncodedFile:
-    """Encode this process's rows of train into a file; memory is that of a batch of samples."""
+def write_encoded(
+    samples: Samples, encoding: Encoding, process: Process, path: Path, *, label: float | None = None
+) -> EncodedFile:
+    """Encode this process's rows of train, or those of one label, into a file; memory is that of a batch of samples."""
     columns = [*feature_columns(len(encoding.features)), LABEL]
     schema = pa.schema([pa.field(name, pa.float32(), nullable=False) for name in columns])
     rows, waiting = 0, np.empty((0, len(columns)), np.float32)
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as sink:
-        for block in _blocks(samples, encoding, process):
+        for block in _blocks(samples, encoding, process, label=label):
             waiting = np.concatenate([waiting, block])
             while len(waiting) >= GROUP_ROWS:
                 sink.write_table(_table(waiting[:GROUP_ROWS], schema))
@@ -70,12 +72,13 @@ def sample_features(file: EncodedFile, *, most: int, seed: int) -> NDArray[np.fl
     return np.concatenate(parts)
 
 
-def _blocks(samples: Samples, encoding: Encoding, process: Process) -> Iterator[NDArray[np.float32]]:
+def _blocks(samples: Samples, encoding: Encoding, process: Process, *, label: float | None) -> Iterator[NDArray[np.float32]]:
     """This process's rows of train, encoded, the label last: (n, F + 1) of each batch."""
     before = 0  # rows of all processes
     for batch in samples.labelled("train", encoding.names):
-        mine = np.arange((process.rank - before) % process.world, len(batch.labels), process.world)
-        before += len(batch.labels)
+        wanted = np.arange(len(batch.labels)) if label is None else np.flatnonzero(batch.labels == label)
+        mine = wanted[(process.rank - before) % process.world :: process.world]
+        before += len(wanted)
         yield np.column_stack([encoding.encode(batch.rows.take(pa.array(mine))), batch.labels[mine]])
 
 

@@ -20,6 +20,7 @@ TABLES = ("ranker_samples", "ranking_samples")
 SCHEMA_FILE = "feature_schema.json"
 SPLIT, USER, ITEM_MEAN = "split", "user_id", "item_mean_rating"
 SPLITS = ("train", "valid", "test")
+RANKED = "run build_ranker_samples, or build_features samples=[ranking], and give its folder as samples"  # what writes TABLES
 BATCH_ROWS = 65536
 
 Labels = NDArray[np.float32]
@@ -92,21 +93,18 @@ class Samples:
                 yield SampleRows(rows=batch.filter(pa.array(wanted)), labels=labels[wanted].astype(np.float32))
 
 
-def open_samples(folder: str, *, label: LabelColumn) -> Samples:
-    """The current version of samples in a folder, or the version that a path names.
+def open_samples(folder: str, *, label: LabelColumn, tables: Sequence[str] = TABLES, remedy: str = RANKED) -> Samples:
+    """The current version of samples in a folder, or the version that a path names: the first of the tables that it has.
 
-    Raises UserError if it has none of TABLES, or if the table lacks the split or the label.
+    Raises UserError, with the remedy, if it has none of them, or if the table lacks the split or the label.
     """
     path = versions.resolve(folder)
     meta = SamplesMeta.read(path)
-    there = [name for name in TABLES if name in meta.tables]
+    there = [name for name in tables if name in meta.tables]
     if not there:
-        raise UserError(
-            f"{path} has no table {' or '.join(TABLES)}: run build_ranker_samples, or build_features samples=[ranking], and give "
-            "its folder as samples"
-        )
+        raise UserError(f"{path} has no table {' or '.join(tables)}: {remedy}")
     place = files.join(path, there[0])
-    arrow = _arrow_schema(place)
+    arrow = table_schema(place)
     for name, remedy in ((SPLIT, "train, valid or test"), (label.name, "set label.column to the name of another")):
         if name not in arrow.names:
             raise UserError(f"{place} has no column {name} ({remedy}); its columns are {', '.join(arrow.names)}")
@@ -132,7 +130,7 @@ def read_feature_schema(path: str, table: str) -> FeatureSchema:
     return FeatureSchema.of({**shared, **described}, path=place, remedy=remedy)
 
 
-def _arrow_schema(table: str) -> pa.Schema:
+def table_schema(table: str) -> pa.Schema:
     """The columns of a table, by its first file; UserError if it has none."""
     names = versions.table_files(table)
     if not names:

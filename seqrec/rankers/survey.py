@@ -31,7 +31,7 @@ class Survey:
 
 
 @dataclass
-class _Counts:
+class CategoryCounts:
     """The categories of a column so far, with their numbers of rows."""
 
     parts: list[pa.Table] = field(default_factory=list)
@@ -63,7 +63,7 @@ def survey(samples: Samples, columns: ChosenColumns, *, max_categories: int) -> 
     Raises UserError if train or valid has no rows, or labels of one class only.
     """
     rows, positives, left_out = Counter[str](), Counter[str](), Counter[str]()
-    counts: dict[str, _Counts] = defaultdict(_Counts)
+    counts: dict[str, CategoryCounts] = defaultdict(CategoryCounts)
     widths: dict[str, int] = {}
     lists = [name for name in columns.continuous if is_list(samples.arrow.field(name).type)]
     for batch in samples.batches([*columns.discrete, *lists]):

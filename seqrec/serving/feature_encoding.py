@@ -5,6 +5,7 @@
     discrete     a code: 1 for the most frequent category of the training rows, 2 for the next, …; 0 for missing or any other
     continuous   the number; NaN where it is missing or not finite
     shares       a list of numbers that is as long for each row, such as user_genre_shares: a continuous feature a position
+    list         a list of categories, such as recent_items: codes of its last entries, a position each, 0 where it is shorter
 
 Codes are whole numbers below 2^24, so float32 holds them exactly. encoding.json has the columns and their categories, in order.
 """
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.serving.sorted_ids import SortedIds
 
-Kind = Literal["discrete", "continuous", "shares"]
+Kind = Literal["discrete", "continuous", "shares", "list"]
 Features = NDArray[np.float32]
 CATEGORY_TYPES = {"bigint": pa.int64(), "string": pa.string()}
 
@@ -40,7 +41,7 @@ class Feature:
 class EncodedColumn:
     """A column of the samples, and how it becomes features.
 
-    `categories` are those of a discrete column, by code from 1 on, and `parts` the names of the positions of shares.
+    `categories` are those of a discrete column or a list, by code from 1 on, and `parts` the names of the positions of a list.
     """
 
     name: str
@@ -51,9 +52,10 @@ class EncodedColumn:
     @property
     def features(self) -> list[Feature]:
         """The features that the column becomes."""
-        if self.kind == "shares":
-            return [Feature(name=f"{self.name}[{part}]") for part in self.parts]
-        return [Feature(name=self.name, codes=0 if self.categories is None else len(self.categories) + 1)]
+        codes = 0 if self.categories is None else len(self.categories) + 1
+        if self.kind in ("shares", "list"):
+            return [Feature(name=f"{self.name}[{part}]", codes=codes) for part in self.parts]
+        return [Feature(name=self.name, codes=codes)]
 
     @cached_property
     def _sorted_categories(self) -> SortedIds:
@@ -61,7 +63,9 @@ class EncodedColumn:
         return SortedIds.of(self.categories)
 
     def encode(self, column: pa.Array) -> NDArray[np.floating[Any]]:
-        """The values (N, 1), or (N, parts) of shares; UserError for a column of another type or length of lists."""
+        """The values (N, 1), or (N, parts) of lists; UserError for a column of another type, or shares of another length."""
+        if self.kind == "list":
+            return self._listed_codes(column)
         if self.categories is not None:
             return self._codes(column)[:, None]
         if self.kind == "shares":
@@ -80,6 +84,19 @@ class EncodedColumn:
         places = self._sorted_categories.find(values).cast(pa.int32())
         codes: NDArray[np.int32] = pc.fill_null(pc.add(places, 1), 0).to_numpy(zero_copy_only=False)
         return codes.astype(np.float32)
+
+    def _listed_codes(self, column: pa.Array) -> NDArray[np.float32]:
+        """The codes (N, parts) of the last entries of each list, in their order; 0 for a row without a list."""
+        if not is_list(column.type):
+            raise UserError(f"column {self.name} is {column.type}, lists of categories are expected")
+        width, entries = len(self.parts), self._codes(column.flatten())
+        lengths: NDArray[np.int64] = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        skipped = np.maximum(lengths - width, 0)[rows]
+        places = np.arange(len(entries)) - (np.cumsum(lengths) - lengths)[rows] - skipped
+        codes = np.zeros((len(lengths), width), np.float32)
+        codes[rows[places >= 0], places[places >= 0]] = entries[places >= 0]
+        return codes
 
     def _shares(self, column: pa.Array) -> NDArray[np.float32]:
         """The numbers (N, parts) of lists, NaN for a row without one."""
@@ -200,6 +217,6 @@ def _described(column: EncodedColumn) -> dict[str, Any]:
 def _column(content: dict[str, Any]) -> EncodedColumn:
     """A column of encoding.json."""
     kind, categories = content["kind"], None
-    if kind == "discrete":
+    if "categories" in content:
         categories = pa.array(content["categories"], CATEGORY_TYPES[content["type"]])
     return EncodedColumn(name=content["name"], kind=kind, categories=categories, parts=tuple(content.get("parts", ())))
