@@ -1,11 +1,16 @@
-"""Windows into SimpleX, its items into Milvus, and users' best items by exact search and by search in Milvus."""
+"""Windows into SimpleX, or features into two towers; items into Milvus, and users' best items by exact and by Milvus search."""
 
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from pyspark.sql import SparkSession
+
+from seqrec.command.config import flatten, public
 from seqrec.command.entry import run_job
-from seqrec.command.screen import listed, show
+from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
 from seqrec.command.story import Next, end, open_draft
 from seqrec.evaluation.milvus_recall import Search, search_lists
@@ -14,33 +19,54 @@ from seqrec.export.export_onnx import export
 from seqrec.publishing.destinations import Destinations, to_milvus
 from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse_items
+from seqrec.scoring.available import withheld_items
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
 from seqrec.scoring.lists import ListSettings
+from seqrec.scoring.tower_lists import TowerScoring, write_tower_lists
 from seqrec.settings.publish import Guards
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
+from seqrec.storage.metadata import DatasetMeta
 from seqrec.stores.address import NONE
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
-from seqrec.training.distributed import train_on_spark
+from seqrec.towers.matching_inputs import USERS, open_matching
+from seqrec.towers.tower_export import export_towers
+from seqrec.towers.tower_setup import TowerSetup
+from seqrec.towers.tower_survey import survey_matching
+from seqrec.towers.tower_training import train_towers
+from seqrec.training.distributed import run_on_spark, train_on_spark
+from seqrec.training.loop import Milestones, TrainingLimits
 from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.stages import train_stages
 from seqrec.training.train import run_training
 
+log = logging.getLogger("seqrec")
 
-def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
-    """The training that the settings describe."""
-    return training_setup(cfg, PlanSimpleX(cfg.encoder, cfg.loss))
+LIMITS = ("path", "max_epochs", "patience", "checkpoint_every")  # of features: no weight depends on them
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeLists:
+    """A version of users' lists that is written: the name of its model, how well it was validated, items that are in no list."""
+
+    name: str
+    valid: dict[str, float]
+    without: Sequence[int]
+
+
+Maker = Callable[[TrainTwoTower, SparkSession, Draft], MadeLists]
 
 
 def run(cfg: TrainTwoTower) -> None:
     """Try Milvus, train, export, write a version of users' lists, and make it current when it is whole."""
-    if not leads():
-        train_stages(cfg, plan=tower_setup, run=run_training)
-        return
     cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
+    if not leads():
+        SHARES[cfg.towers](cfg)
+        return
     files.require_writable(cfg.model, key="model")
     draft = open_draft(cfg, cfg.output)
     spark = open_session("train_two_tower", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
@@ -48,25 +74,113 @@ def run(cfg: TrainTwoTower) -> None:
     with connect(spark, addresses) as stores:  # so that what Milvus refuses is an error before the training
         if stores.milvus is not None:
             rehearse_items(spark, to_milvus(stores.milvus, cfg.milvus), dataset=cfg.data, dim=cfg.encoder.dim)
-    on_spark = partial(train_on_spark, spark, processes=cfg.processes)
-    run_one = on_spark if cfg.distributor == "spark" else run_training
-    metrics = {"valid": train_stages(cfg, plan=tower_setup, run=run_one)}
-    exported, dataset = export(cfg.model, data=cfg.data, keep=cfg.keep), open_dataset(spark, cfg.data)
-    lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
-    scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])
-    write_recommendations(draft, dataset, exported, scoring=scoring, generated_at=datetime.now(UTC))
+    made = MAKERS[cfg.towers](cfg, spark, draft)
+    metrics = {"valid": made.valid}
     with connect(spark, addresses) as stores:
         if stores.milvus is not None:
-            destination = to_milvus(stores.milvus, cfg.milvus)
+            destination, dataset = to_milvus(stores.milvus, cfg.milvus), open_dataset(spark, cfg.data)
             publish(spark, Destinations(milvus=destination), draft.path, limits=Guards())
             search = Search(params=cfg.milvus.search_params, users=cfg.milvus.search_users, seed=cfg.seed)
-            metrics["milvus"] = search_lists(draft.path, destination.open(), dataset=dataset, export=exported, search=search)
+            alias = destination.open()
+            metrics["milvus"] = search_lists(draft.path, alias, dataset=dataset, without=made.without, search=search)
     write_metrics(metrics, draft.path)
     versions.write_meta(draft.path, versions.read_meta(draft.path))  # a second time, with the table that the search wrote
     draft.commit(keep=cfg.keep)
     show("\n".join(f"{name}: {listed(measured)}" for name, measured in metrics.items()))
-    made = f"version {draft.run_id} of the lists of {exported.meta.name}"
-    end(made=made, path=draft.path, then=Next("build_candidates", ("data",)))
+    end(made=f"version {draft.run_id} of the lists of {made.name}", path=draft.path, then=Next("build_candidates", ("data",)))
+
+
+def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
+    """The training of SimpleX that the settings describe."""
+    return training_setup(cfg, PlanSimpleX(cfg.encoder, cfg.loss))
+
+
+def lists_of_histories(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> MadeLists:
+    """Train SimpleX, export it, and write users' lists by their histories."""
+    on_spark = partial(train_on_spark, spark, processes=cfg.processes)
+    run_one = on_spark if cfg.distributor == "spark" else run_training
+    valid = train_stages(cfg, plan=tower_setup, run=run_one)
+    exported, dataset = export(cfg.model, data=cfg.data, keep=cfg.keep), open_dataset(spark, cfg.data)
+    lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
+    scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])
+    write_recommendations(draft, dataset, exported, scoring=scoring, generated_at=datetime.now(UTC))
+    return MadeLists(name=exported.meta.name, valid=valid, without=withheld_items(spark, exported))
+
+
+def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> MadeLists:
+    """Train towers over features, export them, and write users' lists by their features."""
+    setup = feature_setup(cfg)
+    survey = setup.survey
+    log.info(
+        "%s, %s; columns of users: %s; of items: %s",
+        counted(survey.positives, "positive"),
+        counted(survey.negatives, "negative"),
+        ", ".join(survey.users.names),
+        ", ".join(survey.items.names),
+    )
+    training = partial(train_towers, setup)
+    trained = run_on_spark(spark, training, processes=cfg.processes) if cfg.distributor == "spark" else training()
+    exported = export_towers(setup, keep=cfg.keep)
+    scoring = TowerScoring(
+        export=exported.path,
+        meta=exported.meta,
+        users=setup.inputs.table(USERS),
+        history=cfg.history,
+        lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen),
+    )
+    write_tower_lists(draft, open_dataset(spark, cfg.data), scoring, generated_at=datetime.now(UTC))
+    return MadeLists(name=exported.meta.name, valid=trained.metrics, without=())
+
+
+def feature_setup(cfg: TrainTwoTower) -> TowerSetup:
+    """The training of towers over features that the settings describe; the samples are surveyed for it."""
+    settings = cfg.features
+    inputs = open_matching(
+        str(settings.path),
+        dataset=DatasetMeta.read(cfg.data).run_id,
+        history=cfg.history,
+        user_columns=settings.user_columns,
+        item_columns=settings.item_columns,
+    )
+    sizes = {"dim": cfg.encoder.dim} | settings.model_dump(include={"embedding_size", "hidden_units", "dropout", "unknown_share"})
+    shaping = settings.model_dump(exclude={*LIMITS}) | {"dim": cfg.encoder.dim, "seed": cfg.seed, "metric": cfg.metric}
+    return TowerSetup(
+        inputs=inputs,
+        survey=survey_matching(inputs, max_categories=settings.max_categories, valid_users=cfg.valid_users, seed=cfg.seed),
+        data=cfg.data,
+        new_items=settings.new_items,
+        sizes=sizes,
+        temperature=settings.temperature,
+        log_q=settings.log_q,
+        optimizer=settings.optimizer,
+        limits=TrainingLimits(
+            epochs=settings.max_epochs, steps=cfg.max_steps, minutes=cfg.max_minutes, patience=settings.patience
+        ),
+        milestones=Milestones(
+            validate_every=settings.validate_every,
+            checkpoint_every=settings.checkpoint_every,
+            metric=cfg.metric,
+            log_every=None,
+        ),
+        validates=cfg.validate,
+        batch_size=settings.batch_size,
+        pool_batches=settings.pool_batches,
+        reader_workers=cfg.reader_workers,
+        precision=cfg.precision,
+        seed=cfg.seed,
+        folder=cfg.model,
+        resume=cfg.resume,
+        name=cfg.name or f"feature-towers-d{cfg.encoder.dim}",
+        shaping=flatten({**shaping, "validate": cfg.validate, "valid_users": cfg.valid_users}),
+        settings=public(cfg),
+    )
+
+
+MAKERS: dict[str, Maker] = {"histories": lists_of_histories, "features": lists_of_features}
+SHARES: dict[str, Callable[[TrainTwoTower], object]] = {  # of the processes of torchrun that don't lead
+    "histories": partial(train_stages, plan=tower_setup, run=run_training),
+    "features": lambda cfg: train_towers(feature_setup(cfg)),
+}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -9,8 +10,6 @@ from pyspark.sql import functions as F
 
 from seqrec.command.screen import duration, listed
 from seqrec.evaluation.held_out import sample
-from seqrec.scoring.available import withheld_items
-from seqrec.serving.exports import Export
 from seqrec.storage import files
 from seqrec.storage.metadata import ListsMeta
 from seqrec.stores.milvus_alias import MilvusAlias
@@ -34,11 +33,13 @@ class Search:
     seed: int
 
 
-def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: Export, search: Search) -> dict[str, float]:
+def search_lists(
+    folder: str, alias: MilvusAlias, *, dataset: Dataset, without: Sequence[int], search: Search
+) -> dict[str, float]:
     """Act: search for the users of a version of lists, write the table milvus_recommendations beside them; its recall.
 
     The version has recommendations and user_embeddings; users with the popular list are not searched for. As in the version's
-    lists, a user's seen items and those that are never recommended are left out.
+    lists, a user's seen items and those that are never recommended, `without` (item indices), are left out.
     """
     spark, started = dataset.spark, time.monotonic()
     meta = ListsMeta.read(folder)
@@ -48,10 +49,11 @@ def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, export: E
     chosen = sample(queries.select("user_id", "embedding"), users=search.users, seed=search.seed)
     seen = F.col("seen") if meta.filter_seen else F.slice("seen", 1, 0)
     histories = select_histories(dataset, history=meta.history).select("user_id", seen.alias("seen"))
-    path, without = files.join(folder, TABLE), withheld_items(spark, export)
+    hidden = F.coalesce("seen", F.array().cast("array<int>")).alias("seen")  # a user of features alone has no history
+    path = files.join(folder, TABLE)
     with as_user_errors(f"{alias}: searching failed", secrets=alias.server.secrets):
         lists = search_for_users(
-            chosen.join(histories, "user_id"),
+            chosen.join(histories, "user_id", "left").select("user_id", "embedding", hidden),
             alias,
             item=dataset.item,
             top_k=meta.top_k,

@@ -6,8 +6,8 @@
 
 Learned by a softmax over the items of a batch whose bias of sampling is taken out (Yi et al. 2019, Sampling-bias-corrected neural
 modeling for large corpus item recommendations). A user or an item that wasn't there in training has the code 0, whose embedding
-is zeros, and so the vector that its other features give. `unknown_share` teaches the towers to go by these too: of this share of a
-batch's rows, the own id counts as unknown (as in DropoutNet, Volkovs et al. 2017).
+is zeros, and so the vector that its other features give. `unknown_share` teaches the towers to go by these too: of this share of
+a batch's rows, the own id counts as unknown (as in DropoutNet, Volkovs et al. 2017).
 """
 
 from collections.abc import Sequence
@@ -61,18 +61,13 @@ class Tower(nn.Module):
         self.numbers = [place for column, span in spans if not column.codes for place in range(*span)]
         self.own_id = next((first for column, (first, _) in spans if column.own_id), None)
         self.unknown_share = sizes.unknown_share
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(column.codes, sizes.embedding_size, padding_idx=0) for column in columns if column.codes
-        )
+        self.embeddings = nn.ModuleList(_embedding(column.codes, sizes.embedding_size) for column in columns if column.codes)
         self.quantiles = QuantileRanks(len(self.numbers)) if self.numbers else None
         widths = [len(self.coded) * sizes.embedding_size + 2 * len(self.numbers), *sizes.hidden_units]
         layers = [
             layer for wide, narrow in pairwise(widths) for layer in (nn.Linear(wide, narrow), nn.ReLU(), Dropout(sizes.dropout))
         ]
         self.deep = nn.Sequential(*layers, nn.Linear(widths[-1], sizes.dim))
-        for table in self.embeddings:
-            nn.init.normal_(table.weight, std=0.05)
-            nn.init.zeros_(table.weight[0].detach())
 
     def forward(self, features: Tensor) -> Tensor:
         """features (N, F) -> vectors (N, D)"""
@@ -126,6 +121,14 @@ def in_batch_softmax(users: Tensor, items: Tensor, numbers: Tensor, log_q: Tenso
     again = numbers[: len(users), None] == numbers
     again[own, own] = False
     return F.cross_entropy(logits.masked_fill(again, torch.finfo(logits.dtype).min), own, reduction="sum")
+
+
+def _embedding(codes: int, size: int) -> nn.Embedding:
+    """Embeddings of codes, drawn; that of the code 0 is zeros, and stays so."""
+    table = nn.Embedding(codes, size, padding_idx=0)
+    nn.init.normal_(table.weight, std=0.05)
+    nn.init.zeros_(table.weight[0].detach())
+    return table
 
 
 def _mean(table: nn.Module, codes: Tensor) -> Tensor:

@@ -53,8 +53,11 @@ class CategoryCounts:
 
     def most_frequent(self, most: int) -> pa.Array:
         """The categories, the most frequent first, ties in their own order."""
-        ordered = self.merged().sort_by([("rows", "descending"), ("category", "ascending")])
-        return pa.concat_arrays(ordered["category"].chunks).slice(0, most)
+        return pa.concat_arrays(self.by_frequency(most)["category"].chunks)
+
+    def by_frequency(self, most: int) -> pa.Table:
+        """The same categories with their numbers of rows."""
+        return self.merged().sort_by([("rows", "descending"), ("category", "ascending")]).slice(0, most)
 
 
 def survey(samples: Samples, columns: ChosenColumns, *, max_categories: int) -> Survey:

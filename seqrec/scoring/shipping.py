@@ -17,6 +17,7 @@ from seqrec.errors import UserError
 from seqrec.serving import sealed
 from seqrec.serving.model import Model, load_model
 from seqrec.serving.ranker import Ranker, load_ranker
+from seqrec.serving.towers import TRAIN_AGAIN, Towers, load_towers
 from seqrec.storage import files
 
 if TYPE_CHECKING:  # as in serving.model: a Python worker of Spark loads no kinds of meta.json
@@ -54,15 +55,39 @@ class ShippedRanker:
         return load_ranker(self.folder or SparkFiles.getRootDirectory(), self.hashes, context.cpus() if context else 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShippedTowers:
+    """Where an executor finds two towers: a folder that it mounts, or None for Spark's files."""
+
+    folder: str | None
+    hashes: sealed.Hashes
+
+    def open(self) -> Towers:
+        """The towers, opened once per Python worker, with as many threads as the task has cores."""
+        context = TaskContext.get()
+        return load_towers(self.folder or SparkFiles.getRootDirectory(), self.hashes, context.cpus() if context else 1)
+
+
 def ship_ranker(spark: SparkSession, version: "RankerVersion") -> ShippedRanker:
     """Make a ranker available to the executors, as `ship` does with a model; UserError if its files aren't those of meta.json."""
-    hashes, folder = version.scoring_files(), None
-    if files.is_local(version.path):
-        folder = str(files.local_path(version.path).absolute())
+    hashes = version.scoring_files()
+    return ShippedRanker(folder=_ship_files(spark, version.path, hashes, remedy="run train_ranker again"), hashes=hashes)
+
+
+def ship_towers(spark: SparkSession, path: str, hashes: sealed.Hashes) -> ShippedTowers:
+    """Make an export of two towers available to the executors; UserError if its files aren't those of the hashes."""
+    return ShippedTowers(folder=_ship_files(spark, path, hashes, remedy=TRAIN_AGAIN), hashes=hashes)
+
+
+def _ship_files(spark: SparkSession, path: str, hashes: sealed.Hashes, *, remedy: str) -> str | None:
+    """The local folder of files, which all hosts are taken to mount; None for those of a remote one, which Spark fetches."""
+    folder = None
+    if files.is_local(path):
+        folder = str(files.local_path(path).absolute())
     else:
-        _add_files(spark, version.path, hashes)
-    sealed.verify_files(folder or SparkFiles.getRootDirectory(), hashes, remedy="run train_ranker again")
-    return ShippedRanker(folder=folder, hashes=hashes)
+        _add_files(spark, path, hashes)
+    sealed.verify_files(folder or SparkFiles.getRootDirectory(), hashes, remedy=remedy)
+    return folder
 
 
 def ship(spark: SparkSession, export: "Export", *, private: bool = False) -> Shipped:

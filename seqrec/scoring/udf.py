@@ -27,6 +27,7 @@ from pyspark.sql.types import ArrayType, DataType, FloatType, LongType, StringTy
 
 from seqrec.errors import UserError
 from seqrec.scoring.available import mark_available
+from seqrec.scoring.described_users import TowerTask, recommend_described
 from seqrec.scoring.lists import ListSettings, ListTask, embed_batches, rank_batches, recommend_batches
 from seqrec.scoring.ranked_lists import RankTask, describe_batches, rank_candidate_batches
 from seqrec.scoring.rejected import Search, reject_batches
@@ -174,6 +175,16 @@ def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
     row = schemas.recommendations(users.schema["user_id"].dataType, schemas.IDS[task.fallback.model.item_type])
     fields = [row[name] for name in ("user_id", "items", "source")]
     return users.mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
+
+
+def recommend_by_towers(users: DataFrame, *, task: TowerTask, item: DataType) -> DataFrame:
+    """The best items of users by their features: user_id, items (structs of item_id and score), source and embedding.
+
+    Users have user_id, the columns of the tower's features, and `described_users.SEEN`, indices of the items that are left out.
+    """
+    row = schemas.recommendations(users.schema["user_id"].dataType, item)
+    fields = [*(row[name] for name in ("user_id", "items", "source")), StructField("embedding", schemas.EMBEDDING, False)]
+    return _spread(users).mapInArrow(partial(recommend_described, task=task), StructType(fields))
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:

@@ -99,6 +99,11 @@ def open_export(folder: str) -> Export:
     content = versions.read_meta(folder) if files.exists(path) else {}
     if "files" not in content:
         raise UserError(f"{folder} holds no exported model: run export_onnx model={sealed.model_folder(folder)} first")
+    if "user_columns" in content:
+        raise UserError(
+            f"{folder} holds two towers over features, which read no histories: give the lists that train_two_tower wrote, as in "
+            "evaluate model=null table=FOLDER, or open the towers by seqrec.serving.towers"
+        )
     return Export(folder, ExportMeta.of(content, path=path, remedy=f"run the job that writes {folder} again"))
 
 

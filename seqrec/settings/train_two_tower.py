@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seqrec.command.config import Stores, Strict
 from seqrec.settings import DropoutRate, History, ListLength, Path, Positive
 from seqrec.settings.stores import Milvus
+from seqrec.settings.train_ranker import NetworkOptimizer
 from seqrec.settings.training import Training
 
 
@@ -31,6 +32,39 @@ class TowerLoss(Strict):
     power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
 
 
+class FeatureTowers(Strict):
+    """The towers over features of users and of items, and their training."""
+
+    path: Path | None = Field(
+        None, description="folder of build_features samples=[matching], of the dataset and the history of the lists"
+    )
+    user_columns: list[str] | None = Field(None, description="features of users; null: all of matching_samples that users has")
+    item_columns: list[str] | None = Field(
+        None, description="features of items; null: all of matching_samples that item_features has"
+    )
+    max_categories: Annotated[int, Field(ge=1, le=2**24 - 1)] = Field(
+        100_000, description="most categories of a column, the most frequent ones; others count as unknown"
+    )
+    embedding_size: Positive = Field(32, description="numbers of each category's embedding")
+    hidden_units: list[Positive] = Field([128], description="widths of each tower's hidden layers; []: none")
+    dropout: DropoutRate = Field(0.1, description="share of each hidden layer's values dropped in training")
+    unknown_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="share of a batch's users and items whose own id counts as unknown, so that features alone give vectors"
+    )
+    temperature: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="by which a cosine is divided in the softmax")
+    log_q: bool = Field(True, description="take the log of an item's chance to be in a batch off its logit (Yi et al. 2019)")
+    new_items: bool = Field(True, description="items of item_features that the dataset lacks are in the lists too")
+    optimizer: NetworkOptimizer = NetworkOptimizer()
+    batch_size: Positive = Field(
+        512, description="positives of a process in a step; negatives come with them, as many as there are"
+    )
+    pool_batches: Positive = Field(32, description="batches whose rows are shuffled together")
+    max_epochs: Positive = Field(50, description="most epochs")
+    patience: Positive | None = Field(3, description="validations without improvement before the end; null: never")
+    validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
+    checkpoint_every: Positive | None = Field(None, description="steps between checkpoints; null: with each validation")
+
+
 class ItemIndex(Milvus):
     """How the items are written to Milvus, and how users search there."""
 
@@ -40,8 +74,14 @@ class ItemIndex(Milvus):
 
 
 class TrainTwoTower(Training):
-    """Windows into SimpleX, its items into Milvus, and users' best items by exact search and by Milvus search."""
+    """Windows into SimpleX, or features into two towers; items into Milvus, users' best items by exact and by Milvus search."""
 
+    towers: Literal["histories", "features"] = Field(
+        "histories",
+        description="histories: SimpleX (encoder, loss, and the training's own keys); features: two towers over the columns of "
+        "users and items (encoder.dim, and features.* in place of the training's own keys of those names)",
+    )
+    features: FeatureTowers = FeatureTowers()
     encoder: TowerShape = TowerShape()
     loss: TowerLoss = TowerLoss()
     output: Path = Field(description="folder of the users' lists; each run adds a version")
@@ -51,3 +91,25 @@ class TrainTwoTower(Training):
     keep: Positive = Field(5, description="newest versions that stay")
     milvus: ItemIndex = ItemIndex()
     stores: Stores
+
+    @model_validator(mode="after")
+    def _towers_have_what_they_need(self) -> "TrainTwoTower":
+        """Towers over features have a folder of them, and none of what belongs to histories alone."""
+        if self.towers == "histories":
+            return self
+        if self.features.path is None:
+            raise ValueError("features.path is needed for towers=features: the folder of build_features samples=[matching]")
+        fixed = {
+            "init": None,
+            "init_optimizer": "fresh",
+            "freeze": (),
+            "stages": (),
+            "accumulate_steps": 1,
+            "memory_gb": None,
+            "deterministic": False,
+        }
+        if others := [name for name, usual in fixed.items() if getattr(self, name) != usual]:
+            raise ValueError(f"{others[0]} belongs to towers=histories: leave it out with towers=features")
+        if self.metric == "loss":
+            raise ValueError("metric=loss belongs to towers=histories: set ndcg@10 or another metric of lists")
+        return self

@@ -150,6 +150,29 @@ class TrainedOn(Part):
         return self.table == "ranker_samples" and self.history == split
 
 
+class TowersMeta(Meta):
+    """An export of two towers over features; `run_id` is the training's, `features` that of the features it learned from.
+
+    The columns are those that each tower reads, in order. `parity` has the rows that were compared with torch, by tower, and the
+    largest difference; `counts` the items, and those of them that the dataset lacks.
+    """
+
+    name: str
+    dataset: str
+    features: str
+    id_types: IdTypes
+    dim: int
+    user_columns: list[str]
+    item_columns: list[str]
+    files: dict[str, str]
+    export: str
+    checkpoint: dict[str, Any]
+    weights_sha256: str
+    parity: dict[str, float]
+    counts: dict[str, int]
+    settings: dict[str, Any] = Field({})
+
+
 class SecondStageMeta(Part):
     """What ranked the lists: run ids of a ranker, of candidates and of features, the ranker's method and samples, the sources."""
 

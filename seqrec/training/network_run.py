@@ -134,7 +134,7 @@ def network_trainer(
         batches=lesson.batches,
         limits=run.limits,
         milestones=run.milestones,
-        measure=None if lesson.measure is None else partial(lesson.measure, learner.judged),
+        measure=None if lesson.measure is None else partial(_measure, learner.judged, lesson.measure),
         checkpointer=Checkpointer(
             folder=run.folder,
             writes=leads,
@@ -168,6 +168,13 @@ def _stepper(run: NetworkRun, process: Process, learner: NetworkLearner[N], less
         bf16=bf16,
         seed=run.seed,
     )
+
+
+def _measure(network: N, measure: Callable[[N], dict[str, float]]) -> dict[str, float]:
+    """The metrics of a network, which is as ready to be trained after that as before."""
+    metrics = measure(network)
+    network.train()
+    return metrics
 
 
 def _as_it_is(batch: Any) -> Any:

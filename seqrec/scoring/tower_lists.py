@@ -1,0 +1,84 @@
+"""A version of recommendations by two towers over features: lists and embeddings of all described users, and the items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from seqrec.command.bars import working_on
+from seqrec.scoring.batch_recommend import write_scored
+from seqrec.scoring.described_users import SEEN, TowerTask
+from seqrec.scoring.lists import ListSettings
+from seqrec.scoring.shipping import ship_towers
+from seqrec.scoring.udf import recommend_by_towers
+from seqrec.serving import sealed
+from seqrec.serving.towers import tower_hashes
+from seqrec.storage import files
+from seqrec.storage.draft import Draft
+from seqrec.storage.metadata import ListsMeta
+from seqrec.tables import io, schemas
+from seqrec.tables.datasets import Dataset
+from seqrec.tables.histories import select_histories
+
+if TYPE_CHECKING:
+    from seqrec.storage.metadata import TowersMeta
+
+WRITTEN = ("recommendations", "user_embeddings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerScoring:
+    """How users are scored: the export of the towers, the path of the table users, the history that is hidden from the lists."""
+
+    export: str
+    meta: "TowersMeta"
+    users: str
+    history: str
+    lists: ListSettings
+
+
+def write_tower_lists(draft: Draft, dataset: Dataset, scoring: TowerScoring, *, generated_at: datetime) -> dict[str, int]:
+    """Act: score all users that have features into a version; returns the counts, which its meta.json has too.
+
+    Users that the dataset lacks are among them: nothing is hidden from their lists.
+    """
+    spark, meta = dataset.spark, scoring.meta
+    task = TowerTask(
+        towers=ship_towers(spark, scoring.export, tower_hashes(meta.files, path=scoring.export)), top_k=scoring.lists.top_k
+    )
+    stamps = {"model": F.lit(meta.name), "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
+    users = described_users(dataset, scoring, columns=meta.user_columns)
+    scored = recommend_by_towers(users, task=task, item=dataset.item).withColumns(stamps)
+    working_on("scoring the users")
+    table, schema = files.join(draft.path, sealed.EMBEDDINGS), schemas.item_embeddings(dataset.item)
+    io.write_table(io.read_table(spark, files.join(scoring.export, sealed.EMBEDDINGS), schema), table, schema)
+    counts = write_scored(scored, draft.path, item=dataset.item, write=WRITTEN)
+    counts |= {"item_embeddings": io.open_table(spark, table).count()}
+    ListsMeta(
+        run_id=draft.run_id,
+        id_types=dataset.meta.id_types,
+        dataset=dataset.meta.run_id,
+        history=scoring.history,
+        filter_seen=scoring.lists.filter_seen,
+        top_k=scoring.lists.top_k,
+        model=meta.name,
+        model_run_id=meta.run_id,
+        export=meta.export,
+        checkpoint=meta.checkpoint,
+        available=counts["item_embeddings"],
+        counts=counts,
+        settings=draft.settings,
+    ).write(draft.path)
+    return counts
+
+
+def described_users(dataset: Dataset, scoring: TowerScoring, *, columns: Sequence[str]) -> DataFrame:
+    """Act: all rows of the table users: user_id, the columns, and SEEN, item indices that are left out of the user's list."""
+    seen = F.col("seen") if scoring.lists.filter_seen else F.slice("seen", 1, 0)
+    histories = select_histories(dataset, history=scoring.history).select("user_id", seen.alias(SEEN))
+    users = io.open_table(dataset.spark, scoring.users).select(*dict.fromkeys(["user_id", *columns]))
+    joined = users.join(histories, "user_id", "left")
+    return joined.withColumn(SEEN, F.coalesce(SEEN, F.array().cast("array<int>")))

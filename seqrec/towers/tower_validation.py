@@ -1,0 +1,103 @@
+"""The ranks of held-out events' items among all items, by the towers as they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+
+from seqrec import metrics
+from seqrec.errors import UserError
+from seqrec.indices import FIRST_ITEM
+from seqrec.models.two_towers import Tower, TwoTowers
+from seqrec.ragged import Ragged
+from seqrec.serving.feature_encoding import Features
+from seqrec.towers.matching_inputs import TowerCatalogue
+from seqrec.towers.tower_survey import TowerSurvey
+from seqrec.training.processes import Process
+
+CUTOFFS = (1, 10, 20)
+REPORTED = ("recall@1", "recall@10", "ndcg@10", "recall@20", "ndcg@20")
+SCORES = 1 << 25  # floats of a block of scores: 128 MB
+ROWS = 8192  # that go through a tower at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationEvents:
+    """N events that a process validates with, and all V items, by their place in the catalogue.
+
+    users    (N, Fu) features as of the event
+    targets  (N,) the event's item
+    had      N lists: items that the user had before
+    items    (V, Fi) features
+    """
+
+    users: Features
+    targets: NDArray[np.int64]
+    had: Ragged
+    items: Features
+
+
+def validation_events(survey: TowerSurvey, catalogue: TowerCatalogue, process: Process) -> ValidationEvents:
+    """The share of a process in the held-out events; those whose item isn't in the catalogue are left out, in all metrics."""
+    held_out, ids = survey.held_out, catalogue.ids["item_id"].combine_chunks()
+    targets = pc.fill_null(pc.index_in(held_out.targets, value_set=ids), -1).to_numpy().astype(np.int64)
+    chosen = np.flatnonzero(targets >= 0)[process.rank :: process.world]
+    places = pc.index_in(held_out.had["item_id"].combine_chunks(), value_set=ids).fill_null(-1).to_numpy().astype(np.int64)
+    owners = held_out.had["user"].to_numpy()
+    order = np.argsort(owners, kind="stable")
+    owners, places = owners[order], places[order]
+    bounds = (np.searchsorted(owners, held_out.users[chosen], side=side) for side in ("left", "right"))
+    lists = [np.unique(places[first:end][places[first:end] >= 0]) for first, end in zip(*bounds, strict=True)]
+    return ValidationEvents(
+        users=survey.users.encode(held_out.rows.take(chosen)),
+        targets=targets[chosen],
+        had=Ragged.of_arrays(lists),
+        items=survey.items.encode(catalogue.rows),
+    )
+
+
+def vectors_of(tower: Tower, features: Features, device: torch.device) -> torch.Tensor:
+    """The vectors (N, D) of features (N, F), in evaluation mode and fp32, on the device."""
+    tower.eval()
+    with torch.inference_mode():
+        return torch.cat([tower(rows.to(device)) for rows in torch.split(torch.from_numpy(features), ROWS)])
+
+
+def measure_towers(towers: TwoTowers, events: ValidationEvents, *, process: Process) -> dict[str, float]:
+    """recall and ndcg at 1, 10 and 20 over the events of all processes, each an event of its own; the same in all processes.
+
+    A rank counts the items that the user hasn't had, or that are the target, and that score at least as much, itself included.
+    Raises UserError for a score that isn't finite.
+    """
+    users, items = (
+        vectors_of(tower, rows, process.device) for tower, rows in ((towers.users, events.users), (towers.items, events.items))
+    )
+    ranks = np.concatenate([np.zeros(0, np.int64), *_ranks(users, items, events)])
+    sums = metrics.metric_sums(metrics.RankCounts.of(Ragged.of(ranks[:, None].tolist())), cutoffs=CUTOFFS)
+    summed = process.sum(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
+    means = metrics.metric_means(dict(zip(sums, summed, strict=True)))
+    return {name: means[name] for name in REPORTED}
+
+
+def _ranks(users: torch.Tensor, items: torch.Tensor, events: ValidationEvents) -> Iterator[NDArray[np.int64]]:
+    """The ranks of the events' targets, from 1, in blocks."""
+    size = max(1, SCORES // max(1, len(items)))
+    for first in range(0, len(users), size):
+        rows = np.arange(first, min(first + size, len(users)))
+        scores = users[rows[0] : rows[-1] + 1] @ items.T  # (B, D) @ (D, V) -> (B, V)
+        if not torch.isfinite(scores).all():
+            raise UserError("scores of the validation aren't finite: lower features.optimizer.lr, start over with resume=false")
+        own = torch.from_numpy(events.targets[rows]).to(scores.device)
+        of_targets = scores.gather(1, own[:, None])
+        had = events.had.take(rows)
+        scores[torch.from_numpy(had.rows).to(own), torch.from_numpy(had.values).to(own)] = -torch.inf
+        scores.scatter_(1, own[:, None], of_targets)
+        yield (scores >= of_targets).sum(1).cpu().numpy()
+
+
+def catalogue_matrix(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors (V, D) of a catalogue as an item matrix (V + 2, D), whose rows are item_idx."""
+    return np.concatenate([np.zeros((FIRST_ITEM, vectors.shape[1]), np.float32), vectors])

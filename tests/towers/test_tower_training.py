@@ -1,0 +1,259 @@
+"""Two towers over features that a test writes: what is read, what is learned, interruptions, new users and items, bad input."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from jobs.train_two_tower import feature_setup
+from seqrec.errors import UserError
+from seqrec.models.two_towers import TwoTowers
+from seqrec.rankers import encoded_rows
+from seqrec.serving.exports import locate
+from seqrec.serving.towers import Towers
+from seqrec.settings.train_two_tower import TrainTwoTower
+from seqrec.towers.matching_inputs import read_tower_catalogue
+from seqrec.towers.tower_batches import TowerBatch, tower_batches, write_tower_rows
+from seqrec.towers.tower_export import export_towers
+from seqrec.towers.tower_setup import TowerSetup
+from seqrec.towers.tower_training import train_towers
+from seqrec.towers.tower_validation import measure_towers, validation_events
+from seqrec.training import checkpoint
+from seqrec.training.processes import Process
+from seqrec.training.sinks import read_records
+from tests.towers.toy import NEW_ITEM, NEW_USER, SCHEMA, USERS, described_user, events_of, matching_rows, write_features
+
+ALONE = Process(rank=0, world=1, device=torch.device("cpu"))
+SMALL: dict[str, Any] = {
+    "embedding_size": 8,
+    "hidden_units": [16],
+    "batch_size": 48,
+    "max_epochs": 2,
+    "patience": None,
+    "temperature": 0.2,
+    "optimizer": {"lr": 0.01, "warmup_steps": 2},
+}
+
+
+def settings(root: Path, model: Path, **changed: Any) -> TrainTwoTower:
+    """Settings of a job on the features below a folder; `features` are changes of SMALL."""
+    features = {**SMALL, "path": str(root / "features"), **changed.pop("features", {})}
+    features["optimizer"] = {**SMALL["optimizer"], **features["optimizer"]}
+    fixed = {"data": str(root / "dataset"), "model": str(model), "output": str(model / "lists"), "towers": "features"}
+    usual = {"precision": "fp32", "encoder": {"dim": 8}, "metric": "recall@10"}
+    stores = {"mongodb": "none", "milvus": "none"}
+    cfg = TrainTwoTower.model_validate({**fixed, **usual, "features": features, "stores": stores, **changed})
+    return cfg.model_copy(update={"data": str(root / "dataset" / "20260101T000000Z-0001")})
+
+
+def train(cfg: TrainTwoTower, which: str = "last") -> dict[str, torch.Tensor]:
+    """Train, and the weights of a checkpoint."""
+    train_towers(feature_setup(cfg))
+    return checkpoint.load(checkpoint.find(cfg.model, which), keys=("model",)).model
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset and its features."""
+    path = tmp_path_factory.mktemp("towers")
+    write_features(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def usual(root: Path) -> dict[str, torch.Tensor]:
+    """The weights that the settings give without any change."""
+    return train(settings(root, root / "usual"))
+
+
+def batches_of(setup: TowerSetup, folder: Path, *, steps: int, epoch: int = 0, skip: int = 0) -> list[TowerBatch]:
+    rows = write_tower_rows(setup.inputs, setup.survey, ALONE, folder)
+    return list(tower_batches(rows, steps=steps, rank=0, pool_batches=2, workers=1, seed=5).epoch(epoch, skip=skip))
+
+
+def test_each_batch_has_its_share_of_positives_and_negatives(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded_rows, "GROUP_ROWS", 32)
+    setup = feature_setup(settings(root, tmp_path))
+    assert (setup.survey.positives, setup.survey.negatives) == (6 * USERS, 12 * USERS)
+    batches = batches_of(setup, tmp_path, steps=5)
+    assert [(len(batch.users), len(batch.items), batch.losses) for batch in batches] == [(48, 144, 48.0)] * 5
+    names = [feature.name for feature in setup.survey.users.features]
+    ids = setup.survey.users.columns[0].categories
+    assert names[0] == "user_id"
+    assert ids is not None
+    categories = setup.survey.item_numbers.categories
+    assert categories is not None
+    pairs = sorted(
+        (ids[int(user) - 1].as_py(), categories[int(number) - 1].as_py())
+        for batch in batches
+        for user, number in zip(batch.users[:, 0], batch.numbers, strict=False)
+    )
+    assert pairs == sorted((user, item) for user in range(1, USERS + 1) for item in events_of(user)[:6])
+    item_id = [feature.name for feature in setup.survey.items.features].index("item_id")
+    for batch in batches:
+        assert torch.equal(batch.items[:, item_id].long(), batch.numbers), "all items have a number, in the same order"
+    rest = batches_of(setup, tmp_path, steps=5, skip=3)
+    assert len(rest) == 2
+    for ours, theirs in zip(rest, batches[3:], strict=True):
+        assert all(torch.equal(part, other) for part, other in zip(ours, theirs, strict=True))
+
+
+def test_log_q_is_the_log_of_an_items_share_of_the_training_rows(root: Path, tmp_path: Path) -> None:
+    survey = feature_setup(settings(root, tmp_path)).survey
+    trained = [row["item_id"] for row in matching_rows() if row["split"] == "train"]
+    categories = survey.item_numbers.categories
+    assert categories is not None
+    shares = {item: trained.count(item) / len(trained) for item in set(trained)}
+    assert np.exp(survey.log_q[1:]) == pytest.approx([shares[item] for item in categories.to_pylist()], rel=1e-5)
+
+
+def test_ranks_are_those_of_a_naive_loop(root: Path, tmp_path: Path) -> None:
+    """Of each valid event, among all items that the user hasn't had in training."""
+    setup = feature_setup(settings(root, tmp_path))
+    catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=True, cache=tmp_path)
+    torch.manual_seed(2)
+    towers = TwoTowers(**setup.arguments).eval()
+    events = validation_events(setup.survey, catalogue, ALONE)
+    measured = measure_towers(towers, events, process=ALONE)
+    items = towers.items(torch.from_numpy(setup.survey.items.encode(catalogue.rows))).detach().numpy()
+    ids = catalogue.ids["item_id"].to_pylist()
+    hits = []
+    for row in setup.survey.held_out.rows.to_pylist():
+        user = pa.Table.from_pylist([row], schema=setup.survey.held_out.rows.schema)
+        scores = items @ towers.users(torch.from_numpy(setup.survey.users.encode(user))).detach().numpy()[0]
+        had = {*events_of(row["user_id"])[:6]} - {row["item_id"]}
+        own = scores[ids.index(row["item_id"])]
+        hits.append(sum(score >= own for item, score in zip(ids, scores, strict=True) if item not in had) <= 10)
+    assert len(hits) == USERS
+    assert measured["recall@10"] == pytest.approx(np.mean(hits))
+
+
+def test_towers_learn_and_serve_new_users_and_items(root: Path, tmp_path: Path) -> None:
+    cfg = settings(root, tmp_path / "model", features={"max_epochs": 12, "unknown_share": 0.3})
+    setup = feature_setup(cfg)
+    assert train_towers(setup).metrics["recall@10"] > 0.9, "of 21 items, of which 10 are of the user's genre"
+    exported = export_towers(setup, keep=2)
+    meta = exported.meta
+    assert max(meta.parity["users_difference"], meta.parity["items_difference"]) < 1e-5
+    assert (meta.parity["users"], meta.parity["items"]) == (USERS, 21)
+    assert meta.counts == {"items": 21, "new_items": 1}
+    for name in ("user_tower.onnx", "item_tower.onnx"):
+        session = onnxruntime.InferenceSession(f"{exported.path}/{name}")
+        assert [(value.name, value.shape[0]) for value in session.get_inputs()] == [("features", "rows")]
+    table = pq.read_table(Path(exported.path) / "item_embeddings").to_pydict()
+    assert (table["item_id"], table["item_idx"]) == (list(range(1, 22)), list(range(2, 23)))
+    towers = Towers.open(str(tmp_path / "model"))
+    assert np.allclose(towers.matrix[2:], np.array(table["embedding"], np.float32))
+    someone = {**described_user(999, [2, 4, 6]), "group": "A"}
+    rows = pa.Table.from_pylist([someone, described_user(NEW_USER, [])], schema=setup.survey.held_out.rows.schema.remove(0))
+    lists = towers.recommend(towers.users.vectors(rows.append_column("user_id", pa.array([999, NEW_USER]))), 5)
+    assert [item % 2 for item, _ in lists[0]] == [0] * 5, "by the group and the history of a new user"
+    scores = [score for _, score in lists[0]]
+    assert scores == sorted(scores, reverse=True)
+    nearest = np.argsort(-(towers.matrix[2:] @ towers.matrix[NEW_ITEM + 1]))[1:4] + 1
+    assert [item % 2 for item in nearest.tolist()] == [NEW_ITEM % 2] * 3, "by the genre of a new item"
+    with pytest.raises(UserError, match="holds two towers over features, which read no histories"):
+        locate(str(tmp_path / "model"))
+    resumed = feature_setup(cfg)
+    train_towers(resumed)
+    assert export_towers(resumed, keep=2).meta.weights_sha256 == meta.weights_sha256
+
+
+KEYS: list[dict[str, Any]] = [
+    {"encoder": {"dim": 6}},
+    {"seed": 7},
+    {"precision": "bf16"},
+    *(
+        {"features": changed}
+        for changed in (
+            {"user_columns": ["user_id"]},
+            {"item_columns": ["item_id"]},
+            {"max_categories": 2},
+            {"embedding_size": 4},
+            {"hidden_units": []},
+            {"dropout": 0.5},
+            {"unknown_share": 0.5},
+            {"temperature": 0.3},
+            {"log_q": False},
+            {"batch_size": 24},
+            {"pool_batches": 1},
+            {"max_epochs": 1},
+            {"optimizer": {"name": "sgd"}},
+            {"optimizer": {"lr": 0.02}},
+            {"optimizer": {"ema_decay": 0.5}},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("changed", KEYS, ids=str)
+def test_each_key_changes_what_is_learned(
+    root: Path, usual: dict[str, torch.Tensor], tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    weights = train(settings(root, tmp_path, **copy.deepcopy(changed)))
+    same = weights.keys() == usual.keys() and all(
+        weight.shape == usual[name].shape and torch.equal(weight, usual[name]) for name, weight in weights.items()
+    )
+    assert not same
+
+
+def test_an_interrupted_training_ends_at_the_same_weights(root: Path, usual: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """Stopped within an epoch, after a validation there, and once more at its end; dropout is drawn again as before."""
+    features = {"validate_every": 3, "max_epochs": 2}
+    whole = train(settings(root, tmp_path / "whole", features=features))
+    for steps in (4, 6, None):
+        parts = train(settings(root, tmp_path / "parts", features=features, max_steps=steps))
+    assert all(torch.equal(parts[name], weight) for name, weight in whole.items())
+    assert all(torch.equal(usual[name], weight) for name, weight in whole.items()), "a validation changes nothing"
+    assert [record["step"] for record in read_records(str(tmp_path / "parts"))] == [3, 6, 9]
+
+
+def test_another_training_in_the_folder_is_refused_or_dropped(root: Path, tmp_path: Path) -> None:
+    train(settings(root, tmp_path))
+    other = {"features": {"embedding_size": 4}}
+    with pytest.raises(UserError, match=r"holds a training with other settings \(embedding_size=8 there, 4 now\)"):
+        train(settings(root, tmp_path, **copy.deepcopy(other)))
+    for resume in ("same", False):
+        weights = train(settings(root, tmp_path, resume=resume, **copy.deepcopy(other)))
+        assert weights["users.embeddings.0.weight"].shape[1] == 4
+
+
+HISTORY = "has features with history=full, the lists have history=test: run build_features history=test"
+NO_AGE = "features.user_columns: .* has no feature 'agee' of these; its features are user_id"
+TRAIN_ALONE = [row for row in matching_rows() if row["split"] != "valid"]
+NO_POSITIVE = [row for row in matching_rows() if row["label"] == 0 or row["split"] == "valid"]
+OTHER_SCHEMA = {name: value for name, value in SCHEMA.items() if name != "matching_samples"}
+
+
+@pytest.mark.parametrize(
+    ("written", "changed", "said"),
+    [
+        ({}, {"history": "test"}, HISTORY),
+        ({}, {"features": {"user_columns": ["agee"]}}, NO_AGE),
+        ({}, {"features": {"item_columns": ["age"]}}, "features.item_columns: .* has no feature 'age' of these"),
+        ({}, {"features": {"item_columns": []}}, "features.item_columns: no column is left"),
+        ({}, {"features": {"item_columns": ["genre", "genre"]}}, "column genre is named twice"),
+        ({"rows": TRAIN_ALONE}, {}, "has no event of split valid"),
+        ({"rows": NO_POSITIVE}, {}, "has no training event"),
+        ({"schema": OTHER_SCHEMA}, {}, "says nothing of matching_samples"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, written: dict[str, Any], changed: dict[str, Any], said: str) -> None:
+    write_features(tmp_path, **written)
+    with pytest.raises(UserError, match=said) as raised:
+        feature_setup(settings(tmp_path, tmp_path / "model", **copy.deepcopy(changed)))
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_without_negatives_the_other_positives_of_a_batch_are_enough(tmp_path: Path) -> None:
+    write_features(tmp_path, rows=[row for row in matching_rows() if row["label"] == 1])
+    setup = feature_setup(settings(tmp_path, tmp_path / "model", features={"max_epochs": 8}))
+    assert setup.survey.negatives == 0
+    assert train_towers(setup).metrics["recall@10"] > 0.8
