@@ -12,7 +12,7 @@ from seqrec.command.config import flatten, public
 from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
-from seqrec.command.story import Next, end, open_draft
+from seqrec.command.story import Next, changed_settings, end, open_draft
 from seqrec.evaluation.milvus_recall import Search, search_lists
 from seqrec.evaluation.report import write_metrics
 from seqrec.export.export_onnx import export
@@ -47,6 +47,13 @@ from seqrec.training.train import run_training
 log = logging.getLogger("seqrec")
 
 LIMITS = ("path", "max_epochs", "patience", "checkpoint_every")  # of features: no weight depends on them
+UNREAD = {  # what belongs to the other towers
+    "histories": ("features",),
+    "features": (
+        *("encoder.max_len", "encoder.dropout", "encoder.user_weight", "loss", "optimizer", "batch_size", "pool_batches"),
+        *("max_epochs", "patience", "validate_every", "checkpoint_every"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,8 @@ def run(cfg: TrainTwoTower) -> None:
         return
     files.require_writable(cfg.model, key="model")
     draft = open_draft(cfg, cfg.output)
+    if unread := [key for key in changed_settings() if any(f"{key}.".startswith(f"{name}.") for name in UNREAD[cfg.towers])]:
+        log.warning("towers=%s doesn't read %s: see towers in docs/keys.md", cfg.towers, ", ".join(unread))
     spark = open_session("train_two_tower", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     addresses = replace(Addresses.from_settings(cfg.stores), mongodb=NONE)
     with connect(spark, addresses) as stores:  # so that what Milvus refuses is an error before the training
@@ -160,9 +169,10 @@ def feature_setup(cfg: TrainTwoTower) -> TowerSetup:
             validate_every=settings.validate_every,
             checkpoint_every=settings.checkpoint_every,
             metric=cfg.metric,
-            log_every=None,
+            log_every=cfg.log_every if cfg.tensorboard else None,
         ),
         validates=cfg.validate,
+        tensorboard=cfg.tensorboard,
         batch_size=settings.batch_size,
         pool_batches=settings.pool_batches,
         reader_workers=cfg.reader_workers,

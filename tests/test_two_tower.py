@@ -9,7 +9,7 @@ import pyarrow.dataset
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import batch_recommend, build_sequences, evaluate, train_two_tower
+from jobs import batch_recommend, build_candidates, build_features, build_sequences, evaluate, train_two_tower
 from seqrec.serving import exports
 from seqrec.serving.recommender import Recommender
 from seqrec.simulate import Simulation, write_ratings
@@ -23,6 +23,8 @@ JOBS = {
     "train_two_tower": train_two_tower,
     "evaluate": evaluate,
     "batch_recommend": batch_recommend,
+    "build_features": build_features,
+    "build_candidates": build_candidates,
 }
 TINY = ["encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "top_k=5", "history=test"]
 
@@ -99,9 +101,47 @@ def test_again_it_goes_on_and_adds_a_version(root: Path, monkeypatch: pytest.Mon
     assert "milvus" not in json.loads(Path(versions.resolve(str(root / "two_tower_output")), "metrics.json").read_text())
 
 
+def test_towers_over_features_give_lists_items_and_users_as_the_others_do(root: Path) -> None:
+    """The version has the tables of SimpleX's, Milvus finds the exact lists, and the lists are a source of candidates."""
+    history, towers = "history=test", [f"model={root}/towers", f"output={root}/tower_lists", "milvus.alias=feature_items"]
+    run("build_features", history, "samples=[matching]", "max_missing_share=1")
+    small = ["features.max_epochs=2", "features.embedding_size=4", "features.hidden_units=[8]", "features.batch_size=64"]
+    run("train_two_tower", *TINY, "towers=features", *towers, *small)
+    output = root / "tower_lists"
+    lists, users, items = (table(output, name) for name in ("recommendations", "user_embeddings", "item_embeddings"))
+    assert sorted(lists) == sorted(users) == list(range(1, 61))
+    histories = pyarrow.dataset.dataset(f"{versions.resolve(str(root / 'dataset'))}/test").to_table().to_pylist()
+    seen = {row["user_id"]: {*row["seen"]} for row in histories}
+    for user, row in lists.items():
+        scores = {
+            item: sum(a * b for a, b in zip(users[user]["embedding"], items[item]["embedding"], strict=True))
+            for item in items
+            if items[item]["item_idx"] not in seen[user]
+        }
+        best = sorted(scores.values(), reverse=True)[:5]
+        assert [item["score"] for item in row["items"]] == pytest.approx(best, abs=1e-5)
+        assert all(item["item_id"] in scores for item in row["items"])
+        assert row["source"] == "model"
+    found = table(output, "milvus_recommendations")
+    assert [item["score"] for item in found[1]["items"]] == pytest.approx([item["score"] for item in lists[1]["items"]], abs=1e-5)
+    metrics = json.loads(Path(versions.resolve(str(output)), "metrics.json").read_text())
+    assert set(metrics["valid"]) >= {"ndcg@20", "recall@20"}
+    assert metrics["milvus"]["recall@5"] > 0.99
+    alone = ["sources.item_cf=null", "sources.swing=null", "sources.sequence=null", "sources.two_tower=null"]
+    source = ["sources.towers.kind=user_lists", f"sources.towers.path={output}", history, f"output={root}/candidates"]
+    run("build_candidates", *alone, *source)
+    assert [row["item_id"] for row in table(root / "candidates", "candidates")[1]["items"]] == [
+        item["item_id"] for item in lists[1]["items"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (["towers=features", "features.path=${SEQREC_ROOT}/f"], "f has no finished version"),
+        (["towers=features", "features.path=null"], "features.path is needed for towers=features"),
+        (["towers=features", "accumulate_steps=2"], "accumulate_steps belongs to towers=histories"),
+        (["towers=features", "metric=loss"], "metric=loss belongs to towers=histories"),
         (["data=${SEQREC_ROOT}/none"], "none has no finished version"),
         (["loss.margin=1"], "loss.margin"),
         (["encoder.dims=8"], "did you mean encoder.dim?"),

@@ -81,6 +81,11 @@ def begin(settings: type[Strict], config: BaseModel) -> None:
     log.info("%s", "\n".join(line for line in lines if line.strip()))
 
 
+def changed_settings() -> list[str]:
+    """The keys, dotted, of this job's settings that differ from its template."""
+    return list(_run.changed)
+
+
 def open_draft(config: BaseModel, folder: str, *, key: str = "output") -> Draft:
     """A new version of a folder, with the job's settings; its log.txt will have the job's log (see `Draft.of`)."""
     draft = Draft.of(folder, settings=public(config), key=key)

@@ -106,6 +106,19 @@ class TwoTowers(nn.Module):
         self.items = Tower([TowerColumn(**column) for column in item_columns], both)
 
 
+class TowerVectors(nn.Module):
+    """What a tower's graph computes, as a module's forward."""
+
+    def __init__(self, tower: Tower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """features (N, F) -> vector (N, D)"""
+        vectors: Tensor = self.tower(*inputs)
+        return vectors
+
+
 def in_batch_softmax(users: Tensor, items: Tensor, numbers: Tensor, log_q: Tensor, *, temperature: float) -> Tensor:
     """The sum of the cross-entropies of B users (B, D) over the items (C, D) of a batch, of which the first B are the users' own.
 

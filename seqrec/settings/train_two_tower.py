@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Stores, Strict
 from seqrec.settings import DropoutRate, History, ListLength, Path, Positive
 from seqrec.settings.stores import Milvus
-from seqrec.settings.train_ranker import NetworkOptimizer
-from seqrec.settings.training import Training
+from seqrec.settings.training import Optimizer, Training
 
 
 class TowerShape(Strict):
@@ -30,6 +29,15 @@ class TowerLoss(Strict):
     weight: Annotated[float, Field(gt=0)] = Field(20.0, description="of the negatives' mean against the positive")
     sampling: Literal["uniform", "popularity"] = Field("uniform", description="how negatives are drawn")
     power: Annotated[float, Field(ge=-4, le=4)] = Field(0.75, description="exponent of the count, for sampling=popularity")
+
+
+class TowerOptimizer(Optimizer):
+    """How towers over features are minimised: the keys of `optimizer`, with a warm-up that fits small datasets too."""
+
+    lr: Annotated[float, Field(gt=0, le=100)] = Field(2e-3, description="peak learning rate")
+    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="linear warm-up; null: a twentieth of the training's steps, at most 200"
+    )
 
 
 class FeatureTowers(Strict):
@@ -54,7 +62,7 @@ class FeatureTowers(Strict):
     temperature: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="by which a cosine is divided in the softmax")
     log_q: bool = Field(True, description="take the log of an item's chance to be in a batch off its logit (Yi et al. 2019)")
     new_items: bool = Field(True, description="items of item_features that the dataset lacks are in the lists too")
-    optimizer: NetworkOptimizer = NetworkOptimizer()
+    optimizer: TowerOptimizer = TowerOptimizer()
     batch_size: Positive = Field(
         512, description="positives of a process in a step; negatives come with them, as many as there are"
     )

@@ -19,7 +19,7 @@ from seqrec.errors import UserError
 from seqrec.export.export_onnx import DEFAULT_CONVERSION, LOCK, WAIT_S, Conversion
 from seqrec.export.item_embeddings import write_item_embeddings
 from seqrec.models.onnx_graph import GraphInput, write_module
-from seqrec.models.two_towers import Tower, TwoTowers
+from seqrec.models.two_towers import Tower, TowerVectors, TwoTowers
 from seqrec.serving.feature_encoding import Features
 from seqrec.serving.queries import open_encoder
 from seqrec.serving.sealed import EMBEDDINGS, EMBEDDINGS_PART, EXPORTS, MATRIX, VOCABULARY, hash_files
@@ -119,7 +119,7 @@ def _difference(tower: Tower, rows: Features, vectors: Features, name: str, conv
 def write_tower_graph(tower: Tower, path: Path, *, features: int, opset: int) -> None:
     """Write ONNX with one input `features` (N, F) and one output `vector` (N, D)."""
     rows = GraphInput(TOWER_INPUT, torch.zeros(2, features), {0: torch.export.Dim("rows")})
-    write_module(tower, path, inputs=[rows], output=TOWER_OUTPUT, opset=opset)
+    write_module(TowerVectors(tower), path, inputs=[rows], output=TOWER_OUTPUT, opset=opset)
 
 
 def _describe(

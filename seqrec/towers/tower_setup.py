@@ -29,6 +29,7 @@ class TowerSetup:
     limits: TrainingLimits
     milestones: Milestones
     validates: bool
+    tensorboard: bool
     batch_size: int  # positives of a process in a step
     pool_batches: int
     reader_workers: int

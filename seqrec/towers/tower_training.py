@@ -65,8 +65,12 @@ def train_towers(setup: TowerSetup) -> Trained:
             catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=setup.new_items, cache=cache)
             events = validation_events(setup.survey, catalogue, process)
         trainer = _prepare(setup, process, rows, events, stack)
-        metrics = trainer.run()
-        return Trained(metrics=metrics, finished=trainer.limits.reached(trainer.progress))
+        try:
+            metrics = trainer.run()
+            return Trained(metrics=metrics, finished=trainer.limits.reached(trainer.progress))
+        finally:
+            for sink in trainer.sinks:
+                sink.close()
 
 
 def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: ValidationEvents, stack: ExitStack) -> Trainer:
@@ -91,6 +95,7 @@ def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: Valid
         ),
         measure=partial(measure_towers, events=events, process=process) if setup.validates else None,
         columns=tuple(column for column in COLUMNS if column.name != "loss"),
+        tensorboard=setup.tensorboard,
     )
     template = Checkpoint(model={}, architecture=ARCHITECTURE, arguments=setup.arguments, meta=meta, fingerprint=fingerprint)
     return network_trainer(setup, process, learner, lesson, template, bf16=bf16)

@@ -26,7 +26,7 @@ from seqrec.training.model_folder import LOCK
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.processes import Process
 from seqrec.training.progress import Progress
-from seqrec.training.sinks import Column, EpochsFile, ScreenTable
+from seqrec.training.sinks import Column, EpochsFile, ScreenTable, Sink, TensorBoard
 from seqrec.training.steps import Stepper
 
 STATE = ("model", "architecture", "arguments", "fingerprint", "optimizer", "progress")  # what a training is resumed from
@@ -77,12 +77,13 @@ class NetworkLearner(Generic[N]):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkLesson(Generic[N]):
-    """What a network learns from and by what it is judged; the columns are those of its records on the screen."""
+    """What a network learns from and by what it is judged, and where its records go; the columns are those on the screen."""
 
     objective: Callable[[N], nn.Module]
     batches: EpochBatches
     measure: Callable[[N], dict[str, float]] | None  # None: there is nothing to validate with
     columns: Sequence[Column]
+    tensorboard: bool = False
 
 
 def take_folder(
@@ -103,7 +104,7 @@ def take_folder(
             log.info("going on with the training of %s, at step %d", run.folder, state.step)
             return state
         log.warning("%s holds a training with other settings (%s): training anew", run.folder, ", ".join(others))
-    for name in ("checkpoints", "epochs.jsonl"):
+    for name in ("checkpoints", "epochs.jsonl", "tensorboard"):
         files.remove(files.join(run.folder, name))
     return None
 
@@ -127,7 +128,10 @@ def network_trainer(
     run: NetworkRun, process: Process, learner: NetworkLearner[N], lesson: NetworkLesson[N], template: Checkpoint, *, bf16: bool
 ) -> Trainer:
     """The trainer of one process."""
-    leads = process.rank == 0
+    leads, step = process.rank == 0, learner.progress.step
+    sinks: list[Sink] = [EpochsFile(run.folder, step=step), ScreenTable(lesson.columns)] if leads else []
+    if leads and lesson.tensorboard:
+        sinks.append(TensorBoard(run.folder, step=step))
     return Trainer(
         process=process,
         stepper=_stepper(run, process, learner, lesson, bf16=bf16),
@@ -144,7 +148,7 @@ def network_trainer(
             optimizer=learner.optimizer,
             template=template,
         ),
-        sinks=[EpochsFile(run.folder, step=learner.progress.step), ScreenTable(lesson.columns)] if leads else [],
+        sinks=sinks,
         progress=learner.progress,
     )
 

@@ -46,8 +46,8 @@ def settings(root: Path, model: Path, **changed: Any) -> TrainTwoTower:
     features = {**SMALL, "path": str(root / "features"), **changed.pop("features", {})}
     features["optimizer"] = {**SMALL["optimizer"], **features["optimizer"]}
     fixed = {"data": str(root / "dataset"), "model": str(model), "output": str(model / "lists"), "towers": "features"}
-    usual = {"precision": "fp32", "encoder": {"dim": 8}, "metric": "recall@10"}
-    stores = {"mongodb": "none", "milvus": "none"}
+    usual = {"precision": "fp32", "encoder": {"dim": 8}, "metric": "recall@10", "tensorboard": False}
+    stores = {"mongodb_uri": "none", "milvus_uri": "none"}
     cfg = TrainTwoTower.model_validate({**fixed, **usual, "features": features, "stores": stores, **changed})
     return cfg.model_copy(update={"data": str(root / "dataset" / "20260101T000000Z-0001")})
 
@@ -101,7 +101,7 @@ def test_each_batch_has_its_share_of_positives_and_negatives(root: Path, tmp_pat
     rest = batches_of(setup, tmp_path, steps=5, skip=3)
     assert len(rest) == 2
     for ours, theirs in zip(rest, batches[3:], strict=True):
-        assert all(torch.equal(part, other) for part, other in zip(ours, theirs, strict=True))
+        assert all(torch.equal(part.nan_to_num(-1), other.nan_to_num(-1)) for part, other in zip(ours, theirs, strict=True))
 
 
 def test_log_q_is_the_log_of_an_items_share_of_the_training_rows(root: Path, tmp_path: Path) -> None:
