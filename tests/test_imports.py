@@ -14,6 +14,7 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 # Layers from the top. A package (or a module beside the packages) imports itself and the layers below, and none of its own layer.
 LAYERS = [
     {"jobs", "dump", "seqrec.chain", "seqrec.recommend"},
+    {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
@@ -36,7 +37,7 @@ NEITHER_TORCH_NOR_SPARK = {"serving", "recommend", "catalogue", "storage", "metr
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
 NOT_IN = {  # what no package of these imports
     "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings", "texts"},
-    "pyspark": NEITHER_TORCH_NOR_SPARK | {"models", "training", "export", "rankers"},
+    "pyspark": NEITHER_TORCH_NOR_SPARK | {"models", "training", "export", "rankers", "towers"},
     "onnxruntime": SPARK_ALONE | {"models", "training"},
 }
 EXCEPTIONS = {

@@ -111,12 +111,18 @@ def recommendations(user: DataType, item: DataType, *, horizon: bool = False) ->
 
 
 def user_embeddings(user: DataType) -> StructType:
-    """Key user_id: the query vector of a user's history. Users without any item of the model's vocabulary have no row."""
+    """Key user_id: the query vector of a user's history, or of the user's features (train_two_tower towers=features).
+
+    Users without any item of the model's vocabulary have no row, but those with features have one.
+    """
     return _table(user_id=user, embedding=EMBEDDING, model=StringType(), run_id=StringType())
 
 
 def item_embeddings(item: DataType) -> StructType:
-    """Key item_id: the row of the item matrix, what a query is multiplied with."""
+    """Key item_id: the row of the item matrix, what a query is multiplied with.
+
+    Items that two towers over features know by these alone have an item_idx after the dataset's.
+    """
     return _table(item_id=item, item_idx=IntegerType(), embedding=EMBEDDING)
 
 
