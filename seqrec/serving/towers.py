@@ -9,6 +9,7 @@ two graphs (one input `features` (N, F), one output `vector` (N, D)), their enco
 seals them.
 """
 
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,13 +73,19 @@ class Towers:
 
     @classmethod
     def open(cls, folder: str, *, threads: int = 1) -> "Towers":
-        """The current export of a model's local folder, or the export that a path names; UserError if it isn't one of towers."""
+        """The current export of a model's folder, or the export that a path names; a remote one is copied here first.
+
+        Raises UserError if it isn't one of towers, or if its files aren't those that were written.
+        """
         exports = files.join(folder, EXPORTS)
         path = versions.resolve(exports if files.exists(files.join(exports, versions.CURRENT)) else folder)
         hashes = tower_hashes(versions.read_meta(path).get("files"), path=path)
-        if not files.is_local(path):
-            raise UserError(f"{path} is not on this machine: copy the folder here first")
-        return load_towers(str(files.local_path(path)), hashes, threads)
+        if files.is_local(path):
+            return load_towers(str(files.local_path(path)), hashes, threads)
+        with tempfile.TemporaryDirectory(prefix="seqrec-towers-") as copy:
+            for name, _ in hashes:
+                files.fetch(files.join(path, name), Path(copy))
+            return load_towers(copy, hashes, threads)
 
     def best(self, queries: NDArray[np.float32], k: int, *, seen: Ragged | None = None) -> Lists:
         """The indices (N, K) of the k best items of each query and their scores, see `topk.top_k`; K is at most V.

@@ -58,6 +58,19 @@ def test_a_file_of_the_encoding_gives_the_same_features() -> None:
     assert again.features == ENCODING.features
 
 
+def test_lists_of_categories_are_the_codes_of_their_last_entries() -> None:
+    """Shorter ones end in 0, as do a missing one and one that a slice leaves out; what is unknown has the code 0 in its place."""
+    column = EncodedColumn(name="recent", kind="list", categories=pa.array([7, 8, 9], pa.int64()), parts=("0", "1"))
+    encoding = Encoding.of_json(Encoding(columns=(column,)).to_json())
+    lists = pa.array([[7, 8, 9], [9], None, [], [5, 8], [9, None]], pa.list_(pa.int64()))
+    expected = np.array([[2, 3], [3, 0], [0, 0], [0, 0], [0, 2], [3, 0]], np.float32)
+    np.testing.assert_array_equal(encoding.encode(pa.table({"recent": lists})), expected)
+    np.testing.assert_array_equal(encoding.encode(pa.table({"recent": lists}).to_batches()[0].slice(1, 4)), expected[1:5])
+    assert [(feature.name, feature.codes) for feature in encoding.features] == [("recent[0]", 4), ("recent[1]", 4)]
+    with pytest.raises(UserError, match="column recent is int64, lists of categories are expected"):
+        encoding.encode(pa.table({"recent": pa.array([7])}))
+
+
 @pytest.mark.parametrize(
     "change",
     [
