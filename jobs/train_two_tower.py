@@ -31,12 +31,13 @@ from seqrec.storage.metadata import DatasetMeta
 from seqrec.stores.address import NONE
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
-from seqrec.towers.matching_inputs import USERS, open_matching
+from seqrec.towers.matching_inputs import USERS, MatchingInputs, open_matching
 from seqrec.towers.tower_export import export_towers
 from seqrec.towers.tower_setup import TowerSetup
 from seqrec.towers.tower_survey import survey_matching
 from seqrec.towers.tower_training import train_towers
 from seqrec.training.distributed import run_on_spark, train_on_spark
+from seqrec.training.fingerprint import Flat
 from seqrec.training.loop import Milestones, TrainingLimits
 from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
@@ -143,16 +144,8 @@ def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> 
 
 def feature_setup(cfg: TrainTwoTower) -> TowerSetup:
     """The training of towers over features that the settings describe; the samples are surveyed for it."""
-    settings = cfg.features
-    inputs = open_matching(
-        str(settings.path),
-        dataset=DatasetMeta.read(cfg.data).run_id,
-        history=cfg.history,
-        user_columns=settings.user_columns,
-        item_columns=settings.item_columns,
-    )
+    settings, inputs = cfg.features, feature_inputs(cfg)
     sizes = {"dim": cfg.encoder.dim} | settings.model_dump(include={"embedding_size", "hidden_units", "dropout", "unknown_share"})
-    shaping = settings.model_dump(exclude={*LIMITS}) | {"dim": cfg.encoder.dim, "seed": cfg.seed, "metric": cfg.metric}
     return TowerSetup(
         inputs=inputs,
         survey=survey_matching(inputs, max_categories=settings.max_categories, valid_users=cfg.valid_users, seed=cfg.seed),
@@ -181,9 +174,26 @@ def feature_setup(cfg: TrainTwoTower) -> TowerSetup:
         folder=cfg.model,
         resume=cfg.resume,
         name=cfg.name or f"feature-towers-d{cfg.encoder.dim}",
-        shaping=flatten({**shaping, "validate": cfg.validate, "valid_users": cfg.valid_users}),
+        shaping=feature_shaping(cfg),
         settings=public(cfg),
     )
+
+
+def feature_inputs(cfg: TrainTwoTower) -> MatchingInputs:
+    """The features that the settings name, checked."""
+    return open_matching(
+        str(cfg.features.path),
+        dataset=DatasetMeta.read(cfg.data).run_id,
+        history=cfg.history,
+        user_columns=cfg.features.user_columns,
+        item_columns=cfg.features.item_columns,
+    )
+
+
+def feature_shaping(cfg: TrainTwoTower) -> Flat:
+    """The settings that the weights of towers over features depend on."""
+    shared = {name: getattr(cfg, name) for name in ("seed", "metric", "validate", "valid_users")}
+    return flatten({**cfg.features.model_dump(exclude={*LIMITS}), **shared, "dim": cfg.encoder.dim})
 
 
 MAKERS: dict[str, Maker] = {"histories": lists_of_histories, "features": lists_of_features}

@@ -62,6 +62,16 @@ class TowersExport:
         return files.join(self.path, EMBEDDINGS)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MadeTowers:
+    """What an export was made from: a checkpoint and its file, how many items it has, and its comparison with torch."""
+
+    file: str
+    best: Checkpoint
+    counts: dict[str, int]
+    parity: dict[str, float]
+
+
 def export_towers(setup: TowerSetup, *, keep: int, conversion: Conversion = DEFAULT_CONVERSION) -> TowersExport:
     """Export the best checkpoint of a training as the current export of its model's folder, of which the newest `keep` stay.
 
@@ -77,8 +87,9 @@ def export_towers(setup: TowerSetup, *, keep: int, conversion: Conversion = DEFA
         parity = _write_towers(setup, towers, catalogue, work, conversion=conversion)
         pq.write_table(catalogue.ids, work / VOCABULARY)
         write_item_embeddings(np.load(work / MATRIX), catalogue.ids, work / EMBEDDINGS_PART)
-        meta = partial(_describe, setup, best, catalogue, parity, file=path.rsplit("/", 1)[-1])
-        return _add_export(work, setup.folder, meta, keep=keep)
+        counts = {"items": len(catalogue.ids), "new_items": len(catalogue.ids) - catalogue.known}
+        made = MadeTowers(file=path.rsplit("/", 1)[-1], best=best, counts=counts, parity=parity)
+        return _add_export(work, setup.folder, partial(_describe, setup, made), keep=keep)
 
 
 def _write_towers(
@@ -122,18 +133,9 @@ def write_tower_graph(tower: Tower, path: Path, *, features: int, opset: int) ->
     write_module(TowerVectors(tower), path, inputs=[rows], output=TOWER_OUTPUT, opset=opset)
 
 
-def _describe(
-    setup: TowerSetup,
-    best: Checkpoint,
-    catalogue: TowerCatalogue,
-    parity: dict[str, float],
-    *,
-    file: str,
-    run_id: str,
-    hashes: dict[str, str],
-) -> TowersMeta:
+def _describe(setup: TowerSetup, made: MadeTowers, *, run_id: str, hashes: dict[str, str]) -> TowersMeta:
     """The meta.json of an export."""
-    inputs, survey = setup.inputs, setup.survey
+    inputs, survey, best = setup.inputs, setup.survey, made.best
     return TowersMeta(
         run_id=best.meta["run_id"],
         name=best.meta["name"],
@@ -145,10 +147,10 @@ def _describe(
         item_columns=survey.items.names,
         files=hashes,
         export=run_id,
-        checkpoint={"file": file, "step": best.step, "epoch": best.epoch, "metrics": best.metrics},
+        checkpoint={"file": made.file, "step": best.step, "epoch": best.epoch, "metrics": best.metrics},
         weights_sha256=best.weights_sha256,
-        parity=parity,
-        counts={"items": len(catalogue.ids), "new_items": len(catalogue.ids) - catalogue.known},
+        parity=made.parity,
+        counts=made.counts,
         settings=setup.settings,
     )
 
