@@ -142,6 +142,7 @@ def test_towers_learn_and_serve_new_users_and_items(root: Path, tmp_path: Path) 
     meta = exported.meta
     assert max(meta.parity["users_difference"], meta.parity["items_difference"]) < 1e-5
     assert (meta.parity["users"], meta.parity["items"]) == (USERS, 21)
+    assert str(meta.checkpoint["file"]).startswith("best_step")
     assert meta.counts == {"items": 21, "new_items": 1}
     for name in ("user_tower.onnx", "item_tower.onnx"):
         session = onnxruntime.InferenceSession(f"{exported.path}/{name}")
@@ -203,6 +204,14 @@ def test_each_key_changes_what_is_learned(
     assert not same
 
 
+def test_numbers_are_placed_among_the_quantiles_of_the_training_rows(usual: dict[str, torch.Tensor]) -> None:
+    ages = sorted(row["age"] for row in matching_rows() if row["split"] == "train" and row["label"] and row["age"])
+    age, *shares = usual["users.quantiles.boundaries"]
+    assert age.tolist() == [ages[int(step * len(ages) / 64)] for step in range(1, 64)]
+    assert [(boundaries.min(), boundaries.max()) for boundaries in shares] == [(0, 1)] * 2
+    assert usual["items.quantiles.boundaries"].min() > 1990
+
+
 def test_an_interrupted_training_ends_at_the_same_weights(root: Path, usual: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """Stopped within an epoch, after a validation there, and once more at its end; dropout is drawn again as before."""
     features = {"validate_every": 3, "max_epochs": 2}
@@ -235,6 +244,7 @@ OTHER_SCHEMA = {name: value for name, value in SCHEMA.items() if name != "matchi
     ("written", "changed", "said"),
     [
         ({}, {"history": "test"}, HISTORY),
+        ({"dataset": "20260101T000000Z-0002"}, {}, "has features of dataset 20260101T000000Z-0002, not 20260101T000000Z-0001"),
         ({}, {"features": {"user_columns": ["agee"]}}, NO_AGE),
         ({}, {"features": {"item_columns": ["age"]}}, "features.item_columns: .* has no feature 'age' of these"),
         ({}, {"features": {"item_columns": []}}, "features.item_columns: no column is left"),

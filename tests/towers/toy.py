@@ -72,7 +72,7 @@ def matching_rows() -> list[dict[str, Any]]:
 
 
 def write_features(
-    root: Path, *, rows: list[dict[str, Any]] | None = None, history: str = "full", schema: dict[str, Any] | None = None
+    root: Path, *, rows: list[dict[str, Any]] | None = None, dataset: str = DATASET, schema: dict[str, Any] | None = None
 ) -> tuple[Path, Path]:
     """Write the dataset (its items alone) and the features below a folder; returns the folders of their versions."""
     data = root / "dataset" / DATASET
@@ -90,9 +90,9 @@ def write_features(
     (path / "feature_schema.json").write_text(json.dumps(SCHEMA if schema is None else schema))
     FeaturesMeta(
         run_id=run_id,
-        dataset=DATASET,
+        dataset=dataset,
         id_types=IdTypes(user="bigint", item="bigint"),
-        history=history,
+        history="full",
         settings={},
         inputs=FeatureInputs(ratings="ratings.csv", users=None, items=None),
         counts={},
