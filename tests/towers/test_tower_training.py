@@ -166,30 +166,28 @@ def test_towers_learn_and_serve_new_users_and_items(root: Path, tmp_path: Path) 
     assert export_towers(resumed, keep=2).meta.weights_sha256 == meta.weights_sha256
 
 
+FEATURE_KEYS: list[dict[str, Any]] = [
+    {"user_columns": ["user_id"]},
+    {"item_columns": ["item_id"]},
+    {"max_categories": 2},
+    {"embedding_size": 4},
+    {"hidden_units": []},
+    {"dropout": 0.5},
+    {"unknown_share": 0.5},
+    {"temperature": 0.3},
+    {"log_q": False},
+    {"batch_size": 24},
+    {"pool_batches": 1},
+    {"max_epochs": 1},
+    {"optimizer": {"name": "sgd"}},
+    {"optimizer": {"lr": 0.02}},
+    {"optimizer": {"ema_decay": 0.5}},
+]
 KEYS: list[dict[str, Any]] = [
     {"encoder": {"dim": 6}},
     {"seed": 7},
     {"precision": "bf16"},
-    *(
-        {"features": changed}
-        for changed in (
-            {"user_columns": ["user_id"]},
-            {"item_columns": ["item_id"]},
-            {"max_categories": 2},
-            {"embedding_size": 4},
-            {"hidden_units": []},
-            {"dropout": 0.5},
-            {"unknown_share": 0.5},
-            {"temperature": 0.3},
-            {"log_q": False},
-            {"batch_size": 24},
-            {"pool_batches": 1},
-            {"max_epochs": 1},
-            {"optimizer": {"name": "sgd"}},
-            {"optimizer": {"lr": 0.02}},
-            {"optimizer": {"ema_decay": 0.5}},
-        )
-    ),
+    *({"features": changed} for changed in FEATURE_KEYS),
 ]
 
 
