@@ -168,7 +168,11 @@ def _with_history(samples: Samples, rows: pa.Table) -> HeldOutEvents:
 
 
 def _log_shares(rows: NDArray[np.int64], total: int) -> NDArray[np.float32]:
-    """log_q by number: that of number 0 is of all items that have no number, as there are too many."""
+    """log_q by number: that of number 0 is of all items that have no number, as there are too many.
+
+    >>> np.exp(_log_shares(np.array([4, 2]), 8)).round(3).tolist()
+    [0.25, 0.5, 0.25]
+    """
     shares = np.concatenate([[total - rows.sum()], rows]) / total
     logs: NDArray[np.float32] = np.log(np.maximum(shares, 1 / total)).astype(np.float32)
     return logs

@@ -104,6 +104,30 @@ def test_each_batch_has_its_share_of_positives_and_negatives(root: Path, tmp_pat
         assert all(torch.equal(part.nan_to_num(-1), other.nan_to_num(-1)) for part, other in zip(ours, theirs, strict=True))
 
 
+def test_processes_share_the_rows_of_each_label(root: Path, tmp_path: Path) -> None:
+    """In batches of samples of uneven numbers of both labels: each row is in one process, which have about as many."""
+    setup = feature_setup(settings(root, tmp_path))
+    found = []
+    for rank in (0, 1):
+        (tmp_path / str(rank)).mkdir()
+        process = Process(rank=rank, world=2, device=torch.device("cpu"))
+        found.append(write_tower_rows(setup.inputs, setup.survey, process, tmp_path / str(rank)))
+    assert [(rows.positives.rows, rows.negatives.rows) for rows in found] == [(120, 240)] * 2
+    pairs = [tuple(row.values())[:2] for rows in found for row in pq.read_table(rows.positives.path).to_pylist()]
+    assert len(set(pairs)) == len(pairs) == 240, "number and user"
+
+
+def test_an_item_without_features_is_known_by_its_id(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_features(tmp_path, lacking=3)
+    setup = feature_setup(settings(tmp_path, tmp_path / "model"))
+    for new_items, ids in ((True, list(range(1, NEW_ITEM + 1))), (False, list(range(1, NEW_ITEM)))):
+        catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=new_items, cache=tmp_path)
+        assert catalogue.rows["item_id"].to_pylist() == catalogue.ids["item_id"].to_pylist() == ids
+        assert (catalogue.rows["genre"][2].as_py(), catalogue.rows["genre"][3].as_py()) == (None, "Crime")
+        assert catalogue.known == 20
+    assert "lacks 1 item of the dataset: the id alone describes them" in caplog.text
+
+
 def test_log_q_is_the_log_of_an_items_share_of_the_training_rows(root: Path, tmp_path: Path) -> None:
     survey = feature_setup(settings(root, tmp_path)).survey
     trained = [row["item_id"] for row in matching_rows() if row["split"] == "train"]

@@ -72,9 +72,17 @@ def matching_rows() -> list[dict[str, Any]]:
 
 
 def write_features(
-    root: Path, *, rows: list[dict[str, Any]] | None = None, dataset: str = DATASET, schema: dict[str, Any] | None = None
+    root: Path,
+    *,
+    rows: list[dict[str, Any]] | None = None,
+    dataset: str = DATASET,
+    schema: dict[str, Any] | None = None,
+    lacking: int = 0,
 ) -> tuple[Path, Path]:
-    """Write the dataset (its items alone) and the features below a folder; returns the folders of their versions."""
+    """Write the dataset (its items alone) and the features below a folder; returns the folders of their versions.
+
+    The item `lacking` has no features.
+    """
     data = root / "dataset" / DATASET
     save(data / "items", [{"item_id": item, "item_idx": item + 1, "count": 5} for item in range(1, ITEMS + 1)])
     versions.write_meta(str(data), dataset_meta(DATASET, size=ITEMS, item="bigint"))
@@ -86,7 +94,9 @@ def write_features(
         path / "users",
         [described_user(user, events_of(user)) for user in range(1, USERS + 1)] + [described_user(NEW_USER, [2, 4])],
     )
-    save(path / "item_features", [{**described_item(item), "item_count": 3} for item in range(NEW_ITEM, 0, -1)])
+    save(
+        path / "item_features", [{**described_item(item), "item_count": 3} for item in range(NEW_ITEM, 0, -1) if item != lacking]
+    )
     (path / "feature_schema.json").write_text(json.dumps(SCHEMA if schema is None else schema))
     FeaturesMeta(
         run_id=run_id,
