@@ -14,7 +14,7 @@ import torch
 from jobs.train_two_tower import feature_setup
 from seqrec.errors import UserError
 from seqrec.models.two_towers import TwoTowers
-from seqrec.rankers import encoded_rows
+from seqrec.rankers import encoded_rows, samples
 from seqrec.serving.exports import locate
 from seqrec.serving.towers import Towers
 from seqrec.settings.train_two_tower import TrainTwoTower
@@ -104,8 +104,9 @@ def test_each_batch_has_its_share_of_positives_and_negatives(root: Path, tmp_pat
         assert all(torch.equal(part.nan_to_num(-1), other.nan_to_num(-1)) for part, other in zip(ours, theirs, strict=True))
 
 
-def test_processes_share_the_rows_of_each_label(root: Path, tmp_path: Path) -> None:
-    """In batches of samples of uneven numbers of both labels: each row is in one process, which have about as many."""
+def test_processes_share_the_rows_of_each_label(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In batches of uneven numbers of a label: each row is in one process, and the processes have as many."""
+    monkeypatch.setattr(samples, "BATCH_ROWS", 7)
     setup = feature_setup(settings(root, tmp_path))
     found = []
     for rank in (0, 1):
