@@ -38,7 +38,7 @@ from seqrec.towers.tower_survey import survey_matching
 from seqrec.towers.tower_training import train_towers
 from seqrec.training.distributed import run_on_spark, train_on_spark
 from seqrec.training.fingerprint import Flat
-from seqrec.training.loop import Milestones, TrainingLimits
+from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup

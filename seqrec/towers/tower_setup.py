@@ -10,7 +10,7 @@ from seqrec.settings.training import Optimizer
 from seqrec.towers.matching_inputs import MatchingInputs
 from seqrec.towers.tower_survey import ITEM, TowerSurvey
 from seqrec.training.fingerprint import Flat
-from seqrec.training.loop import Milestones, TrainingLimits
+from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.processes import Process
 
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.rankers.samples import SPLIT, USER, Samples
 from seqrec.rankers.survey import CategoryCounts
-from seqrec.serving.feature_encoding import MOST_CATEGORIES, EncodedColumn, Encoding, category_values, is_list
+from seqrec.serving.feature_encoding import EncodedColumn, Encoding, category_values, is_list
 from seqrec.towers.matching_inputs import MatchingInputs
 from seqrec.user_hashes import hash_ids
 
 ITEM = "item_id"
+MOST_NUMBERED = 2**24 - 1  # items that get a number of their own: float32, in which rows are encoded, holds no more
 MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads hashes by a seed: the multiplier of Knuth's multiplicative hashing, for 64 bits
 
 
@@ -108,7 +109,7 @@ def survey_matching(inputs: MatchingInputs, *, max_categories: int, valid_users:
         held_out.add(batch.filter(pa.array((splits == "valid") & (labels == 1))))
     if not rows[1]:
         raise UserError(f"{samples.place} has no training event: build the features on a dataset that has some")
-    counted = numbers.by_frequency(MOST_CATEGORIES)
+    counted = numbers.by_frequency(MOST_NUMBERED)
     return TowerSurvey(
         users=users.encoding(samples.schema.genres, max_categories=max_categories),
         items=items.encoding(samples.schema.genres, max_categories=max_categories),

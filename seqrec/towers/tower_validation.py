@@ -60,10 +60,13 @@ def validation_events(survey: TowerSurvey, catalogue: TowerCatalogue, process: P
 
 
 def vectors_of(tower: Tower, features: Features, device: torch.device) -> torch.Tensor:
-    """The vectors (N, D) of features (N, F), in evaluation mode and fp32, on the device."""
+    """The vectors (N, D) of features (N, F), in evaluation mode and fp32, on the device; its mode is as before after it."""
+    was_training = tower.training
     tower.eval()
     with torch.inference_mode():
-        return torch.cat([tower(rows.to(device)) for rows in torch.split(torch.from_numpy(features), ROWS)])
+        vectors = torch.cat([tower(rows.to(device)) for rows in torch.split(torch.from_numpy(features), ROWS)])
+    tower.train(was_training)
+    return vectors
 
 
 def measure_towers(towers: TwoTowers, events: ValidationEvents, *, process: Process) -> dict[str, float]:

@@ -21,7 +21,8 @@ from seqrec.training import checkpoint
 from seqrec.training.averaging import WeightAverage
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
 from seqrec.training.fingerprint import Flat, require_same
-from seqrec.training.loop import EpochBatches, Milestones, Trainer, TrainingLimits
+from seqrec.training.limits import Milestones, TrainingLimits
+from seqrec.training.loop import EpochBatches, Trainer
 from seqrec.training.model_folder import LOCK
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.processes import Process
@@ -81,7 +82,7 @@ class NetworkLesson(Generic[N]):
 
     objective: Callable[[N], nn.Module]
     batches: EpochBatches
-    measure: Callable[[N], dict[str, float]] | None  # None: there is nothing to validate with
+    measure: Callable[[N], dict[str, float]] | None  # leaves the network's mode as it is; None: there is nothing to validate with
     columns: Sequence[Column]
     tensorboard: bool = False
 
@@ -138,7 +139,7 @@ def network_trainer(
         batches=lesson.batches,
         limits=run.limits,
         milestones=run.milestones,
-        measure=None if lesson.measure is None else partial(_measure, learner.judged, lesson.measure),
+        measure=None if lesson.measure is None else partial(lesson.measure, learner.judged),
         checkpointer=Checkpointer(
             folder=run.folder,
             writes=leads,
@@ -172,13 +173,6 @@ def _stepper(run: NetworkRun, process: Process, learner: NetworkLearner[N], less
         bf16=bf16,
         seed=run.seed,
     )
-
-
-def _measure(network: N, measure: Callable[[N], dict[str, float]]) -> dict[str, float]:
-    """The metrics of a network, which is as ready to be trained after that as before."""
-    metrics = measure(network)
-    network.train()
-    return metrics
 
 
 def _as_it_is(batch: Any) -> Any:
