@@ -40,6 +40,14 @@ class GradientBoosting(Strict):
     max_bin: Annotated[int, Field(ge=2, le=65535)] = Field(255, description="most distinct values of a feature that splits see")
 
 
+class LogisticRegression(Strict):
+    """The logistic regression, and how it is chosen."""
+
+    lambda_l2: list[Annotated[float, Field(gt=0)]] = Field(
+        [1.0, 10.0, 100.0], min_length=1, description="weights of the squares of the weights; the best by metric on valid counts"
+    )
+
+
 class NetworkOptimizer(Optimizer):
     """How the network is minimised: the keys of `train`, with a lower learning rate."""
 
@@ -82,18 +90,23 @@ class TrainRanker(Strict):
 
     samples: Path = Field(description="folder of ranker_samples (build_ranker_samples) or ranking_samples (build_features)")
     output: Path = Field(description="folder of the ranker; each run adds a version")
-    method: Literal["lightgbm", "wide_deep"] = Field(
-        "lightgbm", description="lightgbm: gradient-boosted trees; wide_deep: a network (Cheng et al. 2016)"
+    method: Literal["lightgbm", "wide_deep", "logistic"] = Field(
+        "lightgbm",
+        description="lightgbm: gradient-boosted trees; wide_deep: a network (Cheng et al. 2016); logistic: a regression "
+        "on numbers, for few rows of label 1",
     )
     columns: RankerColumns = RankerColumns()
     label: RankerLabel = RankerLabel()
     max_categories: Annotated[int, Field(ge=1, le=2**24 - 1)] = Field(
         100_000, description="most categories of a discrete column, the most frequent ones; others share the code 0"
     )
-    metric: Literal["auc", "gauc", "log_loss"] = Field("auc", description="of the split valid: what early stopping goes by")
+    metric: Literal["auc", "gauc", "log_loss"] = Field(
+        "auc", description="of the split valid: what early stopping goes by, and the choice of logistic.lambda_l2"
+    )
     patience: Positive | None = Field(50, description="of lightgbm: trees without improvement before the end; null: never")
     lightgbm: GradientBoosting = GradientBoosting()
     wide_deep: WideAndDeep = WideAndDeep()
+    logistic: LogisticRegression = LogisticRegression()
     distributor: Literal["none", "spark"] = Field(
         "none", description="spark: train in tasks of the Spark cluster, for samples that one machine's memory doesn't hold"
     )
@@ -109,6 +122,8 @@ class TrainRanker(Strict):
         """Spark starts the processes; those of torchrun are no setting. A network may train in one, on a GPU of the cluster."""
         if self.processes > 1 and self.distributor == "none":
             raise ValueError(f"processes={self.processes} are started by Spark alone: set distributor=spark, or processes=1")
+        if self.method == "logistic" and self.distributor == "spark":
+            raise ValueError("method=logistic trains on one machine: set distributor=none, or another method")
         if self.processes == 1 and self.distributor == "spark" and self.method == "lightgbm":
             raise ValueError("distributor=spark with processes=1 trains on all rows in one task: set processes to 2 or more")
         return self
@@ -116,12 +131,16 @@ class TrainRanker(Strict):
     @model_validator(mode="after")
     def _groups_are_of_the_method(self) -> "TrainRanker":
         """The keys of a method say nothing of another; the patience of a network is a key of its own."""
-        other = "wide_deep" if self.method == "lightgbm" else "lightgbm"
-        given, default = getattr(self, other), type(self).model_fields[other].default
-        if changed := [name for name in type(given).model_fields if getattr(given, name) != getattr(default, name)]:
-            raise ValueError(f"{other}.{changed[0]} is of method={other}, and this is method={self.method}: leave it out")
-        if self.method == "wide_deep" and self.patience != type(self).model_fields["patience"].default:
-            raise ValueError(f"patience={self.patience} is of method=lightgbm: set wide_deep.patience")
+        fields = type(self).model_fields
+        for other in (name for name in ("lightgbm", "wide_deep", "logistic") if name != self.method):
+            given, default = getattr(self, other), fields[other].default
+            if changed := [name for name in type(given).model_fields if getattr(given, name) != getattr(default, name)]:
+                raise ValueError(f"{other}.{changed[0]} is of method={other}, and this is method={self.method}: leave it out")
+        if self.method != "lightgbm" and self.patience != fields["patience"].default:
+            instead = "set wide_deep.patience" if self.method == "wide_deep" else "leave it out"
+            raise ValueError(f"patience={self.patience} is of method=lightgbm: {instead}")
+        if self.method == "logistic" and self.columns.discrete:
+            raise ValueError(f"columns.discrete: method=logistic reads numbers alone: leave {self.columns.discrete[0]} out")
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from jobs import train_ranker
 from seqrec.models.wide_deep import WideDeep
 from seqrec.rankers.chosen_columns import choose_columns
+from seqrec.rankers.methods import network_setup
 from seqrec.rankers.network_metrics import scores_of
 from seqrec.rankers.network_training import train_network
 from seqrec.rankers.samples import LabelColumn, open_samples
@@ -47,7 +48,7 @@ def train_once(cfg: TrainRanker) -> bytes:
     """Train the network of the settings, whose job then finds the training done; its arguments and weights, in torch's format."""
     samples = open_samples(cfg.samples, label=LabelColumn())
     columns = choose_columns(samples, discrete=None, continuous=None)
-    setup = train_ranker.network_setup(cfg, samples, survey(samples, columns, max_categories=cfg.max_categories))
+    setup = network_setup(cfg, samples, survey(samples, columns, max_categories=cfg.max_categories))
     train_network(setup)
     best = checkpoint.load(checkpoint.find(setup.folder, "best"), keys=("model", "arguments"))
     sink = io.BytesIO()

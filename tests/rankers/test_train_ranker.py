@@ -174,8 +174,8 @@ def test_keys_of_the_other_method_are_refused(given: dict[str, Any], said: str) 
         TrainRanker.model_validate({"samples": "a", "output": "b", **given})
 
 
-@pytest.mark.parametrize("method", ["lightgbm", "wide_deep"])
-def test_the_template_suits_both_methods(method: str) -> None:
+@pytest.mark.parametrize("method", ["lightgbm", "wide_deep", "logistic"])
+def test_the_template_suits_each_method(method: str) -> None:
     template = yaml.safe_load(Path("conf/train_ranker.yaml").read_text())
     assert TrainRanker.model_validate({**template, "method": method}).method == method
 

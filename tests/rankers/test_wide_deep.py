@@ -13,11 +13,11 @@ import pytest
 import torch
 import yaml
 
-from jobs import train_ranker as job
 from jobs.train_ranker import run
 from seqrec.errors import UserError
 from seqrec.models.wide_deep import WideDeep
 from seqrec.rankers.chosen_columns import choose_columns
+from seqrec.rankers.methods import network_setup
 from seqrec.rankers.network_setup import NetworkSetup
 from seqrec.rankers.network_training import train_network
 from seqrec.rankers.samples import LabelColumn, open_samples
@@ -45,7 +45,7 @@ def setup_of(cfg: TrainRanker) -> NetworkSetup:
     """The training that the job does for settings."""
     samples = open_samples(cfg.samples, label=LabelColumn(name=cfg.label.column, threshold=cfg.label.threshold))
     columns = choose_columns(samples, discrete=cfg.columns.discrete, continuous=cfg.columns.continuous)
-    return job.network_setup(cfg, samples, survey(samples, columns, max_categories=cfg.max_categories))
+    return network_setup(cfg, samples, survey(samples, columns, max_categories=cfg.max_categories))
 
 
 def train(cfg: TrainRanker, which: str = "last") -> dict[str, torch.Tensor]:
