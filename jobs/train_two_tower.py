@@ -8,7 +8,6 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
-from seqrec.command.config import flatten, public
 from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
@@ -27,18 +26,14 @@ from seqrec.settings.publish import Guards
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.storage import files, versions
 from seqrec.storage.draft import Draft
-from seqrec.storage.metadata import DatasetMeta
 from seqrec.stores.address import NONE
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
-from seqrec.towers.matching_inputs import USERS, MatchingInputs, open_matching
+from seqrec.towers.matching_inputs import USERS
 from seqrec.towers.tower_export import export_towers
-from seqrec.towers.tower_setup import TowerSetup
-from seqrec.towers.tower_survey import survey_matching
+from seqrec.towers.tower_setup import plan_towers
 from seqrec.towers.tower_training import train_towers
 from seqrec.training.distributed import run_on_spark, train_on_spark
-from seqrec.training.fingerprint import Flat
-from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
 from seqrec.training.setup import TrainingSetup, training_setup
@@ -47,7 +42,6 @@ from seqrec.training.train import run_training
 
 log = logging.getLogger("seqrec")
 
-LIMITS = ("path", "max_epochs", "patience", "checkpoint_every")  # of features: no weight depends on them
 UNREAD = {  # what belongs to the other towers
     "histories": ("features",),
     "features": (
@@ -119,7 +113,7 @@ def lists_of_histories(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) ->
 
 def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> MadeLists:
     """Train towers over features, export them, and write users' lists by their features."""
-    setup = feature_setup(cfg)
+    setup = plan_towers(cfg)
     survey = setup.survey
     log.info(
         "%s, %s; columns of users: %s; of items: %s",
@@ -142,64 +136,10 @@ def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> 
     return MadeLists(name=exported.meta.name, valid=trained.metrics, without=())
 
 
-def feature_setup(cfg: TrainTwoTower) -> TowerSetup:
-    """The training of towers over features that the settings describe; the samples are surveyed for it."""
-    settings, inputs = cfg.features, feature_inputs(cfg)
-    sizes = {"dim": cfg.encoder.dim} | settings.model_dump(include={"embedding_size", "hidden_units", "dropout", "unknown_share"})
-    return TowerSetup(
-        inputs=inputs,
-        survey=survey_matching(inputs, max_categories=settings.max_categories, valid_users=cfg.valid_users, seed=cfg.seed),
-        data=cfg.data,
-        new_items=settings.new_items,
-        sizes=sizes,
-        temperature=settings.temperature,
-        log_q=settings.log_q,
-        optimizer=settings.optimizer,
-        limits=TrainingLimits(
-            epochs=settings.max_epochs, steps=cfg.max_steps, minutes=cfg.max_minutes, patience=settings.patience
-        ),
-        milestones=Milestones(
-            validate_every=settings.validate_every,
-            checkpoint_every=settings.checkpoint_every,
-            metric=cfg.metric,
-            log_every=cfg.log_every if cfg.tensorboard else None,
-        ),
-        validates=cfg.validate,
-        tensorboard=cfg.tensorboard,
-        batch_size=settings.batch_size,
-        pool_batches=settings.pool_batches,
-        reader_workers=cfg.reader_workers,
-        precision=cfg.precision,
-        seed=cfg.seed,
-        folder=cfg.model,
-        resume=cfg.resume,
-        name=cfg.name or f"feature-towers-d{cfg.encoder.dim}",
-        shaping=feature_shaping(cfg),
-        settings=public(cfg),
-    )
-
-
-def feature_inputs(cfg: TrainTwoTower) -> MatchingInputs:
-    """The features that the settings name, checked."""
-    return open_matching(
-        str(cfg.features.path),
-        dataset=DatasetMeta.read(cfg.data).run_id,
-        history=cfg.history,
-        user_columns=cfg.features.user_columns,
-        item_columns=cfg.features.item_columns,
-    )
-
-
-def feature_shaping(cfg: TrainTwoTower) -> Flat:
-    """The settings that the weights of towers over features depend on."""
-    shared = {name: getattr(cfg, name) for name in ("seed", "metric", "validate", "valid_users")}
-    return flatten({**cfg.features.model_dump(exclude={*LIMITS}), **shared, "dim": cfg.encoder.dim})
-
-
 MAKERS: dict[str, Maker] = {"histories": lists_of_histories, "features": lists_of_features}
 SHARES: dict[str, Callable[[TrainTwoTower], object]] = {  # of the processes of torchrun that don't lead
     "histories": partial(train_stages, plan=tower_setup, run=run_training),
-    "features": lambda cfg: train_towers(feature_setup(cfg)),
+    "features": lambda cfg: train_towers(plan_towers(cfg)),
 }
 
 

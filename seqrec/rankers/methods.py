@@ -22,7 +22,7 @@ from seqrec.training.limits import Milestones, TrainingLimits
 
 log = logging.getLogger("seqrec")
 
-LIMITS = ("max_epochs", "patience", "checkpoint_every", "reader_workers")  # no weight depends on them
+LIMITS = ("max_epochs", "patience", "checkpoint_every", "reader_workers", "memory_gb")  # no weight depends on them
 
 Training = Callable[[RankerInputs], TrainedRanker]
 
@@ -108,6 +108,7 @@ def network_setup(cfg: TrainRanker, samples: Samples, surveyed: Survey) -> Netwo
         pool_batches=settings.pool_batches,
         reader_workers=settings.reader_workers,
         precision=settings.precision,
+        memory_gb=settings.memory_gb,
         seed=cfg.seed,
         folder=checkpoints_of(cfg),
         shaping=flatten({**depended, "label": cfg.label.model_dump(), "metric": cfg.metric, "seed": cfg.seed}),

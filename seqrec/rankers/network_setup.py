@@ -27,6 +27,7 @@ class NetworkSetup:
     pool_batches: int
     reader_workers: int
     precision: str
+    memory_gb: float | None
     seed: int
     folder: str  # of the checkpoints
     shaping: Flat  # the settings that the weights depend on

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from seqrec.models.wide_deep import WideDeep
 from seqrec.rankers.encoded_rows import EncodedFile, write_encoded
-from seqrec.rankers.network_metrics import measure_network
+from seqrec.rankers.network_metrics import SCORED_ROWS, measure_network
 from seqrec.rankers.network_setup import NetworkSetup
 from seqrec.rankers.row_batches import RowBatch, RowBatches, count_row_steps, shared_rows
 from seqrec.rankers.sample_matrix import SampleMatrix, read_matrix
 from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.loop import Trainer
+from seqrec.training.memory import available_gb, require_memory
+from seqrec.training.network_memory import NetworkPasses, estimate_network_gb
 from seqrec.training.network_run import NetworkLesson, network_trainer, start_learner, take_folder
 from seqrec.training.objective import Loss
 from seqrec.training.precision import use_bf16
@@ -81,6 +83,10 @@ def _prepare(setup: NetworkSetup, process: Process, encoded: EncodedFile, valid:
         fingerprint=setup.fingerprint(process, bf16=bf16, total_steps=total_steps),
     )
     with process.together():
+        needed = estimate_network_gb(_passes(setup, encoded, valid), setup.optimizer)
+        limit = setup.memory_gb or available_gb(process.device)
+        advice = "wide_deep.batch_size, wide_deep.embedding_size or max_categories"
+        require_memory(needed, limit, advice=advice, key="wide_deep.memory_gb")
         state = take_folder(setup, template.fingerprint, stack, key="output", resume="same") if process.rank == 0 else None
     state = process.share(state)
     learner = start_learner(setup, _draw(setup, process, encoded), process, state)
@@ -98,6 +104,24 @@ def _prepare(setup: NetworkSetup, process: Process, encoded: EncodedFile, valid:
         columns=COLUMNS,
     )
     return network_trainer(setup, process, learner, lesson, template, bf16=bf16)
+
+
+def _passes(setup: NetworkSetup, encoded: EncodedFile, valid: SampleMatrix) -> NetworkPasses:
+    """What a step and a validation send through the network, for the estimate of memory."""
+
+    def rows(most: int, there: int) -> Tensor:
+        return torch.zeros(min(most, there), encoded.features)
+
+    def learn(network: WideDeep) -> Tensor:
+        """The loss of a full batch."""
+        logits = network(rows(setup.batch_size, encoded.rows))
+        return F.binary_cross_entropy_with_logits(logits, torch.zeros(len(logits)), reduction="sum")
+
+    return NetworkPasses(
+        build=lambda: WideDeep(**setup.arguments),
+        learn=learn,
+        judge=lambda network: network(rows(SCORED_ROWS, len(valid.features))),
+    )
 
 
 def _draw(setup: NetworkSetup, process: Process, encoded: EncodedFile) -> WideDeep:

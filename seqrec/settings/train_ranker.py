@@ -73,6 +73,7 @@ class WideAndDeep(Strict):
     validate_every: Positive | None = Field(None, description="steps between validations; null: the end of each epoch")
     checkpoint_every: Positive | None = Field(None, description="steps between checkpoints; null: with each validation")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the hardware gains from it")
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="memory to fit in; null: the device's free memory")
     reader_workers: Positive = Field(1, description="Petastorm threads; with 1 the order of rows repeats exactly")
 
     @model_validator(mode="after")

@@ -113,7 +113,6 @@ class TrainTwoTower(Training):
             "freeze": (),
             "stages": (),
             "accumulate_steps": 1,
-            "memory_gb": None,
             "deterministic": False,
         }
         if others := [name for name, usual in fixed.items() if getattr(self, name) != usual]:

@@ -1,17 +1,22 @@
-"""A training of two towers: what they learn from, how, and what their weights depend on."""
+"""A training of two towers: what they learn from, how, and what their weights depend on. The job's settings end here."""
 
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from seqrec.command.config import flatten, public
 from seqrec.rankers.samples import USER
 from seqrec.serving.feature_encoding import EncodedColumn, Encoding
+from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.settings.training import Optimizer
-from seqrec.towers.matching_inputs import MatchingInputs
-from seqrec.towers.tower_survey import ITEM, TowerSurvey
+from seqrec.storage.metadata import DatasetMeta
+from seqrec.towers.matching_inputs import MatchingInputs, open_matching
+from seqrec.towers.tower_survey import ITEM, TowerSurvey, survey_matching
 from seqrec.training.fingerprint import Flat
 from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.processes import Process
+
+WEIGHTLESS = ("path", "max_epochs", "patience", "checkpoint_every")  # keys of features on which no weight depends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class TowerSetup:
     pool_batches: int
     reader_workers: int
     precision: str
+    memory_gb: float | None
     seed: int
     folder: str  # of the model
     resume: bool | Literal["same"]
@@ -73,3 +79,61 @@ def tower_columns(encoding: Encoding, *, own_id: str) -> list[dict[str, Any]]:
         return {"codes": features[0].codes, "width": len(features), "own_id": column.name == own_id}
 
     return [described(column) for column in encoding.columns]
+
+
+def plan_towers(cfg: TrainTwoTower) -> TowerSetup:
+    """The training of towers over features that the settings of a dataset's version describe; its samples are surveyed.
+
+    Raises UserError if the features aren't of this dataset and history, or lack a column, or if there is nothing to learn from.
+    """
+    settings, inputs = cfg.features, _open_inputs(cfg)
+    sizes = {"dim": cfg.encoder.dim} | settings.model_dump(include={"embedding_size", "hidden_units", "dropout", "unknown_share"})
+    return TowerSetup(
+        inputs=inputs,
+        survey=survey_matching(inputs, max_categories=settings.max_categories, valid_users=cfg.valid_users, seed=cfg.seed),
+        data=cfg.data,
+        new_items=settings.new_items,
+        sizes=sizes,
+        temperature=settings.temperature,
+        log_q=settings.log_q,
+        optimizer=settings.optimizer,
+        limits=TrainingLimits(
+            epochs=settings.max_epochs, steps=cfg.max_steps, minutes=cfg.max_minutes, patience=settings.patience
+        ),
+        milestones=Milestones(
+            validate_every=settings.validate_every,
+            checkpoint_every=settings.checkpoint_every,
+            metric=cfg.metric,
+            log_every=cfg.log_every if cfg.tensorboard else None,
+        ),
+        validates=cfg.validate,
+        tensorboard=cfg.tensorboard,
+        batch_size=settings.batch_size,
+        pool_batches=settings.pool_batches,
+        reader_workers=cfg.reader_workers,
+        precision=cfg.precision,
+        memory_gb=cfg.memory_gb,
+        seed=cfg.seed,
+        folder=cfg.model,
+        resume=cfg.resume,
+        name=cfg.name or f"feature-towers-d{cfg.encoder.dim}",
+        shaping=_shaping(cfg),
+        settings=public(cfg),
+    )
+
+
+def _open_inputs(cfg: TrainTwoTower) -> MatchingInputs:
+    """The features that the settings name, checked."""
+    return open_matching(
+        str(cfg.features.path),
+        dataset=DatasetMeta.read(cfg.data).run_id,
+        history=cfg.history,
+        user_columns=cfg.features.user_columns,
+        item_columns=cfg.features.item_columns,
+    )
+
+
+def _shaping(cfg: TrainTwoTower) -> Flat:
+    """The settings that the weights depend on."""
+    shared = {name: getattr(cfg, name) for name in ("seed", "metric", "validate", "valid_users")}
+    return flatten({**cfg.features.model_dump(exclude={*WEIGHTLESS}), **shared, "dim": cfg.encoder.dim})

@@ -21,9 +21,11 @@ from seqrec.storage.config_file import write_config
 from seqrec.towers.matching_inputs import read_tower_catalogue
 from seqrec.towers.tower_batches import TowerBatch, TowerRows, tower_batches, write_tower_rows
 from seqrec.towers.tower_setup import TowerSetup
-from seqrec.towers.tower_validation import ValidationEvents, measure_towers, validation_events
+from seqrec.towers.tower_validation import ValidationEvents, judged_block, measure_towers, validation_events
 from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.loop import Trainer
+from seqrec.training.memory import available_gb, require_memory
+from seqrec.training.network_memory import NetworkPasses, estimate_network_gb
 from seqrec.training.network_run import NetworkLesson, network_trainer, start_learner, take_folder
 from seqrec.training.objective import Loss
 from seqrec.training.precision import use_bf16
@@ -79,6 +81,9 @@ def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: Valid
     bf16 = use_bf16(setup.precision, process.device)
     fingerprint = setup.fingerprint(process, bf16=bf16, total_steps=setup.limits.total_steps(steps))
     with process.together():
+        needed = estimate_network_gb(_passes(setup, rows, events, steps), setup.optimizer)
+        limit = setup.memory_gb or available_gb(process.device)
+        require_memory(needed, limit, advice="features.batch_size, features.embedding_size or features.max_categories")
         state, meta = _open_folder(setup, fingerprint, stack) if process.rank == 0 else (None, {})
     state, meta = process.share(state), process.share(meta)
     learner = start_learner(setup, _draw(setup, process, rows), process, state)
@@ -99,6 +104,22 @@ def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: Valid
     )
     template = Checkpoint(model={}, architecture=ARCHITECTURE, arguments=setup.arguments, meta=meta, fingerprint=fingerprint)
     return network_trainer(setup, process, learner, lesson, template, bf16=bf16)
+
+
+def _passes(setup: TowerSetup, rows: TowerRows, events: ValidationEvents, steps: int) -> NetworkPasses:
+    """What a step and a validation send through the towers, for the estimate of memory."""
+    users = min(setup.batch_size, rows.positives.rows)
+    items = users + -(-rows.negatives.rows // steps)
+
+    def learn(towers: TwoTowers) -> torch.Tensor:
+        """The loss of a full batch."""
+        mine, theirs = (
+            towers.users(torch.zeros(users, rows.user_features)),
+            towers.items(torch.zeros(items, events.items.shape[1])),
+        )
+        return in_batch_softmax(mine, theirs, torch.zeros(items, dtype=torch.int64), torch.zeros(items), temperature=1.0)
+
+    return NetworkPasses(build=lambda: TwoTowers(**setup.arguments), learn=learn, judge=partial(judged_block, events=events))
 
 
 def _open_folder(

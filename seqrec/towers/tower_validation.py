@@ -85,9 +85,26 @@ def measure_towers(towers: TwoTowers, events: ValidationEvents, *, process: Proc
     return {name: means[name] for name in REPORTED}
 
 
+def judged_block(towers: TwoTowers, *, events: ValidationEvents) -> torch.Tensor:
+    """What `measure_towers` holds of all users and items, made of zeros; a block of each and of their scores is computed."""
+    size = min(len(events.users), _block_size(events))
+    users, items = (
+        tower(torch.zeros(min(ROWS, len(rows)), rows.shape[1]))
+        for tower, rows in ((towers.users, events.users), (towers.items, events.items))
+    )
+    every = torch.zeros(len(events.users) + len(events.items), items.shape[1])
+    (torch.zeros(size, users.shape[1]) @ torch.zeros(len(events.items), items.shape[1]).T).isfinite()
+    return every
+
+
+def _block_size(events: ValidationEvents) -> int:
+    """Events whose scores of all items are computed at once."""
+    return max(1, SCORES // max(1, len(events.items)))
+
+
 def _ranks(users: torch.Tensor, items: torch.Tensor, events: ValidationEvents) -> Iterator[NDArray[np.int64]]:
     """The ranks of the events' targets, from 1, in blocks."""
-    size = max(1, SCORES // max(1, len(items)))
+    size = _block_size(events)
     for first in range(0, len(users), size):
         rows = np.arange(first, min(first + size, len(users)))
         scores = users[rows[0] : rows[-1] + 1] @ items.T  # (B, D) @ (D, V) -> (B, V)

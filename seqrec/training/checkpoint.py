@@ -163,6 +163,11 @@ def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
         remedy = "free some memory, and run it again" if _no_memory(error) else OTHERS
         raise UserError(f"{path} can't be opened as a checkpoint ({_cause(error)}): {remedy}") from error
     absent = _absent(content, keys)
+    if absent and (network := _network_of_features(content)):
+        raise UserError(
+            f"{path} is of the architecture {network!r}, which reads no histories: the job that trained it exports and scores it "
+            "too (train_two_tower towers=features)"
+        )
     if absent:
         raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {OTHERS}")
     return Checkpoint(**{part.name: content[part.name] for part in fields(Checkpoint) if part.name in content})
@@ -193,6 +198,12 @@ def _cause(error: Exception) -> str:
 def _no_memory(error: Exception) -> bool:
     """Whether memory ran out; torch says so by a plain RuntimeError."""
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def _network_of_features(content: Any) -> str | None:
+    """The architecture of a checkpoint's content, if it has one that is no encoder of histories."""
+    name = content.get("architecture") if isinstance(content, dict) else None
+    return name if isinstance(name, str) and name_now(name) not in ENCODERS else None
 
 
 def _absent(content: Any, keys: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How much memory a training needs, estimated before it starts.
+"""How much memory the training of an encoder needs, estimated before it starts; `network_memory` has that of other networks.
 
 The model is built on torch's meta device, where tensors have shapes and no values, and a full batch is sent through it. A hook
 counts the tensors that autograd keeps for the backward pass, whatever the model's parts are. That takes less than 0.1 s.
@@ -9,9 +9,10 @@ are estimated (SASRec, 64 windows of 200 items), by 1.13 where 0.79 are (128 win
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqrec.command.free_memory import free_memory
 from seqrec.errors import UserError
@@ -20,6 +21,8 @@ from seqrec.models.losses import CHUNK_FLOATS
 
 FLOAT = 4  # bytes
 PASSING = 4  # tensors of the queries' shape that live between two layers: gradients, and the queries of the targets
+
+T = TypeVar("T")
 
 
 def available_gb(device: torch.device) -> float:
@@ -38,7 +41,8 @@ def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, stat
         model = build()
         items = torch.ones((windows, length), dtype=torch.int64)
         users = torch.ones(windows, dtype=torch.int64)
-        kept, hidden, matrix = _keep(model, items, users)
+        hidden: Tensor
+        (hidden, matrix), kept = kept_bytes(model, lambda: (model(*(items, users)[: len(model.inputs)]), model.item_matrix()))
     weights = sum(weight.numel() for weight in model.parameters())
     learned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     shared = any(matrix is weight for weight in model.parameters())
@@ -49,8 +53,8 @@ def estimate_gb(build: Callable[[], Encoder], *, windows: int, length: int, stat
     return (FLOAT * floats + kept) / 2**30
 
 
-def _keep(model: Encoder, items: Tensor, users: Tensor) -> tuple[int, Tensor, Tensor]:
-    """The bytes that autograd keeps of a forward pass, without the weights themselves; the queries; and the item matrix."""
+def kept_bytes(model: nn.Module, forward: Callable[[], T]) -> tuple[T, int]:
+    """What a forward pass returns, and the bytes that autograd keeps of it, without the model's weights themselves."""
     storages = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -59,15 +63,15 @@ def _keep(model: Encoder, items: Tensor, users: Tensor) -> tuple[int, Tensor, Te
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        hidden, matrix = model(*(items, users)[: len(model.inputs)]), model.item_matrix()
+        returned = forward()
     weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
-    return sum(storage.nbytes() for number, storage in storages.items() if number not in weights), hidden, matrix
+    return returned, sum(storage.nbytes() for number, storage in storages.items() if number not in weights)
 
 
-def require_memory(needed_gb: float, limit_gb: float, *, advice: str) -> None:
-    """Raise UserError, with the estimate, if a training can't fit."""
+def require_memory(needed_gb: float, limit_gb: float, *, advice: str, key: str = "memory_gb") -> None:
+    """Raise UserError, with the estimate, if a training can't fit; `key` is the setting of the limit."""
     if needed_gb > limit_gb:
         raise UserError(
             f"this training needs about {needed_gb:.1f} GiB, {limit_gb:.1f} GiB are free: lower {advice}; "
-            "or set memory_gb if you know better"
+            f"or set {key} if you know better"
         )

@@ -271,6 +271,12 @@ def test_trees_in_several_processes_are_refused(folder: Path, monkeypatch: pytes
         run(TrainRanker.model_validate({"samples": str(folder / "samples"), "output": str(folder / "ranker")}))
 
 
+def test_a_network_that_does_not_fit_is_refused_with_the_numbers(folder: Path, tmp_path: Path) -> None:
+    said = r"needs about .* GiB, 0.0 GiB are free: lower wide_deep.batch_size, .* set wide_deep.memory_gb if"
+    with pytest.raises(UserError, match=said):
+        train(settings(folder, output=str(tmp_path), wide_deep={"memory_gb": 1e-6}))
+
+
 def test_the_networks_own_scores_are_those_of_its_checkpoint(folder: Path, usual: dict[str, torch.Tensor]) -> None:
     """The checkpoint's arguments rebuild the network, whose crosses and quantiles are among its weights."""
     setup = setup_of(settings(folder, output="usual"))

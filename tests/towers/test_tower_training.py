@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs.train_two_tower import feature_setup
 from seqrec.errors import UserError
+from seqrec.export.restore import read_checkpoint
 from seqrec.models.two_towers import TwoTowers
 from seqrec.rankers import encoded_rows, samples
 from seqrec.serving.exports import locate
@@ -21,7 +21,7 @@ from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.towers.matching_inputs import read_tower_catalogue
 from seqrec.towers.tower_batches import TowerBatch, tower_batches, write_tower_rows
 from seqrec.towers.tower_export import export_towers
-from seqrec.towers.tower_setup import TowerSetup
+from seqrec.towers.tower_setup import TowerSetup, plan_towers
 from seqrec.towers.tower_training import train_towers
 from seqrec.towers.tower_validation import measure_towers, validation_events
 from seqrec.training import checkpoint
@@ -54,7 +54,7 @@ def settings(root: Path, model: Path, **changed: Any) -> TrainTwoTower:
 
 def train(cfg: TrainTwoTower, which: str = "last") -> dict[str, torch.Tensor]:
     """Train, and the weights of a checkpoint."""
-    train_towers(feature_setup(cfg))
+    train_towers(plan_towers(cfg))
     return checkpoint.load(checkpoint.find(cfg.model, which), keys=("model",)).model
 
 
@@ -79,7 +79,7 @@ def batches_of(setup: TowerSetup, folder: Path, *, steps: int, epoch: int = 0, s
 
 def test_each_batch_has_its_share_of_positives_and_negatives(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded_rows, "GROUP_ROWS", 32)
-    setup = feature_setup(settings(root, tmp_path))
+    setup = plan_towers(settings(root, tmp_path))
     assert (setup.survey.positives, setup.survey.negatives) == (6 * USERS, 12 * USERS)
     batches = batches_of(setup, tmp_path, steps=5)
     assert [(len(batch.users), len(batch.items), batch.losses) for batch in batches] == [(48, 144, 48.0)] * 5
@@ -107,7 +107,7 @@ def test_each_batch_has_its_share_of_positives_and_negatives(root: Path, tmp_pat
 def test_processes_share_the_rows_of_each_label(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In batches of uneven numbers of a label: each row is in one process, and the processes have as many."""
     monkeypatch.setattr(samples, "BATCH_ROWS", 7)
-    setup = feature_setup(settings(root, tmp_path))
+    setup = plan_towers(settings(root, tmp_path))
     found = []
     for rank in (0, 1):
         (tmp_path / str(rank)).mkdir()
@@ -120,7 +120,7 @@ def test_processes_share_the_rows_of_each_label(root: Path, tmp_path: Path, monk
 
 def test_an_item_without_features_is_known_by_its_id(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_features(tmp_path, lacking=3)
-    setup = feature_setup(settings(tmp_path, tmp_path / "model"))
+    setup = plan_towers(settings(tmp_path, tmp_path / "model"))
     for new_items, ids in ((True, list(range(1, NEW_ITEM + 1))), (False, list(range(1, NEW_ITEM)))):
         catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=new_items, cache=tmp_path)
         assert catalogue.rows["item_id"].to_pylist() == catalogue.ids["item_id"].to_pylist() == ids
@@ -130,7 +130,7 @@ def test_an_item_without_features_is_known_by_its_id(tmp_path: Path, caplog: pyt
 
 
 def test_log_q_is_the_log_of_an_items_share_of_the_training_rows(root: Path, tmp_path: Path) -> None:
-    survey = feature_setup(settings(root, tmp_path)).survey
+    survey = plan_towers(settings(root, tmp_path)).survey
     trained = [row["item_id"] for row in matching_rows() if row["split"] == "train"]
     categories = survey.item_numbers.categories
     assert categories is not None
@@ -140,7 +140,7 @@ def test_log_q_is_the_log_of_an_items_share_of_the_training_rows(root: Path, tmp
 
 def test_ranks_are_those_of_a_naive_loop(root: Path, tmp_path: Path) -> None:
     """Of each valid event, among all items that the user hasn't had in training."""
-    setup = feature_setup(settings(root, tmp_path))
+    setup = plan_towers(settings(root, tmp_path))
     catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=True, cache=tmp_path)
     torch.manual_seed(2)
     towers = TwoTowers(**setup.arguments).eval()
@@ -161,7 +161,7 @@ def test_ranks_are_those_of_a_naive_loop(root: Path, tmp_path: Path) -> None:
 
 def test_towers_learn_and_serve_new_users_and_items(root: Path, tmp_path: Path) -> None:
     cfg = settings(root, tmp_path / "model", features={"max_epochs": 12, "unknown_share": 0.3})
-    setup = feature_setup(cfg)
+    setup = plan_towers(cfg)
     assert train_towers(setup).metrics["recall@10"] > 0.9, "of 21 items, of which 10 are of the user's genre"
     exported = export_towers(setup, keep=2)
     meta = exported.meta
@@ -186,7 +186,9 @@ def test_towers_learn_and_serve_new_users_and_items(root: Path, tmp_path: Path) 
     assert [item % 2 for item in nearest.tolist()] == [NEW_ITEM % 2] * 3, "by the genre of a new item"
     with pytest.raises(UserError, match="holds two towers over features, which read no histories"):
         locate(str(tmp_path / "model"))
-    resumed = feature_setup(cfg)
+    with pytest.raises(UserError, match="is of the architecture 'feature_towers', which reads no histories"):
+        read_checkpoint(str(tmp_path / "model"), "best")
+    resumed = plan_towers(cfg)
     train_towers(resumed)
     assert export_towers(resumed, keep=2).meta.weights_sha256 == meta.weights_sha256
 
@@ -280,13 +282,19 @@ OTHER_SCHEMA = {name: value for name, value in SCHEMA.items() if name != "matchi
 def test_bad_input_is_one_line(tmp_path: Path, written: dict[str, Any], changed: dict[str, Any], said: str) -> None:
     write_features(tmp_path, **written)
     with pytest.raises(UserError, match=said) as raised:
-        feature_setup(settings(tmp_path, tmp_path / "model", **copy.deepcopy(changed)))
+        plan_towers(settings(tmp_path, tmp_path / "model", **copy.deepcopy(changed)))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "model").exists()
 
 
 def test_without_negatives_the_other_positives_of_a_batch_are_enough(tmp_path: Path) -> None:
     write_features(tmp_path, rows=[row for row in matching_rows() if row["label"] == 1])
-    setup = feature_setup(settings(tmp_path, tmp_path / "model", features={"max_epochs": 8}))
+    setup = plan_towers(settings(tmp_path, tmp_path / "model", features={"max_epochs": 8}))
     assert setup.survey.negatives == 0
     assert train_towers(setup).metrics["recall@10"] > 0.8
+
+
+def test_a_training_that_does_not_fit_is_refused_with_the_numbers(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"needs about .* GiB, 0.0 GiB are free: lower features.batch_size, .* set memory_gb if"):
+        train(settings(root, tmp_path / "model", memory_gb=1e-6))
+    assert not (tmp_path / "model" / "checkpoints").exists()
