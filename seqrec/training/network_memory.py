@@ -1,7 +1,9 @@
 """How much memory the training of a network over features needs, estimated before it starts, as `memory` does for an encoder.
 
 The network and its loss go over a full batch on torch's meta device, then a block of the validation does. A hook counts the bytes
-that autograd keeps, and a mode that sees each operation finds the largest tensor on the way, of which a few live at once.
+that autograd keeps, and a mode that sees each operation finds the largest tensor on the way, of which two live at once. That takes
+0.2 s. On two CPU cores a process grew by 0.29 GiB where 0.29 are estimated (towers of 100,000 users and 20,000 items, 2,048 users by
+8,192 items), and by 0.20 where 0.23 are (Wide & Deep, 8,192 rows of 45 features).
 """
 
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from seqrec.settings.training import Optimizer
 from seqrec.training.memory import FLOAT, kept_bytes
 from seqrec.training.optimizer import STATES
 
-LIVING = 3  # tensors as large as the largest that live at once: it, what it is made from, and its gradient or masks
+LIVING = 2  # tensors as large as the largest that live at once, beside those that autograd keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def estimate_network_gb(passes: NetworkPasses, optimizer: Optimizer) -> float:
     validation what it holds; with LIVING tensors as large as the largest of that pass.
     """
     with torch.device("meta"):
-        network = passes.build()
+        network = passes.build().to("meta")  # what isn't made by torch, such as multipliers of crosses, comes from the CPU
         with LargestTensor() as step:
             _, kept = kept_bytes(network, lambda: passes.learn(network))
         with torch.no_grad(), LargestTensor() as validation:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.command.session import open_session
-from tests.bench import dump, milvus, mongo, networks, rankers, scoring, sequences, similarity, training, two_stage
+from tests.bench import dump, milvus, mongo, networks, rankers, scoring, sequences, similarity, towers, training, two_stage
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "two_stage": two_stage.bench,
     "rankers": rankers.bench,
     "networks": networks.bench,
+    "towers": towers.bench,
     "mongo": mongo.bench,
     "dump": dump.bench,
     "milvus": milvus.bench,

@@ -1,5 +1,6 @@
 """The estimate of a network's memory: weights and their copies, what autograd keeps, and the largest tensor on the way."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,15 +13,17 @@ WEIGHTS = WIDE * INNER + INNER
 
 
 def network() -> nn.Module:
-    """A layer, of which autograd keeps the inputs, and a ReLU, of which it keeps the outputs."""
-    return nn.Sequential(nn.Linear(WIDE, INNER), nn.ReLU())
+    """A layer, of which autograd keeps the inputs, and a ReLU, of which it keeps the outputs; its buffer comes from numpy."""
+    layers = nn.Sequential(nn.Linear(WIDE, INNER), nn.ReLU())
+    layers.register_buffer("factors", torch.from_numpy(np.ones(INNER, np.float32)))
+    return layers
 
 
 def estimate_bytes(*, rows: int = ROWS, judged: int = 1, transient: int = 0, **optimizer: object) -> float:
     def learn(layers: nn.Module) -> torch.Tensor:
         torch.zeros(transient)  # what no gradient needs
         loss: torch.Tensor = layers(torch.zeros(rows, WIDE))
-        return loss
+        return loss + layers.get_buffer("factors")
 
     def judge(layers: nn.Module) -> torch.Tensor:
         vectors: torch.Tensor = layers(torch.zeros(judged, WIDE))
