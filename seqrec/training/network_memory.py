@@ -1,9 +1,9 @@
 """How much memory the training of a network over features needs, estimated before it starts, as `memory` does for an encoder.
 
 The network and its loss go over a full batch on torch's meta device, then a block of the validation does. A hook counts the bytes
-that autograd keeps, and a mode that sees each operation finds the largest tensor on the way, of which two live at once. That takes
-0.2 s. On two CPU cores a process grew by 0.29 GiB where 0.29 are estimated (towers of 100,000 users and 20,000 items, 2,048 users by
-8,192 items), and by 0.20 where 0.23 are (Wide & Deep, 8,192 rows of 45 features).
+that autograd keeps, and a mode that sees each operation finds the largest tensor on the way, of which two live at once. That
+takes 0.2 s. On two CPU cores a process grew by 0.29 GiB where 0.29 are estimated (towers of 100,000 users and 20,000 items, 2,048
+users by 8,192 items), and by 0.20 where 0.23 are (Wide & Deep, 8,192 rows of 45 features).
 """
 
 from collections.abc import Callable
