@@ -48,7 +48,7 @@ $(STAMP):
 	@if [[ $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) != "$(VERSION)" ]]; then \
 	    echo "making $(VENV) with $(INTERPRETER) (Python $(VERSION))"; $(INTERPRETER) -m venv --clear $(VENV); fi
 	$(BIN)/python -m seqrec.command.java --install
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,stores,text,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,tune,stores,text,dev]'
 	$(BIN)/python -m pip check --disable-pip-version-check
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq libgomp1; } \
 	    || { echo "error: LightGBM needs libgomp.so.1: install it with sudo apt-get install -y libgomp1" >&2; exit 1; }

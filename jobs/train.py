@@ -8,22 +8,10 @@ from seqrec.command.session import open_session
 from seqrec.command.story import Next, end
 from seqrec.settings.train import Train
 from seqrec.storage import files, versions
-from seqrec.training.item_vectors import VectorSource
-from seqrec.training.plan_transformer import PlanTransformer
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.processes import leads
-from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.stages import train_stages
 from seqrec.training.train import run_training
-
-
-def sequence_setup(cfg: Train) -> TrainingSetup:
-    """The training that the settings describe."""
-    wanted = cfg.item_vectors
-    vectors = None
-    if wanted.path is not None:
-        vectors = VectorSource(path=wanted.path, ids=wanted.ids, id=wanted.id, embedding=wanted.embedding)
-    parts = (cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking)
-    return training_setup(cfg, PlanTransformer(*parts, vectors=vectors, use=wanted.use, members=cfg.members, dpo=cfg.dpo))
 
 
 def run(cfg: Train) -> None:

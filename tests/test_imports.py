@@ -14,6 +14,7 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 # Layers from the top. A package (or a module beside the packages) imports itself and the layers below, and none of its own layer.
 LAYERS = [
     {"jobs", "dump", "seqrec.chain", "seqrec.recommend"},
+    {"seqrec.tuning"},
     {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
@@ -31,6 +32,7 @@ ONLY_IN = {
     "bson": {"seqrec.stores.mongo_rows"},
     "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus"},
     "milvus_lite": {"seqrec.stores.embedded_milvus"},
+    "optuna": {"seqrec.tuning.trial_study"},
     "tokenizers": {"seqrec.texts.sentences"},
 }
 NEITHER_TORCH_NOR_SPARK = {"serving", "recommend", "catalogue", "storage", "metrics", "ragged", "user_hashes"}

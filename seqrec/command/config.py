@@ -25,8 +25,8 @@ class Strict(BaseModel):
     @classmethod
     def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse true and false where a number belongs: pydantic would read them as 1 and 0."""
-        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
-        if bool not in kinds and not any(issubclass(kind, BaseModel) for kind in kinds) and _has(value, _is_boolean):
+        kinds = kinds_in(cls.model_fields[str(info.field_name)].annotation)
+        if not kinds & {bool, Any} and not any(issubclass(kind, BaseModel) for kind in kinds) and _has(value, _is_boolean):
             raise ValueError("true and false are no value of it")
         return value
 
@@ -56,7 +56,14 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     Raises UserError, naming the key, the file and the remedy, for an unknown key, a wrong type, a variable that is unset
     or empty, a missing file, or a store's variable that the job needs and the environment lacks.
     """
-    above = parse_overrides(overrides)
+    return fill_settings(settings, path, parse_overrides(overrides), said_by="the command line")
+
+
+def fill_settings(settings: type[S], path: str, above: dict[str, Any], *, said_by: str) -> S:
+    """The settings of a file, below the preset that is chosen, below nested values that `said_by` names in errors.
+
+    Raises UserError as `load_config` does.
+    """
     content = read_yaml(path)
     template = home() / "conf" / f"{settings.__module__.rsplit('.', 1)[-1]}.yaml"
     if template.exists():
@@ -72,7 +79,7 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     try:
         return settings.model_validate(content)
     except ValidationError as error:
-        raise UserError(_explain(error, settings, path, above)) from None
+        raise UserError(_explain(error, settings, {path: {}, said_by: above})) from None
 
 
 def home() -> Path:
@@ -166,9 +173,9 @@ def _stores() -> dict[str, str]:
     return {**{name.lower(): store_uri(name) for name in STORE_CHOICES}, "milvus_token": os.environ.get("MILVUS_TOKEN", "")}
 
 
-def _kinds(annotation: Any) -> set[type]:
+def kinds_in(annotation: Any) -> set[type]:
     """All classes in an annotation, those of its unions, lists and dicts too."""
-    inner = [kind for argument in get_args(annotation) for kind in _kinds(argument)]
+    inner = [kind for argument in get_args(annotation) for kind in kinds_in(argument)]
     return {*inner, *([annotation] if isinstance(annotation, type) else [])}
 
 
@@ -189,13 +196,14 @@ def _is_huge(value: Any) -> bool:
     return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
-def _explain(error: ValidationError, settings: type[BaseModel], path: str, overrides: dict[str, Any]) -> str:
-    """One line on what is wrong in a configuration: first the file, then the command line."""
+def _explain(error: ValidationError, settings: type[BaseModel], places: dict[str, dict[str, Any]]) -> str:
+    """One line on what is wrong in a configuration: first the file, then what was set over it, by what `places` calls the two."""
     keys = [line.split()[0] for line in describe_keys(settings)]
-    problems: dict[str, list[str]] = {path: [], "the command line": []}
+    problems: dict[str, list[str]] = {place: [] for place in places}
+    path, above = places
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
-        messages = problems["the command line" if _holds(overrides, problem["loc"]) else path]
+        messages = problems[above if _holds(places[above], problem["loc"]) else path]
         if problem["type"] == "extra_forbidden":
             leaves = {name.rsplit(".", 1)[-1]: name for name in keys}
             close = difflib.get_close_matches(key, keys, n=1)

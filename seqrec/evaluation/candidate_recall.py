@@ -27,16 +27,16 @@ def rank_by_candidates(held_out: HeldOut, folder: str) -> Iterator[Ranked]:
     require_fitting(meta, path=path, split=held_out.split, dataset=dataset.meta.run_id)
     merged = io.read_table(dataset.spark, files.join(path, MERGED), schemas.candidates(dataset.user, dataset.item))
     lists = io.read_table(dataset.spark, files.join(path, LISTS), schemas.candidate_lists(dataset.user, dataset.item))
-    yield _rank(held_out, merged, name=MERGED_NAME, source={"candidates": meta.run_id}, top_n=meta.top_n)
+    yield rank_proposed(held_out, merged, name=MERGED_NAME, source={"candidates": meta.run_id}, top_n=meta.top_n)
     for source, described in meta.sources.items():
         others = meta.sources.keys() - {source}
         name = result_name(source, kind="source", taken={*BASELINES, MERGED_NAME, *others})
         from_version = {"candidates": meta.run_id, **described.model_dump()}
-        yield _rank(held_out, lists.where(F.col("source") == source), name=name, source=from_version, top_n=meta.top_n)
+        yield rank_proposed(held_out, lists.where(F.col("source") == source), name=name, source=from_version, top_n=meta.top_n)
 
 
-def _rank(held_out: HeldOut, lists: DataFrame, *, name: str, source: dict[str, object], top_n: int) -> Ranked:
-    """Ranks in lists (user_id, items) of at most top_n items."""
+def rank_proposed(held_out: HeldOut, lists: DataFrame, *, name: str, source: dict[str, object], top_n: int) -> Ranked:
+    """Ranks in lists (user_id, items) of at most top_n items; `source` says what they were made from."""
     items = held_out.dataset.items
     scored = F.transform("items", lambda entry: F.struct(entry["item_id"].alias("item_id"), entry["score"].alias("score")))
     ranked = rank_lists(held_out.users, lists.select("user_id", scored.alias("items")), items, top_k=top_n, subset=False)

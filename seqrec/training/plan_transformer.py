@@ -10,7 +10,7 @@ from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
 from seqrec.settings.sequence_shape import SequenceShape
-from seqrec.settings.train import Masking, Preferences, SequenceLoss, WindowCuts
+from seqrec.settings.train import Masking, Preferences, SequenceLoss, Train, WindowCuts
 from seqrec.training.cuts import Cut
 from seqrec.training.item_vectors import VectorSource
 from seqrec.training.loader import TrainingTable
@@ -18,6 +18,7 @@ from seqrec.training.masking import MaskedItems
 from seqrec.training.objective import ItemObjective, LearnedItems, count_hits
 from seqrec.training.plan import ModelPlan, PlanInputs, as_drawn, build_sampler
 from seqrec.training.preferences import PreferenceObjective, PreferencePairs, open_preferences
+from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.tasks import Task, next_item
 from seqrec.training.vector_start import Use, plan_vectors
 
@@ -175,3 +176,13 @@ OBJECTIVES: dict[str, Callable[[PlanTransformer, PlanInputs], Learned]] = {
     "masked_items": learn_masked_items,
     "preferences": learn_preferences,
 }
+
+
+def sequence_setup(cfg: Train) -> TrainingSetup:
+    """The training that the settings of train describe."""
+    wanted = cfg.item_vectors
+    vectors = None
+    if wanted.path is not None:
+        vectors = VectorSource(path=wanted.path, ids=wanted.ids, id=wanted.id, embedding=wanted.embedding)
+    parts = (cfg.encoder, cfg.windows, cfg.loss, cfg.objective, cfg.masking)
+    return training_setup(cfg, PlanTransformer(*parts, vectors=vectors, use=wanted.use, members=cfg.members, dpo=cfg.dpo))

@@ -15,12 +15,12 @@ import pyarrow as pa
 import torch
 import yaml
 
-from jobs.train import sequence_setup
 from seqrec.settings.train import Train
 from seqrec.storage.metadata import DatasetMeta
 from seqrec.training.loader import Windows
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.plan import PlanInputs
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.processes import Process
 from seqrec.training.steps import Stepper, Stop
 from seqrec.training.training_data import TrainingData

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs import batch_recommend, build_sequences
-from jobs import train as job
 from seqrec import simulate
 from seqrec.export.export_onnx import export
 from seqrec.scoring.lists import ListSettings
@@ -24,6 +23,7 @@ from seqrec.serving import exports
 from seqrec.settings.batch_recommend import BatchRecommend
 from seqrec.settings.train import Train
 from seqrec.storage import versions
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.train import run_training
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare, cpu_seconds, seconds
@@ -65,7 +65,7 @@ def prepare(root: Path) -> tuple[str, str]:
     simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
     build_sequences.run(sequences.settings(ratings, data))
     given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
-    run_training(job.sequence_setup(Train.model_validate(given)))
+    run_training(sequence_setup(Train.model_validate(given)))
     export(str(model), data=str(data), checkpoint="last")
     return str(data), str(model)
 

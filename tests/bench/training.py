@@ -13,12 +13,12 @@ from pyspark.sql import SparkSession
 from torch import nn
 
 from jobs import build_sequences
-from jobs import train as job
 from seqrec import simulate
 from seqrec.models.dropout import Dropout
 from seqrec.models.transformer import Transformer
 from seqrec.settings.train import Train
 from seqrec.storage import versions
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.train import run_training
 from tests.bench import sequences
 from tests.bench.timing import Comparison, compare
@@ -46,7 +46,7 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 def trained(data: Path, model: Path) -> float:
     """Seconds of the steps, reading included, of an epoch of the job with its defaults; no validation."""
     given = {"data": str(data), "model": str(model), "max_epochs": 1, "valid_users": 16, "tensorboard": False, "resume": False}
-    run_training(job.sequence_setup(Train.model_validate({**given, "batch_size": BATCH})))
+    run_training(sequence_setup(Train.model_validate({**given, "batch_size": BATCH})))
     last = (model / "epochs.jsonl").read_text().splitlines()[-1]
     return float(json.loads(last)["seconds"])
 

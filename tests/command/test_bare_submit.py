@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow.dataset
 import pytest
 
-from jobs.train import sequence_setup
 from seqrec.export.export_onnx import export
 from seqrec.settings.stores import Mongo
 from seqrec.settings.train import Train
@@ -16,6 +15,7 @@ from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
 from seqrec.stores.mongo import find_documents
 from seqrec.stores.open_stores import Addresses, connect
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.train import run_training
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs import train as job
 from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.processes import Process
 from seqrec.training.train import run_training
 from seqrec.training.training_data import open_training_data
@@ -90,7 +90,7 @@ def lists(ragged: Ragged) -> list[list[int]]:
 
 def train(settings: Train) -> dict[str, float]:
     """What the job does in this process."""
-    return run_training(job.sequence_setup(settings)).metrics
+    return run_training(sequence_setup(settings)).metrics
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ import yaml
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
-from jobs import train as job
 from jobs import train_two_tower
 from seqrec.errors import UserError
 from seqrec.models.transformer import Transformer
@@ -28,6 +27,7 @@ from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.sinks import read_records
 from seqrec.training.validation import validate
 from tests.training.conftest import ALONE, RUN_ID, train, validation_users, write_dataset
@@ -51,7 +51,7 @@ def torchrun(settings: Train, tmp_path: Path, *overrides: str, status: int = 0) 
 
 def on_spark(spark: SparkSession, settings: Train) -> dict[str, float]:
     """What the job does with distributor=spark."""
-    return train_on_spark(spark, job.sequence_setup(settings), processes=settings.processes).metrics
+    return train_on_spark(spark, sequence_setup(settings), processes=settings.processes).metrics
 
 
 def test_torchrun_trains_validates_and_goes_on(settings: Make, tmp_path: Path) -> None:

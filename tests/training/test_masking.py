@@ -12,7 +12,6 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from jobs import train as job
 from seqrec.export.export_onnx import export
 from seqrec.indices import MASK, PADDING
 from seqrec.models.losses import Predictions
@@ -24,7 +23,7 @@ from seqrec.training.loader import Batches, Pooling, Windows, open_shard
 from seqrec.training.masking import MaskedItems
 from seqrec.training.objective import Loss, count_hits
 from seqrec.training.plan import PlanInputs
-from seqrec.training.plan_transformer import OBJECTIVES
+from seqrec.training.plan_transformer import OBJECTIVES, sequence_setup
 from seqrec.training.processes import Process
 from seqrec.training.sinks import read_records
 from seqrec.training.steps import Stepper, Stop
@@ -214,7 +213,7 @@ def test_each_key_of_masking_reaches_the_task(
     keys = {"masked_lm_prob": 0.3, "mask_prob": 0.8, "max_predictions_per_seq": 7, "dupe_factor": 4, "short_seq_prob": 0.1}
     cfg = settings(**MASKED, masking={**keys, "mask_last": mask_last})
     data = open_training_data(cfg.data, tmp_path / "cache")
-    plan = job.sequence_setup(cfg).architecture.plan(PlanInputs(data=data, users=0, bf16=False))
+    plan = sequence_setup(cfg).architecture.plan(PlanInputs(data=data, users=0, bf16=False))
     assert plan.passes == passes
     assert plan.task == MaskedItems(
         vocab_size=V, masked_share=0.3, mask_share=0.8, most=7, shortened_share=0.1, last_copy=last_copy

@@ -14,7 +14,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from jobs import train as job
 from seqrec.errors import UserError
 from seqrec.indices import MASK
 from seqrec.models.encoder import Encoder
@@ -23,6 +22,7 @@ from seqrec.settings.train import Train
 from seqrec.training import checkpoint
 from seqrec.training.loader import Windows
 from seqrec.training.objective import ItemObjective, LearnedItems, reference_weights
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.preferences import PreferenceBatch, PreferenceObjective, PreferencePairs
 from seqrec.training.sinks import read_records
 from seqrec.training.stages import train_stages
@@ -215,7 +215,7 @@ def test_a_stage_may_learn_preferences(settings: Make, windows: list[list[int]],
     write_pairs(tmp_path / "pairs", windows)
     last = {"name": "pairs", "objective": "preferences", "dpo": {"path": str(tmp_path / "pairs")}}
     cfg = settings(max_epochs=1, stages=[{"name": "items"}, last], **CAUSAL)
-    train_stages(cfg, plan=job.sequence_setup, run=run_training)
+    train_stages(cfg, plan=sequence_setup, run=run_training)
     before, start = (read_records(str(folder)) for folder in (tmp_path / "model" / "stages" / "items", tmp_path / "model"))
     assert start[0]["ndcg@10"] == before[-1]["ndcg@10"]
     assert "reward_margin" in start[-1]
