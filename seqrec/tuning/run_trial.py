@@ -17,7 +17,6 @@ from seqrec.storage import files
 from seqrec.storage.config_file import CONFIG
 from seqrec.storage.lock import hold_in
 from seqrec.tuning.trial_outcome import METRICS_FILE
-from seqrec.tuning.trial_trainings import TRAININGS
 from seqrec.tuning.tuned_jobs import TUNED
 
 ORPHAN_S = 90.0  # how long the same trial of a study that was killed may take to end
@@ -26,6 +25,8 @@ LOCK = ".trial.lock"
 
 def run_trial(model_name: str, folder: str) -> None:
     """Train, and write the result."""
+    from seqrec.tuning.trial_trainings import TRAININGS  # torch: after the thread that ends with the study has begun
+
     settings: Any = load_config(TUNED[model_name].settings, files.join(folder, CONFIG), [])
     remedy = "end that process, and run tune again"
     with hold_in(folder, LOCK, what=f"the trial {folder}", remedy=remedy, wait_s=ORPHAN_S):
@@ -39,8 +40,9 @@ def end_with_parent() -> None:
 
 
 def _wait_for_parent() -> None:
-    """Read stdin to its end."""
-    sys.stdin.buffer.read()
+    """Read stdin to its end, without Python's buffer, whose lock this thread would hold when the process ends by itself."""
+    while os.read(0, 1024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

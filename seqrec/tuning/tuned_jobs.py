@@ -62,7 +62,9 @@ TRAINING = {"validate": True, "stages": [], "resume": True, "tensorboard": False
 TUNED: dict[str, TunedJob] = {
     "sasrec": TunedJob(name="train", settings=Train, trial=TRAINING, records="model"),
     "bert4rec": TunedJob(name="train", settings=Train, default={"preset": "bert4rec"}, trial=TRAINING, records="model"),
-    "simplex": TunedJob(name="train_two_tower", settings=TrainTwoTower, trial=TRAINING, records="model"),
+    "simplex": TunedJob(
+        name="train_two_tower", settings=TrainTwoTower, means={"towers": "histories"}, trial=TRAINING, records="model"
+    ),
     "lightgbm": TunedJob(name="train_ranker", settings=TrainRanker, means={"method": "lightgbm"}, trial=ALONE),
     "wide_deep": TunedJob(
         name="train_ranker", settings=TrainRanker, means={"method": "wide_deep"}, trial=ALONE, records="output/training"
