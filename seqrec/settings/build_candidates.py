@@ -27,7 +27,7 @@ class BuildCandidates(Strict):
     sources: dict[str, CandidateSource | None] = Field(
         description="by name: sources.NAME.kind (similar_items or user_lists), .path, .weight; sources.NAME=null leaves one out"
     )
-    max_seeds: Positive = Field(50, description="a user's newest items whose similar items are summed")
+    max_seeds: Positive = Field(5, description="a user's newest items whose similar items are summed")
     top_n: ListLength = Field(100, description="most items of a list, of each source and merged")
     k: Annotated[float, Field(ge=0)] = Field(60.0, description="constant of the fusion: an item scores weight / (k + rank)")
     keep: Positive = Field(5, description="newest versions that stay")

@@ -26,7 +26,7 @@ class TrialLists(Strict):
     """The lists by which item_cf, swing and candidates are measured."""
 
     top_n: ListLength = Field(100, description="of item_cf and swing: items of a list")
-    max_seeds: Positive = Field(50, description="of item_cf and swing: a user's newest items whose similar items are summed")
+    max_seeds: Positive = Field(5, description="of item_cf and swing: a user's newest items whose similar items are summed")
     valid_users: Positive | None = Field(10000, description="users who are measured, a seeded sample; null: all")
 
 
