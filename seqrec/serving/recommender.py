@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
@@ -42,10 +41,10 @@ from seqrec.serving.extended_sequence import (
 )
 from seqrec.serving.extension import Start
 from seqrec.serving.model import Model, open_backwards, open_model
+from seqrec.serving.model_ids import ModelIds
 from seqrec.serving.next_items import GREEDY, Choice
 from seqrec.serving.ranked_users import RankedUsers, open_second
 from seqrec.serving.topk import NONE, BlockSizes, Catalogue, Items, Scores, top_k
-from seqrec.serving.typed_ids import typed_value
 from seqrec.storage import files
 from seqrec.storage.metadata import IdTypes
 from seqrec.user_hashes import UNKNOWN, hash_ids, user_rows
@@ -123,7 +122,7 @@ class Recommender:
         without `user`, or for a user who wasn't in the training, it uses the history alone. Raises UserError for an id that isn't
         of the type of the model's ids, such as "318" where they are integers, and for a K below 1.
         """
-        items = Ragged.of([self._indices(history, "history")])
+        items = Ragged.of([self._ids.indices(history, "history")])
         available, hashes = self._available(allow, deny), self._hash(user)
         if user is not None and (ranked := self._ranked(user, k, allow, [*deny, *history] if filter_seen else deny)):
             return ranked
@@ -154,9 +153,9 @@ class Recommender:
         """
         steps = Steps(n=n, mode=mode, seed=seed, choice=choice)
         backwards = None if mode == "post" else self._backwards
-        typed = self._typed_ids(sequence, "sequence")
+        typed = self._ids.typed_items(sequence, "sequence")
         kept = without_repeats(typed, conditions.occurrence(mode))
-        items = Ragged.of([self._indices(kept, "sequence")])
+        items = Ragged.of([self._ids.indices(kept, "sequence")])
         hidden = items if conditions.filter_seen else Ragged.of([[]])
         start = Start(sequences=items, hidden=hidden, hashes=self._hash(conditions.user))
         available = self._available(conditions.allow, conditions.deny)
@@ -166,16 +165,16 @@ class Recommender:
 
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
-        return self._typed(item_id, "item_id") in self._index
+        return self._ids.typed(item_id, "item_id") in self._ids.index
 
     def knows_user(self, user: Id) -> bool:
         """Whether the model has an embedding of the user; UserError if the id isn't of the type of its ids of users."""
-        hashes = hash_ids(pa.array([self._typed(user, "user", of="user")]))
+        hashes = hash_ids(pa.array([self._ids.typed(user, "user", of="user")]))
         return self.model.users is not None and bool(user_rows(hashes, self.model.users)[0] != UNKNOWN)
 
     def title(self, item_id: Id) -> str | None:
         """The title of an item; None if it has none, or if no titles were loaded."""
-        return self.titles.of(self._typed(item_id, "item_id"))
+        return self.titles.of(self._ids.typed(item_id, "item_id"))
 
     def neighbours(self, item_id: Id, k: int = 10) -> list[tuple[Id, float]]:
         """The K items most like an item, by the cosine of their rows of the item matrix, ties in the vocabulary's order.
@@ -183,38 +182,24 @@ class Recommender:
         Items with neither a training event nor a vector are left out. Raises UserError if the model doesn't know the item.
         """
         if not self.knows(item_id):
-            raise UserError(f"item {item_id!r} is not among the {len(self._index)} items that the model {self.name} knows")
-        item = self._index[self._typed(item_id, "item_id")]
+            raise UserError(f"item {item_id!r} is not among the {len(self._ids.index)} items that the model {self.name} knows")
+        item = self._ids.index[self._ids.typed(item_id, "item_id")]
         catalogue = Catalogue.of(self.model.directions, self.model.recommendable)
         return self._best(self.model.directions[item : item + 1], catalogue, k, Ragged.of([[item]]))
 
     @cached_property
-    def _index(self) -> dict[Id, int]:
-        """The item index of each id."""
-        return {item_id: index for index, item_id in enumerate(self.model.ids.to_pylist(), start=FIRST_ITEM)}
+    def _ids(self) -> ModelIds:
+        """The ids of the model's items, and their types."""
+        return ModelIds(items=self.model.ids, types=self.id_types, model=self.name)
 
     @cached_property
     def _backwards(self) -> onnxruntime.InferenceSession:
         """The session of the item before a history; UserError if the model isn't bidirectional."""
         return open_backwards(self.export, self.threads)
 
-    def _typed(self, value: Any, argument: str, *, of: Literal["user", "item"] = "item") -> Id:
-        """The id as a Python value; UserError if it isn't of the type of the model's ids of users or items."""
-        return typed_value(value, argument, kind=getattr(self.id_types, of), of=of, model=self.name)
-
-    def _typed_ids(self, ids: Iterable[Id], argument: str) -> list[Id]:
-        """The ids of items as Python values."""
-        if isinstance(ids, str | bytes):
-            raise UserError(f"{argument}={ids!r} is one id: give a list of ids, such as [{ids!r}]")
-        return [self._typed(item_id, argument) for item_id in ids]
-
-    def _indices(self, ids: Iterable[Id], argument: str) -> list[int]:
-        """The item indices of the ids that the model knows."""
-        return [self._index[item_id] for item_id in self._typed_ids(ids, argument) if item_id in self._index]
-
     def _hash(self, user: Id | None) -> NDArray[np.int64]:
         """The hash (1,) of a user; 0 for none."""
-        return np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._typed(user, "user", of="user")]))
+        return np.zeros(1, np.int64) if user is None else hash_ids(pa.array([self._ids.typed(user, "user", of="user")]))
 
     def _available(self, allow: Collection[Id] | None, deny: Collection[Id]) -> NDArray[np.bool_]:
         """True (V + 2,) at the items that may be recommended."""
@@ -224,7 +209,7 @@ class Recommender:
     def _marks(self, ids: Iterable[Id], argument: str) -> NDArray[np.bool_]:
         """True (V + 2,) at the indices of the ids."""
         marks = np.zeros(len(self.model.matrix), dtype=bool)
-        marks[self._indices(ids, argument)] = True
+        marks[self._ids.indices(ids, argument)] = True
         return marks
 
     def _ranked(self, user: Id, k: int, allow: Collection[Id] | None, deny: Collection[Id]) -> list[tuple[Id, float]]:
@@ -232,9 +217,9 @@ class Recommender:
         if self.second is None or k < 1:
             return []
         kind = self.model.ids.type
-        kept = None if allow is None else pa.array(self._typed_ids(allow, "allow"), kind)
-        hidden = pa.array(self._typed_ids(deny, "deny"), kind)
-        return self.second.best(self._typed(user, "user", of="user"), k, allow=kept, deny=hidden)
+        kept = None if allow is None else pa.array(self._ids.typed_items(allow, "allow"), kind)
+        hidden = pa.array(self._ids.typed_items(deny, "deny"), kind)
+        return self.second.best(self._ids.typed(user, "user", of="user"), k, allow=kept, deny=hidden)
 
     def _best(self, query: Scores, catalogue: Catalogue, k: int, seen: Ragged) -> list[tuple[Id, float]]:
         """The K best candidates and their scores; a list is never longer than the candidates."""

@@ -205,6 +205,7 @@ class ListsMeta(Meta):
     users: list[str] | str | None = None
     available: int | None = Field(None, description="items that may be recommended")
     second_stage: SecondStageMeta | None = None
+    reranked: bool = Field(False, description="whether items have the model's score beside the score that orders them")
     counts: dict[str, int] = Field({})
     settings: dict[str, Any] = Field({})
 
