@@ -57,7 +57,9 @@ def _scoring(cfg: BatchRecommend) -> Scoring:
         write=cfg.write,
         allow=cfg.allow,
         deny=cfg.deny,
+        exclude=cfg.exclude,
         second_stage=_second_stage(cfg),
+        rules=cfg.rerank.rules(),
         sizes=BlockSizes(users=cfg.batch_size, items=cfg.block_items),
     )
 

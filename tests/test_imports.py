@@ -20,7 +20,7 @@ LAYERS = [
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
     {f"seqrec.{name}" for name in ("settings", "catalogue", "planted", "metrics")},
-    {f"seqrec.{name}" for name in ("command", "tables")},
+    {f"seqrec.{name}" for name in ("command", "tables", "reranking")},
     {"seqrec.storage"},
     {f"seqrec.{name}" for name in ("errors", "error_messages", "indices", "ragged", "user_hashes")},
 ]
@@ -35,12 +35,12 @@ ONLY_IN = {
     "optuna": {"seqrec.tuning.trial_study"},
     "tokenizers": {"seqrec.texts.sentences"},
 }
-NEITHER_TORCH_NOR_SPARK = {"serving", "recommend", "catalogue", "storage", "metrics", "ragged", "user_hashes"}
+NEITHER_TORCH_NOR_SPARK = {"reranking", "serving", "recommend", "catalogue", "storage", "metrics", "ragged", "user_hashes"}
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
 NOT_IN = {  # what no package of these imports
     "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings", "texts"},
     "pyspark": NEITHER_TORCH_NOR_SPARK | {"models", "training", "export", "rankers", "towers"},
-    "onnxruntime": SPARK_ALONE | {"models", "training"},
+    "onnxruntime": SPARK_ALONE | {"models", "training", "reranking"},
 }
 EXCEPTIONS = {
     ("pyspark", "seqrec.training.distributed"),

@@ -18,6 +18,7 @@ from seqrec.catalogue.item_roles import choose_id, choose_title, named_column
 from seqrec.catalogue.titles import WHOLE
 
 KEY, FIELDS = "mongo.item_key=COLUMN", "mongo.item_columns"
+OPTIONS = (KEY, FIELDS)  # what says the column of the ids, and the fields
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,20 @@ class ItemFields:
         return [name for name in self.names if not pa.types.is_nested(self.table.schema.field(name).type)]
 
 
-def read_item_fields(path: str, fields: Sequence[str], *, key: str | None = None) -> ItemFields:
+def read_item_fields(
+    path: str, fields: Sequence[str], *, key: str | None = None, options: tuple[str, str] = OPTIONS
+) -> ItemFields:
     """The fields, each a column's name or FIELD=COLUMN, of a file of items or of build_features' folder.
 
-    `key` names the column of the ids; None: it is found. Raises UserError if the file can't be read, or lacks a column.
+    `key` names the column of the ids; None: it is found. Raises UserError, which names the `options`, if the file can't be read,
+    or lacks a column.
     """
     file = read_item_file(path)
-    id_name = choose_id(file, key, option=KEY)
+    id_name = choose_id(file, key, option=options[0])
     columns = {"item_id": [_text(value) for value in file.table[id_name].to_pylist()]}
     for field in fields:
         name, _, other = field.partition("=")
-        column = file.table[_column(file, name, other, item_id=id_name)]
+        column = file.table[_column(file, name, other, item_id=id_name, option=options[1])]
         columns[name] = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
     names = ", ".join(name for name in columns if name != "item_id")
     return ItemFields(pa.table(columns), "; ".join([f"{names} of {path}, by {id_name}", *file.remarks]))
@@ -80,8 +84,8 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value).strip()
 
 
-def _column(file: ItemFile, field: str, other: str, *, item_id: str) -> str:
+def _column(file: ItemFile, field: str, other: str, *, item_id: str, option: str) -> str:
     """The column of a field: the one that it names, the one of its own name or, for `title`, the one that is found."""
     if other or field in file.names or field != "title":
-        return named_column(file, other or field, option=FIELDS)
-    return choose_title(file, item_id, option=f"{FIELDS}=[title=COLUMN]")
+        return named_column(file, other or field, option=option)
+    return choose_title(file, item_id, option=f"{option}=[title=COLUMN]")

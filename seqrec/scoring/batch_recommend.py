@@ -5,11 +5,12 @@ that there is a user to score.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -17,13 +18,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from seqrec.command.bars import working_on
+from seqrec.reranking.rules import Rules
 from seqrec.scoring.available import count_available, mark_available
+from seqrec.scoring.exclusions import hide_excluded
 from seqrec.scoring.lists import POPULAR, ListSettings, ListTask
+from seqrec.scoring.rule_counts import count_under_rules, is_reranked
 from seqrec.scoring.shipping import Shipped, ship
-from seqrec.scoring.two_stage import OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
+from seqrec.scoring.two_stage import Kept, OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
 from seqrec.scoring.udf import embed_users, pack, recommend_users
 from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage
+from seqrec.serving.list_rules import ListRules
+from seqrec.serving.open_rules import open_rules
 from seqrec.serving.second_stage import RANKER
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.storage import files
@@ -42,7 +48,8 @@ NOTHING_LEFT = "none"  # the source of an empty list: the user has had all items
 class Scoring:
     """How users are scored: `write` names the tables to write, `allow` and `deny` are paths of lists of items.
 
-    With a second stage a ranker ranks the candidates of each user, and the model gives the lists of users without any.
+    With a second stage a ranker ranks the candidates of each user, and the model gives the lists of users without any. Rules put
+    all lists in order again.
     """
 
     history: str  # full, valid or test
@@ -50,7 +57,9 @@ class Scoring:
     write: Sequence[str] = ("recommendations",)
     allow: str | None = None
     deny: str | None = None
+    exclude: str | None = None
     second_stage: SecondStageFolders | None = None
+    rules: Rules | None = None
     sizes: BlockSizes = DEFAULT_SIZES
 
 
@@ -71,16 +80,26 @@ def write_recommendations(
     spark, model = dataset.spark, _ship_checked(dataset, export)
     available = mark_available(spark, export, allow=scoring.allow, deny=scoring.deny)
     histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None)
+    lists = scoring.lists
+    if scoring.exclude is not None:
+        histories = hide_excluded(histories, dataset, scoring.exclude, filter_seen=lists.filter_seen)
+        lists = replace(lists, filter_seen=True)
+    if (rules := _open_rules(spark, export, scoring)) is not None:
+        lists = replace(lists, rules=_shared(spark, rules))
     second = _open_second(dataset, scoring)
     stamps = {"model": F.lit(export.meta.name), "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
     if second is not None:
         stamps["model"] = F.when(F.col("source") == RANKER, second.described.name).otherwise(export.meta.name)
-    scored = _score(histories, model, scoring, available, second).withColumns(stamps)
+    scored = _score(histories, model, replace(scoring, lists=lists), available, second).withColumns(stamps)
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
     if scoring.lists.horizon is not None:
         counts["repeated"] = count_repeated(histories)
+    recommendable = count_available(spark, export, available)
+    if rules is not None:
+        table = io.open_table(spark, files.join(draft.path, "recommendations"))
+        counts |= count_under_rules(table, rules, full=min(lists.top_k, recommendable))
     ListsMeta(
         run_id=draft.run_id,
         id_types=dataset.meta.id_types,
@@ -94,8 +113,9 @@ def write_recommendations(
         export=export.meta.export,
         checkpoint=export.meta.checkpoint,
         users=subset.named if subset else None,
-        available=count_available(spark, export, available),
+        available=recommendable,
         second_stage=None if second is None else second.described,
+        reranked=scoring.rules is not None,
         counts=counts,
         settings=draft.settings,
     ).write(draft.path)
@@ -109,6 +129,23 @@ def _ship_checked(dataset: Dataset, export: Export) -> Shipped:
     model = ship(dataset.spark, export)
     sealed.verify_embeddings(export.path, export.meta.files)
     return model
+
+
+def _open_rules(spark: SparkSession, export: Export, scoring: Scoring) -> ListRules | None:
+    """Act: the rules with the columns of items that they name, which a line of the log describes; None without rules."""
+    if scoring.rules is None:
+        return None
+    ids = io.read_parquet(spark, export.vocabulary).orderBy("item_idx").select("item_id").toArrow()["item_id"]
+    opened = open_rules(scoring.rules, pa.concat_arrays(ids.chunks))
+    if opened.words:
+        log.info("rerank: %s", opened.words)
+    return opened
+
+
+def _shared(spark: SparkSession, rules: ListRules) -> Callable[[], ListRules]:
+    """The rules, broadcast: Python's workers call this once for each task."""
+    shared = spark.sparkContext.broadcast(rules)
+    return lambda: shared.value
 
 
 def _open_second(dataset: Dataset, scoring: Scoring) -> OpenedSecondStage | None:
@@ -127,7 +164,8 @@ def _score(
     """Users' lists, with their embeddings if both are written, or the embeddings alone; not yet computed."""
     if second is not None:
         fallback = ListTask(model=model, lists=scoring.lists, available=pack(available), sizes=scoring.sizes)
-        return rank_users_twice(histories, second, fallback=fallback, allow=scoring.allow, deny=scoring.deny)
+        kept = Kept(allow=scoring.allow, deny=scoring.deny, excluded=scoring.exclude is not None)
+        return rank_users_twice(histories, second, fallback=fallback, kept=kept)
     if "recommendations" not in scoring.write:
         return embed_users(histories, model=model, sizes=scoring.sizes)
     return recommend_users(
@@ -152,7 +190,7 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
     if "recommendations" in write:
         source = F.when(F.size("items") == 0, NOTHING_LEFT).otherwise(F.col("source"))
         path = files.join(folder, "recommendations")
-        schema = schemas.recommendations(user, item, horizon="next_items" in scored.columns)
+        schema = schemas.recommendations(user, item, horizon="next_items" in scored.columns, reranked=is_reranked(scored))
         io.write_table(scored.withColumn("source", source), path, schema)
         sources = {row["source"]: row["count"] for row in io.open_table(spark, path).groupBy("source").count().collect()}
         counts |= {"users": sum(sources.values()), "popular": sources.get(POPULAR, 0), "empty": sources.get(NOTHING_LEFT, 0)}

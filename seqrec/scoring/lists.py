@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.scoring.shipping import Shipped
+from seqrec.serving.candidate_rows import list_lengths
 from seqrec.serving.extension import Start, extend_sequences
+from seqrec.serving.list_rules import ListRules, replaced_lists
 from seqrec.serving.model import Model
 from seqrec.serving.next_items import Scorer
-from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, rank_targets, top_k
+from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, top_k
 
 MODEL, POPULAR = "model", "popular"  # where a list comes from
 
@@ -30,12 +32,14 @@ Batches = Iterator[pa.RecordBatch]
 class ListSettings:
     """The content of lists: at most top_k items, with filter_seen none of those in `seen`.
 
-    With a horizon, there are as many next items beside them, in the order in which they come.
+    With a horizon, there are as many next items beside them, in the order in which they come. Rules, opened by a task, put the
+    items in order again.
     """
 
     top_k: int
     filter_seen: bool = True
     horizon: int | None = None
+    rules: Callable[[], ListRules] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,7 @@ class Chooser:
     catalogue: Catalogue
     popular: Catalogue
     task: ListTask
+    rules: ListRules | None
 
     @classmethod
     def of(cls, task: ListTask) -> "Chooser":
@@ -102,13 +107,38 @@ class Chooser:
         if task.available is not None:
             allowed = allowed & np.unpackbits(np.frombuffer(task.available, np.uint8), count=len(allowed)).astype(bool)
         catalogue, popular = Catalogue.of(model.matrix, allowed), Catalogue.of(model.popularity, allowed & model.trained)
-        return cls(model=model, catalogue=catalogue, popular=popular, task=task)
+        rules = None if task.lists.rules is None else task.lists.rules()
+        return cls(model=model, catalogue=catalogue, popular=popular, task=task, rules=rules)
+
+    @property
+    def pool(self) -> int:
+        """How many candidates each user's list is chosen among: top_k, unless rules put lists in order again."""
+        top_k = self.task.lists.top_k
+        return top_k if self.rules is None else self.rules.rules.pool_of(top_k)
+
+    def listed(self, users: Encoded) -> pa.ListArray:
+        """The users' lists (N,) of structs of item_id and score and, under rules, model_score."""
+        return self.ruled(listed_entries(*self.best(users), self.model.ids), users.seen)
+
+    def ruled(self, lists: pa.ListArray, seen: Ragged) -> pa.ListArray:
+        """Lists (N,) of a pool, whoever scored it, put in order by the rules, if there are any; `seen` fills none up."""
+        if self.rules is None:
+            return lists
+        length = self.task.lists.top_k
+        ordered = self.rules.apply(lists, self.model, top_k=length)
+        short = np.flatnonzero(list_lengths(ordered) < length)
+        if not (self.rules.rules.fill and len(short)):
+            return ordered
+        choose = partial(top_k, k=min(self.pool, max(1, len(self.popular.items))), sizes=self.task.sizes, catalogue=self.popular)
+        fillers = listed_entries(*_popular(self._unwanted(seen).take(short), choose), self.model.ids)
+        filled = self.rules.apply(lists.take(pa.array(short)), self.model, top_k=length, fillers=fillers)
+        return replaced_lists(ordered, short, filled)
 
     def best(self, users: Encoded) -> tuple[Items, Scores]:
-        """Items and scores (N, K) of the users' lists, best first, short ones ended by NONE; K is at most the number of items."""
-        seen = self._hidden(users)
-        choose = partial(top_k, k=min(self.task.lists.top_k, max(1, len(self.catalogue.items))), sizes=self.task.sizes)
-        items, scores = _no_lists(len(users.histories), choose.keywords["k"])
+        """Items and scores (N, K) of the users' pools, best first, short ones ended by NONE; K is at most the number of items."""
+        seen = self._unwanted(users.seen)
+        choose = partial(top_k, k=min(self.pool, max(1, len(self.catalogue.items))), sizes=self.task.sizes)
+        items, scores = no_lists(len(users.histories), choose.keywords["k"])
         items[users.warm], scores[users.warm] = choose(users.queries, self.catalogue, seen=seen.take(users.warm))
         items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), partial(choose, catalogue=self.popular))
         return items, scores
@@ -119,7 +149,7 @@ class Chooser:
         S is at most the number of items. Of items that a history has several times, the newest occurrence counts. Users without
         a query get the most popular items.
         """
-        steps, seen, sizes = min(steps, max(1, len(self.catalogue.items))), self._hidden(users), self.task.sizes
+        steps, seen, sizes = min(steps, max(1, len(self.catalogue.items))), self._unwanted(users.seen), self.task.sizes
         histories, hashes = users.histories.take(users.warm), users.hashes[users.warm]
         once, queries = histories.newest_once(), users.queries.copy()
         shorter = np.flatnonzero(once.lengths < histories.lengths)
@@ -127,16 +157,16 @@ class Chooser:
         start = Start(sequences=once, hidden=seen.take(users.warm), hashes=hashes, queries=queries)
         scorer = Scorer.of_model(self.model, self.catalogue, sizes=sizes, batch_users=sizes.users)
         added = extend_sequences(start, [False] * steps, scorer=scorer)
-        items, scores = _no_lists(len(users.histories), steps)
+        items, scores = no_lists(len(users.histories), steps)
         reached = added.items.shape[1]  # none, if no item may be recommended
         items[users.warm, :reached], scores[users.warm, :reached] = added.items, added.scores
         choose = partial(top_k, k=steps, sizes=sizes, catalogue=self.popular)
         items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), choose)
         return items, scores
 
-    def _hidden(self, users: Encoded) -> Ragged:
-        """The items that are left out of each user's lists."""
-        return users.seen if self.task.lists.filter_seen else users.seen.where(np.zeros(len(users.seen.values), bool))
+    def _unwanted(self, seen: Ragged) -> Ragged:
+        """The items that are left out of each user's lists, of those that the users have seen."""
+        return seen if self.task.lists.filter_seen else seen.where(np.zeros(len(seen.values), bool))
 
 
 def recommend_batches(batches: Batches, *, task: ListTask) -> Batches:
@@ -144,7 +174,7 @@ def recommend_batches(batches: Batches, *, task: ListTask) -> Batches:
     chooser = Chooser.of(task)
     for batch in batches:
         users = Encoded.of_batch(chooser.model, batch, batch_users=task.sizes.users)
-        columns = {"user_id": batch.column("user_id"), "items": listed_entries(*chooser.best(users), chooser.model.ids)}
+        columns = {"user_id": batch.column("user_id"), "items": chooser.listed(users)}
         if task.lists.horizon is not None:
             columns["next_items"] = listed_entries(*chooser.following(users, task.lists.horizon), chooser.model.ids)
         columns["source"] = pa.array(users.sources, pa.string())
@@ -161,33 +191,7 @@ def embed_batches(batches: Batches, *, model: Shipped, batch_users: int) -> Batc
         yield pa.RecordBatch.from_arrays([batch.column("user_id"), _embeddings(users)], names=["user_id", "embedding"])
 
 
-def rank_batches(batches: Batches, *, model: Shipped, k: int, sizes: BlockSizes) -> Batches:
-    """user_id, targets, ranks, items and source, of batches of user_id, items, seen, targets and user (the hash)."""
-    opened = model.open()
-    for batch in batches:
-        users = Encoded.of_batch(opened, batch, batch_users=sizes.users)
-        targets = Ragged.of_arrow(batch.column("targets"))
-        others = users.seen.where(~_in_lists(users.seen, targets))
-        items, scores = _no_lists(len(targets), k)
-        ranks = np.zeros(len(targets.values), np.int64)
-        counted = np.ones((len(users.cold), 1))
-        for rows, query, matrix in ((users.warm, users.queries, opened.matrix), (users.cold, counted, opened.popularity)):
-            mine = np.isin(targets.rows, rows)
-            ranks[mine] = rank_targets(query, matrix, users.seen.take(rows), targets.take(rows), sizes=sizes)
-            items[rows], scores[rows] = top_k(query, Catalogue.of(matrix), k=k, seen=others.take(rows), sizes=sizes)
-        lists, sources = listed_entries(items, scores, opened.ids), pa.array(users.sources, pa.string())
-        ranked = pa.ListArray.from_arrays(pa.array(targets.offsets, pa.int32()), pa.array(ranks))
-        columns = [batch.column("user_id"), batch.column("targets"), ranked, lists, sources]
-        yield pa.RecordBatch.from_arrays(columns, names=["user_id", "targets", "ranks", "items", "source"])
-
-
-def _in_lists(items: Ragged, lists: Ragged) -> NDArray[np.bool_]:
-    """Whether each item of N lists is in the list of the same number."""
-    width = 1 + max(items.values.max(initial=0), lists.values.max(initial=0))
-    return np.isin(items.rows * width + items.values, lists.rows * width + lists.values)
-
-
-def _no_lists(users: int, k: int) -> tuple[Items, Scores]:
+def no_lists(users: int, k: int) -> tuple[Items, Scores]:
     """Items and scores (N, K) of lists without an item."""
     return np.full((users, k), NONE), np.full((users, k), -np.inf, np.float32)
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from seqrec.ragged import Ragged
 from seqrec.scoring.lists import Batches, Chooser, Encoded, ListTask, listed_entries
 from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths, slices
+from seqrec.serving.list_rules import replaced_lists
 from seqrec.serving.second_stage import RANKER, SecondStage
 from seqrec.serving.sorted_ids import SortedIds
 
@@ -56,16 +58,15 @@ def rank_candidate_batches(batches: Batches, *, task: RankTask) -> Batches:
 def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: RankTask) -> pa.RecordBatch:
     """The lists of N users."""
     lists = users.select([name for name in users.schema.names if name not in HISTORY])
-    items = stage.best(lists, task.fallback.lists.top_k, allow=task.allow, deny=task.deny)
+    items = stage.best(lists, chooser.pool, allow=task.allow, deny=task.deny)
     sources = np.full(len(items), RANKER, dtype=object)
     without = np.flatnonzero(list_lengths(items) == 0)
     if len(without):
         columns = [users.column(name).take(pa.array(without)) for name in HISTORY]
         others = pa.RecordBatch.from_arrays(columns, names=["items", "seen", "user"])
         encoded = Encoded.of_batch(chooser.model, others, batch_users=task.fallback.sizes.users)
-        further = listed_entries(*chooser.best(encoded), chooser.model.ids)
-        place = np.arange(len(items))
-        place[without] = len(items) + np.arange(len(without))
-        items, sources[without] = pa.concat_arrays([items, further]).take(pa.array(place)), encoded.sources
+        items = replaced_lists(items, without, listed_entries(*chooser.best(encoded), chooser.model.ids))
+        sources[without] = encoded.sources
+    items = chooser.ruled(items, chooser.model.without_unknown(Ragged.of_arrow(users.column("_seen"))))
     ranked = [users.column("user_id"), items, pa.array(sources, pa.string())]
     return pa.RecordBatch.from_arrays(ranked, names=["user_id", "items", "source"])

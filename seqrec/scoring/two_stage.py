@@ -89,9 +89,16 @@ def open_second_stage(dataset: Dataset, folders: SecondStageFolders, *, history:
     return second
 
 
-def rank_users_twice(
-    histories: DataFrame, second: OpenedSecondStage, *, fallback: ListTask, allow: str | None, deny: str | None
-) -> DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Which candidates users may get: paths of an allow- and of a deny-list; whether `seen` leaves out others."""
+
+    allow: str | None = None
+    deny: str | None = None
+    excluded: bool = False
+
+
+def rank_users_twice(histories: DataFrame, second: OpenedSecondStage, *, fallback: ListTask, kept: Kept) -> DataFrame:
     """Act (the lists of items are read): user_id, items and source of each row of histories (user_id, items, seen).
 
     The source is `ranker`; of a user without a candidate, or with none that the lists of items leave, it is the list of the
@@ -101,12 +108,15 @@ def rank_users_twice(
     lists = with_user_features(read_lists(dataset, inputs), inputs)
     own = [F.col(name).alias(alias) for name, alias in zip(("items", "seen"), HISTORY[:2], strict=True)]
     users = histories.select("user_id", *own, F.xxhash64("user_id").alias(HISTORY[2])).join(lists, "user_id", "left")
+    if kept.excluded:
+        seen = F.col(HISTORY[1])
+        users = users.withColumn("items", F.filter("items", lambda entry: ~F.array_contains(seen, entry["item_idx"])))
     shared, shipped, sources = dataset.spark.sparkContext.broadcast(second.features), second.shipped, inputs.sources
     task = RankTask(
         opened=lambda: SecondStage(score=shipped.open().score, features=shared.value, sources=sources),
         fallback=fallback,
-        allow=_read_items(dataset, allow),
-        deny=_read_items(dataset, deny),
+        allow=_read_items(dataset, kept.allow),
+        deny=_read_items(dataset, kept.deny),
     )
     return rank_candidates(users.repartition(count_parts(dataset, inputs), "user_id"), task=task)
 

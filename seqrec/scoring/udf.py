@@ -28,11 +28,12 @@ from pyspark.sql.types import ArrayType, DataType, FloatType, LongType, StringTy
 from seqrec.errors import UserError
 from seqrec.scoring.available import mark_available
 from seqrec.scoring.described_users import TowerTask, recommend_described
-from seqrec.scoring.lists import ListSettings, ListTask, embed_batches, rank_batches, recommend_batches
+from seqrec.scoring.lists import ListSettings, ListTask, embed_batches, recommend_batches
 from seqrec.scoring.ranked_lists import RankTask, describe_batches, rank_candidate_batches
 from seqrec.scoring.rejected import Search, reject_batches
 from seqrec.scoring.series import recommend_series
 from seqrec.scoring.shipping import Shipped, ship
+from seqrec.scoring.target_ranks import rank_batches
 from seqrec.serving.candidate_rows import ItemFeatures
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
@@ -109,10 +110,10 @@ def recommend_users(
 
     Items are structs of item_id and score, best first, ties by item_idx. Users without an item that the model knows get the
     most popular items, scored by their count, and a null embedding. Items with neither a training event nor a vector aren't, nor
-    those not marked in `available` (V + 2,). Lists are shorter than top_k where fewer items are left.
+    those not marked in `available` (V + 2,). Lists are shorter than top_k where fewer items are left. Under rules, the structs of
+    items have model_score too (see `ListRules.apply`).
     """
-    following = lists.horizon is not None
-    row = schemas.recommendations(histories.schema["user_id"].dataType, schemas.IDS[model.item_type], horizon=following)
+    row = _list_columns(histories, lists, item_type=model.item_type)
     fields = [row[name] for name in row.fieldNames() if name in ("user_id", "items", "next_items", "source")]
     if embeddings:
         fields.append(StructField("embedding", schemas.EMBEDDING, nullable=True))
@@ -172,7 +173,7 @@ def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
 
     Users have user_id, items (candidates, null for none), the columns of their features, and those of `ranked_lists.HISTORY`.
     """
-    row = schemas.recommendations(users.schema["user_id"].dataType, schemas.IDS[task.fallback.model.item_type])
+    row = _list_columns(users, task.fallback.lists, item_type=task.fallback.model.item_type)
     fields = [row[name] for name in ("user_id", "items", "source")]
     return users.mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
 
@@ -185,6 +186,16 @@ def recommend_by_towers(users: DataFrame, *, task: TowerTask, item: DataType) ->
     row = schemas.recommendations(users.schema["user_id"].dataType, item)
     fields = [*(row[name] for name in ("user_id", "items", "source")), StructField("embedding", schemas.EMBEDDING, False)]
     return _spread(users).mapInArrow(partial(recommend_described, task=task), StructType(fields))
+
+
+def _list_columns(users: DataFrame, lists: ListSettings, *, item_type: str) -> StructType:
+    """The columns that lists may have, for users with a user_id."""
+    return schemas.recommendations(
+        users.schema["user_id"].dataType,
+        schemas.IDS[item_type],
+        horizon=lists.horizon is not None,
+        reranked=lists.rules is not None,
+    )
 
 
 def pack(available: NDArray[np.bool_] | None) -> bytes | None:

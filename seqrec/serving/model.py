@@ -19,6 +19,7 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.serving.queries import encode_histories, open_encoder
 from seqrec.serving.sealed import BACKWARDS, ENCODER, MATRIX, USERS, VECTOR, VOCABULARY, Hashes, export_again, verify_files
+from seqrec.serving.sorted_ids import SortedIds
 from seqrec.storage import files
 from seqrec.user_hashes import user_rows
 
@@ -65,6 +66,11 @@ class Model:
         marks: NDArray[np.bool_] = self.trained
         marks[FIRST_ITEM:] |= self.has_vector
         return marks
+
+    @cached_property
+    def sorted_ids(self) -> SortedIds:
+        """The ids of the items in order."""
+        return SortedIds.of(self.ids)
 
     @cached_property
     def directions(self) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ recommender.extend(["318", "50"], 5).sequence    # the five items that come next
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import onnxruntime
@@ -26,6 +26,7 @@ from seqrec.catalogue.titles import NO_TITLES, Titles, TitleSource, titles_from_
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
+from seqrec.reranking.rules import Rules
 from seqrec.serving import exports
 from seqrec.serving.exports import Export
 from seqrec.serving.extended_sequence import (
@@ -40,9 +41,11 @@ from seqrec.serving.extended_sequence import (
     without_repeats,
 )
 from seqrec.serving.extension import Start
+from seqrec.serving.list_rules import ListRules
 from seqrec.serving.model import Model, open_backwards, open_model
 from seqrec.serving.model_ids import ModelIds
 from seqrec.serving.next_items import GREEDY, Choice
+from seqrec.serving.open_rules import open_rules
 from seqrec.serving.ranked_users import RankedUsers, open_second
 from seqrec.serving.topk import NONE, BlockSizes, Catalogue, Items, Scores, top_k
 from seqrec.storage import files
@@ -65,6 +68,7 @@ class Recommender:
     titles: Titles = field(default=NO_TITLES, repr=False)
     fetched: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)  # lives as long as the model
     second: RankedUsers | None = field(default=None, repr=False)
+    rules: ListRules | None = field(default=None, repr=False)
 
     @classmethod
     def load(
@@ -76,12 +80,14 @@ class Recommender:
         candidates: str | None = None,
         features: str | None = None,
         ranker: str | None = None,
+        rerank: Rules | None = None,
     ) -> "Recommender":
         """Open the current export of a model's folder, or an export itself (MODEL/exports/RUN_ID, or a copy of it).
 
-        A remote one is copied to a temporary folder. `titles` are {id: title}, or a file of them (see `read_titles`). The last
-        three are folders of a second stage, as in batch_recommend. Raises UserError if the model isn't exported, if files are
-        missing or aren't those of a meta.json, if no title is of an item of the model, or if the second stage doesn't fit.
+        A remote one is copied to a temporary folder. `titles` are {id: title}, or a file of them (see `read_titles`). Candidates,
+        features and ranker are folders of a second stage, and `rerank` puts lists in order again, as in batch_recommend. Raises
+        UserError if the model isn't exported, if files are missing or aren't those of a meta.json, if no title is of an item of
+        the model, or if the second stage or the rules don't fit.
         """
         export, fetched = exports.locate(folder), None
         if not files.is_local(export.path):
@@ -101,6 +107,7 @@ class Recommender:
             titles=known,
             fetched=fetched,
             second=second,
+            rules=None if rerank is None else open_rules(rerank, model.ids),
         )
 
     def recommend(
@@ -119,17 +126,20 @@ class Recommender:
         returned, with their counts as scores. With `allow`, no other items are recommended; those in `deny` never are. A list has
         fewer than K items if no more are left. With a second stage, a `user` with candidates gets these as the ranker ranks them,
         without the items of the history; the model answers for all others. A model with embeddings of users uses that of `user`;
-        without `user`, or for a user who wasn't in the training, it uses the history alone. Raises UserError for an id that isn't
+        without `user`, or for a user who wasn't in the training, it uses the history alone. Under rules, the order and the scores
+        are the final ones. Raises UserError for an id that isn't
         of the type of the model's ids, such as "318" where they are integers, and for a K below 1.
         """
         items = Ragged.of([self._ids.indices(history, "history")])
         available, hashes = self._available(allow, deny), self._hash(user)
-        if user is not None and (ranked := self._ranked(user, k, allow, [*deny, *history] if filter_seen else deny)):
-            return ranked
-        seen = items if filter_seen else Ragged.of([[]])
-        if len(items.values):
-            return self._best(self.model.encode(items, 1, hashes), Catalogue.of(self.model.matrix, available), k, seen)
-        return self._best(np.ones((1, 1)), Catalogue.of(self.model.popularity, available & self.model.trained), k, seen)
+        seen, pool = items if filter_seen else Ragged.of([[]]), k if self.rules is None else self.rules.rules.pool_of(k)
+        counted = Catalogue.of(self.model.popularity, available & self.model.trained)
+        popular = partial(self._best, np.ones((1, 1)), counted, pool, seen)
+        listed = self._ranked(user, pool, allow, [*deny, *history] if filter_seen else deny)
+        if not listed and len(items.values):
+            listed = self._best(self.model.encode(items, 1, hashes), Catalogue.of(self.model.matrix, available), pool, seen)
+        listed = listed or popular()
+        return listed if self.rules is None else self.rules.order_one(listed, self.model, top_k=k, popular=popular)
 
     def extend(
         self,
@@ -212,9 +222,9 @@ class Recommender:
         marks[self._ids.indices(ids, argument)] = True
         return marks
 
-    def _ranked(self, user: Id, k: int, allow: Collection[Id] | None, deny: Collection[Id]) -> list[tuple[Id, float]]:
-        """The user's list by the second stage; empty without one, or if the user has no candidate."""
-        if self.second is None or k < 1:
+    def _ranked(self, user: Id | None, k: int, allow: Collection[Id] | None, deny: Collection[Id]) -> list[tuple[Id, float]]:
+        """The user's list by the second stage; empty without it or a user, or if the user has no candidate."""
+        if self.second is None or user is None or k < 1:
             return []
         kind = self.model.ids.type
         kept = None if allow is None else pa.array(self._ids.typed_items(allow, "allow"), kind)

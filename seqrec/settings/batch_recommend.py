@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Stores, Strict
 from seqrec.settings import History, ListLength, Path, Positive
 from seqrec.settings.publish import Guards
+from seqrec.settings.rerank import Rerank
 from seqrec.settings.stores import Milvus, Mongo
 
 
@@ -21,6 +22,7 @@ class BatchRecommend(Strict):
     filter_seen: bool = Field(True, description="leave out what the user has had in the whole history")
     allow: str | None = Field(None, description="file or table with the only items to recommend (column item_id)")
     deny: str | None = Field(None, description="file or table with items never to recommend (column item_id)")
+    exclude: str | None = Field(None, description="CSV or table with items that a user never gets (user_id, item_id)")
     top_k: ListLength = Field(100, description="items a user")
     horizon: ListLength | None = Field(
         None, description="also the next items a user, so many, in their order, each after those before it (next_items)"
@@ -33,6 +35,7 @@ class BatchRecommend(Strict):
     )
     candidates: Path | None = Field(None, description="with ranker: folder of build_candidates with this history")
     features: Path | None = Field(None, description="with ranker: folder of build_features with this history")
+    rerank: Rerank = Rerank()
     batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
     block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
     publish: bool = Field(True, description="false: write the tables only")
@@ -49,6 +52,21 @@ class BatchRecommend(Strict):
             raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
         if self.horizon is not None and "recommendations" not in self.write:
             raise ValueError(f"horizon={self.horizon} needs recommendations in write: their table has the next items")
+        return self
+
+    @model_validator(mode="after")
+    def _lists_to_rerank(self) -> "BatchRecommend":
+        """Rules are of lists, and take no more candidates than a list may have."""
+        if self.rerank.rules() is None:
+            return self
+        if "recommendations" not in self.write:
+            raise ValueError("rerank needs recommendations in write: their lists are put in order")
+        for name, number in (("pool", self.rerank.pool), ("places", self.rerank.places)):
+            if number is not None and (number < self.top_k if name == "pool" else number > self.top_k):
+                raise ValueError(
+                    f"rerank.{name}={number}: a list has top_k={self.top_k} items, so set it to "
+                    f"{'at least' if name == 'pool' else 'at most'} that"
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Ids that a configuration names: in a list, a text file, a CSV file or a Parquet table."""
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, IntegralType, StringType
 
@@ -32,22 +32,55 @@ def read_ids(spark: SparkSession, ids: list[str] | str, *, column: str, kind: Da
     return distinct
 
 
+def read_id_pairs(spark: SparkSession, path: str, kinds: dict[str, DataType]) -> DataFrame:
+    """Act: the distinct rows of columns of ids, with the types `kinds`, of a CSV with a header or a Parquet file or table.
+
+    Raises UserError if the file or a column is missing, if a value is null or doesn't have its type, or if there are no rows.
+    """
+    if not files.exists(path):
+        raise UserError(f"{path}: no such file; give a CSV or a table with the columns {' and '.join(kinds)}")
+    table = _open(spark, path)
+    if table is None:
+        raise UserError(f"{path}: is it a CSV? Give it a name that ends in .csv, with a header of {','.join(kinds)}")
+    raw = table.select(*(_id_column(table, name, path) for name in kinds))
+    typed = raw.select("*", *(F.col(name).try_cast(kind).alias(f"typed_{name}") for name, kind in kinds.items()))
+    for name, kind in kinds.items():
+        wrong = [row[0] for row in typed.where(F.col(f"typed_{name}").isNull()).select(name).limit(3).collect()]
+        if wrong:
+            kind_name = kind.simpleString()
+            raise UserError(
+                f"{name}s in {path}: {wrong} are not of type {kind_name}, as the dataset's are: correct or remove them"
+            )
+    distinct = typed.select(*(F.col(f"typed_{name}").alias(name) for name in kinds)).distinct()
+    if distinct.isEmpty():
+        raise UserError(f"{path}: there is no row; leave the key out if nothing is meant")
+    return distinct
+
+
 def _read(spark: SparkSession, path: str, column: str) -> DataFrame:
     """One column of raw values, from a file or table."""
     if not files.exists(path):
         raise UserError(f"{path}: no such file; give a list such as [1, 2], a text file with an id a line, a CSV or a table")
-    where = files.absolute(path)
-    if path.endswith(".csv"):
-        table = io.reader(spark, path).csv(where, header=True)
-    elif files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):
-        table = io.open_table(spark, path)
-    elif path.endswith(".parquet"):
-        table = io.open_parquet(spark, path)
-    else:
-        lines = io.reader(spark, path).text(where).select(F.trim("value").alias(column))
+    table = _open(spark, path)
+    if table is None:
+        lines = io.reader(spark, path).text(files.absolute(path)).select(F.trim("value").alias(column))
         return lines.where(F.col(column) != "")
+    return table.select(_id_column(table, column, path))
+
+
+def _open(spark: SparkSession, path: str) -> DataFrame | None:
+    """A CSV, a Parquet file or a table; None for any other file."""
+    if path.endswith(".csv"):
+        return io.reader(spark, path).csv(files.absolute(path), header=True)
+    if files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):
+        return io.open_table(spark, path)
+    return io.open_parquet(spark, path) if path.endswith(".parquet") else None
+
+
+def _id_column(table: DataFrame, column: str, path: str) -> Column:
+    """A column of ids; UserError if it is missing or of another type."""
     if column not in table.columns:
         raise UserError(f"{path} has no column {column}; it has {', '.join(table.columns)}")
     if not isinstance(table.schema[column].dataType, IntegralType | StringType):
         raise UserError(f"{path}: column {column} is {table.schema[column].dataType.simpleString()}, expected bigint or string")
-    return table.select(column)
+    return F.col(column)

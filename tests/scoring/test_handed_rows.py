@@ -32,7 +32,7 @@ def test_the_rows_of_each_user_are_those_of_a_loop(spark: SparkSession, tmp_path
 
     monkeypatch.setattr(scoring, "rank_candidates", hand)
     users = scoring.rank_users_twice(
-        select_histories(dataset, history="valid"), second, fallback=cast(ListTask, None), allow=None, deny=None
+        select_histories(dataset, history="valid"), second, fallback=cast(ListTask, None), kept=scoring.Kept()
     )
     handed = users.toArrow()
     of_workers, columns, compared = tasks[0].opened(), two_stage.ENCODING.names, []

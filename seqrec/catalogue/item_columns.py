@@ -1,0 +1,68 @@
+"""Columns of a file of items as values by item: a genre, several of them, a number.
+
+    columns = read_item_columns("movies.csv", ["genres", "year"])
+    columns.typed(pa.int64()).values["genres"]    # [['Comedy', 'Drama'], ['War'], …], a list an item
+
+A cell of text holds several values between delimiters, or is a JSON list; Parquet may hold lists. Numbers are written as text.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from seqrec.catalogue.item_fields import ItemFields, read_item_fields
+
+
+@dataclass(frozen=True)
+class ItemColumns:
+    """Items, each once, their values in some columns, distinct in each, and in words where they are from."""
+
+    ids: pa.Array
+    values: dict[str, list[list[str]]]
+    words: str
+
+
+def read_item_columns(
+    path: str, names: Sequence[str], *, kind: pa.DataType, key: str | None = None, delimiter: str = "|", options: tuple[str, str]
+) -> ItemColumns:
+    """The columns of a file of items or of build_features' folder, for ids of a type, int64 or string.
+
+    `key` names the column of the ids; None: it is found. `options` are what says the key and the columns, for messages. The first
+    row of an id stands. Raises UserError if the file can't be read, or lacks a column.
+    """
+    fields: ItemFields = read_item_fields(path, list(names), key=key, options=options)
+    table = fields.typed(kind)
+    values = {name: [cell_values(cell, delimiter) for cell in table[name].to_pylist()] for name in names}
+    left = fields.table.num_rows - table.num_rows
+    words = fields.words + (f"; {left:,} rows repeat an id or have none, and are left out" if left else "")
+    ids = table["item_id"].combine_chunks()
+    return ItemColumns(ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids, values, words)
+
+
+def cell_values(cell: Any, delimiter: str) -> list[str]:
+    """The distinct values in a cell, in their order.
+
+    >>> cell_values("Drama| War|Drama", "|"), cell_values('["War"]', "|"), cell_values(1995.0, "|"), cell_values(None, "|")
+    (['Drama', 'War'], ['War'], ['1995'], [])
+    """
+    if cell is None:
+        return []
+    if isinstance(cell, str):
+        cell = _listed(cell) if cell.lstrip().startswith("[") else cell
+        parts = cell.split(delimiter) if isinstance(cell, str) else cell
+    else:
+        parts = cell if isinstance(cell, list) else [cell]
+    texts = (f"{part:.0f}" if isinstance(part, float) and part.is_integer() else str(part).strip() for part in parts)
+    return list(dict.fromkeys(text for text in texts if text and text != "None"))
+
+
+def _listed(text: str) -> list[Any] | str:
+    """The list that a text is in JSON; the text itself if it is none."""
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        return text
+    return listed if isinstance(listed, list) else text

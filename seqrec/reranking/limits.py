@@ -1,0 +1,69 @@
+"""Caps and quotas while lists are made: what they leave, or press for, changes with each item that is taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqrec.ragged import Ragged
+from seqrec.reranking.rules import Cap, Quota
+
+Marks = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@dataclass
+class CapLimit:
+    """A cap at work: the numbers of the candidates' values, how often each was chosen, and which candidates it leaves out."""
+
+    most: int
+    numbers: Integers  # (N, P, M), 0 for none
+    taken: NDArray[np.uint16]  # (N, G + 1)
+    full: Marks  # (N, P)
+
+    @classmethod
+    def of(cls, cap: Cap, values: Ragged, rows: Integers) -> "CapLimit":
+        """Of candidates' rows (N, P): values are numbered anew, as those of a few users are a small part of all."""
+        width = int(values.lengths[rows].max(initial=0))
+        numbers = values.left_padded(rows.ravel(), width).reshape(*rows.shape, width)
+        there = np.zeros(1 + values.values.max(initial=0), dtype=np.int64)
+        there[numbers] = 1
+        there[0] = 0
+        numbers = np.where(numbers > 0, np.cumsum(there)[numbers], 0)
+        taken = np.zeros((len(rows), 1 + int(there.sum())), np.uint16)
+        return cls(cap.most, numbers, taken, np.zeros(rows.shape, bool))
+
+    def note(self, users: Integers, chosen: Integers) -> None:
+        """Count the chosen candidates (U,) of some users."""
+        for values in self.numbers[users, chosen].T:
+            self.taken[users, values] += 1
+            reached = users[(values > 0) & (self.taken[users, values] == self.most)]
+            value = values[(values > 0) & (self.taken[users, values] == self.most)]
+            self.full[reached] |= (self.numbers[reached] == value[:, None, None]).any(axis=2)
+
+
+@dataclass
+class Wanted:
+    """Quotas at work: which candidates count for each, and how many each user still lacks; never more than there are."""
+
+    marks: Marks  # (Q, N, P)
+    lacking: Integers  # (N, Q)
+
+    @classmethod
+    def of(cls, quotas: Sequence[Quota], marks: Sequence[Marks], there: Marks) -> "Wanted":
+        """Of the marks (N, P) of each quota and of the candidates that are there."""
+        counted = np.stack([mark & there for mark in marks]) if marks else np.zeros((0, *there.shape), bool)
+        least = np.array([quota.least for quota in quotas], dtype=np.int64)
+        return cls(counted, np.minimum(least, counted.sum(axis=2).T))
+
+    def needed(self, left: int) -> Marks:
+        """(N, P): the candidates that must be chosen from with so many places left; all, where nothing presses."""
+        pressed = self.lacking.sum(axis=1) >= max(1, left)
+        counting = (self.marks & (self.lacking.T > 0)[:, :, None]).any(axis=0)
+        needed: Marks = counting | ~pressed[:, None]
+        return needed
+
+    def note(self, users: Integers, chosen: Integers) -> None:
+        """Count the chosen candidates (U,) of some users."""
+        self.lacking[users] = np.maximum(0, self.lacking[users] - self.marks[:, users, chosen].T)

@@ -1,0 +1,59 @@
+"""What rules did to finished lists, counted: lists that are short or filled up, and quotas that are not met."""
+
+import logging
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StructType
+
+from seqrec.reranking.rules import Quota
+from seqrec.serving.list_rules import ListRules
+
+log = logging.getLogger("seqrec")
+
+
+def is_reranked(lists: DataFrame) -> bool:
+    """Whether the items of lists have the model's score beside the final one."""
+    items = lists.schema["items"].dataType
+    return isinstance(items, ArrayType) and isinstance(items.elementType, StructType) and "model_score" in items.elementType.names
+
+
+def count_under_rules(lists: DataFrame, opened: ListRules, *, full: int) -> dict[str, int]:
+    """Act: users whose list is shorter than a full one, users with popular items that fill it up, and users short of each quota.
+
+    A warning says what isn't as the rules want it.
+    """
+    filled = F.exists("items", lambda entry: entry["model_score"].isNull())
+    users, short, filled_up = lists.agg(F.count("*"), F.count_if(F.size("items") < full), F.count_if(filled)).collect()[0]
+    counts = {"short": short, "filled": filled_up}
+    if short:
+        log.warning(
+            "%s of %s lists have fewer than %d items under the rules: set rerank.places or rerank.fill, or raise rerank.pool",
+            f"{short:,}",
+            f"{users:,}",
+            full,
+        )
+    for quota, met in zip(opened.rules.quotas, _met(lists, opened), strict=True):
+        counts[f"short_of_{quota.name}"] = users - met
+        if users > met:
+            log.warning(
+                "%s of %s lists have fewer than %d items of quota %s: their users' pools hold no more, or the cap leaves none",
+                f"{users - met:,}",
+                f"{users:,}",
+                quota.least,
+                quota.name,
+            )
+    return counts
+
+
+def _met(lists: DataFrame, opened: ListRules) -> list[int]:
+    """Act: how many lists meet each quota within the places that rules hold in."""
+    places = opened.rules.places or F.size("items")
+    listed = lists.select("user_id", F.explode(F.slice("items", 1, places)["item_id"]).alias("item_id"))
+    return [_count_met(listed, opened, number, quota) for number, quota in enumerate(opened.rules.quotas)]
+
+
+def _count_met(listed: DataFrame, opened: ListRules, number: int, quota: Quota) -> int:
+    """Act: how many users have at least as many items (user_id, item_id) that count as a quota wants."""
+    counting = listed.sparkSession.createDataFrame(opened.counting(number))
+    return listed.join(F.broadcast(counting), "item_id").groupBy("user_id").count().where(F.col("count") >= quota.least).count()
