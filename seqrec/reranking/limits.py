@@ -15,12 +15,11 @@ Integers = NDArray[np.int64]
 
 @dataclass
 class CapLimit:
-    """A cap at work: the numbers of the candidates' values, how often each was chosen, and which candidates it leaves out."""
+    """A cap at work: the numbers of the candidates' values, and how often each was chosen."""
 
     most: int
     numbers: Integers  # (N, P, M), 0 for none
     taken: NDArray[np.uint16]  # (N, G + 1)
-    full: Marks  # (N, P)
 
     @classmethod
     def of(cls, cap: Cap, values: Ragged, rows: Integers) -> "CapLimit":
@@ -32,15 +31,17 @@ class CapLimit:
         there[0] = 0
         numbers = np.where(numbers > 0, np.cumsum(there)[numbers], 0)
         taken = np.zeros((len(rows), 1 + int(there.sum())), np.uint16)
-        return cls(cap.most, numbers, taken, np.zeros(rows.shape, bool))
+        return cls(cap.most, numbers, taken)
 
-    def note(self, users: Integers, chosen: Integers) -> None:
-        """Count the chosen candidates (U,) of some users."""
-        for values in self.numbers[users, chosen].T:
-            self.taken[users, values] += 1
-            reached = users[(values > 0) & (self.taken[users, values] == self.most)]
-            value = values[(values > 0) & (self.taken[users, values] == self.most)]
-            self.full[reached] |= (self.numbers[reached] == value[:, None, None]).any(axis=2)
+    def note(self, users: Integers, chosen: Integers, values: NDArray[np.float64]) -> None:
+        """Count the chosen candidates (U,) of some users; those of a value that is full now get the value -inf of (N, P)."""
+        for numbers in self.numbers[users, chosen].T:
+            self.taken[users, numbers] += 1
+            full = np.flatnonzero((self.taken[users, numbers] == self.most) & (numbers > 0))
+            if len(full):
+                reached = users[full]
+                among = (self.numbers[reached] == numbers[full, None, None]).any(axis=2)
+                values[reached] = np.where(among, -np.inf, values[reached])
 
 
 @dataclass

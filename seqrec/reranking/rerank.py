@@ -15,41 +15,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from seqrec.reranking.candidates import Candidates
 from seqrec.reranking.item_values import ItemValues
+from seqrec.reranking.likeness import MOST_SQUARE, Likeness
 from seqrec.reranking.limits import CapLimit, Wanted
 from seqrec.reranking.rules import Rules
 
 NOWHERE = -1  # fills up a list that is shorter than the others
-FLOATS = 2**23  # of the vectors of the users that go through together: 64 MB
+FLOATS = 2**23  # of the vectors, or of the similarities, of the users that go through together: 32 MB
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """The candidates of N users, P each, the model's best first; those that aren't there have the score -inf, and come last.
-
-    `rows` (N, P) are those of `ItemValues`. `vectors` has the vectors of items (…, D), and `items` (N, P) say which row of them
-    is whose, -1 for an item without one. `fillers` (N, P) are popular items, which come behind all others.
-    """
-
-    scores: NDArray[np.float32]
-    rows: Integers
-    items: Integers
-    vectors: NDArray[np.float32]
-    fillers: Marks
-
-    def part(self, users: slice) -> "Candidates":
-        """The candidates of some users."""
-        return Candidates(
-            scores=self.scores[users],
-            rows=self.rows[users],
-            items=self.items[users],
-            vectors=self.vectors,
-            fillers=self.fillers[users],
-        )
 
 
 @dataclass(frozen=True)
@@ -64,8 +41,8 @@ def rerank(candidates: Candidates, rules: Rules, values: ItemValues, *, top_k: i
     """The lists of N users under the rules; a list is shorter than K if the rules leave no more of the candidates."""
     users, pool = candidates.scores.shape
     width = min(top_k, pool)
-    dimension = candidates.vectors.shape[1] if rules.mmr_lambda is not None else 1
-    step = max(1, FLOATS // max(1, pool * dimension))
+    floats = 1 if rules.mmr_lambda is None else max(candidates.vectors.shape[1], pool if pool <= MOST_SQUARE else 0)
+    step = max(1, FLOATS // max(1, pool * floats))
     chosen, scores = np.full((users, width), NOWHERE), np.full((users, width), -np.inf, np.float32)
     for first in range(0, users, step):
         part = slice(first, first + step)
@@ -79,13 +56,16 @@ def _rerank(candidates: Candidates, rules: Rules, values: ItemValues, width: int
     limits = [CapLimit.of(cap, numbers, candidates.rows) for cap, numbers in zip(rules.caps, values.caps, strict=True)]
     ruled = min(width, rules.places or width)
     quotas = Wanted.of(rules.quotas, [marks[candidates.rows] for marks in values.quotas], np.isfinite(utility))
-    chooser = _Chooser(utility, candidates, rules, limits, quotas)
+    alike = None if rules.mmr_lambda is None else Likeness.of(candidates, rules.mmr_lambda, places=ruled)
+    share = 1.0 if rules.mmr_lambda is None else rules.mmr_lambda
+    values_of = np.where(candidates.fillers | ~np.isfinite(utility), utility, share * np.where(np.isfinite(utility), utility, 0))
+    chooser = _Chooser(values_of, limits, quotas, alike)
     chosen, reached = np.full((len(utility), width), NOWHERE), np.full((len(utility), width), -np.inf)
     for place in range(ruled):
         chosen[:, place], reached[:, place] = chooser.take(left=ruled - place)
     _sort_places(chosen[:, :ruled], reached[:, :ruled])
     if ruled < width:
-        _append(chosen, reached, chooser.free, utility, ruled=ruled)
+        _append(chosen, reached, ~chooser.taken, utility, ruled=ruled)
     return chosen, falling(reached)
 
 
@@ -132,34 +112,24 @@ def falling(values: Floats) -> NDArray[np.float32]:
 
 @dataclass
 class _Chooser:
-    """The candidates of N users, of which one after another is taken."""
+    """N users' candidates, of which one after another is taken, and the value (N, P) of each; -inf if it can't be taken."""
 
-    utility: Floats
-    candidates: Candidates
-    rules: Rules
+    values: Floats
     limits: Sequence[CapLimit]
     quotas: Wanted
-    free: Marks = field(init=False)  # (N, P): not yet taken
-    similarity: Floats = field(init=False)  # (N, P): the greatest one to a taken item, at least 0
-    directions: NDArray[np.float32] | None = field(init=False)  # (N, P, D)
+    alike: Likeness | None
+    base: Floats = field(init=False)  # (N, P): the values before anything was taken
+    taken: Marks = field(init=False)  # (N, P)
 
     def __post_init__(self) -> None:
-        self.free, self.similarity = np.isfinite(self.utility), np.zeros(self.utility.shape)
-        self.directions = None if self.rules.mmr_lambda is None else directions(self.candidates)
+        self.base, self.taken = self.values.copy(), np.zeros(self.values.shape, bool)
 
     def take(self, *, left: int) -> tuple[Integers, Floats]:
         """The next candidate (N,) of each user, NOWHERE if the rules leave none, and its value, with so many places left."""
-        allowed = self.free.copy()
-        for limit in self.limits:
-            allowed &= ~limit.full
-        values = self.utility
-        if self.rules.mmr_lambda is not None:
-            share = self.rules.mmr_lambda
-            values = np.where(self.candidates.fillers, values, share * values - (1 - share) * self.similarity)
+        values = self.values
         if len(self.quotas.marks):
-            needed = allowed & self.quotas.needed(left)
-            allowed = np.where(needed.any(axis=1, keepdims=True), needed, allowed)
-        values = np.where(allowed, values, -np.inf)
+            needed = self.quotas.needed(left) & np.isfinite(values)
+            values = np.where(needed | ~needed.any(axis=1, keepdims=True), values, -np.inf)
         chosen = values.argmax(axis=1)
         reached = values[np.arange(len(values)), chosen]
         users = np.flatnonzero(np.isfinite(reached))
@@ -168,24 +138,13 @@ class _Chooser:
 
     def _note(self, users: Integers, chosen: Integers) -> None:
         """Take the chosen candidates (U,) of some users."""
-        self.free[users, chosen] = False
+        self.taken[users, chosen] = True
+        self.values[users, chosen] = -np.inf
+        if self.alike is not None:  # the greatest similarity makes the least value
+            np.minimum(self.values, self.base - self.alike.to(users, chosen), out=self.values)
         for limit in self.limits:
-            limit.note(users, chosen)
+            limit.note(users, chosen, self.values)
         self.quotas.note(users, chosen)
-        if self.directions is not None:
-            latest = np.zeros((len(self.free), self.directions.shape[2], 1), np.float32)
-            latest[users, :, 0] = self.directions[users, chosen]
-            cosines = np.matmul(self.directions, latest)[:, :, 0]  # (N, P, D) @ (N, D, 1) -> (N, P)
-            np.maximum(self.similarity, cosines, out=self.similarity)
-
-
-def directions(candidates: Candidates) -> NDArray[np.float32]:
-    """The candidates' vectors (N, P, D) at length 1; zeros for an item without one, which is like no other."""
-    known = candidates.items >= 0
-    rows = candidates.vectors[np.where(known, candidates.items, 0)] * known[:, :, None]
-    norms = np.linalg.norm(rows, axis=2, keepdims=True)
-    lengths: NDArray[np.float32] = (rows / np.where(norms > 0, norms, 1)).astype(np.float32)
-    return lengths
 
 
 def _sort_places(chosen: Integers, reached: Floats) -> None:

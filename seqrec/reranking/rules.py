@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from seqrec.errors import UserError
 
 MOST_POOL = 10_000  # candidates of a user, which are held in memory
-POOL_FACTOR = 2  # candidates for each item of a list, where no pool is given
+POOL_FACTOR = 5  # candidates for each place that rules hold in, where no pool is given
+PLACES = 20  # what a user looks at; over all of a long list, a cap soon leaves nothing
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Rules:
     item_key    its column of the ids; None: it is found
     delimiter   between the values of a column that is text, such as genres
     places      rules hold in the first so many places, the others follow by score; None: in all
-    pool        how many of the best items of a user are chosen among; None: twice as many as a list has
+    pool        how many of the best items of a user are chosen among; None: five for each of these places, at least a list
     fill        whether popular items fill up lists that are too short, under the same rules
     """
 
@@ -79,7 +80,7 @@ class Rules:
     caps: Sequence[Cap] = ()
     quotas: Sequence[Quota] = ()
     boosts: Sequence[Boost] = ()
-    places: int | None = None
+    places: int | None = PLACES
     pool: int | None = None
     fill: bool = False
 
@@ -121,4 +122,5 @@ class Rules:
         """How many candidates a user has for a list of K, at least K; UserError for a K beyond MOST_POOL."""
         if top_k > MOST_POOL:
             raise UserError(f"{top_k} items: under rules a list has at most {MOST_POOL:,}")
-        return max(top_k, min(POOL_FACTOR * top_k, MOST_POOL) if self.pool is None else self.pool)
+        ruled = min(top_k, self.places or top_k)
+        return max(top_k, min(POOL_FACTOR * ruled, MOST_POOL) if self.pool is None else self.pool)

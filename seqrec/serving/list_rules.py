@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seqrec.indices import FIRST_ITEM
+from seqrec.reranking.candidates import Candidates
 from seqrec.reranking.item_values import ItemValues
-from seqrec.reranking.rerank import NOWHERE, Candidates, rerank
+from seqrec.reranking.rerank import NOWHERE, rerank
 from seqrec.reranking.rules import Rules
 from seqrec.serving.candidate_rows import list_lengths
 from seqrec.serving.model import Model

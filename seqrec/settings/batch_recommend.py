@@ -56,17 +56,13 @@ class BatchRecommend(Strict):
 
     @model_validator(mode="after")
     def _lists_to_rerank(self) -> "BatchRecommend":
-        """Rules are of lists, and take no more candidates than a list may have."""
+        """Rules are of lists, and are chosen from at least as many items."""
         if self.rerank.rules() is None:
             return self
         if "recommendations" not in self.write:
             raise ValueError("rerank needs recommendations in write: their lists are put in order")
-        for name, number in (("pool", self.rerank.pool), ("places", self.rerank.places)):
-            if number is not None and (number < self.top_k if name == "pool" else number > self.top_k):
-                raise ValueError(
-                    f"rerank.{name}={number}: a list has top_k={self.top_k} items, so set it to "
-                    f"{'at least' if name == 'pool' else 'at most'} that"
-                )
+        if self.rerank.pool is not None and self.rerank.pool < self.top_k:
+            raise ValueError(f"rerank.pool={self.rerank.pool}: a list has top_k={self.top_k} items, so take at least as many")
         return self
 
     @model_validator(mode="after")

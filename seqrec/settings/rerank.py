@@ -41,8 +41,10 @@ class Rerank(Strict):
     boosts: dict[str, float] = Field(
         {}, description="boosts.COLUMN=WEIGHT adds weight * value, both score and value scaled from 0 to 1, to the order"
     )
-    places: ListLength | None = Field(None, description="places that rules hold in, the others follow by score; null: all")
-    pool: ListLength | None = Field(None, description="best items of a user that are chosen among; null: 2 * top_k")
+    places: ListLength | None = Field(20, description="first places, which rules hold in; others follow by score; null: all")
+    pool: ListLength | None = Field(
+        None, description="best items of a user, which are chosen among; null: 5 for each of these places, at least top_k"
+    )
     fill: Literal["none", "popular"] = Field("none", description="popular: popular items fill up lists that rules leave short")
 
     @model_validator(mode="after")

@@ -34,7 +34,7 @@ class Mongo(Strict):
             raise ValueError("item_key is a column of item_table=FILE: set that too")
         names = [column.partition("=")[0] for column in self.item_columns]
         for name in names:
-            if name in ("", "item_id", "score") or "." in name or name.startswith("$") or names.count(name) > 1:
+            if name in ("", "item_id", "score", "model_score") or "." in name or name.startswith("$") or names.count(name) > 1:
                 raise ValueError(f"item_columns: {name!r} can't be a further field of an item: take others, or FIELD=COLUMN")
         return self
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seqrec.reranking.candidates import Candidates
 from seqrec.reranking.item_values import ItemValues
-from seqrec.reranking.rerank import NOWHERE, Candidates, rerank
+from seqrec.reranking.rerank import NOWHERE, rerank
 from seqrec.reranking.rules import Boost, Cap, Quota, Rules
 
 GENRES = [["Drama"], ["War", "Drama"], ["War"], [], ["Comedy"], ["Drama"]]
@@ -192,7 +193,8 @@ def test_all_rules_together_are_those_of_the_loop(
     given = Candidates(scores=scores, rows=rows, items=rows, vectors=vectors, fillers=np.zeros(scores.shape, bool))
     expected = naive(given, rules, values, 8)
     assert [len(expected[user]) < 8 for user in (0, 1, 5)] == [True, False, True]
-    for floats in (2**23, 2 * pool * 5):
+    for floats, worth in ((2**23, 5), (2 * pool * 5, 5), (2**23, 0)):
         monkeypatch.setattr("seqrec.reranking.rerank.FLOATS", floats)
+        monkeypatch.setattr("seqrec.reranking.likeness.WORTH", worth)
         order = rerank(given, rules, values, top_k=8)
         assert [[place for place in row if place != NOWHERE] for row in order.chosen.tolist()] == expected

@@ -1,0 +1,148 @@
+"""batch_recommend under rules: lists by a ranker and by a model, against the rules at work on one user, and `Recommender`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import batch_recommend
+from seqrec.errors import UserError
+from seqrec.publishing.lists_version import open_lists
+from seqrec.reranking.rules import Boost, Cap, Quota, Rules
+from seqrec.serving.recommender import Recommender
+from seqrec.storage import versions
+from tests import two_stage
+
+CATALOGUE = "item_id,genres,year\na,Drama,1990\nb,Drama|War,2000\nc,War,\nd,Comedy,2010\ne,Drama,1995\nq,Horror,2011\n"
+RERANK = [
+    "rerank.method=mmr",
+    "rerank.mmr_lambda=0.6",
+    "rerank.cap.column=genres",
+    "rerank.cap.most=1",
+    "rerank.quotas.fresh={column: year, least: 1, minimum: 2005}",
+    "rerank.boosts.year=0.5",
+]
+
+
+@pytest.fixture(scope="module")
+def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("rules")
+    two_stage.write_dataset(root / "data")
+    two_stage.write_model(root / "model")
+    two_stage.write_ranker(root / "ranker")
+    two_stage.write_candidates(root / "candidates", history="valid")
+    two_stage.write_features(root / "features", history="valid")
+    content = {name: f"{root}/{name}" for name in ("data", "model")}
+    content |= {"history": "valid", "output": f"{root}/output"}
+    (root / "conf.json").write_text(json.dumps(content | {"publish": False, "top_k": 4}))
+    (root / "movies.csv").write_text(CATALOGUE)
+    (root / "returned.csv").write_text("user_id,item_id\n1,b\n1,c\n2,a\n99,a\n3,zzz\n")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _no_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_URI", "none")
+    monkeypatch.setenv("MILVUS_URI", "none")
+
+
+def recommend(root: Path, *overrides: str) -> dict[int, list[tuple[Any, ...]]]:
+    """Run the job; the entries of each user's list."""
+    batch_recommend.main(["--conf", str(root / "conf.json"), *overrides])
+    table = pq.read_table(f"{versions.resolve(f'{root}/output')}/recommendations")
+    return {row["user_id"]: [tuple(entry.values()) for entry in row["items"]] for row in table.to_pylist()}
+
+
+def second_stage(root: Path) -> dict[str, Any]:
+    return {name: f"{root}/{name}" for name in ("ranker", "candidates", "features")}
+
+
+def wanted(root: Path, **changed: Any) -> Rules:
+    rules: dict[str, Any] = {
+        "mmr_lambda": 0.6,
+        "items": f"{root}/movies.csv",
+        "caps": (Cap("genres", 1),),
+        "quotas": (Quota(name="fresh", column="year", least=1, minimum=2005),),
+        "boosts": (Boost("year", 0.5),),
+    }
+    return Rules(**rules | changed)
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_the_lists_are_those_of_one_user_from_code(
+    spark: SparkSession, root: Path, caplog: pytest.LogCaptureFixture, ranked: bool
+) -> None:
+    folders: dict[str, Any] = second_stage(root) if ranked else {}
+    given = [f"{name}={path}" for name, path in folders.items()]
+    with caplog.at_level("INFO"):
+        found = recommend(root, *RERANK, f"rerank.items={root}/movies.csv", f"exclude={root}/returned.csv", *given)
+    assert "of 6 items have a value: genres 5, year 4" in caplog.text
+    assert "exclude: 5 pairs in" in caplog.text
+    assert "1 have an item that the dataset lacks, 1 a user who isn't scored" in caplog.text
+    recommender = Recommender.load(f"{root}/model", **folders, rerank=wanted(root))
+    alone = Recommender.load(f"{root}/model", **folders)
+    excluded = {1: ["b", "c"], 2: ["a"]}
+    moved = 0
+    for user in two_stage.USERS:
+        history, hidden = two_stage.history_of(user), excluded.get(user, [])
+        scores = dict(alone.recommend(history, 9, user=user, deny=hidden))
+        assert [entry[:2] for entry in found[user]] == recommender.recommend(history, 4, user=user, deny=hidden)
+        assert [entry[2] for entry in found[user]] == [scores[item] for item, *_ in found[user]]
+        assert not {item for item, *_ in found[user]} & {*hidden, *history}
+        assert {"a", "b", "e"}.issuperset({item for item, *_ in found[user]} - {"c", "d", "f"})
+        assert sum("Drama" in line for item, *_ in found[user] for line in CATALOGUE.splitlines() if line[0] == item) <= 1
+        moved += [item for item, *_ in found[user]] != list(scores)[: len(found[user])]
+    assert moved
+    version = versions.resolve(f"{root}/output")
+    meta = versions.read_meta(version)
+    lacking = sum("d" not in {item for item, *_ in entries} for entries in found.values())
+    assert (meta["counts"]["short"], meta["counts"]["filled"]) == (sum(len(entries) < 4 for entries in found.values()), 0)
+    assert meta["counts"]["short_of_fresh"] == lacking
+    assert f"{lacking} of 12 lists have fewer than 1 items of quota fresh" in caplog.text
+    kind = open_lists(spark, version, users=None).recommendations().schema["items"].dataType.simpleString()
+    assert kind == "array<struct<item_id:string,score:float,model_score:float>>"
+
+
+def test_popular_items_fill_up_what_the_ranker_leaves_short(root: Path) -> None:
+    given = [f"{name}={path}" for name, path in second_stage(root).items()]
+    found = recommend(root, "rerank.fill=popular", f"exclude={root}/returned.csv", *given)
+    recommender = Recommender.load(f"{root}/model", **second_stage(root), rerank=Rules(fill=True))
+    excluded = {1: ["b", "c"], 2: ["a"]}
+    for user in two_stage.USERS:
+        history, hidden = two_stage.history_of(user), excluded.get(user, [])
+        assert [entry[:2] for entry in found[user]] == recommender.recommend(history, 4, user=user, deny=hidden)
+        candidates = {entry["item_id"] for entry in two_stage.candidates_of(user)} - {*hidden}
+        if candidates:
+            assert {item for item, _, score in found[user] if score is None}.isdisjoint(candidates)
+        assert len(found[user]) == min(4, 6 - len({*history, *hidden}))
+    assert [item for item, _, score in found[4] if score is None] == [two_stage.target_of(4)]
+    assert versions.read_meta(versions.resolve(f"{root}/output"))["counts"]["filled"] == sum(
+        any(score is None for *_, score in entries) for entries in found.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["rerank.cap.column=seller", "rerank.cap.most=1", "rerank.items={}/movies.csv"],
+            "no column .seller., which a cap",
+        ),
+        (["rerank.boosts.genres=1", "rerank.items={}/movies.csv"], "column genres holds 'Drama' and no number"),
+        (["rerank.boosts.year=1", "rerank.items={}/strangers.csv"], r"its ids \('7'.*\) are none of the items' \('a', 'b'"),
+        (["rerank.quotas.q={column: genres, least: 1, equals: Noir}", "rerank.items={}/movies.csv"], "no item has genres=Noir"),
+        (["exclude={}/movies.csv"], "movies.csv has no column user_id; it has item_id, genres, year"),
+        (["exclude={}/absent.csv"], "absent.csv: no such file; give a CSV or a table with the columns user_id and item_id"),
+        (["exclude={}/texts.csv"], r"user_ids in .*texts.csv: \['x'\] are not of type bigint"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(root: Path, overrides: list[str], message: str) -> None:
+    (root / "strangers.csv").write_text("item_id,year\n7,1990\n8,1991\n")
+    (root / "texts.csv").write_text("user_id,item_id\nx,a\n")
+    before = sorted((root / "output").glob("*")) if (root / "output").exists() else []
+    with pytest.raises(UserError, match=message):
+        recommend(root, *(override.replace("{}/", f"{root}/") for override in overrides))
+    assert sorted((root / "output").glob("*") if (root / "output").exists() else []) == before
