@@ -1,7 +1,7 @@
 """How alike candidates are: the cosine of their vectors, of all pairs at once or of one candidate to the others at a time.
 
-All pairs take P * P * D multiplications a user in large products. One at a time takes K * P * D in small ones, each of which costs
-several times as much.
+All pairs take P * P * D multiplications a user in large products. One at a time takes K * P * D in small ones, each of which
+costs several times as much.
 """
 
 from dataclasses import dataclass
