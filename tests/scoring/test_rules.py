@@ -56,6 +56,12 @@ def recommend(root: Path, *overrides: str) -> dict[int, list[tuple[Any, ...]]]:
     return {row["user_id"]: [tuple(entry.values()) for entry in row["items"]] for row in table.to_pylist()}
 
 
+def assert_equal(entries: list[tuple[Any, ...]], listed: list[tuple[Any, float]]) -> None:
+    """The items of a table's list, and its scores up to the last bits, are those of a list from code."""
+    assert [item for item, *_ in entries] == [item for item, _ in listed]
+    assert [score for _, score, _ in entries] == pytest.approx([score for _, score in listed], rel=1e-5)
+
+
 def second_stage(root: Path) -> dict[str, Any]:
     return {name: f"{root}/{name}" for name in ("ranker", "candidates", "features")}
 
@@ -89,8 +95,8 @@ def test_the_lists_are_those_of_one_user_from_code(
     for user in two_stage.USERS:
         history, hidden = two_stage.history_of(user), excluded.get(user, [])
         scores = dict(alone.recommend(history, 9, user=user, deny=hidden))
-        assert [entry[:2] for entry in found[user]] == recommender.recommend(history, 4, user=user, deny=hidden)
-        assert [entry[2] for entry in found[user]] == [scores[item] for item, *_ in found[user]]
+        assert_equal(found[user], recommender.recommend(history, 4, user=user, deny=hidden))
+        assert [entry[2] for entry in found[user]] == pytest.approx([scores[item] for item, *_ in found[user]], rel=1e-5)
         assert not {item for item, *_ in found[user]} & {*hidden, *history}
         assert {"a", "b", "e"}.issuperset({item for item, *_ in found[user]} - {"c", "d", "f"})
         assert sum("Drama" in line for item, *_ in found[user] for line in CATALOGUE.splitlines() if line[0] == item) <= 1
@@ -113,7 +119,7 @@ def test_popular_items_fill_up_what_the_ranker_leaves_short(root: Path) -> None:
     excluded = {1: ["b", "c"], 2: ["a"]}
     for user in two_stage.USERS:
         history, hidden = two_stage.history_of(user), excluded.get(user, [])
-        assert [entry[:2] for entry in found[user]] == recommender.recommend(history, 4, user=user, deny=hidden)
+        assert_equal(found[user], recommender.recommend(history, 4, user=user, deny=hidden))
         candidates = {entry["item_id"] for entry in two_stage.candidates_of(user)} - {*hidden}
         if candidates:
             assert {item for item, _, score in found[user] if score is None}.isdisjoint(candidates)
