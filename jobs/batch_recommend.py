@@ -14,6 +14,7 @@ from seqrec.publishing.publish import publish
 from seqrec.publishing.rehearsal import rehearse
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
 from seqrec.scoring.lists import ListSettings
+from seqrec.scoring.segments import SegmentFile
 from seqrec.scoring.two_stage import SecondStageFolders
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
@@ -60,6 +61,7 @@ def _scoring(cfg: BatchRecommend) -> Scoring:
         exclude=cfg.exclude,
         second_stage=_second_stage(cfg),
         rules=cfg.rerank.rules(),
+        segments=_segments(cfg),
         sizes=BlockSizes(users=cfg.batch_size, items=cfg.block_items),
     )
 
@@ -69,6 +71,13 @@ def _second_stage(cfg: BatchRecommend) -> SecondStageFolders | None:
     if cfg.ranker is None or cfg.candidates is None or cfg.features is None:
         return None
     return SecondStageFolders(ranker=cfg.ranker, candidates=cfg.candidates, features=cfg.features)
+
+
+def _segments(cfg: BatchRecommend) -> SegmentFile | None:
+    """The file of users' segments; None without one."""
+    if cfg.popular_by is None or cfg.user_table is None:
+        return None
+    return SegmentFile(path=cfg.user_table, column=cfg.popular_by, key=cfg.user_key)
 
 
 def main(argv: list[str] | None = None) -> None:

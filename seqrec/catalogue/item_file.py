@@ -47,13 +47,13 @@ class ItemFile:
         return list(self.table.column_names)
 
 
-def read_item_file(path: str) -> ItemFile:
-    """The table in a file, or in the folder of build_features; UserError if it can't be read as one.
+def read_item_file(path: str, *, table: str = CATALOGUE) -> ItemFile:
+    """The table in a file, or the named one in the folder of build_features; UserError if it can't be read as one.
 
     A remote file is copied into memory; a remote folder, to a temporary one.
     """
     if files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):  # Hadoop lists a file as the one name in itself
-        return ItemFile(path=path, table=_read_catalogue(path), header=True)
+        return ItemFile(path=path, table=_read_features(path, table), header=True)
     try:
         content = files.read_bytes(path)
     except FileNotFoundError:
@@ -72,11 +72,11 @@ def read_item_file(path: str) -> ItemFile:
     return replace(file, remarks=(*remarks, *file.remarks))
 
 
-def _read_catalogue(folder: str) -> pa.Table:
-    """The table item_catalogue of a version of the features, or any finished table in a folder."""
+def _read_features(folder: str, name_of_table: str) -> pa.Table:
+    """A table of a version of the features, or any finished table in a folder."""
     name = folder.rstrip("/").rpartition("/")[2]
     has_versions = versions.CURRENT in files.names(folder) or versions.RUN_ID.match(name)
-    table = files.join(versions.resolve(folder), CATALOGUE) if has_versions else folder.rstrip("/")
+    table = files.join(versions.resolve(folder), name_of_table) if has_versions else folder.rstrip("/")
     with tempfile.TemporaryDirectory(prefix="seqrec-items-") as cache:
         parts = versions.fetch_table(table, Path(cache))
         if not parts:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +21,11 @@ from pyspark.sql.types import DataType
 from seqrec.command.bars import working_on
 from seqrec.reranking.rules import Rules
 from seqrec.scoring.available import count_available, mark_available
+from seqrec.scoring.encoded_users import POPULAR
 from seqrec.scoring.exclusions import hide_excluded
-from seqrec.scoring.lists import POPULAR, ListSettings, ListTask
+from seqrec.scoring.lists import ListSettings, ListTask
 from seqrec.scoring.rule_counts import count_under_rules, is_reranked
+from seqrec.scoring.segments import SegmentFile, count_by_segment, open_segments, with_segments
 from seqrec.scoring.shipping import Shipped, ship
 from seqrec.scoring.two_stage import Kept, OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
 from seqrec.scoring.udf import embed_users, pack, recommend_users
@@ -40,6 +43,7 @@ from seqrec.tables.datasets import Dataset
 from seqrec.tables.histories import Subset, select_histories
 
 log = logging.getLogger("seqrec")
+T = TypeVar("T")
 
 NOTHING_LEFT = "none"  # the source of an empty list: the user has had all items that may be recommended
 
@@ -60,6 +64,7 @@ class Scoring:
     exclude: str | None = None
     second_stage: SecondStageFolders | None = None
     rules: Rules | None = None
+    segments: SegmentFile | None = None
     sizes: BlockSizes = DEFAULT_SIZES
 
 
@@ -84,6 +89,10 @@ def write_recommendations(
     if scoring.exclude is not None:
         histories = hide_excluded(histories, dataset, scoring.exclude, filter_seen=lists.filter_seen)
         lists = replace(lists, filter_seen=True)
+    if scoring.segments is not None:
+        users = open_segments(dataset, scoring.segments)
+        histories = with_segments(histories, users, whole=subset is None)
+        lists = replace(lists, segments=_shared(spark, count_by_segment(dataset, users)))
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
     second = _open_second(dataset, scoring)
@@ -142,9 +151,9 @@ def _open_rules(spark: SparkSession, export: Export, scoring: Scoring) -> ListRu
     return opened
 
 
-def _shared(spark: SparkSession, rules: ListRules) -> Callable[[], ListRules]:
-    """The rules, broadcast: Python's workers call this once for each task."""
-    shared = spark.sparkContext.broadcast(rules)
+def _shared(spark: SparkSession, value: T) -> Callable[[], T]:
+    """A value, broadcast: Python's workers call this once for each task."""
+    shared = spark.sparkContext.broadcast(value)
     return lambda: shared.value
 
 

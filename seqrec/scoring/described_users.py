@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from seqrec.ragged import Ragged
-from seqrec.scoring.lists import MODEL, Batches, listed_entries
+from seqrec.scoring.encoded_users import MODEL
+from seqrec.scoring.lists import Batches, listed_entries
 from seqrec.scoring.shipping import ShippedTowers
 
 SEEN = "_seen"  # the column of item indices, beside features of any names

@@ -6,7 +6,7 @@ them; so does `series`, on pandas' Series.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
+from seqrec.scoring.encoded_users import Encoded
 from seqrec.scoring.shipping import Shipped
 from seqrec.serving.candidate_rows import list_lengths
 from seqrec.serving.extension import Start, extend_sequences
 from seqrec.serving.list_rules import ListRules, replaced_lists
 from seqrec.serving.model import Model
 from seqrec.serving.next_items import Scorer
+from seqrec.serving.segment_popularity import SegmentPopularity
 from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, top_k
-
-MODEL, POPULAR = "model", "popular"  # where a list comes from
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -33,13 +33,14 @@ class ListSettings:
     """The content of lists: at most top_k items, with filter_seen none of those in `seen`.
 
     With a horizon, there are as many next items beside them, in the order in which they come. Rules, opened by a task, put the
-    items in order again.
+    items in order again. With segments, popular lists are those of the segment that a user is in.
     """
 
     top_k: int
     filter_seen: bool = True
     horizon: int | None = None
     rules: Callable[[], ListRules] | None = None
+    segments: Callable[[], SegmentPopularity] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,39 +55,6 @@ class ListTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """N users: their histories and seen items that the model knows, and the queries (W, D) of those with such a history."""
-
-    histories: Ragged
-    seen: Ragged
-    hashes: NDArray[np.int64]
-    warm: Items  # (W,), users with a query
-    cold: Items  # (N - W,), the others
-    queries: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, model: Model, histories: Ragged, seen: Ragged, hashes: NDArray[np.int64], *, batch_users: int) -> "Encoded":
-        """Of lists of item indices, without the items that the model doesn't know; the hashes (N,) say whose they are."""
-        histories = model.without_unknown(histories)
-        warm, cold = np.flatnonzero(histories.lengths), np.flatnonzero(histories.lengths == 0)
-        queries = model.encode(histories.take(warm), batch_users, hashes[warm])
-        seen = model.without_unknown(seen)
-        return cls(histories=histories, seen=seen, hashes=hashes, warm=warm, cold=cold, queries=queries)
-
-    @classmethod
-    def of_batch(cls, model: Model, batch: pa.RecordBatch, *, batch_users: int) -> "Encoded":
-        """Of a batch with the columns items, user (the hash) and, where it matters, seen."""
-        histories = Ragged.of_arrow(batch.column("items"))
-        seen = Ragged.of_arrow(batch.column("seen")) if "seen" in batch.schema.names else histories
-        return cls.of(model, histories, seen, batch.column("user").to_numpy(), batch_users=batch_users)
-
-    @property
-    def sources(self) -> NDArray[np.str_]:
-        """(N,): where the list of each user comes from."""
-        return np.where(self.histories.lengths > 0, MODEL, POPULAR)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Chooser:
     """An opened model and the items that may be recommended, by their rows of the matrix and by their counts."""
 
@@ -95,6 +63,7 @@ class Chooser:
     popular: Catalogue
     task: ListTask
     rules: ListRules | None
+    segments: SegmentPopularity | None
 
     @classmethod
     def of(cls, task: ListTask) -> "Chooser":
@@ -108,7 +77,8 @@ class Chooser:
             allowed = allowed & np.unpackbits(np.frombuffer(task.available, np.uint8), count=len(allowed)).astype(bool)
         catalogue, popular = Catalogue.of(model.matrix, allowed), Catalogue.of(model.popularity, allowed & model.trained)
         rules = None if task.lists.rules is None else task.lists.rules()
-        return cls(model=model, catalogue=catalogue, popular=popular, task=task, rules=rules)
+        segments = None if task.lists.segments is None else task.lists.segments()
+        return cls(model=model, catalogue=catalogue, popular=popular, task=task, rules=rules, segments=segments)
 
     @property
     def pool(self) -> int:
@@ -118,9 +88,9 @@ class Chooser:
 
     def listed(self, users: Encoded) -> pa.ListArray:
         """The users' lists (N,) of structs of item_id and score and, under rules, model_score."""
-        return self.ruled(listed_entries(*self.best(users), self.model.ids), users.seen)
+        return self.ruled(listed_entries(*self.best(users), self.model.ids), users.seen, users.segments)
 
-    def ruled(self, lists: pa.ListArray, seen: Ragged) -> pa.ListArray:
+    def ruled(self, lists: pa.ListArray, seen: Ragged, segments: NDArray[np.object_]) -> pa.ListArray:
         """Lists (N,) of a pool, whoever scored it, put in order by the rules, if there are any; `seen` fills none up."""
         if self.rules is None:
             return lists
@@ -129,18 +99,19 @@ class Chooser:
         short = np.flatnonzero(list_lengths(ordered) < length)
         if not (self.rules.rules.fill and len(short)):
             return ordered
-        choose = partial(top_k, k=min(self.pool, max(1, len(self.popular.items))), sizes=self.task.sizes, catalogue=self.popular)
-        fillers = listed_entries(*_popular(self._unwanted(seen).take(short), choose), self.model.ids)
+        popular = self._popular_lists(self._unwanted(seen).take(short), segments[short], self.pool)
+        fillers = listed_entries(*popular, self.model.ids)
         filled = self.rules.apply(lists.take(pa.array(short)), self.model, top_k=length, fillers=fillers)
         return replaced_lists(ordered, short, filled)
 
     def best(self, users: Encoded) -> tuple[Items, Scores]:
         """Items and scores (N, K) of the users' pools, best first, short ones ended by NONE; K is at most the number of items."""
         seen = self._unwanted(users.seen)
-        choose = partial(top_k, k=min(self.pool, max(1, len(self.catalogue.items))), sizes=self.task.sizes)
-        items, scores = no_lists(len(users.histories), choose.keywords["k"])
-        items[users.warm], scores[users.warm] = choose(users.queries, self.catalogue, seen=seen.take(users.warm))
-        items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), partial(choose, catalogue=self.popular))
+        k = min(self.pool, max(1, len(self.catalogue.items)))
+        items, scores = no_lists(len(users.histories), k)
+        hidden = seen.take(users.warm)
+        items[users.warm], scores[users.warm] = top_k(users.queries, self.catalogue, k=k, seen=hidden, sizes=self.task.sizes)
+        items[users.cold], scores[users.cold] = self._popular_lists(seen.take(users.cold), users.segments[users.cold], k)
         return items, scores
 
     def following(self, users: Encoded, steps: int) -> tuple[Items, Scores]:
@@ -160,8 +131,20 @@ class Chooser:
         items, scores = no_lists(len(users.histories), steps)
         reached = added.items.shape[1]  # none, if no item may be recommended
         items[users.warm, :reached], scores[users.warm, :reached] = added.items, added.scores
-        choose = partial(top_k, k=steps, sizes=sizes, catalogue=self.popular)
-        items[users.cold], scores[users.cold] = _popular(seen.take(users.cold), choose)
+        items[users.cold], scores[users.cold] = self._popular_lists(seen.take(users.cold), users.segments[users.cold], steps)
+        return items, scores
+
+    def _popular_lists(self, seen: Ragged, segments: NDArray[np.object_], k: int) -> tuple[Items, Scores]:
+        """Items and scores (N, K) of popular lists, by the segment of each user if there are segments."""
+        items, scores = no_lists(len(seen), k)
+        names = segments if self.segments is not None else np.full(len(seen), None)
+        for name in dict.fromkeys(names.tolist()):
+            rows = np.array([row for row, segment in enumerate(names.tolist()) if segment == name])
+            catalogue = self.popular
+            if self.segments is not None and name is not None:
+                catalogue = replace(self.popular, matrix=self.segments.matrix(name, self.model.popularity))
+            choose = partial(top_k, k=k, sizes=self.task.sizes, catalogue=catalogue)
+            items[rows], scores[rows] = _popular(seen.take(rows), choose)
         return items, scores
 
     def _unwanted(self, seen: Ragged) -> Ragged:

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from seqrec.ragged import Ragged
-from seqrec.scoring.lists import Batches, Chooser, Encoded, ListTask, listed_entries
+from seqrec.scoring.encoded_users import Encoded
+from seqrec.scoring.lists import Batches, Chooser, ListTask, listed_entries
 from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths, slices
 from seqrec.serving.list_rules import replaced_lists
 from seqrec.serving.second_stage import RANKER, SecondStage
 from seqrec.serving.sorted_ids import SortedIds
 
-HISTORY = ("_items", "_seen", "_user")  # columns of a user's history and hash, beside features of any names
+HISTORY = ("_items", "_seen", "_user", "_segment")  # columns of a user's history, hash and segment, beside features of any names
 
 Opened = Callable[[], SecondStage]
 
@@ -63,10 +64,11 @@ def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: R
     without = np.flatnonzero(list_lengths(items) == 0)
     if len(without):
         columns = [users.column(name).take(pa.array(without)) for name in HISTORY]
-        others = pa.RecordBatch.from_arrays(columns, names=["items", "seen", "user"])
+        others = pa.RecordBatch.from_arrays(columns, names=["items", "seen", "user", "segment"])
         encoded = Encoded.of_batch(chooser.model, others, batch_users=task.fallback.sizes.users)
         items = replaced_lists(items, without, listed_entries(*chooser.best(encoded), chooser.model.ids))
         sources[without] = encoded.sources
-    items = chooser.ruled(items, chooser.model.without_unknown(Ragged.of_arrow(users.column("_seen"))))
+    seen, segments = chooser.model.without_unknown(Ragged.of_arrow(users.column("_seen"))), users.column("_segment")
+    items = chooser.ruled(items, seen, segments.to_numpy(zero_copy_only=False))
     ranked = [users.column("user_id"), items, pa.array(sources, pa.string())]
     return pa.RecordBatch.from_arrays(ranked, names=["user_id", "items", "source"])

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
-from seqrec.scoring.lists import Chooser, Encoded, ListTask
+from seqrec.scoring.encoded_users import Encoded
+from seqrec.scoring.lists import Chooser, ListTask
 from seqrec.user_hashes import hash_ids
 
 USAGE = "recommend(items, seen) or recommend(items, seen, user_id)"

@@ -5,7 +5,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seqrec.ragged import Ragged
-from seqrec.scoring.lists import Batches, Encoded, listed_entries, no_lists
+from seqrec.scoring.encoded_users import Encoded
+from seqrec.scoring.lists import Batches, listed_entries, no_lists
 from seqrec.scoring.shipping import Shipped
 from seqrec.serving.topk import BlockSizes, Catalogue, rank_targets, top_k
 

@@ -107,7 +107,9 @@ def rank_users_twice(histories: DataFrame, second: OpenedSecondStage, *, fallbac
     dataset, inputs = second.dataset, second.inputs
     lists = with_user_features(read_lists(dataset, inputs), inputs)
     own = [F.col(name).alias(alias) for name, alias in zip(("items", "seen"), HISTORY[:2], strict=True)]
-    users = histories.select("user_id", *own, F.xxhash64("user_id").alias(HISTORY[2])).join(lists, "user_id", "left")
+    segment = F.col("segment") if "segment" in histories.columns else F.lit(None).cast("string")
+    further = (F.xxhash64("user_id").alias(HISTORY[2]), segment.alias(HISTORY[3]))
+    users = histories.select("user_id", *own, *further).join(lists, "user_id", "left")
     if kept.excluded:
         seen = F.col(HISTORY[1])
         users = users.withColumn("items", F.filter("items", lambda entry: ~F.array_contains(seen, entry["item_idx"])))

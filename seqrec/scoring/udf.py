@@ -119,7 +119,8 @@ def recommend_users(
         fields.append(StructField("embedding", schemas.EMBEDDING, nullable=True))
     task = ListTask(model=model, lists=lists, available=pack(available), embeddings=embeddings, sizes=sizes)
     score = partial(recommend_batches, task=task)
-    return _spread(histories.selectExpr("user_id", "items", "seen", USER_HASH)).mapInArrow(score, StructType(fields))
+    segment = [name for name in histories.columns if name == "segment"]
+    return _spread(histories.selectExpr("user_id", "items", "seen", *segment, USER_HASH)).mapInArrow(score, StructType(fields))
 
 
 def embed_users(histories: DataFrame, *, model: Shipped, sizes: BlockSizes = DEFAULT_SIZES) -> DataFrame:

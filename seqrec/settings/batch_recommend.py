@@ -36,6 +36,13 @@ class BatchRecommend(Strict):
     candidates: Path | None = Field(None, description="with ranker: folder of build_candidates with this history")
     features: Path | None = Field(None, description="with ranker: folder of build_features with this history")
     rerank: Rerank = Rerank()
+    popular_by: str | None = Field(
+        None, min_length=1, description="column of user_table, such as country: users without a history get what is popular there"
+    )
+    user_table: str | None = Field(
+        None, min_length=1, description="a file of users (CSV, JSON lines, Parquet), or build_features' folder, for popular_by"
+    )
+    user_key: str | None = Field(None, min_length=1, description="its column of the users' ids; null: found by its name")
     batch_size: Positive = Field(256, description="most users in a run of the encoder and in a product with the item matrix")
     block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
     publish: bool = Field(True, description="false: write the tables only")
@@ -52,6 +59,17 @@ class BatchRecommend(Strict):
             raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
         if self.horizon is not None and "recommendations" not in self.write:
             raise ValueError(f"horizon={self.horizon} needs recommendations in write: their table has the next items")
+        return self
+
+    @model_validator(mode="after")
+    def _segments_of_a_table(self) -> "BatchRecommend":
+        """A column and its table come together, and are of lists."""
+        if bool(self.popular_by) != bool(self.user_table):
+            raise ValueError("popular_by=COLUMN and user_table=FILE say together what users without a history get: set both")
+        if self.user_key and not self.user_table:
+            raise ValueError("user_key is a column of user_table=FILE: set that too")
+        if self.popular_by and "recommendations" not in self.write:
+            raise ValueError("popular_by needs recommendations in write: it is about their popular lists")
         return self
 
     @model_validator(mode="after")

@@ -14,9 +14,11 @@ from seqrec.publishing.lists_version import open_lists
 from seqrec.reranking.rules import Boost, Cap, Quota, Rules
 from seqrec.serving.recommender import Recommender
 from seqrec.storage import versions
+from seqrec.tables import schemas
 from tests import two_stage
 
 CATALOGUE = "item_id,genres,year\na,Drama,1990\nb,Drama|War,2000\nc,War,\nd,Comedy,2010\ne,Drama,1995\nq,Horror,2011\n"
+COUNTRIES = {1: "FR", 2: "FR", 4: "FR", 5: "DE", 6: "DE", 100: "FR", 101: "DE", 102: "", 103: "IT"}
 RERANK = [
     "rerank.method=mmr",
     "rerank.mmr_lambda=0.6",
@@ -39,6 +41,15 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     content |= {"history": "valid", "output": f"{root}/output"}
     (root / "conf.json").write_text(json.dumps(content | {"publish": False, "top_k": 4}))
     (root / "movies.csv").write_text(CATALOGUE)
+    (root / "users.csv").write_text("userId,country\n" + "".join(f"{user},{country}\n" for user, country in COUNTRIES.items()))
+    columns = {"rating": None, "timestamp": 0, "position": 0}
+    rows = [
+        {"user_id": user, "item_idx": two_stage.index(item), **columns, "split": split}
+        for user in two_stage.USERS
+        for split, items in (("train", two_stage.history_of(user)), ("valid", [two_stage.target_of(user)]))
+        for item in items
+    ]
+    two_stage.save(f"{root}/data/{two_stage.DATASET}/events", rows, schemas.events(two_stage.BIGINT))
     (root / "returned.csv").write_text("user_id,item_id\n1,b\n1,c\n2,a\n99,a\n3,zzz\n")
     return root
 
@@ -130,6 +141,30 @@ def test_popular_items_fill_up_what_the_ranker_leaves_short(root: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("ranked", [True, False])
+def test_users_without_a_history_get_what_is_popular_in_their_segment(
+    root: Path, caplog: pytest.LogCaptureFixture, ranked: bool
+) -> None:
+    given = [f"{name}={path}" for name, path in second_stage(root).items()] if ranked else []
+    with caplog.at_level("INFO"):
+        found = recommend(root, "popular_by=country", f"user_table={root}/users.csv", *given)
+    assert "popular lists by 3 segments by country of" in caplog.text
+    assert "for 9 users by userId, 1 of them without one" in caplog.text
+    assert set(found) == {*two_stage.USERS, 100, 101, 102, 103}
+    overall = dict(zip(two_stage.ITEMS, [9, 2, 7, 7, 1, 1], strict=True))
+
+    def popular(country: str) -> list[tuple[str, float]]:
+        here = [item for user in two_stage.USERS if COUNTRIES.get(user) == country for item in two_stage.history_of(user)]
+        known = {item: here.count(item) + count / 28 for item, count in overall.items()} if here else overall
+        return sorted(known.items(), key=lambda entry: (-entry[1], entry[0]))[:4]
+
+    for user in (100, 101, 102, 103):
+        assert [item for item, _ in found[user]] == [item for item, _ in popular(COUNTRIES[user])]
+        assert [score for _, score in found[user]] == pytest.approx([score for _, score in popular(COUNTRIES[user])])
+    assert popular("FR") != popular("DE") != popular("IT")
+    assert versions.read_meta(versions.resolve(f"{root}/output"))["counts"]["popular"] == 4
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -140,6 +175,8 @@ def test_popular_items_fill_up_what_the_ranker_leaves_short(root: Path) -> None:
         (["rerank.boosts.genres=1", "rerank.items={}/movies.csv"], "column genres holds 'Drama' and no number"),
         (["rerank.boosts.year=1", "rerank.items={}/strangers.csv"], r"its ids \('7'.*\) are none of the items' \('a', 'b'"),
         (["rerank.quotas.q={column: genres, least: 1, equals: Noir}", "rerank.items={}/movies.csv"], "no item has genres=Noir"),
+        (["popular_by=town", "user_table={}/users.csv"], "has no column 'town', which popular_by names; it has userId, country"),
+        (["popular_by=genres", "user_table={}/movies.csv"], "no column is known for the users' ids; .*: set user_key=COLUMN"),
         (["exclude={}/movies.csv"], "movies.csv has no column user_id; it has item_id, genres, year"),
         (["exclude={}/absent.csv"], "absent.csv: no such file; give a CSV or a table with the columns user_id and item_id"),
         (["exclude={}/texts.csv"], r"user_ids in .*texts.csv: \['x'\] are not of type bigint"),

@@ -1,0 +1,73 @@
+"""The settings of rules: what they mean, and which are refused before anything runs."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from seqrec.reranking.rules import Boost, Cap, Quota, Rules
+from seqrec.settings.batch_recommend import BatchRecommend
+from seqrec.settings.rerank import Rerank
+
+REQUIRED: dict[str, Any] = {
+    "data": "d",
+    "model": "m",
+    "output": "o",
+    "publish": False,
+    "stores": {"mongodb_uri": "none", "milvus_uri": "none"},
+}
+
+
+def test_settings_without_a_rule_are_none() -> None:
+    assert Rerank().rules() is None
+    assert Rerank(mmr_lambda=0.2, places=5).rules() is None
+
+
+def test_settings_are_the_rules() -> None:
+    quota = {"column": "year", "least": 2, "minimum": 2020.0}
+    cap = {"column": ["genres", "studio"], "most": 3}
+    given: dict[str, Any] = {"method": "mmr", "items": "m.csv", "cap": cap, "quotas": {"fresh": quota}, "boosts": {"margin": 0.5}}
+    assert Rerank(**given).rules() == Rules(
+        mmr_lambda=0.7,
+        items="m.csv",
+        caps=[Cap("genres", 3), Cap("studio", 3)],
+        quotas=[Quota(name="fresh", column="year", least=2, minimum=2020.0)],
+        boosts=[Boost("margin", 0.5)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("rerank", "message"),
+    [
+        ({"cap": {"column": "genres", "most": 3}}, "rules by genres need a table of items with these columns: set items=FILE"),
+        ({"items": "m.csv"}, "no cap, quota or boost names a column of it"),
+        ({"cap": {"column": "genres"}, "items": "m.csv"}, "cap.column=genres and cap.most=None: set both"),
+        ({"cap": {"column": ["a", "b"], "most": [1, 2, 3]}, "items": "m.csv"}, "a number for each column"),
+        ({"quotas": {"q": {"column": "a", "least": 1}}, "items": "m.csv"}, "give either equals=TEXT or minimum=NUMBER"),
+        (
+            {
+                "cap": {"column": "genres", "most": 1},
+                "quotas": {"war": {"column": "genres", "least": 2, "equals": "War"}},
+                "items": "m",
+            },
+            "quota war wants 2 items with genres=War, and the cap allows 1",
+        ),
+        ({"method": "mmr", "pool": 9}, "rerank.pool=9: a list has top_k=100 items"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(rerank: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        BatchRecommend(**REQUIRED, rerank=rerank)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"popular_by": "country"}, "popular_by=COLUMN and user_table=FILE say together"),
+        ({"user_key": "id"}, "user_key is a column of user_table=FILE"),
+        ({"rerank": {"method": "mmr"}, "write": ["user_embeddings"]}, "rerank needs recommendations in write"),
+    ],
+)
+def test_keys_that_need_others_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        BatchRecommend(**REQUIRED | given)
