@@ -145,7 +145,8 @@ def _open_rules(spark: SparkSession, export: Export, scoring: Scoring) -> ListRu
     if scoring.rules is None:
         return None
     ids = io.read_parquet(spark, export.vocabulary).orderBy("item_idx").select("item_id").toArrow()["item_id"]
-    opened = open_rules(scoring.rules, pa.concat_arrays(ids.chunks))
+    kind = pa.int64() if export.meta.id_types.item == "bigint" else pa.string()
+    opened = open_rules(scoring.rules, pa.concat_arrays(ids.cast(kind).chunks))
     if opened.words:
         log.info("rerank: %s", opened.words)
     return opened

@@ -30,4 +30,4 @@ def hide_excluded(histories: DataFrame, dataset: Dataset, path: str, *, filter_s
         "exclude: %s pairs in %s; %s have an item that the dataset lacks, %s a user who isn't scored",
         *(f"{total:,}", path, f"{total - items:,}", f"{total - users:,}"),
     )
-    return joined.withColumn("seen", hidden.cast(schemas.ITEM_INDICES)).drop("excluded")
+    return joined.withColumn("seen", hidden).drop("excluded")
