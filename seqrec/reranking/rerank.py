@@ -76,7 +76,7 @@ def utilities(candidates: Candidates, rules: Rules, values: ItemValues) -> Float
     utility = relevance(scores, there) + values.boost[candidates.rows] if rules.is_scored_anew else scores
     utility = np.where(there, utility, -np.inf)
     least = np.where(there, utility, 0.0).min(axis=1, initial=0.0)  # a value is at least this - 1
-    behind = least[:, None] - 2 - np.arange(scores.shape[1])
+    behind = least[:, None] - 1 - np.cumsum(candidates.fillers, axis=1)
     return np.where(candidates.fillers, behind, utility)
 
 
