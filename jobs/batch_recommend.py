@@ -11,11 +11,12 @@ from seqrec.command.session import open_session
 from seqrec.command.story import Next, end, module_command, open_draft
 from seqrec.publishing.destinations import destinations_of
 from seqrec.publishing.publish import publish
-from seqrec.publishing.rehearsal import rehearse
+from seqrec.publishing.rehearsal import ListLengths, rehearse
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
 from seqrec.scoring.lists import ListSettings
 from seqrec.scoring.segments import SegmentFile
 from seqrec.scoring.two_stage import SecondStageFolders
+from seqrec.serving.explanations import Explanation
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import BlockSizes
 from seqrec.settings.batch_recommend import BatchRecommend
@@ -36,7 +37,7 @@ def run(cfg: BatchRecommend) -> None:
     with connect(spark, Addresses.from_settings(cfg.stores)) if cfg.publish else nullcontext() as stores:
         destinations = None if stores is None else destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
         if destinations is not None:
-            lengths = (cfg.top_k, cfg.horizon or 0)
+            lengths = ListLengths(items=cfg.top_k, next_items=cfg.horizon or 0, reasons=cfg.explain or 0)
             rehearse(spark, destinations, export=export, lengths=lengths, whole=subset is None)
         counts = write_recommendations(
             draft, dataset, export, scoring=_scoring(cfg), generated_at=datetime.now(UTC), subset=subset
@@ -54,7 +55,7 @@ def _scoring(cfg: BatchRecommend) -> Scoring:
     """The settings of the lists."""
     return Scoring(
         history=cfg.history,
-        lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen, horizon=cfg.horizon),
+        lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen, horizon=cfg.horizon, explanation=_explanation(cfg)),
         write=cfg.write,
         allow=cfg.allow,
         deny=cfg.deny,
@@ -64,6 +65,11 @@ def _scoring(cfg: BatchRecommend) -> Scoring:
         segments=_segments(cfg),
         sizes=BlockSizes(users=cfg.batch_size, items=cfg.block_items),
     )
+
+
+def _explanation(cfg: BatchRecommend) -> Explanation | None:
+    """How items are explained; None if they aren't."""
+    return None if cfg.explain is None else Explanation(most=cfg.explain, by=cfg.explain_by)
 
 
 def _second_stage(cfg: BatchRecommend) -> SecondStageFolders | None:

@@ -91,6 +91,14 @@ class Ragged:
         """
         return self.where(np.arange(len(self.values)) - np.repeat(self.offsets[:-1], self.lengths) < length)
 
+    def newest(self, length: int) -> "Ragged":
+        """The last `length` values of each list.
+
+        >>> Ragged.of([[5, 7, 8], [], [3]]).newest(2).values.tolist()
+        [7, 8, 3]
+        """
+        return self.where(np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.values)) <= length)
+
     def newest_once(self) -> "Ragged":
         """The lists, in their order, with only the last occurrence of each value in a list.
 

@@ -2,6 +2,7 @@
 
     python -m seqrec.recommend MODEL --history 318,527 -k 10 --titles movies.csv
     python -m seqrec.recommend MODEL --history '"Hammer, large",nails' --history 'nuts and bolts'
+    python -m seqrec.recommend MODEL --history 318,527 --explain 2      what of the history speaks most for each item
 
 The items are printed on stdout, a line each: place, id, score and title. All else is said on stderr, or left out by --quiet.
 """
@@ -10,11 +11,13 @@ import argparse
 import csv
 import logging
 from collections.abc import Callable, Sequence
+from typing import get_args
 
-from seqrec.catalogue.titles import add_title_options, titles_of
+from seqrec.catalogue.titles import Titles, add_title_options, titles_of
 from seqrec.command.entry import command_line, positive, verbosity_arguments
 from seqrec.command.screen import show
 from seqrec.errors import UserError
+from seqrec.serving.explanations import By
 from seqrec.serving.extended_sequence import Id
 from seqrec.serving.recommender import Recommender
 from seqrec.serving.sealed import EXPORTS
@@ -27,12 +30,35 @@ EXAMPLES = """examples:
   python -m seqrec.recommend /data/model --history 318,527 -k 10
   python -m seqrec.recommend /data/model --history 318,527 --titles movies.csv
   python -m seqrec.recommend /data/model --history '"Hammer, large",nails' --history 'nuts and bolts'
+  python -m seqrec.recommend /data/model --history 318,527 --explain 2 --explain-by drop
   python -m seqrec.recommend /data/two_tower --history 318 --user 42
   python -m seqrec.recommend /data/model                 the most popular items"""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, print the items; a UserError ends it with one line and status 1."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.explain_by is not None and options.explain is None:
+        parser.error("--explain-by says how to explain: give --explain N too")
+    with command_line(options):
+        recommender = Recommender.load(_model_folder(options.model), titles=titles_of(options))
+        history = parse_history(options.history, recommender)
+        user = None if options.user is None else parse_id(options.user, recommender.id_types.user, "--user")
+        best = recommender.recommend(history, options.k, user=user, filter_seen=not options.keep_seen)
+        for line in ignored(recommender, history, user):
+            log.warning("%s", line)
+        log.info("%s", origin(recommender, history))
+        reasons: list[list[tuple[Id, float]]] = [[] for _ in best]
+        if options.explain is not None:
+            items, by = [item for item, _ in best], options.explain_by or "vectors"
+            reasons = recommender.explain(history, items, options.explain, by=by, user=user)
+        for line, why in zip(listed_items(best, recommender.title), reasons, strict=True):
+            show("\n".join([line, *shown_reasons(why, recommender.titles)]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(
         prog="python -m seqrec.recommend",
         description=(__doc__ or "").splitlines()[0],
@@ -50,19 +76,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("-k", type=positive, default=10, metavar="K", help="how many items (10)")
     parser.add_argument("--user", metavar="ID", help="the user, for a model with embeddings of users")
     parser.add_argument("--keep-seen", action="store_true", help="leave the history's items in the list")
+    parser.add_argument(
+        "--explain", type=positive, metavar="N", help="with each item the N items of the history that speak most for it"
+    )
+    parser.add_argument("--explain-by", choices=get_args(By), help="by likeness of vectors, or by the score lost without them")
     add_title_options(parser)
     verbosity_arguments(parser)
-    options = parser.parse_args(argv)
-    with command_line(options):
-        recommender = Recommender.load(_model_folder(options.model), titles=titles_of(options))
-        history = parse_history(options.history, recommender)
-        user = None if options.user is None else parse_id(options.user, recommender.id_types.user, "--user")
-        best = recommender.recommend(history, options.k, user=user, filter_seen=not options.keep_seen)
-        for line in ignored(recommender, history, user):
-            log.warning("%s", line)
-        log.info("%s", origin(recommender, history))
-        for line in listed_items(best, recommender.title):
-            show(line)
+    return parser
 
 
 def parse_history(texts: Sequence[str], recommender: Recommender) -> list[Id]:
@@ -113,6 +133,16 @@ def listed_items(items: Sequence[tuple[Id, float]], title: Callable[[Id], str | 
         f"{place:2d}  {item!s:<{width}}  {score:>{longest}}  {title(item) or ''}".rstrip()
         for place, ((item, _), score) in enumerate(zip(items, scores, strict=True), start=1)
     ]
+
+
+def shown_reasons(reasons: Sequence[tuple[Id, float]], titles: Titles) -> list[str]:
+    """A line that names an item's reasons and how much each speaks for it; none without a reason.
+
+    >>> shown_reasons([(7, 0.5), (12, 0.25)], Titles({"7": "Heat"}, "titles"))
+    ['      because of Heat (0.500) | item 12 (0.250)']
+    """
+    shown = " | ".join(f"{titles.shown(item)} ({score:.3f})" for item, score in reasons)
+    return [f"      because of {shown}"] if shown else []
 
 
 def _model_folder(folder: str) -> str:

@@ -47,6 +47,19 @@ def test_titles_beside_ids(numbers: Path, capsys: pytest.CaptureFixture[str], mo
     assert capsys.readouterr() == (" 1  2  6.0000\n", "")
 
 
+def test_what_speaks_for_each_item(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [str(numbers / "root" / "model"), "--history", "1,3", "-k", "2", "--titles", str(numbers / "movies.csv")]
+    recommend.main([*asked, "--explain", "2"])
+    by_vectors = " 1  2  2.0000  Ran\n      because of Heat, the film (1.000)\n 2  5  2.0000\n"
+    assert capsys.readouterr().out == by_vectors + "      because of item 3 (0.707) | Heat, the film (0.707)\n"
+    recommend.main([*asked, "--explain", "1", "--explain-by", "drop"])
+    by_drop = " 1  2  2.0000  Ran\n      because of Heat, the film (1.200)\n 2  5  2.0000\n      because of item 3 (0.400)\n"
+    assert capsys.readouterr().out == by_drop
+    with pytest.raises(SystemExit):
+        recommend.main([*asked, "--explain-by", "drop"])
+    assert "--explain-by says how to explain: give --explain N too" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("history", "why"), [([], "there is no --history"), (["--history", "77"], "nothing of the history is known")]
 )

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import ArrayType, LongType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, LongType, StructField, StructType
 
 from seqrec.catalogue.item_fields import KEY, ItemFields
 from seqrec.errors import UserError
@@ -40,17 +40,28 @@ def with_fields(lists: DataFrame, fields: ItemFields) -> DataFrame:
 
     The fields travel with the tasks; a batch of lists is looked up at once.
     """
-    entry = lists.schema["items"].dataType
-    assert isinstance(entry, ArrayType)
-    assert isinstance(entry.elementType, StructType)
-    table = fields.typed(_arrow_id(entry.elementType))
+    kind = lists.schema["items"].dataType
+    assert isinstance(kind, ArrayType)
+    assert isinstance(kind.elementType, StructType)
+    table = fields.typed(_arrow_id(kind.elementType))
     further = [field for field in from_arrow_schema(table.schema) if field.name != "item_id"]
-    longer = ArrayType(StructType([*entry.elementType, *further]), entry.containsNull)
     arrays = ("items", "next_items")
-    schema = StructType(
-        [StructField(field.name, longer, field.nullable) if field.name in arrays else field for field in lists.schema]
-    )
-    return lists.mapInArrow(partial(extend_batches, table=table), schema)
+    schema = [
+        StructField(field.name, _longer(field.dataType, further), field.nullable) if field.name in arrays else field
+        for field in lists.schema
+    ]
+    return lists.mapInArrow(partial(extend_batches, table=table), StructType(schema))
+
+
+def _longer(kind: DataType, further: list[StructField]) -> ArrayType:
+    """The type of lists whose elements, and those of their own list `because`, have further fields."""
+    assert isinstance(kind, ArrayType)
+    assert isinstance(kind.elementType, StructType)
+    own = [
+        StructField(field.name, _longer(field.dataType, further), field.nullable) if field.name == "because" else field
+        for field in kind.elementType
+    ]
+    return ArrayType(StructType([*own, *further]), kind.containsNull)
 
 
 def _arrow_id(schema: StructType) -> pa.DataType:

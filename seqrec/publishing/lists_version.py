@@ -33,7 +33,8 @@ class ListsVersion:
         """Act: the lists of the users; UserError if the table hasn't the number of rows in meta.json."""
         user, item = (schemas.IDS[kind] for kind in (self.meta.id_types.user, self.meta.id_types.item))
         path = self.table("recommendations")
-        schema = schemas.recommendations(user, item, horizon=self.meta.horizon is not None, reranked=self.meta.reranked)
+        horizon, explained = self.meta.horizon is not None, self.meta.explanation is not None
+        schema = schemas.recommendations(user, item, horizon=horizon, reranked=self.meta.reranked, explained=explained)
         table = io.read_table(self.spark, path, schema)
         guards.check_rows(table, self.meta, "recommendations", path=path)
         return table if self.users is None else table.join(self.users, "user_id", "left_semi")

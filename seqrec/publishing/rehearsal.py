@@ -1,5 +1,7 @@
 """Tries what the stores would refuse of a model's lists and items, before hours of scoring or training."""
 
+from dataclasses import dataclass
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
@@ -15,13 +17,28 @@ from seqrec.stores.mongo_collection import MOST_DOCUMENT_BYTES
 from seqrec.tables import io, schemas
 
 ENTRY_BYTES = 33  # of an item in a BSON list: frames, names, types and the score, without the digits of its rank and its id
+BECAUSE_BYTES = 14  # of the list of an item's reasons, beside these
 OTHER_BYTES = 4096  # of a document beside its items: ids, names and times
 
 
-def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export, lengths: tuple[int, int], whole: bool) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ListLengths:
+    """The most items and next items of a user's lists, and the most reasons of an item."""
+
+    items: int
+    next_items: int = 0
+    reasons: int = 0
+
+    def __str__(self) -> str:
+        """The keys of batch_recommend that ask for them."""
+        keys = {"top_k": self.items, "horizon": self.next_items, "explain": self.reasons}
+        return " ".join(f"{key}={length}" for key, length in keys.items() if length)
+
+
+def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export, lengths: ListLengths, whole: bool) -> None:
     """Act: try to write to both stores, and check the items of an export against them.
 
-    `lengths` are those of a user's lists: top_k and horizon. `whole` says whether all users are scored: only then are the items
+    `whole` says whether all users are scored: only then are the items
     written to Milvus. Raises UserError, before anything is scored, for names and rights that are refused, for lists that are too
     long for a document, and for items that Milvus can't take.
     """
@@ -49,17 +66,19 @@ def rehearse_items(spark: SparkSession, destination: MilvusDestination, *, datas
     check_keys(io.open_table(spark, path).select("item_id"), alias, path=path)
 
 
-def _check_length(items: DataFrame, lengths: tuple[int, int], *, further: int) -> None:
+def _check_length(items: DataFrame, lengths: ListLengths, *, further: int) -> None:
     """Act: raise UserError if lists of such lengths, with so many further bytes an item, may be longer than a document."""
     size = F.octet_length("item_id") + 5 if isinstance(items.schema["item_id"].dataType, StringType) else F.lit(8)
     sizes = items.agg(F.count("*").alias("items"), F.max(size).alias("longest")).first()
     assert sizes is not None
-    (top_k, horizon), longest = lengths, sum(min(length, sizes["items"]) for length in lengths)
-    entry = ENTRY_BYTES + len(str(longest)) + int(sizes["longest"] or 0) + further
-    if OTHER_BYTES + longest * entry > MOST_DOCUMENT_BYTES:
-        most = (MOST_DOCUMENT_BYTES - OTHER_BYTES) // entry
-        named, keys = (f"top_k={top_k}", "top_k") if not horizon else (f"top_k={top_k} horizon={horizon}", "top_k + horizon")
+    listed, following, reasons = (min(n, sizes["items"]) for n in (lengths.items, lengths.next_items, lengths.reasons))
+    entry = ENTRY_BYTES + len(str(listed + following)) + int(sizes["longest"] or 0) + further
+    explained = entry + (BECAUSE_BYTES + reasons * entry if reasons else 0)
+    needed = listed * explained + following * entry
+    if OTHER_BYTES + needed > MOST_DOCUMENT_BYTES:
+        keys, most = "top_k + horizon" if following else "top_k", (MOST_DOCUMENT_BYTES - OTHER_BYTES) // explained
+        fewer = ", or explain to less" if reasons else ""
         raise UserError(
-            f"{named}: a list of {longest} items takes up to {longest * entry / 2**20:.0f} MiB, and a document of MongoDB "
-            f"holds 16: set {keys} to at most {most}, or publish=false"
+            f"{lengths}: a list of {listed + following} items takes up to {needed / 2**20:.0f} MiB, and a document of MongoDB "
+            f"holds 16: set {keys} to at most {most}{fewer}, or publish=false"
         )

@@ -23,8 +23,9 @@ from seqrec.reranking.rules import Rules
 from seqrec.scoring.available import count_available, mark_available
 from seqrec.scoring.encoded_users import POPULAR
 from seqrec.scoring.exclusions import hide_excluded
+from seqrec.scoring.list_counts import NOTHING_LEFT, count_lists, has_field
 from seqrec.scoring.lists import ListSettings, ListTask
-from seqrec.scoring.rule_counts import count_under_rules, is_reranked
+from seqrec.scoring.rule_counts import count_under_rules
 from seqrec.scoring.segments import SegmentFile, count_by_segment, open_segments, with_segments
 from seqrec.scoring.shipping import Shipped, ship
 from seqrec.scoring.two_stage import Kept, OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
@@ -37,15 +38,13 @@ from seqrec.serving.second_stage import RANKER
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
-from seqrec.storage.metadata import ListsMeta
+from seqrec.storage.metadata import ExplanationMeta, ListsMeta
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 from seqrec.tables.histories import Subset, select_histories
 
 log = logging.getLogger("seqrec")
 T = TypeVar("T")
-
-NOTHING_LEFT = "none"  # the source of an empty list: the user has had all items that may be recommended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def write_recommendations(
         lists = replace(lists, segments=_shared(spark, count_by_segment(dataset, users)))
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
-    second = _open_second(dataset, scoring)
+    second, explanation = _open_second(dataset, scoring), scoring.lists.explanation
     stamps = {"model": F.lit(export.meta.name), "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
     if second is not None:
         stamps["model"] = F.when(F.col("source") == RANKER, second.described.name).otherwise(export.meta.name)
@@ -125,6 +124,7 @@ def write_recommendations(
         available=recommendable,
         second_stage=None if second is None else second.described,
         reranked=scoring.rules is not None,
+        explanation=None if explanation is None else ExplanationMeta(most=explanation.most, by=explanation.by),
         counts=counts,
         settings=draft.settings,
     ).write(draft.path)
@@ -192,30 +192,23 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
     """Act: write those of the tables recommendations and user_embeddings that `write` names; returns their counts.
 
     `scored` is what recommend_users or embed_users gives, with model, run_id and generated_at. With both tables, it is kept on
-    the executors' disks, so that it isn't computed twice. Empty lists get the source `none`, and are counted as `empty`.
+    the executors' disks, so that it isn't computed twice. Empty lists get the source `none`, and are counted as `empty`; of lists
+    with explanations, the items without a reason are counted as `unexplained`, but those of popular lists, which have none.
     """
-    spark, user = scored.sparkSession, scored.schema["user_id"].dataType
+    user = scored.schema["user_id"].dataType
     scored = scored.persist(StorageLevel.DISK_ONLY) if len(write) > 1 else scored
     counts: dict[str, int] = {}
     if "recommendations" in write:
         source = F.when(F.size("items") == 0, NOTHING_LEFT).otherwise(F.col("source"))
-        path = files.join(folder, "recommendations")
-        schema = schemas.recommendations(user, item, horizon="next_items" in scored.columns, reranked=is_reranked(scored))
+        path, following = files.join(folder, "recommendations"), "next_items" in scored.columns
+        reranked, explained = (has_field(scored, name) for name in ("model_score", "because"))
+        schema = schemas.recommendations(user, item, horizon=following, reranked=reranked, explained=explained)
         io.write_table(scored.withColumn("source", source), path, schema)
-        sources = {row["source"]: row["count"] for row in io.open_table(spark, path).groupBy("source").count().collect()}
-        counts |= {"users": sum(sources.values()), "popular": sources.get(POPULAR, 0), "empty": sources.get(NOTHING_LEFT, 0)}
-        counts |= {"ranked": sources[RANKER]} if RANKER in sources else {}
-        if counts["empty"]:
-            log.warning(
-                "%d of %d users have had all items that may be recommended: their lists are empty, and their source is %s",
-                counts["empty"],
-                counts["users"],
-                NOTHING_LEFT,
-            )
+        counts = count_lists(io.open_table(scored.sparkSession, path), explained=explained)
     if "user_embeddings" in write:
         path = files.join(folder, "user_embeddings")
         io.write_table(scored.where(F.col("embedding").isNotNull()), path, schemas.user_embeddings(user))
-        counts["user_embeddings"] = io.open_table(spark, path).count()
+        counts["user_embeddings"] = io.open_table(scored.sparkSession, path).count()
     scored.unpersist()
     return counts
 

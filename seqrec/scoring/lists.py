@@ -18,6 +18,7 @@ from seqrec.ragged import Ragged
 from seqrec.scoring.encoded_users import Encoded
 from seqrec.scoring.shipping import Shipped
 from seqrec.serving.candidate_rows import list_lengths
+from seqrec.serving.explanations import Explainer, Explanation
 from seqrec.serving.extension import Start, extend_sequences
 from seqrec.serving.list_rules import ListRules, replaced_lists
 from seqrec.serving.model import Model
@@ -33,7 +34,8 @@ class ListSettings:
     """The content of lists: at most top_k items, with filter_seen none of those in `seen`.
 
     With a horizon, there are as many next items beside them, in the order in which they come. Rules, opened by a task, put the
-    items in order again. With segments, popular lists are those of the segment that a user is in.
+    items in order again. With segments, popular lists are those of the segment that a user is in. With an explanation, each of the
+    items has the items of the history that speak most for it.
     """
 
     top_k: int
@@ -41,6 +43,7 @@ class ListSettings:
     horizon: int | None = None
     rules: Callable[[], ListRules] | None = None
     segments: Callable[[], SegmentPopularity] | None = None
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +154,22 @@ class Chooser:
         """The items that are left out of each user's lists, of those that the users have seen."""
         return seen if self.task.lists.filter_seen else seen.where(np.zeros(len(seen.values), bool))
 
+    def explained(self, lists: pa.ListArray, histories: Ragged, hashes: NDArray[np.int64]) -> pa.ListArray:
+        """The lists (N) with the reasons for each entry, if the task asks for them, see `Explainer.add_reasons`."""
+        explanation = self.task.lists.explanation
+        if explanation is None:
+            return lists
+        explainer = Explainer(model=self.model, explanation=explanation, batch_users=self.task.sizes.users)
+        return explainer.add_reasons(lists, histories, hashes)
+
 
 def recommend_batches(batches: Batches, *, task: ListTask) -> Batches:
     """user_id, items, source and, if asked, next_items and embedding, of batches of user_id, items, seen and user (the hash)."""
     chooser = Chooser.of(task)
     for batch in batches:
         users = Encoded.of_batch(chooser.model, batch, batch_users=task.sizes.users)
-        columns = {"user_id": batch.column("user_id"), "items": chooser.listed(users)}
+        columns = {"user_id": batch.column("user_id")}
+        columns["items"] = chooser.explained(chooser.listed(users), users.histories, users.hashes)
         if task.lists.horizon is not None:
             columns["next_items"] = listed_entries(*chooser.following(users, task.lists.horizon), chooser.model.ids)
         columns["source"] = pa.array(users.sources, pa.string())

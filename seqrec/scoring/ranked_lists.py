@@ -70,5 +70,6 @@ def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: R
         sources[without] = encoded.sources
     seen, segments = chooser.model.without_unknown(Ragged.of_arrow(users.column("_seen"))), users.column("_segment")
     items = chooser.ruled(items, seen, segments.to_numpy(zero_copy_only=False))
+    items = chooser.explained(items, Ragged.of_arrow(users.column(HISTORY[0])), users.column(HISTORY[2]).to_numpy())
     ranked = [users.column("user_id"), items, pa.array(sources, pa.string())]
     return pa.RecordBatch.from_arrays(ranked, names=["user_id", "items", "source"])

@@ -4,18 +4,11 @@ import logging
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, StructType
 
 from seqrec.reranking.rules import Quota
 from seqrec.serving.list_rules import ListRules
 
 log = logging.getLogger("seqrec")
-
-
-def is_reranked(lists: DataFrame) -> bool:
-    """Whether the items of lists have the model's score beside the final one."""
-    items = lists.schema["items"].dataType
-    return isinstance(items, ArrayType) and isinstance(items.elementType, StructType) and "model_score" in items.elementType.names
 
 
 def count_under_rules(lists: DataFrame, opened: ListRules, *, full: int) -> dict[str, int]:

@@ -107,6 +107,7 @@ def recommend_users(
     """The best items of each row of histories (user_id, items, seen): user_id, items, source, and with `embeddings` embedding.
 
     With a horizon, next_items stand after items: structs as those, in the order in which they come (see `Chooser.following`).
+    With an explanation, the structs of items have `because` too (see `Explainer.add_reasons`).
 
     Items are structs of item_id and score, best first, ties by item_idx. Users without an item that the model knows get the
     most popular items, scored by their count, and a null embedding. Items with neither a training event nor a vector aren't, nor
@@ -196,6 +197,7 @@ def _list_columns(users: DataFrame, lists: ListSettings, *, item_type: str) -> S
         schemas.IDS[item_type],
         horizon=lists.horizon is not None,
         reranked=lists.rules is not None,
+        explained=lists.explanation is not None,
     )
 
 

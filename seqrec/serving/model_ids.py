@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
@@ -40,3 +42,9 @@ class ModelIds:
     def indices(self, ids: Iterable[Id], argument: str) -> list[int]:
         """The item indices of the ids that the model knows."""
         return [self.index[item_id] for item_id in self.typed_items(ids, argument) if item_id in self.index]
+
+    def marks(self, ids: Iterable[Id], argument: str) -> NDArray[np.bool_]:
+        """True (V + 2,) at the indices of the ids that the model knows."""
+        marks = np.zeros(FIRST_ITEM + len(self.items), dtype=bool)
+        marks[self.indices(ids, argument)] = True
+        return marks

@@ -13,7 +13,7 @@ recommender.extend(["318", "50"], 5).sequence    # the five items that come next
 """
 
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -28,6 +28,7 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.ragged import Ragged
 from seqrec.reranking.rules import Rules
 from seqrec.serving import exports
+from seqrec.serving.explanations import By, Explainer, Explanation
 from seqrec.serving.exports import Export
 from seqrec.serving.extended_sequence import (
     ANYTHING,
@@ -127,8 +128,8 @@ class Recommender:
         fewer than K items if no more are left. With a second stage, a `user` with candidates gets these as the ranker ranks them,
         without the items of the history; the model answers for all others. A model with embeddings of users uses that of `user`;
         without `user`, or for a user who wasn't in the training, it uses the history alone. Under rules, the order and the scores
-        are the final ones. Raises UserError for an id that isn't
-        of the type of the model's ids, such as "318" where they are integers, and for a K below 1.
+        are the final ones. Raises UserError for an id that isn't of the type of the model's ids, such as "318" where they are
+        integers, and for a K below 1.
         """
         items = Ragged.of([self._ids.indices(history, "history")])
         available, hashes = self._available(allow, deny), self._hash(user)
@@ -173,6 +174,17 @@ class Recommender:
         listed = self._with_ids(additions.items[0], additions.scores[0])
         return assemble(kept, listed, additions.log_probabilities[0], before=before, repeated=len(typed) - len(kept))
 
+    def explain(
+        self, history: Sequence[Id], items: Sequence[Id], n: int = 3, *, by: By = "vectors", user: Id | None = None
+    ) -> list[list[tuple[Id, float]]]:
+        """For each of the items the N items of the history (oldest first) that speak most for it, and how much; maybe none.
+
+        `by` is vectors or drop, see `explanations`. Raises UserError for ids of another type, for N below 1, and another `by`.
+        """
+        explainer = Explainer(model=self.model, explanation=Explanation(most=n, by=by))
+        had = Ragged.of([self._ids.indices(history, "history")])
+        return explainer.reasons(self._ids.typed_items(items, "items"), had, self._hash(user))
+
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
         return self._ids.typed(item_id, "item_id") in self._ids.index
@@ -213,14 +225,8 @@ class Recommender:
 
     def _available(self, allow: Collection[Id] | None, deny: Collection[Id]) -> NDArray[np.bool_]:
         """True (V + 2,) at the items that may be recommended."""
-        available = self.model.recommendable & ~self._marks(deny, "deny")
-        return available if allow is None else available & self._marks(allow, "allow")
-
-    def _marks(self, ids: Iterable[Id], argument: str) -> NDArray[np.bool_]:
-        """True (V + 2,) at the indices of the ids."""
-        marks = np.zeros(len(self.model.matrix), dtype=bool)
-        marks[self._ids.indices(ids, argument)] = True
-        return marks
+        available = self.model.recommendable & ~self._ids.marks(deny, "deny")
+        return available if allow is None else available & self._ids.marks(allow, "allow")
 
     def _ranked(self, user: Id | None, k: int, allow: Collection[Id] | None, deny: Collection[Id]) -> list[tuple[Id, float]]:
         """The user's list by the second stage; empty without it or a user, or if the user has no candidate."""
@@ -240,6 +246,6 @@ class Recommender:
 
     def _with_ids(self, items: Items, scores: Scores) -> list[tuple[Id, float]]:
         """The ids and scores of a list, which may end in NONE."""
-        listed = items[items != NONE]
-        ids = self.model.ids.take(pa.array(listed - FIRST_ITEM)).to_pylist()
-        return list(zip(ids, scores[: len(listed)].tolist(), strict=True))
+        listed = items != NONE
+        ids = self.model.ids.take(pa.array(items[listed] - FIRST_ITEM)).to_pylist()
+        return list(zip(ids, scores[listed].tolist(), strict=True))

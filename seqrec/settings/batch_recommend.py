@@ -27,6 +27,13 @@ class BatchRecommend(Strict):
     horizon: ListLength | None = Field(
         None, description="also the next items a user, so many, in their order, each after those before it (next_items)"
     )
+    explain: Positive | None = Field(
+        None, description="also, with each item, at most so many items of the history that speak most for it (because)"
+    )
+    explain_by: Literal["vectors", "drop"] = Field(
+        "vectors",
+        description="with explain, by what: vectors (likeness of items' vectors), or drop (loss of score without the item; slow)",
+    )
     write: list[Literal["recommendations", "user_embeddings"]] = Field(
         ["recommendations"], min_length=1, description="tables to write: recommendations, user_embeddings"
     )
@@ -81,6 +88,15 @@ class BatchRecommend(Strict):
             raise ValueError("rerank needs recommendations in write: their lists are put in order")
         if self.rerank.pool is not None and self.rerank.pool < self.top_k:
             raise ValueError(f"rerank.pool={self.rerank.pool}: a list has top_k={self.top_k} items, so take at least as many")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_explain(self) -> "BatchRecommend":
+        """Explanations stand in the lists; the way to explain needs a number."""
+        if self.explain is not None and "recommendations" not in self.write:
+            raise ValueError(f"explain={self.explain} needs recommendations in write: their table has the explanations")
+        if self.explain is None and "explain_by" in self.model_fields_set:
+            raise ValueError(f"explain_by={self.explain_by} has no effect without explain: set explain=3 too, or leave it out")
         return self
 
     @model_validator(mode="after")

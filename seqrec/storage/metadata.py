@@ -189,6 +189,13 @@ class SecondStageMeta(Part):
         return f"{self.method} {self.ranker}"
 
 
+class ExplanationMeta(Part):
+    """How the items of lists are explained: by at most so many items of the history, and in which way."""
+
+    most: int
+    by: str
+
+
 class ListsMeta(Meta):
     """A model's lists for users, which batch_recommend and train_two_tower write; `users` is the subset, null for all users."""
 
@@ -206,6 +213,7 @@ class ListsMeta(Meta):
     available: int | None = Field(None, description="items that may be recommended")
     second_stage: SecondStageMeta | None = None
     reranked: bool = Field(False, description="whether items have the model's score beside the score that orders them")
+    explanation: ExplanationMeta | None = None
     counts: dict[str, int] = Field({})
     settings: dict[str, Any] = Field({})
 

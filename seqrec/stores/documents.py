@@ -63,29 +63,30 @@ def to_documents(batch: pa.RecordBatch, *, publish_id: str, types: BsonTypes) ->
 def extend_batches(batches: Iterable[pa.RecordBatch], *, table: pa.Table) -> Iterator[pa.RecordBatch]:
     """Batches with the fields of a table in each element of their lists, items and next_items, see `extend_lists`."""
     for batch in batches:
-        longer = extend_lists(batch, table)
-        yield extend_lists(longer, table, name="next_items") if "next_items" in batch.schema.names else longer
+        arrays = [
+            extend_lists(column, table) if name in ("items", "next_items") else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, batch.schema.names)
 
 
-def extend_lists(batch: pa.RecordBatch, table: pa.Table, *, name: str = "items") -> pa.RecordBatch:
-    """A batch whose lists `name` have the fields of a table (item_id, …) in each element; null where the table lacks the item.
+def extend_lists(lists: pa.ListArray, table: pa.Table) -> pa.ListArray:
+    """Lists with the fields of a table (item_id, …) in each element, and in those of its own list `because`.
+
+    They are null where the table lacks the item.
 
     >>> lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], []])
-    >>> batch, titles = pa.RecordBatch.from_arrays([lists], ["items"]), pa.table({"item_id": [7], "title": ["Heat"]})
-    >>> extend_lists(batch, titles)["items"].to_pylist()
+    >>> extend_lists(lists, pa.table({"item_id": [7], "title": ["Heat"]})).to_pylist()
     [[{'item_id': 7, 'title': 'Heat'}], [{'item_id': 8, 'title': None}, {'item_id': 7, 'title': 'Heat'}], []]
     """
-    place = batch.schema.get_field_index(name)
-    lists = batch.column(place)
     entries = lists.flatten()
     rows = pc.index_in(entries.field("item_id"), value_set=table["item_id"])
-    names = [field.name for field in entries.type]
-    columns = [*(entries.field(name) for name in names), *(_taken(table[name], rows) for name in table.column_names[1:])]
-    longer = pa.StructArray.from_arrays(columns, [*names, *table.column_names[1:]])
-    offsets = pc.subtract(lists.offsets, lists.offsets[0])
-    arrays = [*batch.columns]
-    arrays[place] = pa.ListArray.from_arrays(offsets, longer)
-    return pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+    fields = {field.name: entries.field(field.name) for field in entries.type}
+    if "because" in fields:
+        fields["because"] = extend_lists(fields["because"], table)
+    fields |= {name: _taken(table[name], rows) for name in table.column_names[1:]}
+    longer = pa.StructArray.from_arrays([*fields.values()], [*fields])
+    return pa.ListArray.from_arrays(pc.subtract(lists.offsets, lists.offsets[0]), longer)
 
 
 def columns_not_for_bson(schema: StructType) -> list[str]:

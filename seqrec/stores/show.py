@@ -98,11 +98,19 @@ def _describe_mongodb(stores: OpenStores, options: argparse.Namespace, titles: T
         lines.append(f"user {document['_id']}")
         if document["_id"] in histories:
             lines.append("  latest       " + " | ".join(titles.shown(item) for item in histories[document["_id"]]))
-        entries = document["items"][: options.top]
-        lines.append("  recommended  " + " | ".join(scored(entry, titles) for entry in entries))
+        lines += recommended_lines(document["items"][: options.top], titles)
         if following := document.get("next_items"):
             lines.append("  next         " + " | ".join(scored(entry, titles) for entry in following[: options.top]))
     return lines
+
+
+def recommended_lines(entries: list[Document], titles: Titles) -> list[str]:
+    """A list in one line or, if its items have reasons, a line for each item."""
+    if not any(entry.get("because") for entry in entries):
+        return ["  recommended  " + " | ".join(scored(entry, titles) for entry in entries)]
+    reasons = [" | ".join(scored(why, titles) for why in entry.get("because", ())) for entry in entries]
+    listed = [scored(entry, titles) + (f", because of {why}" if why else "") for entry, why in zip(entries, reasons, strict=True)]
+    return [f"  {'' if place else 'recommended':11}  {line}" for place, line in enumerate(listed)]
 
 
 def _dumped_lines(documents: list[Document], top: int) -> list[str]:

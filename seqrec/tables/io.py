@@ -7,7 +7,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, DataType, StructField, StructType
 
 from seqrec.error_messages import explain
 from seqrec.errors import UserError
@@ -26,9 +26,15 @@ def write_table(table: DataFrame, path: str, schema: StructType) -> None:
 
 
 def read_table(spark: SparkSession, path: str, schema: StructType) -> DataFrame:
-    """Read a table that a finished job wrote; UserError if it is absent, unfinished or of another schema."""
+    """Read a table that a finished job wrote; UserError if it is absent, unfinished or of another schema.
+
+    What the schema doesn't name is not read: neither other columns nor, in an array of structs, other fields of its elements.
+    """
     table = open_table(spark, path)
-    _check(table.schema, schema, path)
+    narrowed = _narrowed(table.schema, schema)
+    _check(narrowed, schema, path)
+    if narrowed != table.schema:
+        table = reader(spark, path).schema(narrowed).parquet(files.absolute(path))
     return table.select(*schema.fieldNames())
 
 
@@ -85,6 +91,25 @@ def assert_unique(table: DataFrame, *, key: str, path: str) -> None:
     examples = [row["key"] for row in repeated.limit(3).collect()]
     if examples:
         raise UserError(f"{path}: {repeated.count()} values of {key} repeat, e.g. {examples}: keep one row a {key}")
+
+
+def _narrowed(actual: StructType, wanted: StructType) -> StructType:
+    """The columns of a table, with arrays of structs that have only those fields, in their order, which a schema names."""
+    kinds = {field.name: field.dataType for field in wanted}
+    return StructType(
+        [StructField(field.name, _common(field.dataType, kinds.get(field.name)), field.nullable) for field in actual]
+    )
+
+
+def _common(actual: DataType, wanted: DataType | None) -> DataType:
+    """The type of an array of structs with those fields alone that the wanted type has too; another type as it is."""
+    arrays = (kind for kind in (actual, wanted) if isinstance(kind, ArrayType))
+    structs = [array.elementType for array in arrays if isinstance(array.elementType, StructType)]
+    if len(structs) < 2:
+        return actual
+    there, named = structs
+    kept = [there[name] for name in named.fieldNames() if name in there.fieldNames()]
+    return actual if kept == there.fields else ArrayType(StructType(kept))
 
 
 def _check(actual: StructType, wanted: StructType, path: str) -> None:

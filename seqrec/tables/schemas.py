@@ -92,16 +92,20 @@ def held_out(user: DataType) -> StructType:
     return _table(user_id=user, items=ITEM_INDICES, seen=ITEM_INDICES, targets=ITEM_INDICES)
 
 
-def recommendations(user: DataType, item: DataType, *, horizon: bool = False, reranked: bool = False) -> StructType:
+def recommendations(
+    user: DataType, item: DataType, *, horizon: bool = False, reranked: bool = False, explained: bool = False
+) -> StructType:
     """Key user_id. Items best first, ties by item_idx; source is ranker, model or popular, or none if the user has had all.
 
     `model` names what made the list. With batch_recommend's `rerank` alone, items have model_score beside the score that orders
-    them, null for an item that fills up a list. With its `horizon` alone, there is next_items, in the order in which they come,
-    each after those before it.
+    them, null for an item that fills up a list; with its `explain` alone `because`: the items of the user's history that speak
+    most for the item, best first, and how much; maybe none. With its `horizon` alone, there is next_items, in the order in which
+    they come, each after those before it.
     """
     following = {"next_items": _scored(item)} if horizon else {}
     further = _nullable(model_score=FloatType()) if reranked else _nullable()
-    entry = StructType([*_table(item_id=item, score=FloatType()), *further])
+    reasons = _table(because=_scored(item)) if explained else _table()
+    entry = StructType([*_table(item_id=item, score=FloatType()), *further, *reasons])
     return _table(
         user_id=user,
         items=ArrayType(entry, containsNull=False),

@@ -13,7 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqrec.command.session import open_session
-from tests.bench import dump, milvus, mongo, networks, rankers, scoring, sequences, similarity, towers, training, two_stage
+from tests.bench import (
+    dump,
+    explained,
+    milvus,
+    mongo,
+    networks,
+    rankers,
+    scoring,
+    sequences,
+    similarity,
+    towers,
+    training,
+    two_stage,
+)
 from tests.bench.timing import Comparison, show
 
 BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
@@ -21,6 +34,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "training": training.bench,
     "scoring": scoring.bench,
     "two_stage": two_stage.bench,
+    "explained": explained.bench,
     "rankers": rankers.bench,
     "networks": networks.bench,
     "towers": towers.bench,

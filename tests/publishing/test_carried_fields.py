@@ -19,17 +19,22 @@ from seqrec.stores.documents import extend_batches, extend_lists
 
 def test_a_part_of_a_batch_keeps_its_lists() -> None:
     lists = pa.array([[{"item_id": 7}], [{"item_id": 8}, {"item_id": 7}], [], [{"item_id": 9}]])
-    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3, 4]), lists], ["user_id", "items"])
     table = pa.table({"item_id": [9, 8], "title": ["Ran", "Heat"]})
     heat, ran, none = ({"item_id": item, "title": title} for item, title in ((8, "Heat"), (9, "Ran"), (7, None)))
-    assert extend_lists(batch, table).column(1).to_pylist() == [[none], [heat, none], [], [ran]]
-    assert extend_lists(batch.slice(1, 2), table).to_pylist() == [
-        {"user_id": 2, "items": [heat, none]},
-        {"user_id": 3, "items": []},
-    ]
+    assert extend_lists(lists, table).to_pylist() == [[none], [heat, none], [], [ran]]
+    assert extend_lists(lists.slice(1, 2), table).to_pylist() == [[heat, none], []]
     both = pa.RecordBatch.from_arrays([lists, lists.slice(0, 4)], ["items", "next_items"])
     [extended] = extend_batches([both], table=table)
     assert extended["next_items"].to_pylist() == extended["items"].to_pylist() == [[none], [heat, none], [], [ran]]
+
+
+def test_reasons_carry_them_too() -> None:
+    lists = pa.array([[{"item_id": 7, "because": []}], [{"item_id": 8, "because": [{"item_id": 9}, {"item_id": 7}]}]])
+    table = pa.table({"item_id": [9, 8], "title": ["Ran", "Heat"]})
+    ran, none = {"item_id": 9, "title": "Ran"}, {"item_id": 7, "title": None}
+    heat = {"item_id": 8, "because": [ran, none], "title": "Heat"}
+    assert extend_lists(lists, table).to_pylist() == [[{"item_id": 7, "because": [], "title": None}], [heat]]
+    assert extend_lists(lists.slice(1), table).to_pylist() == [[heat]]
 
 
 def test_a_worker_of_spark_loads_no_kinds_of_meta_json() -> None:

@@ -40,8 +40,10 @@ def destinations(milvus_server: MilvusServer, collection: MongoCollection) -> De
     )
 
 
-def rehearse(spark: SparkSession, destinations: Destinations, model: str, *, whole: bool = True, horizon: int = 0) -> None:
-    rehearsal.rehearse(spark, destinations, export=open_export(model), lengths=(9, horizon), whole=whole)
+def rehearse(spark: SparkSession, destinations: Destinations, model: str, *, whole: bool = True, **lengths: int) -> None:
+    """Of lists of nine items, and of others if their lengths say so."""
+    asked = rehearsal.ListLengths(items=9, **lengths)
+    rehearsal.rehearse(spark, destinations, export=open_export(model), lengths=asked, whole=whole)
 
 
 @IN_MEMORY
@@ -103,6 +105,13 @@ def test_a_list_that_is_no_document(
     with pytest.raises(UserError, match=r"top_k=9: a list of 2 items takes up to .* set top_k to at most 1, or publish=false"):
         rehearse(spark, destinations, model)
     monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 3 * 40)
-    rehearse(spark, destinations, model, horizon=1)
+    rehearse(spark, destinations, model, next_items=1)
     with pytest.raises(UserError, match=r"top_k=9 horizon=2: a list of 4 items .* set top_k \+ horizon to at most 3, or"):
-        rehearse(spark, destinations, model, horizon=2)
+        rehearse(spark, destinations, model, next_items=2)
+    with pytest.raises(UserError, match=r"top_k=9 explain=3: .* set top_k to at most 0, or explain to less, or publish=false"):
+        rehearse(spark, destinations, model, reasons=3)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 14 + 2 * 40))
+    rehearse(spark, destinations, model, reasons=3)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 14 + 2 * 40) - 1)
+    with pytest.raises(UserError, match="top_k to at most 1, or explain"):
+        rehearse(spark, destinations, model, reasons=3)

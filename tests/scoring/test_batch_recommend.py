@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -97,6 +97,25 @@ def test_the_next_items_are_those_of_extend(spark: SparkSession, root: Path, cap
     assert "next_items" in open_lists(spark, version, users=None).recommendations().columns
 
 
+@pytest.mark.parametrize("by", ["vectors", "drop"])
+def test_items_have_the_reasons_that_the_model_gives(spark: SparkSession, root: Path, by: Literal["vectors", "drop"]) -> None:
+    recommend(root, "top_k=3", "horizon=1", "explain=2", f"explain_by={by}", "filter_seen=false", output=by)
+    found = table(spark, root, "recommendations", by)
+    recommender, names = Recommender.load(f"{root}/model"), dict(enumerate(IDS, start=2))
+    for user, items in SEQUENCES.items():
+        listed = [entry["item_id"] for entry in found[user]["items"]]
+        expected = recommender.explain([names[item] for item in items], listed, 2, by=by)
+        assert [[tuple(why) for why in entry["because"]] for entry in found[user]["items"]] == expected
+        assert any(expected) == (len(items) > 0)
+    version = versions.resolve(f"{root}/{by}")
+    meta = versions.read_meta(version)
+    assert meta["explanation"] == {"most": 2, "by": by}
+    without = [not entry["because"] for row in found.values() for entry in row["items"] if row["source"] == "model"]
+    assert (meta["counts"]["popular"], meta["counts"]["unexplained"]) == (1, sum(without))
+    published = open_lists(spark, version, users=None).recommendations()
+    assert {row["user_id"]: row["items"] for row in published.collect()} == {user: row["items"] for user, row in found.items()}
+
+
 def test_next_items_may_be_seen_ones(spark: SparkSession, root: Path) -> None:
     recommend(root, "horizon=3", "filter_seen=false", "batch_size=1", "write=[recommendations, user_embeddings]", output="seen")
     found = table(spark, root, "recommendations", "seen")
@@ -174,6 +193,9 @@ def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, t
         "write=[user_embeddings]": "publish=true needs recommendations",
         "horizon=0": "horizon.*greater than or equal to 1",
         "write=[user_embeddings] horizon=2": "horizon=2 needs recommendations in write",
+        "write=[user_embeddings] explain=2": "explain=2 needs recommendations in write",
+        "explain=0": "explain.*greater than or equal to 1",
+        "explain_by=drop": "explain_by=drop has no effect without explain",
     }
     for override, said in cases.items():
         overrides = [override, "publish=true"] if override.endswith("embeddings]") else override.rsplit(" ", 1)

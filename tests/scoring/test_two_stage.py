@@ -151,6 +151,17 @@ def test_lists_of_items_leave_others_out(root: Path) -> None:
         assert [item for item, _ in from_code] == [item for item, _ in listed]
 
 
+def test_the_model_explains_the_ranker_s_lists(root: Path) -> None:
+    plain, found = recommend(root, output="plain"), recommend(root, "explain=2", output="explained")
+    recommender = load(root)
+    for user in two_stage.USERS:
+        because = [entry.pop("because") for entry in found[user]["items"]]
+        assert found[user]["items"] == plain[user]["items"]
+        reasons = recommender.explain(two_stage.history_of(user), [entry["item_id"] for entry in plain[user]["items"]], 2)
+        assert [[(why["item_id"], why["score"]) for why in entry] for entry in because] == reasons
+        assert any(because) == (len(two_stage.history_of(user)) > 0)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

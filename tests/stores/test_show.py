@@ -76,6 +76,16 @@ def test_lists_of_a_ranker_are_shown_first(monkeypatch: pytest.MonkeyPatch, sour
     assert show.some_documents(cast(Any, "a collection"), 1) == [{"source": shown}]
 
 
+def test_items_with_reasons_have_a_line_each() -> None:
+    why = [{"item_id": 8, "score": 0.75}, {"item_id": 9, "score": 0.5}]
+    entries = [{"item_id": 7, "score": 0.5, "because": why}, {"item_id": 9, "score": 0.25, "because": []}]
+    assert show.recommended_lines(entries, Titles({"7": "Heat", "8": "Eight"}, "titles")) == [
+        "  recommended  Heat (0.500), because of Eight (0.750) | item 9 (0.500)",
+        "               item 9 (0.250)",
+    ]
+    assert show.recommended_lines(entries[1:], NO_TITLES) == ["  recommended  item 9 (0.250)"]
+
+
 def test_a_title_that_a_document_carries_is_shown() -> None:
     entry = {"item_id": 7, "score": 0.5, "title": "Heat"}
     assert show.scored(entry, NO_TITLES) == "Heat (0.500)"

@@ -92,6 +92,25 @@ def test_nested_types_are_compared_too(spark: SparkSession, tmp_path: Path) -> N
         read_table(spark, path, schemas.windows())
 
 
+def test_fields_of_elements_beyond_the_schema_are_left_out(spark: SparkSession, tmp_path: Path) -> None:
+    path = str(tmp_path / "similar_items")
+    entry = "struct<score: float, more: array<int>, item_id: long, because: array<struct<item_id: long>>>"
+    rows = [(7, [(0.5, [1, 2], 8, [(9,)]), (0.25, [], 9, [])]), (8, [])]
+    spark.createDataFrame(rows, f"item_id long, items array<{entry}>").write.parquet(path)
+    table = read_table(spark, path, schemas.similar_items(LongType()))
+    assert {row["item_id"]: [item.asDict() for item in row["items"]] for row in table.collect()} == {
+        7: [{"item_id": 8, "score": 0.5}, {"item_id": 9, "score": 0.25}],
+        8: [],
+    }
+
+
+def test_fields_that_elements_lack_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    path = str(tmp_path / "similar_items")
+    spark.createDataFrame([(7, [(8, 1)])], "item_id long, items array<struct<item_id: long, more: int>>").write.parquet(path)
+    with pytest.raises(UserError, match=r"column items is array<struct<item_id:bigint>>, expected"):
+        read_table(spark, path, schemas.similar_items(LongType()))
+
+
 def test_an_absent_and_an_unfinished_table_are_named(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "20260101T000000Z-aaaa" / "items"
     with pytest.raises(UserError, match=r"items doesn't exist: run build_sequences first"):
