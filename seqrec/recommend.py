@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> None:
         log.info("%s", origin(recommender, history))
         reasons: list[list[tuple[Id, float]]] = [[] for _ in best]
         if options.explain is not None:
-            items, by = [item for item, _ in best], options.explain_by or "vectors"
+            items: list[Id] = [item for item, _ in best]
+            by: By = options.explain_by or "vectors"
             reasons = recommender.explain(history, items, options.explain, by=by, user=user)
         for line, why in zip(listed_items(best, recommender.title), reasons, strict=True):
             show("\n".join([line, *shown_reasons(why, recommender.titles)]))

@@ -181,9 +181,11 @@ class Recommender:
 
         `by` is vectors or drop, see `explanations`. Raises UserError for ids of another type, for N below 1, and another `by`.
         """
-        explainer = Explainer(model=self.model, explanation=Explanation(most=n, by=by))
-        had = Ragged.of([self._ids.indices(history, "history")])
-        return explainer.reasons(self._ids.typed_items(items, "items"), had, self._hash(user))
+        explainer, had = (
+            Explainer(model=self.model, explanation=Explanation(most=n, by=by)),
+            self._ids.indices(history, "history"),
+        )
+        return explainer.reasons(self._ids.typed_items(items, "items"), Ragged.of([had]), self._hash(user))
 
     def knows(self, item_id: Id) -> bool:
         """Whether the model's vocabulary has the item; UserError if the id isn't of the type of its ids."""
@@ -225,8 +227,8 @@ class Recommender:
 
     def _available(self, allow: Collection[Id] | None, deny: Collection[Id]) -> NDArray[np.bool_]:
         """True (V + 2,) at the items that may be recommended."""
-        available = self.model.recommendable & ~self._ids.marks(deny, "deny")
-        return available if allow is None else available & self._ids.marks(allow, "allow")
+        allowed = self.model.recommendable if allow is None else self.model.recommendable & self._ids.marks(allow, "allow")
+        return allowed & ~self._ids.marks(deny, "deny")
 
     def _ranked(self, user: Id | None, k: int, allow: Collection[Id] | None, deny: Collection[Id]) -> list[tuple[Id, float]]:
         """The user's list by the second stage; empty without it or a user, or if the user has no candidate."""
