@@ -40,7 +40,7 @@ from seqrec.serving.topk import NONE, Items
 By = Literal["vectors", "drop"]
 Vectors = NDArray[np.float32]
 
-BLOCK = 2**22  # products at a time: 16 MiB
+BLOCK = 2**20  # products at a time: 4 MiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +204,7 @@ class Explainer:
 
     def _rows(self, items: Items) -> Vectors:
         """A copy of the items' rows of the matrix, (…, D); zeros for PADDING."""
-        rows = np.array(self.model.matrix[items])
+        rows = np.asarray(self.model.matrix)[items]
         rows[items == PADDING] = 0
         return rows
 
