@@ -74,7 +74,7 @@ def test_an_item_never_speaks_for_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", ["vectors", "drop"])
 def test_what_the_model_does_not_know_is_not_explained_and_explains_nothing(tmp_path: Path, by: By) -> None:
-    found = explain(open_toy(tmp_path), [["new", "b"], []], [[2, 99, 1, 0], [2]], by)
+    found = explain(open_toy(tmp_path), [["new", "b"], []], [[2, 6, 99, 1, 0], [2]], by)
     assert [[(item, [why for why, _ in because]) for item, because in items] for items in found] == [
         [("new", []), ("b", ["a"])],
         [],
@@ -130,7 +130,7 @@ def strongest_by_loops(support: Support, lists: Ragged, most: int) -> list[list[
     return found
 
 
-@pytest.mark.parametrize("block", [1, 700, 2**22])
+@pytest.mark.parametrize("block", [1, 700, 2**20])
 def test_the_strongest_are_those_of_a_double_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is computed at a time."""
     monkeypatch.setattr(explanations, "BLOCK", block)
@@ -148,8 +148,15 @@ def test_the_strongest_are_those_of_a_double_loop(block: int, monkeypatch: pytes
     assert np.allclose([score for pairs in found for _, score in pairs], [score for pairs in expected for _, score in pairs])
 
 
+def test_an_item_without_a_direction_is_like_no_other(tmp_path: Path) -> None:
+    assert explain(open_toy(tmp_path), [["b", "f"]], [[7, 2]], "vectors", most=1) == [[("b", [("a", 0.995)]), ("f", [])]]
+
+
+@pytest.mark.parametrize("block", [64, 2**20])
 @pytest.mark.parametrize("by", ["vectors", "drop"])
-def test_who_else_is_explained_changes_no_bit(tmp_path: Path, by: By) -> None:
+def test_who_else_is_explained_changes_no_bit(tmp_path: Path, by: By, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor how many are computed at a time."""
+    monkeypatch.setattr(explanations, "BLOCK", block)
     draw = np.random.default_rng(4)
     matrix = draw.standard_normal((302, 16))
     write_model(tmp_path / "toy", matrix.astype(np.float32), list(range(300)), [1] * 300, max_len=20)
