@@ -21,7 +21,6 @@ from pyspark.sql.types import DataType
 from seqrec.command.bars import working_on
 from seqrec.reranking.rules import Rules
 from seqrec.scoring.available import count_available, mark_available
-from seqrec.scoring.encoded_users import POPULAR
 from seqrec.scoring.exclusions import hide_excluded
 from seqrec.scoring.list_counts import NOTHING_LEFT, count_lists, has_field
 from seqrec.scoring.lists import ListSettings, ListTask

@@ -34,8 +34,8 @@ class ListSettings:
     """The content of lists: at most top_k items, with filter_seen none of those in `seen`.
 
     With a horizon, there are as many next items beside them, in the order in which they come. Rules, opened by a task, put the
-    items in order again. With segments, popular lists are those of the segment that a user is in. With an explanation, each of the
-    items has the items of the history that speak most for it.
+    items in order again. With segments, popular lists are those of the segment that a user is in. With an explanation, each item
+    has those of the history that speak most for it.
     """
 
     top_k: int

@@ -3,9 +3,6 @@
 recommender = Recommender.load("/data/model")
 recommender.recommend(["318", "50"], k=10)    # [(item id, score), ...], the best first
 
-recommender = Recommender.load("/data/model", titles="movies.csv")
-[(recommender.title(item), score) for item, score in recommender.recommend(["318", "50"])]
-
 recommender = Recommender.load("/data/model", candidates="/data/candidates", features="/data/features", ranker="/data/ranker")
 recommender.recommend(["318", "50"], user="7")    # what batch_recommend with this ranker writes for the user
 
