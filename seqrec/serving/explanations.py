@@ -22,7 +22,6 @@ what `drop` finds is found by `vectors`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -34,7 +33,6 @@ from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.ragged import Ragged
 from seqrec.serving.model import Model
 from seqrec.serving.queries import length_classes
-from seqrec.serving.sorted_ids import SortedIds
 from seqrec.serving.topk import NONE, Items
 
 By = Literal["vectors", "drop"]
@@ -137,7 +135,7 @@ class Explainer:
         Histories are of item indices, the hashes (N,) say whose they are.
         """
         entries = lists.flatten()
-        rows = self._sorted_ids.find(entries.field("item_id")).cast(pa.int64())
+        rows = self.model.sorted_ids.find(entries.field("item_id")).cast(pa.int64())
         listed = rows.fill_null(PADDING - FIRST_ITEM).to_numpy() + FIRST_ITEM
         offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())])
         reasons = _reason_lists(*self.strongest(Ragged(listed, offsets), histories, hashes), self.model.ids)
@@ -199,7 +197,7 @@ class Explainer:
     def _above_average(self, items: Items) -> Vectors:
         """The items' rows of the matrix less the mean of those that may be recommended, (…, D); zeros for PADDING."""
         rows = self._rows(items)
-        rows[items != PADDING] -= self._mean_row
+        rows[items != PADDING] -= self.model.mean_row
         return rows
 
     def _rows(self, items: Items) -> Vectors:
@@ -207,17 +205,6 @@ class Explainer:
         rows = np.asarray(self.model.matrix)[items]
         rows[items == PADDING] = 0
         return rows
-
-    @cached_property
-    def _mean_row(self) -> Vectors:
-        """(D,): the mean of the rows of the items that may be recommended."""
-        marks = self.model.recommendable.astype(np.float32)
-        return np.asarray(marks @ self.model.matrix / max(1, np.count_nonzero(marks)), np.float32)
-
-    @cached_property
-    def _sorted_ids(self) -> SortedIds:
-        """The ids of the model's items, to be found."""
-        return SortedIds.of(self.model.ids)
 
 
 def _reason_lists(items: Items, scores: Vectors, ids: pa.Array) -> pa.ListArray:

@@ -73,6 +73,12 @@ class Model:
         return SortedIds.of(self.ids)
 
     @cached_property
+    def mean_row(self) -> NDArray[np.float32]:
+        """(D,): the mean of the rows of the items that may be recommended."""
+        marks = self.recommendable.astype(np.float32)
+        return np.asarray(marks @ self.matrix / max(1, np.count_nonzero(marks)), np.float32)
+
+    @cached_property
     def directions(self) -> NDArray[np.float32]:
         """The item matrix with rows of length 1; a row of zeros stays."""
         norms: NDArray[np.float32] = np.linalg.norm(self.matrix, axis=1, keepdims=True)
