@@ -39,7 +39,7 @@ def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export,
     """Act: try to write to both stores, and check the items of an export against them.
 
     `whole` says whether all users are scored: only then are the items written to Milvus. Raises UserError, before anything is
-    scored, for names and rights that are refused, for lists that are too long for a document, and for items that Milvus can't take.
+    scored, for names and rights that are refused, lists that are too long for a document, and items that Milvus can't take.
     """
     item = schemas.IDS[export.meta.id_types.item]
     items = io.read_table(spark, export.embeddings, schemas.item_embeddings(item))
