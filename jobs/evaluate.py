@@ -10,7 +10,7 @@ from seqrec.command.story import Next, end, open_draft
 from seqrec.evaluation.baselines import BASELINES
 from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.compared import rank_by_lists
-from seqrec.evaluation.evaluate import rank_by_model, rank_by_table
+from seqrec.evaluation.evaluate import evaluated_users, rank_by_model, rank_by_table
 from seqrec.evaluation.held_out import HeldOut, open_held_out
 from seqrec.evaluation.measured import measure_methods
 from seqrec.evaluation.ranked import Ranked
@@ -52,7 +52,9 @@ def _methods(cfg: Evaluate, held_out: HeldOut, scratch: str) -> Iterator[Ranked]
     if cfg.candidates is not None:
         yield from rank_by_candidates(held_out, cfg.candidates)
     elif cfg.table is not None:
-        yield rank_by_table(held_out, cfg.table)
+        first = rank_by_table(held_out, cfg.table)
+        yield first
+        held_out = evaluated_users(held_out, first)
     elif cfg.model is not None:
         sizes, top_k = BlockSizes(users=cfg.batch_size, items=cfg.block_items), max(SHOWN, cfg.predictions_k)
         current = locate(cfg.model) if cfg.onnx else find_export(cfg.model, checkpoint=cfg.checkpoint)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 import seqrec.settings
 from seqrec.command.config import Strict
+from seqrec.settings.train import Train
 
 MODELS = sorted(
     {
@@ -87,3 +88,11 @@ def test_nesterov_needs_momentum() -> None:
     [optimizer] = [model for model in MODELS if model.__name__ == "Optimizer"]
     with pytest.raises(ValidationError, match="nesterov=true needs a momentum above 0"):
         optimizer.model_validate({"name": "sgd", "nesterov": True, "momentum": 0})
+
+
+def test_processes_that_nothing_starts_are_refused() -> None:
+    """Several processes are those of torchrun, which are no setting, or those that Spark starts."""
+    keys = {"data": "a", "model": "b", "processes": 2}
+    with pytest.raises(ValidationError, match="processes=2 are started by Spark alone: set distributor=spark, or leave"):
+        Train.model_validate(keys)
+    assert Train.model_validate({**keys, "distributor": "spark"}).processes == 2

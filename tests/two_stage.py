@@ -132,10 +132,10 @@ def vocabulary() -> dict[str, Any]:
     return {**step, "lineage": [step]}
 
 
-def write_candidates(folder: Path, *, history: str, sources: Sequence[str] = SOURCES) -> None:
+def write_candidates(folder: Path, *, history: str, sources: Sequence[str] = SOURCES, **of_each: Any) -> None:
     rows = [{"user_id": user, "items": candidates_of(user)} for user in USERS]
     save(f"{folder}/{VERSION}/candidates", rows, schemas.candidates(BIGINT, STRING))
-    merged = {name: {"run_id": VERSION, "kind": "user_lists", "weight": 1.0} for name in sources}
+    merged = {name: {"run_id": VERSION, "kind": "user_lists", "weight": 1.0, **of_each} for name in sources}
     of = {"dataset": DATASET, "history": history, "filter_seen": True, "top_n": 5, "sources": merged}
     finish(folder, {"id_types": {"user": "bigint", "item": "string"}, **of})
 

@@ -18,7 +18,7 @@ from seqrec.evaluation.evaluate import rank_by_table
 from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.verdict import Comparison, compare
-from seqrec.retrieval.build_candidates import MERGED
+from seqrec.retrieval.build_candidates import MERGED_LISTS
 from seqrec.storage import files, versions
 
 SHOWN_MEASURES = (("ndcg", "NDCG", 10), ("recall", "recall", 20))  # by the name in verdict.MEASURES, as shown, and the depth
@@ -30,7 +30,7 @@ def rank_by_lists(held_out: HeldOut, name: str, folder: str) -> Ranked:
     Raises UserError if they are of another split or dataset.
     """
     path = versions.resolve(folder)
-    if files.exists(files.join(path, MERGED)):
+    if files.exists(files.join(path, MERGED_LISTS)):
         return replace(next(rank_by_candidates(held_out, path)), name=name, compared=True)
     return replace(rank_by_table(held_out, path), name=name, compared=True)
 

@@ -3,6 +3,8 @@
 Every method gives a `Ranked`, whose metrics are measured in `report`: all methods are measured alike, on the same users.
 """
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 from seqrec.errors import UserError
@@ -18,6 +20,8 @@ from seqrec.serving.topk import BlockSizes
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import ListsMeta
 from seqrec.tables import io, schemas
+
+log = logging.getLogger("seqrec")
 
 
 def rank_by_model(
@@ -61,6 +65,14 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
         listed=meta.top_k,
         subset=None if meta.users is None else f"{path} has lists for users={meta.users} alone",
     )
+
+
+def evaluated_users(held_out: HeldOut, first: Ranked) -> HeldOut:
+    """The held-out users whom the first method ranks, so that the methods after it are measured on the same ones."""
+    if first.subset is None:
+        return held_out
+    log.info("%s: all columns are of those users", first.subset)
+    return replace(held_out, users=held_out.users.join(first.table.select("user_id"), "user_id", "left_semi"))
 
 
 def _require_unlearned(meta: ListsMeta, *, path: str, split: str) -> None:

@@ -27,6 +27,7 @@ from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoder import Encoder
 from seqrec.serving import sealed
 from seqrec.serving.exports import Export, check_lineage, open_export
+from seqrec.serving.opset import require_opset
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold_in
 from seqrec.storage.meta import META
@@ -61,12 +62,13 @@ def export(
     """Export a checkpoint (best, last or a path) of a model's folder as its current export, or into another folder.
 
     Of the exports the newest `keep` stay. Raises UserError, with the exports as they were, if the checkpoint doesn't fit the
-    vocabulary, or if ONNX Runtime and torch differ by more than the tolerance.
+    vocabulary, if ONNX Runtime doesn't read the opset, or if it and torch differ by more than the tolerance.
     """
     started = time.monotonic()
     dataset = versions.resolve(data)
     trained = read_checkpoint(model, checkpoint)
     check_lineage(trained.meta, DatasetMeta.read(dataset))
+    require_opset(conversion.opset)
     with tempfile.TemporaryDirectory(prefix="seqrec-export-") as temporary:
         work = Path(temporary)
         encoder, matrix = _write_files(model, trained, work, opset=conversion.opset)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from seqrec.command.screen import counted
 from seqrec.errors import UserError
-from seqrec.rankers.samples import SCHEMA_FILE, SPLIT, Samples
+from seqrec.rankers.samples import SPLIT, Samples
 from seqrec.serving.feature_encoding import is_list
+from seqrec.storage.ranker_metadata import FEATURE_SCHEMA
 
 log = logging.getLogger("seqrec")
 
@@ -40,7 +41,7 @@ def choose_columns(samples: Samples, *, discrete: Sequence[str] | None, continuo
 
 def _settle(samples: Samples, kind: str, named: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
     """The columns of a kind."""
-    source = f"columns.{kind}" if named is not None else SCHEMA_FILE
+    source = f"columns.{kind}" if named is not None else FEATURE_SCHEMA
     wanted = list(default if named is None else named)
     there = samples.arrow.names
     for name in wanted:

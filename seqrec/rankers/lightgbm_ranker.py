@@ -1,7 +1,6 @@
 """method=lightgbm, from samples to a trained ranker: rows into memory, trees, their graph and importances."""
 
 from functools import partial
-from pathlib import Path
 
 from seqrec.command.free_memory import free_memory
 from seqrec.errors import UserError
@@ -10,7 +9,7 @@ from seqrec.rankers.importances import Importance
 from seqrec.rankers.sample_matrix import SampleMatrix, read_matrix
 from seqrec.rankers.train_ranker import RankerInputs, TrainedRanker
 from seqrec.rankers.tree_graph import write_tree_graph
-from seqrec.serving.queries import open_encoder
+from seqrec.serving.opset import require_opset
 
 BYTES = 6  # of a feature of a row: a float32, and a bin of at most 16 bits
 BOOSTER = "booster.txt"  # the trees in LightGBM's own format
@@ -18,22 +17,12 @@ BOOSTER = "booster.txt"  # the trees in LightGBM's own format
 
 def train_lightgbm(inputs: RankerInputs, *, boosting: Boosting, opset: int) -> TrainedRanker:
     """Train on the rows of train, stop early by those of valid; UserError if this machine's memory doesn't hold them."""
-    require_opset(inputs.work, opset)
+    require_opset(opset)
     require_memory(inputs.survey.rows, len(inputs.survey.encoding.features))
     train = read_matrix(inputs.samples, inputs.survey.encoding, split="train", rows=inputs.survey.rows["train"])
     valid = read_valid(inputs)
     names = [feature.name for feature in inputs.survey.encoding.features]
     return trained_ranker(inputs, train_trees(train, valid, boosting, names=names), boosting, opset=opset)
-
-
-def require_opset(work: Path, opset: int) -> None:
-    """Raise UserError, before hours of training, if ONNX Runtime can't open a graph of this opset: it is tried with one leaf."""
-    place = work / "opset.onnx"
-    write_tree_graph([{"tree_structure": {"leaf_value": 0.0}}], place, features=1, opset=opset)
-    try:
-        open_encoder(str(place), 1)
-    except Exception as error:  # ONNX Runtime's own, which have no common base
-        raise UserError(f"opset={opset}: ONNX Runtime can't open it ({str(error).splitlines()[0]}): set a lower opset") from error
 
 
 def require_memory(rows: dict[str, int], features: int) -> None:

@@ -5,16 +5,17 @@ from functools import partial
 
 from seqrec.rankers.boosting import Metric
 from seqrec.rankers.importances import Importance
-from seqrec.rankers.lightgbm_ranker import read_valid, require_opset
+from seqrec.rankers.lightgbm_ranker import read_valid
 from seqrec.rankers.logistic import LogisticModel, train_logistic
 from seqrec.rankers.logistic_graph import write_logistic_graph
 from seqrec.rankers.sample_matrix import SampleMatrix, read_matrix
 from seqrec.rankers.train_ranker import RankerInputs, TrainedRanker
+from seqrec.serving.opset import require_opset
 
 
 def train_logistic_ranker(inputs: RankerInputs, *, lambdas: Sequence[float], metric: Metric, opset: int) -> TrainedRanker:
     """Fit the weights on the rows of train, and choose their λ by those of valid."""
-    require_opset(inputs.work, opset)
+    require_opset(opset)
     train = read_matrix(inputs.samples, inputs.survey.encoding, split="train", rows=inputs.survey.rows["train"])
     model, reached = train_logistic(train, read_valid(inputs), lambdas=lambdas, metric=metric)
     return TrainedRanker(

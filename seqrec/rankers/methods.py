@@ -8,7 +8,7 @@ from seqrec.command.config import flatten
 from seqrec.command.session import open_session
 from seqrec.rankers.boosting import Boosting
 from seqrec.rankers.chosen_columns import ChosenColumns, choose_columns
-from seqrec.rankers.lightgbm_ranker import read_valid, require_opset, train_lightgbm, trained_ranker
+from seqrec.rankers.lightgbm_ranker import read_valid, train_lightgbm, trained_ranker
 from seqrec.rankers.logistic_ranker import train_logistic_ranker
 from seqrec.rankers.network_setup import NetworkSetup
 from seqrec.rankers.network_training import train_network
@@ -16,6 +16,7 @@ from seqrec.rankers.samples import Samples
 from seqrec.rankers.survey import Survey
 from seqrec.rankers.train_ranker import RankerInputs, TrainedRanker
 from seqrec.rankers.wide_deep_ranker import cross_places, trained_network
+from seqrec.serving.opset import require_opset
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.storage import files
 from seqrec.training.limits import Milestones, TrainingLimits
@@ -56,7 +57,7 @@ def _trees_on_spark(inputs: RankerInputs, *, boosting: Boosting, opset: int, pro
     """The training of method=lightgbm with distributor=spark."""
     from seqrec.rankers.boosting_on_spark import train_trees_on_spark
 
-    require_opset(inputs.work, opset)
+    require_opset(opset)
     spark, encoding = open_session("train_ranker"), inputs.survey.encoding
     trees = train_trees_on_spark(spark, inputs.samples, encoding, read_valid(inputs), boosting, workers=processes)
     return trained_ranker(inputs, trees, boosting, opset=opset)
@@ -67,7 +68,7 @@ def wide_and_deep(cfg: TrainRanker) -> Training:
 
     def train_wide_deep(inputs: RankerInputs) -> TrainedRanker:
         """The best network."""
-        require_opset(inputs.work, cfg.opset)
+        require_opset(cfg.opset)
         setup = network_setup(cfg, inputs.samples, inputs.survey)
         if cfg.distributor == "spark":
             from seqrec.training.distributed import run_on_spark

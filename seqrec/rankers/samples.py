@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seqrec.errors import UserError
+from seqrec.serving.feature_encoding import plain_numbers
 from seqrec.storage import files, versions
-from seqrec.storage.ranker_metadata import FeatureSchema, SamplesMeta
+from seqrec.storage.ranker_metadata import FEATURE_SCHEMA, FeatureSchema, SamplesMeta
 
 TABLES = ("ranker_samples", "ranking_samples")
-SCHEMA_FILE = "feature_schema.json"
 SPLIT, USER, ITEM_MEAN = "split", "user_id", "item_mean_rating"
 SPLITS = ("train", "valid", "test")
 RANKED = "run build_ranker_samples, or build_features samples=[ranking], and give its folder as samples"  # what writes TABLES
@@ -35,11 +35,10 @@ class LabelColumn:
 
     def values(self, column: pa.Array, *, path: str) -> NDArray[np.float64]:
         """0, 1, or NaN where the label is missing (N,); UserError for another value, or for a column that isn't of numbers."""
-        if pa.types.is_boolean(column.type) or pa.types.is_decimal(column.type):
-            column = column.cast(pa.float64() if pa.types.is_decimal(column.type) else pa.int8())
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        plain = plain_numbers(column)
+        if plain is None:
             raise UserError(f"{path}: label.column={self.name} is {column.type}, a label is a number: name another column")
-        values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+        values: NDArray[np.float64] = plain.to_numpy(zero_copy_only=False).astype(np.float64)
         if self.threshold is not None:
             return np.where(np.isnan(values), np.nan, values > self.threshold)
         wrong = values[~np.isnan(values) & (values != 0) & (values != 1)]
@@ -115,7 +114,7 @@ def open_samples(folder: str, *, label: LabelColumn, tables: Sequence[str] = TAB
 
 def read_feature_schema(path: str, table: str) -> FeatureSchema:
     """What feature_schema.json of a version says of a table; UserError if it doesn't."""
-    place = files.join(path, SCHEMA_FILE)
+    place = files.join(path, FEATURE_SCHEMA)
     remedy = f"run the job that writes {path} again"
     try:
         content = json.loads(files.read_text(place))

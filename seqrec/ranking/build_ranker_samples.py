@@ -11,10 +11,10 @@ from seqrec.errors import UserError
 from seqrec.ranking.ranker_samples import held_out_lists, label_rows
 from seqrec.scoring.described_lists import describe, read_lists
 from seqrec.serving.candidate_rows import source_features
-from seqrec.serving.second_stage_inputs import SCHEMA, SecondStageInputs
+from seqrec.serving.second_stage_inputs import SecondStageInputs
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
-from seqrec.storage.ranker_metadata import RankerSamplesMeta, SampleCounts
+from seqrec.storage.ranker_metadata import FEATURE_SCHEMA, RankerSamplesMeta, SampleCounts
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 
@@ -32,10 +32,16 @@ class UserSplit:
 def write_ranker_samples(draft: Draft, dataset: Dataset, inputs: SecondStageInputs, *, split: UserSplit) -> SampleCounts:
     """Write the samples and their feature_schema.json into a version; returns the counts.
 
-    Raises UserError, before anything is written, if candidates or features aren't of the dataset's valid split, or if no user
-    would be in train or in valid.
+    Raises UserError, before anything is written, if candidates or features aren't of the dataset's valid split, if a
+    source's ranker learned from it, or if no user would be in train or in valid.
     """
     inputs.require(dataset.meta.run_id, history=HISTORY)
+    if (telling := inputs.candidates_meta.telling_source(HISTORY)) is not None:
+        raise UserError(
+            f"{inputs.candidates}: the ranker of its source {telling} learned which items history={HISTORY} holds out, and its "
+            f"scores tell the labels: make the candidates without it (sources.{telling}=null)"
+        )
+    working_on("finding the held-out items among the candidates")
     lists = held_out_lists(read_lists(dataset, inputs), dataset.held_out(HISTORY)).persist()
     left_out = _count_left_out(lists, inputs, split)
     working_on(f"writing {SAMPLES}")
@@ -108,9 +114,9 @@ def _write_schema(inputs: SecondStageInputs, folder: str) -> None:
 
     A user is in train or in valid, so valid can't show what is learned of single users.
     """
-    content = json.loads(files.read_text(files.join(inputs.features, SCHEMA)))
+    content = json.loads(files.read_text(files.join(inputs.features, FEATURE_SCHEMA)))
     continuous = [*inputs.continuous, *source_features(inputs.sources)]
     discrete = [name for name in inputs.discrete if name != "user_id"]
     own = {SAMPLES: {"discrete": discrete, "continuous": continuous}}
     kept = {name: value for name, value in content.items() if not isinstance(value, dict)}
-    files.write_text(files.join(folder, SCHEMA), json.dumps({**kept, **own}, indent=2, ensure_ascii=False) + "\n")
+    files.write_text(files.join(folder, FEATURE_SCHEMA), json.dumps({**kept, **own}, indent=2, ensure_ascii=False) + "\n")

@@ -23,6 +23,7 @@ from seqrec.ranking.features_as_of import (
 from seqrec.ranking.matching_samples import NegativeDrawing, matching_samples, tickets
 from seqrec.ranking.ranking_samples import Labelling, ranking_samples
 from seqrec.storage import files
+from seqrec.storage.ranker_metadata import FEATURE_SCHEMA
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 
@@ -100,7 +101,7 @@ def write_feature_schema(tables: ReadTables, path: str, *, recent_items: int) ->
         "matching_samples": both,
         "ranking_samples": {**both, "continuous": [*both["continuous"], *ITEM_COUNTS]},
     }
-    files.write_text(files.join(path, "feature_schema.json"), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    files.write_text(files.join(path, FEATURE_SCHEMA), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_counted(table: DataFrame, path: str, schema: StructType) -> int:

@@ -16,7 +16,7 @@ from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 from seqrec.tables.histories import select_histories
 
-LISTS, MERGED = "candidate_lists", "candidates"  # tables of a version
+LISTS, MERGED_LISTS = "candidate_lists", "candidates"  # tables of a version
 TABLES = {"similar_items": "similar_items", "user_lists": "recommendations"}  # of a source, by its kind
 
 
@@ -32,10 +32,10 @@ class SourceFolder:
 
 @dataclass(frozen=True)
 class Source:
-    """The current version of a source's folder: its run id and its table."""
+    """The current version of a source's folder: its meta.json and its table."""
 
     folder: SourceFolder
-    run_id: str
+    meta: SourceMeta
     table: DataFrame
 
 
@@ -63,7 +63,7 @@ def open_source(folder: SourceFolder, dataset: Dataset, *, history: str) -> Sour
     lists = schemas.recommendations(dataset.user, dataset.item)
     schema = lists if folder.kind == "user_lists" else schemas.similar_items(dataset.item)
     table = io.read_table(dataset.spark, files.join(path, TABLES[folder.kind]), schema)
-    return Source(folder, meta.run_id, table)
+    return Source(folder, meta, table)
 
 
 def propose(source: Source, histories: DataFrame, items: DataFrame, *, max_seeds: int, top_n: int) -> DataFrame:
@@ -91,7 +91,7 @@ def write_candidates(
     lists = io.read_table(dataset.spark, path, schema)
     weights = {source.name: source.weight for source in sources}
     merged = fuse(lists, histories, weights=weights, k=fusion.k, top_n=top_n)
-    io.write_table(merged, files.join(draft.path, MERGED), schemas.candidates(dataset.user, dataset.item))
+    io.write_table(merged, files.join(draft.path, MERGED_LISTS), schemas.candidates(dataset.user, dataset.item))
     counts = _count(dataset.spark, draft.path, list(weights))
     CandidatesMeta(
         run_id=draft.run_id,
@@ -109,12 +109,16 @@ def write_candidates(
 
 def _describe(source: Source) -> MergedSource:
     """A source's entry in meta.json."""
-    return MergedSource(run_id=source.run_id, kind=source.folder.kind, weight=source.folder.weight)
+    folder, second = source.folder, source.meta.second_stage
+    learned = None if second is None else second.samples
+    return MergedSource(run_id=source.meta.run_id, kind=folder.kind, weight=folder.weight, learned=learned)
 
 
 def _count(spark: SparkSession, folder: str, names: list[str]) -> CandidateCounts:
     """Act: users with a list, of each source and merged, and users without any."""
     rows = io.open_table(spark, files.join(folder, LISTS)).groupBy("source").count().collect()
     of_source = {row["source"]: int(row["count"]) for row in rows}
-    merged = io.open_table(spark, files.join(folder, MERGED)).agg(F.count("*"), F.count_if(F.size("items") == 0)).collect()[0]
+    merged = (
+        io.open_table(spark, files.join(folder, MERGED_LISTS)).agg(F.count("*"), F.count_if(F.size("items") == 0)).collect()[0]
+    )
     return CandidateCounts(users=merged[0], empty=merged[1], sources={name: of_source.get(name, 0) for name in names})

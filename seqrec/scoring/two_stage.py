@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from seqrec.command.bars import working_on
 from seqrec.errors import UserError
 from seqrec.scoring.described_lists import count_parts, read_lists, with_user_features
 from seqrec.scoring.lists import ListTask
@@ -66,6 +67,7 @@ class OpenedSecondStage:
 
 def open_second_stage(dataset: Dataset, folders: SecondStageFolders, *, history: str, top_k: int) -> OpenedSecondStage:
     """Act: the current versions of the folders; UserError, with what to do, if they don't fit each other or the dataset."""
+    working_on("trying the ranker on the candidates of one user")
     version, inputs = locate_ranker(folders.ranker), open_inputs(folders.candidates, folders.features)
     inputs.require(dataset.meta.run_id, history=history)
     most = inputs.candidates_meta.top_n

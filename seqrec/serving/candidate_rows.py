@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqrec.serving.sorted_ids import SortedIds
 
-MERGED = "merged"  # the lists that are merged of all sources; no source has that name
+MERGED = "merged"  # the lists that are merged of all sources; settings refuse a source of that name
 USERS_AT_ONCE = 256  # whose rows are in memory: 256 users with 100 candidates and 40 columns are 8 MB
 
 

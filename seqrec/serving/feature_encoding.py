@@ -182,15 +182,26 @@ def numbers(column: pa.Array, *, name: str) -> NDArray[np.float32]:
     >>> numbers(pa.array([3, None]), name="age").tolist()
     [3.0, nan]
     """
-    if pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type):
-        column = column.cast(pa.float64() if pa.types.is_decimal(column.type) else pa.int8())
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
+    plain = plain_numbers(column)
+    if plain is None:
         raise UserError(f"column {name} is {column.type}, a continuous one holds numbers: leave it out of columns.continuous")
-    if pa.types.is_null(column.type):
-        column = column.cast(pa.float32())
+    column = plain
     with np.errstate(over="ignore"):
         values = column.to_numpy(zero_copy_only=False).astype(np.float32)
     return np.where(np.isfinite(values), values, np.float32(np.nan))
+
+
+def plain_numbers(column: pa.Array) -> pa.Array | None:
+    """A column as integers or floats, which NumPy takes; None for one that isn't of numbers.
+
+    >>> plain_numbers(pa.array([True, None])).to_pylist(), plain_numbers(pa.array(["1"]))
+    ([1, None], None)
+    """
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column
+    casts = {pa.types.is_boolean: pa.int8(), pa.types.is_decimal: pa.float64(), pa.types.is_null: pa.float32()}
+    return next((column.cast(plain) for is_kind, plain in casts.items() if is_kind(kind)), None)
 
 
 def is_list(kind: pa.DataType) -> bool:

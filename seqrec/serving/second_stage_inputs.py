@@ -23,9 +23,8 @@ from seqrec.serving.candidate_rows import ItemFeatures, source_features
 from seqrec.serving.ranker_version import RankerVersion
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import CandidatesMeta
-from seqrec.storage.ranker_metadata import FeaturesMeta
+from seqrec.storage.ranker_metadata import FEATURE_SCHEMA, FeaturesMeta
 
-SCHEMA = "feature_schema.json"
 IDS = ("user_id", "item_id")
 TAKEN = frozenset({"items", "item_idx", "label", "split"})  # what stands beside features
 SOURCE_NAME = re.compile(r"[\w-]+")
@@ -101,7 +100,7 @@ def open_inputs(candidates: str, features: str) -> SecondStageInputs:
             f"{described} has features of dataset {theirs[0]} with history={theirs[1]}, and {lists} has candidates of dataset "
             f"{ours[0]} with history={ours[1]}: run build_features data=FOLDER/{ours[0]} history={ours[1]}"
         )
-    listed = _listed_columns(files.join(described, SCHEMA))
+    listed = _listed_columns(files.join(described, FEATURE_SCHEMA))
     if taken := sorted(name for name in (*listed["discrete"], *listed["continuous"]) if name.casefold() in TAKEN):
         raise UserError(f"{described} has a feature called {taken[0]}, as a column of samples or of candidates is: rename it")
     if odd := [name for name in lists_meta.sources if not SOURCE_NAME.fullmatch(name)]:

@@ -133,6 +133,16 @@ class Training(Strict):
     seed: Seed = Field(42, description="of every random choice")
 
     @model_validator(mode="after")
+    def _processes_are_started(self) -> "Training":
+        """Spark starts the processes; those of torchrun are no setting."""
+        if self.processes > 1 and self.distributor == "none":
+            raise ValueError(
+                f"processes={self.processes} are started by Spark alone: set distributor=spark, or leave processes out and run "
+                f"torchrun --nproc-per-node {self.processes}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _carried_from_somewhere(self) -> "Training":
         """Moments are carried from the checkpoint of init."""
         if self.init is None and self.init_optimizer == "carried":

@@ -231,11 +231,12 @@ class SimilarItemsMeta(Meta):
 
 
 class MergedSource(Part):
-    """A version that candidates were made from."""
+    """A version that candidates were made from, and for lists of a ranker the samples that it learned from."""
 
     run_id: str
     kind: str
     weight: float
+    learned: TrainedOn | None = None
 
 
 class CandidateCounts(Part):
@@ -258,6 +259,10 @@ class CandidatesMeta(Meta):
     counts: CandidateCounts | None = None
     settings: dict[str, Any] = Field({})
 
+    def telling_source(self, split: str) -> str | None:
+        """A source whose lists are of a ranker that learned which items a split holds out; None without one."""
+        return next((name for name, one in self.sources.items() if one.learned and one.learned.has_targets_of(split)), None)
+
 
 class SourceMeta(Meta):
     """A version that can be a source of candidates: similar items, or users' lists."""
@@ -265,6 +270,7 @@ class SourceMeta(Meta):
     dataset: str | None = None
     history: str | None = None
     method: str | None = Field(None, description="of similar items: item_cf or swing")
+    second_stage: SecondStageMeta | None = None
 
 
 class EvaluationMeta(Meta):

@@ -7,6 +7,8 @@ from pydantic import Field
 from seqrec.storage.meta import Meta, Part
 from seqrec.storage.metadata import IdTypes, MergedSource, TrainedOn
 
+FEATURE_SCHEMA = "feature_schema.json"  # beside the tables of features and samples: which columns are features, and of which kind
+
 
 class MissingCount(Part):
     """The number of rated users or items, and how many of these are missing in their table."""

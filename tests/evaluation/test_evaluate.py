@@ -270,20 +270,43 @@ def test_lists_of_a_ranker_are_called_by_it_and_refused_where_it_learned_the_tar
     refused(tmp_path, message, data=str(data), table=str(tmp_path / "ranked"), **compared)
 
 
-def candidates(spark: SparkSession, output: Path, lists: list[tuple[int, list[int]]]) -> None:
+def test_candidates_of_a_ranker_that_learned_the_targets_are_refused(spark: SparkSession, data: Path, tmp_path: Path) -> None:
+    learned = {"table": "ranker_samples", "run_id": VERSION, "history": "test"}
+    candidates(spark, tmp_path / "telling", [(0, [102])], learned=learned)
+    message = "the ranker of its source cf learned which items split=test holds out: .* without it .sources.cf=null"
+    refused(tmp_path, message, data=str(data), candidates=str(tmp_path / "telling"))
+    candidates(spark, tmp_path / "fitting", [(0, [102])], learned={**learned, "history": "valid"})
+    conf = template(tmp_path, data=str(data), candidates=str(tmp_path / "fitting"), output=str(tmp_path / "out"))
+    evaluate.main(["--conf", conf])
+    assert written(tmp_path / "out")["cf"]["hit_rate@1"] == pytest.approx(1 / 6)
+
+
+def test_baselines_beside_lists_of_some_users_are_measured_on_these(spark: SparkSession, data: Path, tmp_path: Path) -> None:
+    """Users 0 and 2, whose target is the third most popular item, behind those that both have had."""
+    table(spark, tmp_path / "some", [(0, [(105, 1.0)]), (2, [(102, 1.0)])], users=["0", "2"])
+    conf = template(tmp_path, data=str(data), table=str(tmp_path / "some"), output=str(tmp_path / "out"))
+    evaluate.main(["--conf", conf, "popularity=true", "markov=true"])
+    found = written(tmp_path / "out")
+    assert {name: metrics["users"] for name, metrics in found.items()} == dict.fromkeys(
+        ("toy (table)", "popularity", "markov"), 2
+    )
+    assert (found["toy (table)"]["hit_rate@1"], found["popularity"]["hit_rate@1"]) == (0.5, 0.5)
+
+
+def candidates(spark: SparkSession, output: Path, lists: list[tuple[int, list[int]]], **of_source: Any) -> None:
     """An output of build_candidates with the given lists, of one source."""
     merged = [
         (user, [(item, item - 98, 1 / place, [("cf", place, 1.0)]) for place, item in enumerate(items, 1)])
         for user, items in lists
     ]
-    of_source = [(user, "cf", [(item, item - 98, 1.0) for item in items]) for user, items in lists]
+    of_cf = [(user, "cf", [(item, item - 98, 1.0) for item in items]) for user, items in lists]
     for name, rows, schema in (
         ("candidates", merged, schemas.candidates(BIGINT, BIGINT)),
-        ("candidate_lists", of_source, schemas.candidate_lists(BIGINT, BIGINT)),
+        ("candidate_lists", of_cf, schemas.candidate_lists(BIGINT, BIGINT)),
     ):
         io.write_table(spark.createDataFrame(rows, schema), f"{output}/{VERSION}/{name}", schema)
     facts = {"run_id": VERSION, "id_types": {"user": "bigint", "item": "bigint"}, "dataset": RUN_ID, "history": "test"}
-    sources = {"cf": {"run_id": VERSION, "kind": "similar_items", "weight": 1.0}}
+    sources = {"cf": {"run_id": VERSION, "kind": "similar_items", "weight": 1.0, **of_source}}
     versions.write_meta(f"{output}/{VERSION}", {**facts, "filter_seen": True, "top_n": 20, "sources": sources})
     versions.commit(str(output), VERSION, keep=1)
 

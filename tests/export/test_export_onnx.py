@@ -362,6 +362,16 @@ def test_a_model_without_checkpoints_is_refused(tmp_path: Path) -> None:
         export(str(tmp_path / "nothing"), data=data)
 
 
+def test_an_opset_that_onnx_runtime_does_not_read_is_refused(places: Places, tmp_path: Path) -> None:
+    model = write_training(tmp_path / "model")
+    with pytest.raises(
+        UserError, match=r"opset=28: ONNX Runtime .* can't open graphs of it: set a lower opset, such as 18"
+    ) as raised:
+        export(model, data=places.data, conversion=Conversion(opset=28))
+    assert "\n" not in str(raised.value)
+    assert find_export(model) is None
+
+
 def test_the_current_export_is_found_only_for_what_it_was_made_of(places: Places, tmp_path: Path) -> None:
     model = write_training(tmp_path / "model")
     assert find_export(model) is None

@@ -88,6 +88,8 @@ def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) ->
     two_stage.write_candidates(tmp_path / "dotted", history="valid", sources=("a.b",))
     two_stage.write_candidates(tmp_path / "cased", history="valid", sources=("cf", "CF"))
     (tmp_path / "without" / two_stage.VERSION / "feature_schema.json").write_text('{"genres": []}')
+    learned = {"table": "ranker_samples", "run_id": two_stage.VERSION, "history": "valid"}
+    two_stage.write_candidates(tmp_path / "telling", history="valid", learned=learned)
     before = versions.run_ids(f"{root}/samples") if files.exists(f"{root}/samples") else []
     wrong = {
         r"features of dataset \S+ with history=test, .* history=valid: run build_features": [f"features={tmp_path}/described"],
@@ -98,6 +100,9 @@ def test_what_does_not_belong_together_is_refused(root: Path, tmp_path: Path) ->
         r"has a feature called Split, as a column of samples or of candidates is: rename it": [f"features={tmp_path}/taken"],
         r"has a source called 'a.b', which can't be in a column's name": [f"candidates={tmp_path}/dotted"],
         r"the sources of \S+ give two columns the name rank_cf, but for upper and lower case": [f"candidates={tmp_path}/cased"],
+        r"the ranker of its source cf learned which items history=valid holds out, and its scores tell the labels": [
+            f"candidates={tmp_path}/telling"
+        ],
         r"feature_schema.json is missing, or lists no features": [f"features={tmp_path}/without"],
         r"valid_share=1e-05 holds out none of the users \(8 of the 12 users": ["valid_share=0.00001"],
         r"8 of the 12 users .*, and none is left to train on": ["valid_share=0.99999"],

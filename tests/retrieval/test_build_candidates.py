@@ -79,7 +79,16 @@ def test_candidates_are_merged_and_measured_as_each_source_is(
     assert [tuple(source) for source in merged[1][0]["sources"]] == [("cf", 1, 1.0), ("m", 2, 4.0)]
     meta = versions.read_meta(version)
     assert meta["counts"] == {"users": 3, "empty": 1, "sources": {"cf": 2, "m": 2}}
-    assert meta["sources"]["m"] == {"run_id": VERSION, "kind": "user_lists", "weight": 2.0}
+    assert meta["sources"]["m"] == {"run_id": VERSION, "kind": "user_lists", "weight": 2.0, "learned": None}
+
+    learned = {"table": "ranker_samples", "run_id": VERSION, "history": "valid"}
+    second = dict.fromkeys(("ranker", "candidates", "features", "method"), VERSION) | {"sources": ["cf"], "samples": learned}
+    folder = Path(versions.resolve(f"{root}/lists"))
+    before = versions.read_meta(str(folder))
+    versions.write_meta(str(folder), before | {"second_stage": second})
+    build(root, f"output={tmp_path}/ranked", "sources.cf=null")
+    versions.write_meta(str(folder), before)
+    assert versions.read_meta(versions.resolve(f"{tmp_path}/ranked"))["sources"]["m"]["learned"]["history"] == "valid"
 
     conf = tmp_path / "evaluate.yaml"
     conf.write_text(json.dumps({"data": f"{root}/data", "candidates": f"{root}/out", "output": f"{tmp_path}/metrics"}))
