@@ -12,7 +12,7 @@ from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_fi
 from seqrec.retrieval.build_candidates import LISTS, MERGED_LISTS
 from seqrec.serving.candidate_rows import MERGED
 from seqrec.storage import files, versions
-from seqrec.storage.metadata import CandidatesMeta
+from seqrec.storage.candidate_metadata import CandidatesMeta
 from seqrec.tables import io, schemas
 
 

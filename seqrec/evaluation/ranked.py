@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from seqrec.errors import UserError
 from seqrec.metrics import MISS
 from seqrec.scoring.available import is_recommendable
-from seqrec.storage.metadata import CandidatesMeta, ListsMeta
+from seqrec.storage.candidate_metadata import CandidatesMeta
+from seqrec.storage.metadata import ListsMeta
 
 
 @dataclass(frozen=True, kw_only=True)

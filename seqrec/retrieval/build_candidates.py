@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 from seqrec.errors import UserError
 from seqrec.retrieval.fusion import expand_seeds, fuse, list_entries, rank_scored, similar_by_index
 from seqrec.storage import files, versions
+from seqrec.storage.candidate_metadata import CandidateCounts, CandidatesMeta, MergedSource, SourceMeta
 from seqrec.storage.draft import Draft
-from seqrec.storage.metadata import CandidateCounts, CandidatesMeta, MergedSource, SourceMeta
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 from seqrec.tables.histories import select_histories

@@ -23,8 +23,8 @@ from seqrec.retrieval.activity import Limits, Sample, item_users, sample_users, 
 from seqrec.retrieval.pairs import Workload, estimate, guard_pairs
 from seqrec.retrieval.swing import Smoothing
 from seqrec.storage import files, versions
+from seqrec.storage.candidate_metadata import SimilarItemsMeta
 from seqrec.storage.draft import Draft
-from seqrec.storage.metadata import SimilarItemsMeta
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
 

@@ -22,7 +22,7 @@ from seqrec.errors import UserError
 from seqrec.serving.candidate_rows import ItemFeatures, source_features
 from seqrec.serving.ranker_version import RankerVersion
 from seqrec.storage import files, versions
-from seqrec.storage.metadata import CandidatesMeta
+from seqrec.storage.candidate_metadata import CandidatesMeta
 from seqrec.storage.ranker_metadata import FEATURE_SCHEMA, FeaturesMeta
 
 IDS = ("user_id", "item_id")

@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
+from seqrec.storage.candidate_metadata import MergedSource
 from seqrec.storage.meta import Meta, Part
-from seqrec.storage.metadata import IdTypes, MergedSource, TrainedOn
+from seqrec.storage.metadata import IdTypes, TrainedOn
 
 FEATURE_SCHEMA = "feature_schema.json"  # beside the tables of features and samples: which columns are features, and of which kind
 

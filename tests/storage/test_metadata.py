@@ -8,7 +8,8 @@ import pytest
 
 from seqrec.errors import UserError
 from seqrec.storage import versions
-from seqrec.storage.metadata import DatasetMeta, ListsMeta, SourceMeta
+from seqrec.storage.candidate_metadata import SourceMeta
+from seqrec.storage.metadata import DatasetMeta, ListsMeta
 from tests.metas import dataset_meta, lists_meta
 
 RUN_ID = "20260101T000000Z-0001"
