@@ -284,7 +284,7 @@ def test_candidates_of_a_ranker_that_learned_the_targets_are_refused(spark: Spar
 def test_baselines_beside_lists_of_some_users_are_measured_on_these(spark: SparkSession, data: Path, tmp_path: Path) -> None:
     """Users 0 and 2, whose target is the third most popular item, behind those that both have had."""
     table(spark, tmp_path / "some", [(0, [(105, 1.0)]), (2, [(102, 1.0)])], users=["0", "2"])
-    conf = template(tmp_path, data=str(data), table=str(tmp_path / "some"), output=str(tmp_path / "out"))
+    conf = template(tmp_path, data=str(data), table=str(tmp_path / "some" / VERSION), output=str(tmp_path / "out"))
     evaluate.main(["--conf", conf, "popularity=true", "markov=true"])
     found = written(tmp_path / "out")
     assert {name: metrics["users"] for name, metrics in found.items()} == dict.fromkeys(
