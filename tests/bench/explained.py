@@ -1,4 +1,4 @@
-"""batch_recommend with explanations against the same without: three reasons for each of a hundred items."""
+"""batch_recommend with re-ranking and with explanations against the same without: three reasons for each of a hundred items."""
 
 import statistics
 import sys
@@ -12,7 +12,8 @@ from seqrec.settings.batch_recommend import BatchRecommend
 from tests.bench import scoring
 from tests.bench.timing import Comparison, compare, seconds
 
-WAYS: dict[str, dict[str, Any]] = {"explain=3": {"explain": 3}}
+MMR = {"rerank": {"method": "mmr", "mmr_lambda": 0.7}}
+WAYS: dict[str, dict[str, Any]] = {"explain=3": {"explain": 3}, "rerank.method=mmr": MMR, "both": {**MMR, "explain": 3}}
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> list[Comparison]:
