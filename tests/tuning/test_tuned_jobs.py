@@ -29,7 +29,7 @@ def tune(**given: Any) -> Tune:
 def test_values_win_over_common_param_and_that_over_the_template() -> None:
     cfg = tune(common_param={"max_epochs": 3, "encoder.dim": 16, "encoder": {"blocks": 1}}, metric="recall@20")
     settings: Any = trial_settings(cfg, {"encoder.dim": 32}, source="/root/dataset/1", folder="/root/t/0")
-    assert (settings.encoder.dim, settings.encoder.blocks, settings.max_epochs, settings.encoder.heads) == (32, 1, 3, 2)
+    assert (settings.encoder.dim, settings.encoder.blocks, settings.max_epochs, settings.encoder.mlp) == (32, 1, 3, "gated")
     assert (settings.data, settings.model, settings.metric) == ("/root/dataset/1", "/root/t/0/model", "recall@20")
     assert metric_of(cfg, base_settings(cfg)) == "recall@20"
     assert metric_of(tune(), base_settings(tune())) == "ndcg@10"
