@@ -42,8 +42,8 @@ class Tune(Strict):
         "(train_ranker), item_cf and swing (item_similarity), or candidates, the merge of build_candidates",
     )
     num_experiment: Positive = Field(20, description="trials of the study; raise it, and the same command goes on")
-    data: Path = Field(description="folder of the dataset; of rankers the samples alone are read")
-    samples: Path = Field(description="folder of the samples, of lightgbm and wide_deep")
+    data: Path | None = Field(None, description="folder of the dataset; lightgbm and wide_deep read samples alone")
+    samples: Path | None = Field(None, description="folder of the samples, of lightgbm and wide_deep")
     common_param: dict[str, Any] = Field({}, description="keys of the model's job that all trials share, over its template's")
     hyper_param: dict[str, Any] = Field(
         {},
@@ -71,6 +71,14 @@ class Tune(Strict):
     keep: Literal["best", "all"] = Field("best", description="whose trained models stay: the best trial's, or all trials'")
     resume: bool = Field(True, description="go on with the study of the folder; false: remove it and start over")
     seed: Seed = Field(42, description="of the search and of the sample of users")
+
+    @model_validator(mode="after")
+    def _trials_read_something(self) -> "Tune":
+        """Rankers read samples, all others a dataset."""
+        key = "samples" if self.model_name in ("lightgbm", "wide_deep") else "data"
+        if getattr(self, key) is None:
+            raise ValueError(f"model_name={self.model_name} needs {key}=FOLDER")
+        return self
 
     @model_validator(mode="after")
     def _parallel_is_of_processes(self) -> "Tune":

@@ -72,6 +72,14 @@ def test_candidates_are_those_of_valid_in_every_trial() -> None:
     assert (settings.history, settings.max_seeds) == ("valid", 3)
 
 
+def test_each_model_needs_what_it_reads_alone() -> None:
+    assert Tune.model_validate({"data": "d", "result_path": "r"}).samples is None
+    assert Tune.model_validate({"samples": "s", "result_path": "r", "model_name": "lightgbm"}).data is None
+    for model_name, key in (("sasrec", "data"), ("wide_deep", "samples")):
+        with pytest.raises(ValueError, match=f"model_name={model_name} needs {key}=FOLDER"):
+            Tune.model_validate({"result_path": "r", "model_name": model_name})
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
