@@ -1,11 +1,12 @@
 """Pipelines beside each other: lists of a retrieval, of a ranker or of both, against the first method, user by user.
 
     compared with sasrec, over 943 users; intervals of the difference with 95 % confidence
-               NDCG@10                            difference
-    retrieval   0.0721  -0.0418 (-0.0551 to -0.0291), behind
-    two_stage   0.1302   +0.0163 (+0.0058 to +0.0270), ahead
+               NDCG@10                                      difference
+    retrieval   0.0721  -0.0418 (-0.0551 to -0.0291; p 0.0005), behind
+    two_stage   0.1302   +0.0163 (+0.0058 to +0.0270; p 0.0020), ahead
 
-All of them are measured on the same users and held-out items. The interval is that of `verdict`, of paired differences.
+All of them are measured on the same users and held-out items. The interval and p are those of `verdict`, of paired differences;
+those of the measures of lists, which stand in a table below, are of blocks of users.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,10 @@ from seqrec.errors import UserError
 from seqrec.evaluation.candidate_recall import rank_by_candidates
 from seqrec.evaluation.evaluate import rank_by_table
 from seqrec.evaluation.held_out import HeldOut
+from seqrec.evaluation.list_measures import LIST_MEASURES
 from seqrec.evaluation.ranked import Ranked
+from seqrec.evaluation.report import LABELS
+from seqrec.evaluation.user_values import FIRST
 from seqrec.evaluation.verdict import Comparison, compare
 from seqrec.retrieval.build_candidates import MERGED_LISTS
 from seqrec.storage import files, versions
@@ -64,13 +68,14 @@ def compare_pipelines(first: Ranked, others: Sequence[Ranked], *, seed: int) -> 
 def show_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> str:
     """The comparisons of each pipeline as a table, the first method's name above it; there is at least one.
 
-    >>> near = Comparison(baseline="m", depth=10, users=9, changed=2, ours=0.5, theirs=0.25, low=0.125, high=0.375)
+    >>> near = Comparison(baseline="m", depth=10, users=9, changed=2, ours=0.5, theirs=0.25, low=0.125, high=0.375, p=0.002)
     >>> print(show_compared("m", {"two_stage": [near]}))
     compared with m, over 9 users; intervals of the difference with 95 % confidence
-               NDCG@10                           difference
-    two_stage   0.5000  +0.2500 (+0.1250 to +0.3750), ahead
+               NDCG@10                                     difference
+    two_stage   0.5000  +0.2500 (+0.1250 to +0.3750; p 0.0020), ahead
     """
     labels = {measure: shown for measure, shown, _ in SHOWN_MEASURES}
+    compared = {name: [one for one in comparisons if one.measure in labels] for name, comparisons in compared.items()}
     one_row = next(iter(compared.values()))
     header = ["", *(text for one in one_row for text in (f"{labels[one.measure]}@{one.depth}", "difference"))]
     rows = [
@@ -81,7 +86,34 @@ def show_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> s
     return f"{title}\n{aligned([header, *rows])}"
 
 
+def show_lists_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> str | None:
+    """The differences in the measures of lists, a column a pipeline, with their intervals and p; None if none was measured.
+
+    >>> near = {"users": 9, "changed": 2, "ours": 0.5, "theirs": 0.25, "low": 0.125, "high": 0.375, "p": 0.002}
+    >>> print(show_lists_compared("m", {"mmr": [Comparison(baseline="m", depth=10, measure="novelty", **near)]}))
+    lists compared with those of m: differences, their intervals of 95 % confidence, and p
+                                                                mmr
+    novelty of the first 10 (bits)  +0.2500 (+0.1250 to +0.3750; p 0.0020)
+    """
+    of_lists = {name: {one.measure: one for one in rows if one.depth == FIRST} for name, rows in compared.items()}
+    measures = [name for name in LIST_MEASURES if any(name in by_measure for by_measure in of_lists.values())]
+    if not measures:
+        return None
+    rows = [["", *of_lists]]
+    for measure in measures:
+        cells = [by_measure.get(measure) for by_measure in of_lists.values()]
+        rows.append([LABELS[f"{measure}@{FIRST}"], *("-" if one is None else _difference(one) for one in cells)])
+    title = f"lists compared with those of {first}: differences, their intervals of 95 % confidence, and p"
+    return f"{title}\n{aligned(rows)}"
+
+
 def _difference_in_words(comparison: Comparison) -> str:
-    """The difference, its interval, and what it shows."""
+    """The difference, its interval and p, and what it shows."""
     told = "ahead" if comparison.low > 0 else "behind" if comparison.high < 0 else "not told apart"
-    return f"{comparison.ours - comparison.theirs:+.4f} ({comparison.low:+.4f} to {comparison.high:+.4f}), {told}"
+    return f"{_difference(comparison)}, {told}"
+
+
+def _difference(comparison: Comparison) -> str:
+    """The difference, its interval and p."""
+    span = f"{comparison.low:+.4f} to {comparison.high:+.4f}"
+    return f"{comparison.ours - comparison.theirs:+.4f} ({span}; p {comparison.p:.4f})"

@@ -11,7 +11,7 @@ from seqrec.errors import UserError
 from seqrec.evaluation.baselines import result_name
 from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.ranked import Ranked, final_ranks, rank_lists, require_finite, require_fitting
-from seqrec.evaluation.report import SHOWN
+from seqrec.evaluation.user_values import FIRST
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import rank_users
 from seqrec.serving import sealed
@@ -25,7 +25,7 @@ log = logging.getLogger("seqrec")
 
 
 def rank_by_model(
-    held_out: HeldOut, export: Export, *, sizes: BlockSizes, top_k: int = SHOWN, private_of: str | None = None
+    held_out: HeldOut, export: Export, *, sizes: BlockSizes, top_k: int = FIRST, private_of: str | None = None
 ) -> Ranked:
     """Ranks by an export, and lists of top_k; where only the driver has it, `private_of` is its model's folder, for all hosts.
 
@@ -36,8 +36,12 @@ def rank_by_model(
     model = ship(spark, export, private=private_of is not None)
     ranked = rank_users(held_out.users, model=model, top_k=top_k, sizes=sizes)
     vocabulary = io.read_parquet(spark, files.join(private_of, sealed.VOCABULARY) if private_of else export.vocabulary)
-    name = result_name(export.meta.name, kind="model")
-    return Ranked(name=name, table=final_ranks(ranked, held_out.users, vocabulary), source=export.origin())
+    return Ranked(
+        name=result_name(export.meta.name, kind="model"),
+        table=final_ranks(ranked, held_out.users, vocabulary),
+        source=export.origin(),
+        vectors=export.embeddings if files.exists(export.embeddings) else None,
+    )
 
 
 def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
@@ -64,6 +68,7 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
         source=source,
         listed=meta.top_k,
         subset=None if meta.users is None else f"{path} has lists for users={meta.users} alone",
+        vectors=embeddings if files.exists(embeddings := files.join(path, sealed.EMBEDDINGS)) else None,
     )
 
 

@@ -23,7 +23,8 @@ class Ranked:
     """The ranked table of a method, and what the method was made from.
 
     `listed` is the length of the lists if the ranks come from lists: beyond it no rank is known. A method that is `compared` is
-    set beside the first method of the evaluation. `subset` says in words which users have lists, if not all do.
+    set beside the first method of the evaluation. `subset` says in words which users have lists, if not all do. `vectors` is the
+    path of a table of the model's item embeddings.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Ranked:
     listed: int | None = None
     compared: bool = False
     subset: str | None = None
+    vectors: str | None = None
 
 
 def require_fitting(meta: ListsMeta | CandidatesMeta, *, path: str, split: str, dataset: str) -> None:
@@ -95,26 +97,28 @@ def _part_ties(ranks: Column) -> Column:
 
 
 def rank_lists(held_out: DataFrame, lists: DataFrame, items: DataFrame, *, top_k: int, subset: bool) -> DataFrame:
-    """Ranks in finished lists (user_id, items of item_id and score): the number of entries that score at least a target's.
+    """Ranks in finished lists (user_id, items of item_id and score): places in the order of the list, after entries that tie.
 
-    A target outside its list has a rank of at least top_k + 1, so metrics hold up to top_k: top_k and the number of the user's
-    targets. So has a target of a user without a list, unless the lists are of a `subset` of the users: then the others aren't
-    evaluated.
+    Entries tie if they follow one another with the same score: lists needn't be in the order of their scores, as those aren't
+    that were re-ranked or filled up. A target outside its list has a rank of at least top_k + 1, so metrics hold up to top_k:
+    top_k and the number of the user's targets. So has a target of a user without a list, unless the lists are of a `subset` of
+    the users: then the others aren't evaluated.
     """
     ids = items.select(F.col("item_idx").alias("target"), F.col("item_id").alias("target_id"))
     listed = lists.select("user_id", F.col("items").alias("listed"))
     users = with_target_facts(held_out.select("user_id", "targets"), ids).join(listed, "user_id", "inner" if subset else "left")
     entries = F.coalesce("listed", F.array().cast(lists.schema["items"].dataType))
 
-    def rank(score: Column) -> Column:
-        ahead = F.size(F.filter("listed", lambda entry: entry["score"] >= score))
-        return F.when(score.isNull(), top_k + F.size("targets")).otherwise(ahead).cast("bigint")
-
-    def score_of(fact: Column) -> Column:
-        return F.get(F.filter("listed", lambda entry: entry["item_id"] == fact["target_id"]), F.lit(0))["score"]
+    def rank(fact: Column) -> Column:
+        place = F.array_position("ids", fact["target_id"]).cast("int")  # from 1; 0 if it isn't listed
+        score = F.get("scores", place - 1)
+        after = F.slice("scores", place + 1, F.size("scores"))
+        others = F.array_position(F.transform(after, lambda other: other != score), F.lit(True)).cast("int")
+        ties = F.when(others > 0, others - 1).otherwise(F.size(after))
+        return F.when(place > 0, place + ties).otherwise(top_k + F.size("targets")).cast("bigint")
 
     return (
         users.select("user_id", "targets", "facts", entries.alias("listed"))
-        .withColumn("scores", F.transform("facts", score_of))
-        .select("user_id", "targets", F.transform("scores", rank).alias("ranks"), F.col("listed").alias("items"))
+        .withColumns({"ids": F.col("listed.item_id"), "scores": F.col("listed.score")})
+        .select("user_id", "targets", F.transform("facts", rank).alias("ranks"), F.col("listed").alias("items"))
     )

@@ -1,7 +1,7 @@
 """From ranked tables to metrics: measured in Spark, shown as a table, written as JSON.
 
-Everything is summed in Spark; the driver sees a histogram of ranks alone. A metric of ranks belongs in `seqrec.metrics`, one of
-the lists' items beside `coverage`, and both need a label in LABELS.
+Everything is summed in Spark; the driver sees a histogram of ranks alone. A metric of ranks belongs in `seqrec.metrics`, one of a
+list in `list_measures`, one of all lists together in `exposure`; all need a label in LABELS.
 """
 
 import json
@@ -13,21 +13,21 @@ import numpy as np
 from pyspark.errors import PythonException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from seqrec.command.screen import aligned
 from seqrec.errors import UserError
+from seqrec.evaluation.exposure import measure_exposure
 from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.intervals import Interval
+from seqrec.evaluation.list_measures import LIST_FAULTS
 from seqrec.evaluation.ranked import Ranked, with_target_facts
+from seqrec.evaluation.user_values import FIRST
 from seqrec.metrics import CUTOFFS, MISS, RankCounts, metric_means, metric_sums
 from seqrec.storage import files
 from seqrec.tables import io, schemas
 
 log = logging.getLogger("seqrec")
 
-SHOWN = 10  # the items of a list that count for the coverage
-COVERAGE = f"coverage@{SHOWN}"
 LABELS = {  # of metrics, by their whole name or by the part before the cutoff, in the order they are shown in
     "users": "users",
     "targets": "targets",
@@ -38,7 +38,18 @@ LABELS = {  # of metrics, by their whole name or by the part before the cutoff, 
     "precision": "precision@",
     "map": "MAP@",
     "mrr": "MRR@",
-    COVERAGE: f"coverage (catalogue in the first {SHOWN})",
+    f"coverage@{FIRST}": f"coverage (catalogue in the first {FIRST})",
+    f"gini@{FIRST}": f"Gini index of exposure in the first {FIRST}",
+    f"novelty@{FIRST}": f"novelty of the first {FIRST} (bits)",
+    f"popularity@{FIRST}": f"popularity of the first {FIRST} (events an item)",
+    f"long_tail@{FIRST}": f"long tail (its share of the first {FIRST})",
+    f"genre_diversity@{FIRST}": f"diversity of the first {FIRST} by genre",
+    f"vector_diversity@{FIRST}": f"diversity of the first {FIRST} by vector",
+    f"serendipity@{FIRST}": f"serendipity of the first {FIRST}",
+    "short_lists": "users with a short list",
+    "repeated_items": "users with an item twice",
+    "seen_items": "users with an item that they had",
+    "unknown_items": "users with an item that the dataset lacks",
 }
 SHOWN_CUTOFFS = {  # all others are in metrics.json alone
     "ndcg": (10, 20),
@@ -49,7 +60,8 @@ SHOWN_CUTOFFS = {  # all others are in metrics.json alone
     "mrr": (10,),
 }
 WITH_INTERVAL = ("ndcg@10", "hit_rate@10")  # of which the interval is shown; metrics.json has all
-COUNTS = ("users", "targets", "misses")  # shown as whole numbers
+COUNTS = ("users", "targets", "misses", *LIST_FAULTS)  # shown as whole numbers
+FAULTS = ("misses", *LIST_FAULTS)  # shown where there are any
 SEVERAL = ("targets", "recall", "precision", "map")  # what says something new only where users have several targets
 HIT_RATE = "hit rate = recall@"  # the label where they haven't
 
@@ -68,9 +80,7 @@ def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS)
     measured = metric_means(metric_sums(counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth)))
     if depth < max(CUTOFFS):
         del measured["rank100"], measured["rank100_share"]
-    if depth >= SHOWN:
-        measured[COVERAGE] = coverage(ranked.table, catalogue=catalogue)
-    return measured
+    return measured | (measure_exposure(ranked.table, catalogue=catalogue, k=FIRST) if depth >= FIRST else {})
 
 
 def measure_apart(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, Metrics]:
@@ -91,13 +101,6 @@ def measure_apart(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CU
 def _ranks_of(*, is_cold: bool) -> Column:
     """The ranks of the targets with, or of those without a training event."""
     return F.filter("ranks", lambda _, i: F.get("cold", i) == is_cold)
-
-
-def coverage(ranked: DataFrame, *, catalogue: int) -> float:
-    """Act: the share of the catalogue's items that are among the first SHOWN of anybody's list."""
-    entries = ranked.select(F.explode(F.slice("items", 1, SHOWN)).alias("item"))
-    item = "item.item_id" if isinstance(entries.schema["item"].dataType, StructType) else "item"
-    return entries.select(item).distinct().count() / catalogue
 
 
 def without_repeated(results: Mapping[str, Metrics]) -> dict[str, Metrics]:
@@ -157,7 +160,7 @@ def predictions(ranked: DataFrame, items: DataFrame, *, k: int) -> DataFrame:
 def show_metrics(results: Mapping[str, Metrics], intervals: Mapping[str, Mapping[str, Interval]] | None = None) -> str:
     """The main metrics as lines, one column a method; a dash where a method doesn't have one.
 
-    If none of a metric's cutoffs is a main one, all of them are shown; misses are shown where there are any. Below those of
+    If none of a metric's cutoffs is a main one, all of them are shown; FAULTS are shown where there are any. Below those of
     WITH_INTERVAL stands their interval.
 
     >>> results = {"popularity": {"users": 3.0, "ndcg@10": 0.5}, "markov": {"users": 3.0}}
@@ -183,7 +186,7 @@ def show_metrics(results: Mapping[str, Metrics], intervals: Mapping[str, Mapping
 def _main_names(results: Mapping[str, Metrics]) -> set[str]:
     """The names of the metrics that are shown."""
     measured = {name for metrics in results.values() for name in metrics if _kind(name) in LABELS}
-    hidden = set() if any(metrics.get("misses") for metrics in results.values()) else {"misses"}
+    hidden = {name for name in FAULTS if not any(metrics.get(name) for metrics in results.values())}
     for kind, cutoffs in SHOWN_CUTOFFS.items():
         of_kind = {name for name in measured if _kind(name) == kind}
         main = of_kind & {f"{kind}@{cutoff}" for cutoff in cutoffs}
@@ -204,7 +207,7 @@ def _number(name: str, value: float | None) -> str:
     """A metric's value as it is shown."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
+    return f"{value:,.0f}" if name in COUNTS else f"{value:,.1f}" if name.startswith("popularity@") else f"{value:.4f}"
 
 
 def _span(interval: Interval | None) -> str:

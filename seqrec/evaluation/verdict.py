@@ -18,6 +18,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from seqrec.evaluation.ranked import Ranked
+from seqrec.evaluation.significance import randomisation_p
 from seqrec.metrics import MISS
 
 DEPTH = 10  # of the NDCG that is compared
@@ -37,9 +38,9 @@ class UserGroups(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A measure, NDCG or recall at a depth, of a model and of a baseline, and the interval of 95 % confidence of the difference.
+    """A measure of a model and of a baseline, the interval of 95 % confidence of the difference, and its p (see `significance`).
 
-    For `changed` users the two differ.
+    For `changed` users the two differ. The depth is that of NDCG or recall, or how many items of the lists are measured.
     """
 
     baseline: str
@@ -50,6 +51,7 @@ class Comparison:
     theirs: float
     low: float
     high: float
+    p: float
     measure: str = "ndcg"
 
 
@@ -104,13 +106,15 @@ def compare_groups(groups: UserGroups, *, baseline: str, depth: int, seed: int) 
         theirs=float(groups.users @ groups.theirs / users),
         low=float(low),
         high=float(high),
+        p=randomisation_p(groups.ours - groups.theirs, groups.users, seed=seed),
     )
 
 
 def judge(model: str, comparisons: Sequence[Comparison]) -> Verdict:
     """Whether a model is worth using, in one sentence, by its comparison with the better of the baselines.
 
-    >>> one = Comparison(baseline="markov", depth=10, users=6034, changed=900, ours=0.15, theirs=0.12, low=0.024, high=0.036)
+    >>> ndcg = {"ours": 0.15, "theirs": 0.12, "low": 0.024, "high": 0.036, "p": 0.0005}
+    >>> one = Comparison(baseline="markov", depth=10, users=6034, changed=900, **ndcg)
     >>> print(judge("sasrec", [one]).sentence)
     sasrec is worth using: its NDCG@10 of 0.1500 is 25 % above that of markov (0.1200); over 6,034 users the difference lies \
 between 20 % and 30 % (95 % confidence)
@@ -172,9 +176,14 @@ def _recall(depth: int) -> Column:
     return F.size(_hits(depth)) / F.size("ranks")
 
 
+def _hit_rate(depth: int) -> Column:
+    """1 if a rank is among the first `depth`, else 0."""
+    return (F.size(_hits(depth)) > 0).cast("double")
+
+
 def _hits(depth: int) -> Column:
     """The ranks among the first `depth`."""
     return F.filter("ranks", lambda rank: (rank > MISS) & (rank <= depth))
 
 
-MEASURES: dict[str, Callable[[int], Column]] = {"ndcg": _ndcg, "recall": _recall}
+MEASURES: dict[str, Callable[[int], Column]] = {"ndcg": _ndcg, "recall": _recall, "hit_rate": _hit_rate}

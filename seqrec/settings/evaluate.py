@@ -6,8 +6,27 @@ from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import ListLength, Path, Positive, Seed
+from seqrec.settings.files import HeadedTable
 
 SAVED = 10  # items of a saved list where nothing else is said
+SEGMENTS = ("history", "popularity")  # what needs no table of users
+
+
+class DescribedItems(Strict):
+    """A table of items, of whose genres the diversity of lists is measured."""
+
+    path: str | None = Field(
+        None, description="a file of items (CSV, JSON lines, Parquet), or build_features' folder; null: no diversity by genre"
+    )
+    id: str | None = Field(None, min_length=1, description="its column of the items' ids; null: found by its name")
+    genres: Path = Field("genres", description="its column of the genres, or of another property: text or lists of text")
+    delimiter: Path = Field("|", description="between the genres of a column that is text, as in A|B")
+
+
+class DescribedUsers(HeadedTable):
+    """A table of users, whose columns are segments: a file, or build_features' folder."""
+
+    id: Path = Field("user_id", description="its column of the users' ids")
 
 
 class Evaluate(Strict):
@@ -25,6 +44,16 @@ class Evaluate(Strict):
         {},
         description="further lists of the same users: compared.NAME is an output of batch_recommend or build_candidates",
     )
+    items: DescribedItems = DescribedItems()
+    vectors: Path | None = Field(
+        None,
+        description="folder of embed_items, of a model or of lists, or a table of item_id and embedding, by whose vectors the "
+        "diversity of lists is measured; null: the item embeddings of model, or those beside table",
+    )
+    segments: list[Path] = Field(
+        [], description="groups of users to measure apart: history, popularity (of the targets), or columns of users.path"
+    )
+    users: DescribedUsers = DescribedUsers()
     cutoffs: list[Positive] = Field([1, 5, 10, 20, 50, 100], min_length=1, description="places down to which lists are measured")
     output: str | None = Field(None, description="folder for metrics.json and predictions; null: the screen alone")
     split: Literal["valid", "test"] = Field("test", description="valid or test")
@@ -56,4 +85,17 @@ class Evaluate(Strict):
             raise ValueError(f"compared.{taken[0]}: a baseline has that name, take another")
         if self.onnx and self.model is None:
             raise ValueError("onnx=true needs model=FOLDER")
+        return self
+
+    @model_validator(mode="after")
+    def _segments(self) -> "Evaluate":
+        """Segments are named once; columns need a table of users, and that needs columns."""
+        columns = [name for name in self.segments if name not in SEGMENTS]
+        if repeated := [name for name in self.segments if self.segments.count(name) > 1]:
+            raise ValueError(f"segments names {repeated[0]} twice: name it once")
+        if columns and self.users.place is None:
+            built_in = " and ".join(SEGMENTS)
+            raise ValueError(f"segments={columns[0]} is a column of a table of users: set users.path=FILE, or take {built_in}")
+        if self.users.place is not None and not columns:
+            raise ValueError("users.path has the columns that segments=[…] names: name one of them there, too")
         return self

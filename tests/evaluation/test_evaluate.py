@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -116,8 +118,8 @@ def test_an_onnx_model_and_the_baselines_are_measured_alike(
     found = written(tmp_path / "out")
     assert list(found) == ["toy", "popularity", "markov"]
     for name, ranks in {"toy": expected, "popularity": naive_ranks([by_popularity()] * len(USERS))}.items():
-        coverage = {"coverage@10": found[name]["coverage@10"]}
-        assert found[name] == pytest.approx({**single_target_metrics(ranks), **coverage})
+        accuracy = single_target_metrics(ranks)
+        assert {metric: found[name][metric] for metric in accuracy} == pytest.approx(accuracy)
     assert {name: row["misses"] for name, row in found.items()} == {"toy": 1, "popularity": 1, "markov": 1}
 
     saved = spark.read.parquet(f"{versions.resolve(str(tmp_path / 'out'))}/predictions").collect()
@@ -228,8 +230,17 @@ def test_pipelines_are_compared_on_the_same_users(
         assert (by["ndcg"]["ours"], by["ndcg"]["theirs"]) == pytest.approx((ndcg, first))
         assert (by["recall"]["ours"], by["recall"]["theirs"]) == pytest.approx((recall, 2 / 6))
         assert (by["ndcg"]["changed"], by["ndcg"]["users"], by["ndcg"]["baseline"]) == (changed, 6, "toy (table)")
-        for one in by.values():
-            assert one["low"] < one["ours"] - one["theirs"] < one["high"]
+        for measure in ("ndcg", "recall"):
+            assert by[measure]["low"] < by[measure]["ours"] - by[measure]["theirs"] < by[measure]["high"]
+            assert 0.05 < by[measure]["p"] < 1
+    novelty = both["two_stage"][
+        "novelty"
+    ]  # of users 0 and 1, who have a list of both: 102 beside 102, 103, and 101 beside 105, 101
+    assert (novelty["users"], novelty["depth"], novelty["changed"]) == (2, 5, 2)
+    bits = {item: -math.log2(max(1, count) / sum(COUNTS)) for item, count in zip(IDS_OF_ITEMS, COUNTS, strict=True)}
+    means = [(bits[102] + bits[101]) / 2, (bits[102] + bits[103] + bits[105] + bits[101]) / 4]
+    assert (novelty["ours"], novelty["theirs"]) == pytest.approx(means)
+    assert set(both["retrieval"]) == {"ndcg", "recall"}  # its lists are measured down to the tenth item, the others to the fifth
     screen = capsys.readouterr().out
     assert "compared with toy (table), over 6 users; intervals of the difference with 95 % confidence" in screen
     assert any(line.startswith("retrieval ") and "not told apart" in line for line in screen.splitlines())
@@ -247,6 +258,67 @@ def test_pipelines_are_compared_on_the_same_users(
     for message, keys in wrong:
         refused(tmp_path, message, **{"data": str(data), **keys})
     refused(tmp_path, "compared needs what is compared with", data=str(data), popularity=True, compared=compared)
+
+
+def test_lists_are_measured_beyond_accuracy_and_by_segments(
+    spark: SparkSession, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ranks are 1, 2, none, 1, none and none; user 4 is recommended what he had, twice, and user 5 nothing at all."""
+    lists = [(0, [(102, 2.0), (103, 1.0)]), (1, [(111, 2.0), (101, 1.0)]), (3, [(110, 1.0)]), (4, [(104, 2.0), (104, 1.0)])]
+    table(spark, tmp_path / "lists", lists, top_k=10)
+    genres = {102: "War|Drama", 103: " Drama", 111: "War", 101: "Comedy", 104: "War"}
+    (tmp_path / "films.csv").write_text("movieId,genres\n" + "".join(f"{item},{text}\n" for item, text in genres.items()))
+    vectors = {102: [2.0, 0.0], 103: [0.0, 3.0], 111: [1.0, 0.0], 101: [-2.0, 0.0]}
+    pq.write_table(pa.table({"item_id": list(vectors), "embedding": list(vectors.values())}), tmp_path / "vectors.parquet")
+    (tmp_path / "people.csv").write_text("user_id,sex\n0,F\n1,M\n2,F\n3,M\n4,\nnobody,F\n")
+    keys: dict[str, Any] = {"items": {"path": f"{tmp_path}/films.csv"}, "vectors": f"{tmp_path}/vectors.parquet"}
+    keys |= {"users": {"path": f"{tmp_path}/people.csv"}, "segments": ["history", "popularity", "sex"]}
+    out = {"data": str(data), "table": str(tmp_path / "lists"), "output": str(tmp_path / "out")}
+    evaluate.main(["--conf", template(tmp_path, **out, **keys)])
+    found = written(tmp_path / "out")["toy (table)"]
+    shown = [[item for item, _ in entries] for _, entries in lists]
+    counts = dict(zip(IDS_OF_ITEMS, COUNTS, strict=True))
+    bits = [[-math.log2(max(1, counts[item]) / sum(COUNTS)) for item in entries] for entries in shown]
+    assert found["novelty@10"] == pytest.approx(sum(np.mean(each) for each in bits) / 4)
+    assert found["popularity@10"] == pytest.approx(np.mean([6.5, 4.0, 1.0, 5.0]))
+    assert found["long_tail@10"] == pytest.approx(np.mean([0, 1 / 2, 1, 0]))
+    assert found["genre_diversity@10"] == pytest.approx(np.mean([1 / 2, 1, 0]))
+    assert found["vector_diversity@10"] == pytest.approx(np.mean([1, 2]))
+    # Ranks by popularity are 3, 2 and 10 (two items have one event), those in the lists 1, 2 and 1; user 4's target is no hit.
+    assert found["serendipity@10"] == pytest.approx((2 / V + 0 + 9 / V + 0) / 10 / 4)
+    faults = ("short_lists", "repeated_items", "seen_items", "unknown_items")
+    assert [found[name] for name in faults] == [6, 1, 1, 0]
+    assert "toy (table): the lists of 1 users have an item twice" in caplog.text
+    assert "people.csv: 1 of 6 rows have no id of a user: they are left out" in caplog.text
+    content = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
+    low, high = content["intervals"]["toy (table)"]["novelty@10"]
+    assert low < found["novelty@10"] < high
+    by_segment = content["segments"]["toy (table)"]
+    second = 1 / math.log2(3)
+    ndcg = {name: {group: (of["users"], of["ndcg@10"]) for group, of in groups.items()} for name, groups in by_segment.items()}
+    assert ndcg == {
+        "history": {"0–1": (2, 0.0), "2": (2, 0.5), "3–6": (2, pytest.approx((1 + second) / 2))},
+        "popularity": {"head": (4, pytest.approx((1 + second) / 4)), "tail": (1, 1.0), "cold": (1, 0.0)},
+        "sex": {"F": (2, 0.5), "M": (2, pytest.approx((1 + second) / 2)), "no value": (2, 0.0)},
+    }
+    assert by_segment["sex"]["M"]["popularity@10"] == 2.5
+    assert "popularity@10" not in by_segment["popularity"]["head"]
+    screen = capsys.readouterr().out
+    assert "NDCG@10 by sex, with intervals of 95 % confidence" in screen
+    (tmp_path / "out").rename(tmp_path / "done")
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("films.csv has no column 'kinds', which items.genres names; it has movieId, genres", {"items": {"genres": "kinds"}}),
+        ("people.csv has no column 'age', which segments names", {"segments": ["age"]}),
+        ("people.csv: none of 6 values of sex is a bigint", {"users": {"id": "sex"}}),
+        ("strangers.csv: none of its 5 ids .* is of an item of the dataset", {"items": {"path": f"{tmp_path}/strangers.csv"}}),
+        ("column embedding is string, expected lists of numbers", {"vectors": f"{tmp_path}/bad.parquet"}),
+        ("has none of the tables item_vectors, item_embeddings", {"vectors": str(data)}),
+    ]
+    (tmp_path / "strangers.csv").write_text((tmp_path / "films.csv").read_text().replace("1", "77"))
+    pq.write_table(pa.table({"item_id": [102], "embedding": ["War"]}), tmp_path / "bad.parquet")
+    for message, changed in wrong:
+        merged = {name: keys[name] | value if isinstance(value, dict) else value for name, value in changed.items()}
+        refused(tmp_path, message, data=str(data), table=str(tmp_path / "lists"), **{**keys, **merged})
 
 
 def test_lists_of_a_ranker_are_called_by_it_and_refused_where_it_learned_the_targets(
@@ -359,6 +431,9 @@ def test_scores_that_are_not_finite_are_an_error(
         ({"popularity": True, "save_predictions": True}, "save_predictions needs"),
         ({"popularity": True, "predictions_k": 20}, "predictions_k says how many items save_predictions=true writes"),
         ({"popularity": True, "onnx": True}, "onnx=true needs model"),
+        ({"popularity": True, "segments": ["sex"]}, "segments=sex is a column of a table of users: set users.path=FILE"),
+        ({"popularity": True, "segments": ["history", "history"]}, "segments names history twice"),
+        ({"popularity": True, "users": {"path": "people.csv"}}, "users.path has the columns that segments=.*names"),
         ({"popularity": True, "split": "valid"}, "holds nobody out"),
         ({"model": "nowhere", "onnx": True}, "nowhere holds no exported model"),
         ({"model": "nowhere"}, "has no best checkpoint"),

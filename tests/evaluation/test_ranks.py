@@ -55,7 +55,7 @@ def test_metrics_below_the_end_of_the_lists_are_left_out(spark: SparkSession) ->
     names = {"users", "targets", "misses"} | {f"{kind}@{cutoff}" for kind in kinds for cutoff in (1, 5)}
     five, ten = (measure(Ranked(name="a", table=ranked, listed=listed), catalogue=4) for listed in (5, 10))
     assert set(five) == names
-    assert set(ten) == names | {*(f"{kind}@10" for kind in kinds), "coverage@10"}
+    assert set(ten) == names | {*(f"{kind}@10" for kind in kinds), "coverage@10", "gini@10"}
 
 
 def test_a_target_with_a_vector_or_in_its_list_is_ranked_though_cold(spark: SparkSession) -> None:
@@ -103,7 +103,14 @@ def test_metrics_of_several_targets(spark: SparkSession) -> None:
     labels = [line.rsplit("  ", 1)[0].strip() for line in shown.splitlines()[1:]]
     missing, cutoffs = "targets that are never recommended (misses)", ("NDCG", "hit rate", "recall", "precision", "MAP", "MRR")
     ranked = [f"{name}@{cutoff}" for name in cutoffs for cutoff in (2, 5)]
-    assert labels == ["users", "targets", missing, *ranked, "coverage (catalogue in the first 10)"]
+    assert labels == [
+        "users",
+        "targets",
+        missing,
+        *ranked,
+        "coverage (catalogue in the first 10)",
+        "Gini index of exposure in the first 10",
+    ]
 
 
 def test_targets_without_a_training_event_or_unknown_are_misses_and_ties_are_parted(
@@ -128,9 +135,18 @@ def test_lists_rank_by_score_with_ties_against_the_target(spark: SparkSession, h
     assert by_user(ranked, "ranks") == {1: [3], 2: [8], 3: [10, 10, 10], 4: [1]}
     assert by_user(ranked, "items")[3] == []
     assert by_user(rank_lists(held_out, lists, items, top_k=7, subset=True), "ranks") == {1: [3], 2: [8], 4: [1]}
-    several = spark.createDataFrame([(3, [("a", 2.0), ("c", 1.0), ("x", 2.0)])], LISTS)
+    several = spark.createDataFrame([(3, [("a", 2.0), ("x", 2.0), ("c", 1.0)])], LISTS)
     beyond = rank_lists(held_out.where("user_id = 3"), several, items, top_k=7, subset=False)
     assert by_user(beyond, "ranks") == {3: [3, 10, 2]}
+
+
+def test_lists_that_are_not_in_the_order_of_their_scores_rank_by_place(
+    spark: SparkSession, held_out: DataFrame, items: DataFrame
+) -> None:
+    """As re-ranked ones are, and those that were filled up; entries tie with those beside them alone."""
+    rows = [(3, [("x", 1.0), ("a", 2.0), ("c", 9.0), ("y", 9.0), ("b", 1.0), ("z", 9.0)])]
+    lists = spark.createDataFrame(rows, LISTS)
+    assert by_user(rank_lists(held_out.where("user_id = 3"), lists, items, top_k=7, subset=False), "ranks") == {3: [4, 5, 2]}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -12,7 +12,9 @@ from seqrec.ragged import Ragged
 
 def comparison(low: float, high: float, *, theirs: float = 0.1, changed: int = 500, baseline: str = "popularity") -> Comparison:
     ours = theirs + (low + high) / 2
-    return Comparison(baseline=baseline, depth=10, users=2000, changed=changed, ours=ours, theirs=theirs, low=low, high=high)
+    return Comparison(
+        baseline=baseline, depth=10, users=2000, changed=changed, ours=ours, theirs=theirs, low=low, high=high, p=0.01
+    )
 
 
 @pytest.mark.parametrize(
