@@ -96,6 +96,8 @@ class Evaluate(Strict):
         if columns and self.users.place is None:
             built_in = " and ".join(SEGMENTS)
             raise ValueError(f"segments={columns[0]} is a column of a table of users: set users.path=FILE, or take {built_in}")
+        if ids := [name for name in columns if name in ("user_id", self.users.id)]:
+            raise ValueError(f"segments={ids[0]} is the id of a user, a group for each: name another column")
         if self.users.place is not None and not columns:
             raise ValueError("users.path has the columns that segments=[…] names: name one of them there, too")
         return self

@@ -433,6 +433,7 @@ def test_scores_that_are_not_finite_are_an_error(
         ({"popularity": True, "onnx": True}, "onnx=true needs model"),
         ({"popularity": True, "segments": ["sex"]}, "segments=sex is a column of a table of users: set users.path=FILE"),
         ({"popularity": True, "segments": ["history", "history"]}, "segments names history twice"),
+        ({"popularity": True, "segments": ["user_id"], "users": {"path": "p"}}, "segments=user_id is the id of a user"),
         ({"popularity": True, "users": {"path": "people.csv"}}, "users.path has the columns that segments=.*names"),
         ({"popularity": True, "split": "valid"}, "holds nobody out"),
         ({"model": "nowhere", "onnx": True}, "nowhere holds no exported model"),
