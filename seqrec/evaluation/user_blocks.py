@@ -47,7 +47,7 @@ class BlockSums:
 def sum_blocks(values: DataFrame, names: Sequence[str], *, keys: Sequence[str] = ()) -> dict[tuple[object, ...], BlockSums]:
     """Act: the sums of columns of a table (user_id, keys, columns), for each combination of the keys, in their order."""
     block = F.pmod(F.xxhash64("user_id"), F.lit(BLOCKS)).alias("block")
-    kept = {name: F.nanvl(F.col(name).cast("double"), F.lit(None)).cast(EXACT) for name in names}
+    kept = {name: F.nanvl(F.col(name).cast("double"), F.lit(None).cast("double")).cast(EXACT) for name in names}
     sums = [F.coalesce(F.sum(value).cast("double"), F.lit(0.0)).alias(f"sum_{name}") for name, value in kept.items()]
     numbers = [F.count(value).alias(f"users_{name}") for name, value in kept.items()]
     rows = values.groupBy(*keys, block).agg(*sums, *numbers).orderBy(*keys, "block").collect()

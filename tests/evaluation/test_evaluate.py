@@ -270,7 +270,7 @@ def test_lists_are_measured_beyond_accuracy_and_by_segments(
     (tmp_path / "films.csv").write_text("movieId,genres\n" + "".join(f"{item},{text}\n" for item, text in genres.items()))
     vectors = {102: [2.0, 0.0], 103: [0.0, 3.0], 111: [1.0, 0.0], 101: [-2.0, 0.0]}
     pq.write_table(pa.table({"item_id": list(vectors), "embedding": list(vectors.values())}), tmp_path / "vectors.parquet")
-    (tmp_path / "people.csv").write_text("user_id,sex\n0,F\n1,M\n2,F\n3,M\n4,\nnobody,F\n")
+    (tmp_path / "people.csv").write_text("user_id,sex,job\n0,F,x\n1,M,x\n2,F,x\n3,M,x\n4,,x\nnobody,F,x\n")
     keys: dict[str, Any] = {"items": {"path": f"{tmp_path}/films.csv"}, "vectors": f"{tmp_path}/vectors.parquet"}
     keys |= {"users": {"path": f"{tmp_path}/people.csv"}, "segments": ["history", "popularity", "sex"]}
     out = {"data": str(data), "table": str(tmp_path / "lists"), "output": str(tmp_path / "out")}
@@ -309,7 +309,7 @@ def test_lists_are_measured_beyond_accuracy_and_by_segments(
     wrong: list[tuple[str, dict[str, Any]]] = [
         ("films.csv has no column 'kinds', which items.genres names; it has movieId, genres", {"items": {"genres": "kinds"}}),
         ("people.csv has no column 'age', which segments names", {"segments": ["age"]}),
-        ("people.csv: none of 6 values of sex is a bigint", {"users": {"id": "sex"}}),
+        ("people.csv: none of 6 values of job is a bigint", {"users": {"id": "job"}}),
         ("strangers.csv: none of its 5 ids .* is of an item of the dataset", {"items": {"path": f"{tmp_path}/strangers.csv"}}),
         ("column embedding is string, expected lists of numbers", {"vectors": f"{tmp_path}/bad.parquet"}),
         ("has none of the tables item_vectors, item_embeddings", {"vectors": str(data)}),
