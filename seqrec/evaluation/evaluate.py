@@ -54,7 +54,8 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
     meta = ListsMeta.read(path)
     require_fitting(meta, path=path, split=held_out.split, dataset=dataset.meta.run_id)
     _require_unlearned(meta, path=path, split=held_out.split)
-    schema = schemas.recommendations(dataset.user, dataset.item)
+    explained = meta.explanation is not None
+    schema = schemas.recommendations(dataset.user, dataset.item, reranked=meta.reranked, explained=explained)
     lists = io.read_table(dataset.spark, files.join(path, "recommendations"), schema)
     require_finite(lists, path)
     ranked = rank_lists(held_out.users, lists, dataset.items, top_k=meta.top_k, subset=meta.users is not None)
