@@ -19,7 +19,7 @@ from seqrec.dataset.time_range import parse_time_range
 from seqrec.dataset.understood import describe_input
 from seqrec.dataset.unpack import open_unpacked
 from seqrec.ranking.build_features import assign_splits, describe_ratings, guard_labels, guard_missing, read_tables
-from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_samples
+from seqrec.ranking.feature_tables import write_catalogues, write_feature_schema, write_past_items, write_samples
 from seqrec.ranking.features_as_of import FeatureOptions
 from seqrec.ranking.genres import GenreSource
 from seqrec.ranking.matching_samples import NegativeDrawing
@@ -68,6 +68,8 @@ def _build(cfg: BuildFeatures, copies: ExitStack) -> None:
             guard_labels(split.ratings, labelling)
         features = describe_ratings(split, tables, options)
         counts = write_catalogues(features, tables, dataset, draft.path, past=cfg.history, options=options)
+        if drawing is not None:
+            counts |= write_past_items(split.ratings, dataset, draft.path, past=cfg.history)
         counts |= write_samples(features, tables, dataset, draft.path, labelling=labelling, drawing=drawing)
     write_feature_schema(tables, draft.path, recent_items=cfg.recent_items)
     FeaturesMeta(

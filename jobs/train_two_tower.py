@@ -1,7 +1,7 @@
 """Windows into SimpleX, or features into two towers; items into Milvus, and users' best items by exact and by Milvus search."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +12,7 @@ from seqrec.command.entry import run_job
 from seqrec.command.screen import counted, listed, show
 from seqrec.command.session import open_session
 from seqrec.command.story import Next, changed_settings, end, open_draft
-from seqrec.evaluation.milvus_recall import Search, search_lists
+from seqrec.evaluation.milvus_recall import Hidden, Search, search_lists
 from seqrec.evaluation.report import write_metrics
 from seqrec.export.export_onnx import export
 from seqrec.publishing.destinations import Destinations, to_milvus
@@ -21,7 +21,7 @@ from seqrec.publishing.rehearsal import rehearse_items
 from seqrec.scoring.available import withheld_items
 from seqrec.scoring.batch_recommend import Scoring, write_recommendations
 from seqrec.scoring.lists import ListSettings
-from seqrec.scoring.tower_lists import TowerScoring, write_tower_lists
+from seqrec.scoring.tower_lists import TowerScoring, read_past, write_tower_lists
 from seqrec.settings.publish import Guards
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.storage import files, versions
@@ -29,7 +29,8 @@ from seqrec.storage.draft import Draft
 from seqrec.stores.address import NONE
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables.datasets import open_dataset
-from seqrec.towers.matching_inputs import USERS
+from seqrec.tables.histories import select_histories
+from seqrec.towers.matching_inputs import ITEMS, PAST, USERS
 from seqrec.towers.tower_export import export_towers
 from seqrec.towers.tower_setup import plan_towers
 from seqrec.towers.tower_training import train_towers
@@ -53,11 +54,11 @@ UNREAD = {  # what belongs to the other towers
 
 @dataclass(frozen=True, kw_only=True)
 class MadeLists:
-    """A version of users' lists that is written: the name of its model, how well it was validated, items that are in no list."""
+    """A version of users' lists that is written: the name of its model, how well it was validated, what was left out."""
 
     name: str
     valid: dict[str, float]
-    without: Sequence[int]
+    hidden: Hidden
 
 
 Maker = Callable[[TrainTwoTower, SparkSession, Draft], MadeLists]
@@ -65,10 +66,10 @@ Maker = Callable[[TrainTwoTower, SparkSession, Draft], MadeLists]
 
 def run(cfg: TrainTwoTower) -> None:
     """Try Milvus, train, export, write a version of users' lists, and make it current when it is whole."""
-    cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     if not leads():
         SHARES[cfg.towers](cfg)
         return
+    cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     files.require_writable(cfg.model, key="model")
     draft = open_draft(cfg, cfg.output)
     if unread := [key for key in changed_settings() if any(f"{key}.".startswith(f"{name}.") for name in UNREAD[cfg.towers])]:
@@ -77,7 +78,7 @@ def run(cfg: TrainTwoTower) -> None:
     addresses = replace(Addresses.from_settings(cfg.stores), mongodb=NONE)
     with connect(spark, addresses) as stores:  # so that what Milvus refuses is an error before the training
         if stores.milvus is not None:
-            rehearse_items(spark, to_milvus(stores.milvus, cfg.milvus), dataset=cfg.data, dim=cfg.encoder.dim)
+            rehearse_items(spark, to_milvus(stores.milvus, cfg.milvus), tables=item_tables(cfg), dim=cfg.encoder.dim)
     made = MAKERS[cfg.towers](cfg, spark, draft)
     metrics = {"valid": made.valid}
     with connect(spark, addresses) as stores:
@@ -86,12 +87,20 @@ def run(cfg: TrainTwoTower) -> None:
             publish(spark, Destinations(milvus=destination), draft.path, limits=Guards())
             search = Search(params=cfg.milvus.search_params, users=cfg.milvus.search_users, seed=cfg.seed)
             alias = destination.open()
-            metrics["milvus"] = search_lists(draft.path, alias, dataset=dataset, without=made.without, search=search)
+            metrics["milvus"] = search_lists(draft.path, alias, dataset=dataset, hidden=made.hidden, search=search)
     write_metrics(metrics, draft.path)
     versions.write_meta(draft.path, versions.read_meta(draft.path))  # a second time, with the table that the search wrote
     draft.commit(keep=cfg.keep)
     show("\n".join(f"{name}: {listed(measured)}" for name, measured in metrics.items()))
     end(made=f"version {draft.run_id} of the lists of {made.name}", path=draft.path, then=Next("build_candidates", ("data",)))
+
+
+def item_tables(cfg: TrainTwoTower) -> list[str]:
+    """The tables with the items that get vectors."""
+    items = [files.join(cfg.data, "items")]
+    if cfg.towers == "features" and cfg.features.new_items:
+        items.append(files.join(versions.resolve(str(cfg.features.path)), ITEMS))
+    return items
 
 
 def tower_setup(cfg: TrainTwoTower) -> TrainingSetup:
@@ -108,7 +117,10 @@ def lists_of_histories(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) ->
     lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
     scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])
     write_recommendations(draft, dataset, exported, scoring=scoring, generated_at=datetime.now(UTC))
-    return MadeLists(name=exported.meta.name, valid=valid, without=withheld_items(spark, exported))
+    hidden = Hidden(
+        seen=select_histories(dataset, history=cfg.history).select("user_id", "seen"), everywhere=withheld_items(spark, exported)
+    )
+    return MadeLists(name=exported.meta.name, valid=valid, hidden=hidden)
 
 
 def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> MadeLists:
@@ -124,22 +136,25 @@ def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> 
     )
     training = partial(train_towers, setup)
     trained = run_on_spark(spark, training, processes=cfg.processes) if cfg.distributor == "spark" else training()
-    exported = export_towers(setup, keep=cfg.keep)
+    exported, dataset = export_towers(setup, keep=cfg.keep), open_dataset(spark, cfg.data)
+    seen = read_past(dataset, exported.path, setup.inputs.table(PAST))
     scoring = TowerScoring(
         export=exported.path,
         meta=exported.meta,
         users=setup.inputs.table(USERS),
+        hidden=seen,
         history=cfg.history,
         lists=ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen),
     )
-    write_tower_lists(draft, open_dataset(spark, cfg.data), scoring, generated_at=datetime.now(UTC))
-    return MadeLists(name=exported.meta.name, valid=trained.metrics, without=())
+    write_tower_lists(draft, dataset, scoring, generated_at=datetime.now(UTC))
+    hidden = Hidden(seen=seen, everywhere=exported.withheld)
+    return MadeLists(name=exported.meta.name, valid=trained.metrics, hidden=hidden)
 
 
 MAKERS: dict[str, Maker] = {"histories": lists_of_histories, "features": lists_of_features}
 SHARES: dict[str, Callable[[TrainTwoTower], object]] = {  # of the processes of torchrun that don't lead
     "histories": partial(train_stages, plan=tower_setup, run=run_training),
-    "features": lambda cfg: train_towers(plan_towers(cfg)),
+    "features": lambda _: train_towers(None),
 }
 
 

@@ -17,7 +17,6 @@ from seqrec.stores.milvus_search import search_for_users
 from seqrec.stores.store_errors import as_user_errors
 from seqrec.tables import io, schemas
 from seqrec.tables.datasets import Dataset
-from seqrec.tables.histories import select_histories
 
 log = logging.getLogger("seqrec")
 
@@ -33,13 +32,19 @@ class Search:
     seed: int
 
 
-def search_lists(
-    folder: str, alias: MilvusAlias, *, dataset: Dataset, without: Sequence[int], search: Search
-) -> dict[str, float]:
+@dataclass(frozen=True, kw_only=True)
+class Hidden:
+    """What a version of lists leaves out, by item_idx: what each user has had (user_id, seen), and what no list has."""
+
+    seen: DataFrame
+    everywhere: Sequence[int]
+
+
+def search_lists(folder: str, alias: MilvusAlias, *, dataset: Dataset, hidden: Hidden, search: Search) -> dict[str, float]:
     """Act: search for the users of a version of lists, write the table milvus_recommendations beside them; its recall.
 
     The version has recommendations and user_embeddings; users with the popular list are not searched for. As in the version's
-    lists, a user's seen items and those that are never recommended, `without` (item indices), are left out.
+    lists, a user's seen items (if filter_seen is true) and those that are never recommended are left out.
     """
     spark, started = dataset.spark, time.monotonic()
     meta = ListsMeta.read(folder)
@@ -47,18 +52,17 @@ def search_lists(
     exact = io.read_table(spark, files.join(folder, "recommendations"), schema)
     queries = io.read_table(spark, files.join(folder, "user_embeddings"), schemas.user_embeddings(dataset.user))
     chosen = sample(queries.select("user_id", "embedding"), users=search.users, seed=search.seed)
-    seen = F.col("seen") if meta.filter_seen else F.slice("seen", 1, 0)
-    histories = select_histories(dataset, history=meta.history).select("user_id", seen.alias("seen"))
-    hidden = F.coalesce("seen", F.array().cast("array<int>")).alias("seen")  # a user of features alone has no history
+    none = F.array().cast("array<int>")
+    seen = F.coalesce("seen", none) if meta.filter_seen else none  # a new user has had nothing
     path = files.join(folder, TABLE)
     with as_user_errors(f"{alias}: searching failed", secrets=alias.server.secrets):
         lists = search_for_users(
-            chosen.join(histories, "user_id", "left").select("user_id", "embedding", hidden),
+            chosen.join(hidden.seen, "user_id", "left").select("user_id", "embedding", seen.alias("seen")),
             alias,
             item=dataset.item,
             top_k=meta.top_k,
             params=search.params,
-            without=without,
+            without=hidden.everywhere,
         )
         io.write_table(lists.join(exact.drop("items"), "user_id"), path, schema)
     recall = recall_of(io.read_table(spark, path, schema), exact, top_k=meta.top_k)

@@ -1,5 +1,6 @@
 """Tries what the stores would refuse of a model's lists and items, before hours of scoring or training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -10,7 +11,6 @@ from seqrec.errors import UserError
 from seqrec.publishing.carried_fields import require_fields
 from seqrec.publishing.destinations import Destinations, MilvusDestination
 from seqrec.serving.exports import Export
-from seqrec.storage import files
 from seqrec.stores import milvus, mongo
 from seqrec.stores.checks import check_embeddings, check_keys
 from seqrec.stores.mongo_collection import MOST_DOCUMENT_BYTES
@@ -57,12 +57,12 @@ def rehearse(spark: SparkSession, destinations: Destinations, *, export: Export,
         milvus.try_to_write(alias, dim=embeddings.dim, index=destinations.milvus.index)
 
 
-def rehearse_items(spark: SparkSession, destination: MilvusDestination, *, dataset: str, dim: int) -> None:
-    """Act: try to write to Milvus, and check the item ids of a dataset's version against it, before a model is trained."""
+def rehearse_items(spark: SparkSession, destination: MilvusDestination, *, tables: Sequence[str], dim: int) -> None:
+    """Act: try to write to Milvus, and check the item ids of the tables of a model's items against it, before it is trained."""
     alias = destination.open()
     milvus.try_to_write(alias, dim=dim, index=destination.index)
-    path = files.join(dataset, "items")
-    check_keys(io.open_table(spark, path).select("item_id"), alias, path=path)
+    for path in tables:
+        check_keys(io.open_table(spark, path).select("item_id"), alias, path=path)
 
 
 def _check_length(items: DataFrame, lengths: ListLengths, *, further: int) -> None:

@@ -87,7 +87,9 @@ def _prepare(setup: NetworkSetup, process: Process, encoded: EncodedFile, valid:
         limit = setup.memory_gb or available_gb(process.device)
         advice = "wide_deep.batch_size, wide_deep.embedding_size or max_categories"
         require_memory(needed, limit, advice=advice, key="wide_deep.memory_gb")
-        state = take_folder(setup, template.fingerprint, stack, key="output", resume="same") if process.rank == 0 else None
+        state = None
+        if process.rank == 0:
+            state = take_folder(setup, template.fingerprint, stack, architecture=NETWORK, key="output", resume="same")
     state = process.share(state)
     learner = start_learner(setup, _draw(setup, process, encoded), process, state)
     lesson = NetworkLesson(

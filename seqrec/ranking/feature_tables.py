@@ -4,7 +4,7 @@ import json
 import logging
 import time
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -30,6 +30,7 @@ from seqrec.tables.datasets import Dataset
 log = logging.getLogger("seqrec")
 
 PAST = {"valid": ("train",), "test": ("train", "valid")}  # the splits that belong to a history; full has all ratings
+LATER = {"valid": ("valid", "test"), "test": ("test",), "full": ()}  # the splits that come after it
 
 
 def write_catalogues(
@@ -58,6 +59,24 @@ def write_catalogues(
         ),
     }
     return {name: _write_counted(table, files.join(path, name), schema) for name, (table, schema) in written.items()}
+
+
+def write_past_items(ratings: DataFrame, dataset: Dataset, path: str, *, past: str) -> dict[str, int]:
+    """Write past_items, see `past_items`; returns its count."""
+    schema = schemas.past_items(dataset.user, dataset.item)
+    return {"past_items": _write_counted(past_items(ratings, past=past), files.join(path, "past_items"), schema)}
+
+
+def past_items(ratings: DataFrame, *, past: str) -> DataFrame:
+    """user_id, and the items, sorted, of all ratings before the first of a split that comes after the past.
+
+    With full, or for a user who has none of such a split, these are all. So they are what the dataset's tables have as `seen`,
+    and they have users and items too that the dataset lacks.
+    """
+    later = F.min(F.when(F.col("split").isin(*LATER[past]), F.col("ordinal")))
+    before = ratings.withColumn("later", later.over(Window.partitionBy("user_id")))
+    before = before.where(F.coalesce(F.col("ordinal") < F.col("later"), F.lit(True)))
+    return before.groupBy("user_id").agg(F.sort_array(F.collect_set("item_id")).alias("items"))
 
 
 def write_samples(

@@ -1,4 +1,4 @@
-"""Columns of samples into the features of a ranker: one definition for training, for Spark's workers, and for one user.
+"""Columns of samples into a model's features: one definition for training, for Spark's workers, and for one user.
 
     encoding.encode(batch)      (N, F) float32, in the order of encoding.features
 
@@ -78,8 +78,8 @@ class EncodedColumn:
         values = category_values(column, name=self.name)
         if values.type != self.categories.type:
             raise UserError(
-                f"column {self.name} is {column.type}, the ranker was trained on {self.categories.type}: give features and "
-                "candidates of the dataset that its samples were made from"
+                f"column {self.name} is {column.type}, the model was trained on {self.categories.type}: give rows of the dataset "
+                "that its samples were made from"
             )
         places = self._sorted_categories.find(values).cast(pa.int32())
         codes: NDArray[np.int32] = pc.fill_null(pc.add(places, 1), 0).to_numpy(zero_copy_only=False)
@@ -101,13 +101,13 @@ class EncodedColumn:
     def _shares(self, column: pa.Array) -> NDArray[np.float32]:
         """The numbers (N, parts) of lists, NaN for a row without one."""
         if not is_list(column.type):
-            raise UserError(f"column {self.name} is {column.type}, the ranker expects lists of {len(self.parts)} numbers")
+            raise UserError(f"column {self.name} is {column.type}, the model expects lists of {len(self.parts)} numbers")
         there = column.is_valid().to_numpy(zero_copy_only=False)
         lengths = pc.unique(pc.drop_null(pc.list_value_length(column))).to_pylist()
         if any(length != len(self.parts) for length in lengths):
             raise UserError(
-                f"column {self.name} has lists of {max(lengths)} numbers, the ranker expects {len(self.parts)} "
-                f"({', '.join(self.parts)}): make the features with the same genres, or train the ranker again"
+                f"column {self.name} has lists of {max(lengths)} numbers, the model expects {len(self.parts)} "
+                f"({', '.join(self.parts)}): make the features with the same genres, or train the model again"
             )
         shares = np.full((len(column), len(self.parts)), np.nan, np.float32)
         shares[there] = numbers(column.flatten(), name=self.name).reshape(int(there.sum()), len(self.parts))
@@ -116,7 +116,7 @@ class EncodedColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """The columns that a ranker uses, in the order of its features."""
+    """The columns that a ranker or a tower uses, in the order of its features."""
 
     columns: tuple[EncodedColumn, ...]
 
@@ -141,12 +141,18 @@ class Encoding:
             first += width
         return features
 
+    def tells(self, features: Features) -> NDArray[np.bool_]:
+        """Which rows (N,) of encoded features (N, F) say anything: a category that has a code, or a number."""
+        coded = np.array([feature.codes > 0 for feature in self.features])
+        says: NDArray[np.bool_] = np.where(coded, features != 0, ~np.isnan(features)).any(axis=1)
+        return says
+
     def require_columns(self, names: Sequence[str], *, where: str = "the table") -> None:
-        """Raise UserError, which names the columns, if `where` lacks any that the ranker expects."""
+        """Raise UserError, which names the columns, if `where` lacks any that the model expects."""
         if lacking := [name for name in self.names if name not in names]:
             raise UserError(
-                f"{where} lacks {', '.join(lacking)}, which the ranker expects: make it as the ranker's samples were made, or "
-                "train a ranker on the columns that are there"
+                f"{where} lacks {', '.join(lacking)}, which the model expects: make it as the model's samples were made, or "
+                "train a model on the columns that are there"
             )
 
     def to_json(self) -> str:
@@ -171,9 +177,7 @@ def category_values(column: pa.Array, *, name: str) -> pa.Array:
         return column.cast(pa.int64())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column.cast(pa.string())
-    raise UserError(
-        f"column {name} is {column.type}, a discrete one holds whole numbers or text: leave it out of columns.discrete"
-    )
+    raise UserError(f"column {name} is {column.type}, a discrete one holds whole numbers or text: leave it out of the columns")
 
 
 def numbers(column: pa.Array, *, name: str) -> NDArray[np.float32]:
@@ -184,7 +188,7 @@ def numbers(column: pa.Array, *, name: str) -> NDArray[np.float32]:
     """
     plain = plain_numbers(column)
     if plain is None:
-        raise UserError(f"column {name} is {column.type}, a continuous one holds numbers: leave it out of columns.continuous")
+        raise UserError(f"column {name} is {column.type}, a continuous one holds numbers: leave it out of the columns")
     column = plain
     with np.errstate(over="ignore"):
         values = column.to_numpy(zero_copy_only=False).astype(np.float32)

@@ -2,14 +2,16 @@
 
     towers = Towers.open("/data/feature_towers")
     queries = towers.users.vectors(rows)          # (N, D) float32 of length 1; rows have the columns towers.users.encoding.names
-    towers.best(queries, 10)                      # item ids and scores: the items of the export, by exact search
+    towers.recommend(queries, 10)                 # item ids and scores of each row, by exact search
+    towers.recommend(queries, 10, had=[["50"]])   # without the items that the user of each row has had
 
 A new user or item needs no training: what is unknown of it counts as missing. An export is a version MODEL/exports/RUN_ID with
 two graphs (one input `features` (N, F), one output `vector` (N, D)), their encodings, the items' vectors, and a meta.json that
-seals them.
+seals them. Items of which no feature is known all have one vector; they are never recommended.
 """
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -35,6 +38,7 @@ USER_WEIGHTS, ITEM_WEIGHTS = "user_tower.onnx.data", "item_tower.onnx.data"  # l
 USER_ENCODING, ITEM_ENCODING = "user_encoding.json", "item_encoding.json"
 NEEDED_FILES = (USER_GRAPH, ITEM_GRAPH, USER_ENCODING, ITEM_ENCODING, MATRIX, VOCABULARY)
 TOWER_FILES = (*NEEDED_FILES, USER_WEIGHTS, ITEM_WEIGHTS)  # what an export may have beside its item_embeddings
+KNOWN = "known"  # column of an export's vocabulary: whether a feature of the item is known, so that it may be recommended
 TOWER_INPUT, TOWER_OUTPUT = "features", "vector"
 RUN_ROWS = 4096  # rows that ONNX Runtime takes at once
 TRAIN_AGAIN = "run train_two_tower towers=features again"
@@ -64,12 +68,13 @@ class ServedTower:
 
 @dataclass(frozen=True, kw_only=True)
 class Towers:
-    """Both towers, and the items of the export: item i of `ids` is row i + 2 of `matrix`."""
+    """Both towers, and the items of the export: item i of `ids` is row i + 2 of `matrix`, and of `available`."""
 
     users: ServedTower
     items: ServedTower
     matrix: NDArray[np.float32]  # (V + 2, D), memory-mapped
     ids: pa.Array  # (V,), int64 or string
+    available: NDArray[np.bool_]  # (V + 2,)
 
     @classmethod
     def open(cls, folder: str, *, threads: int = 1) -> "Towers":
@@ -88,22 +93,35 @@ class Towers:
             return load_towers(copy, hashes, threads)
 
     def best(self, queries: NDArray[np.float32], k: int, *, seen: Ragged | None = None) -> Lists:
-        """The indices (N, K) of the k best items of each query and their scores, see `topk.top_k`; K is at most V.
+        """The indices (N, K) of the k best items of each query and their scores, see `topk.top_k`; K is at most the number of
+        items that may be recommended.
 
         `seen` has the indices of the items that are left out, a list a query.
         """
         hidden = Ragged.of([[] for _ in queries]) if seen is None else seen
-        return top_k(queries, Catalogue.of(self.matrix), k=min(k, max(1, len(self.ids))), seen=hidden)
+        catalogue = Catalogue.of(self.matrix, self.available)
+        return top_k(queries, catalogue, k=min(k, max(1, len(catalogue.items))), seen=hidden)
 
-    def recommend(self, queries: NDArray[np.float32], k: int) -> list[list[tuple[int | str, float]]]:
-        """The ids and scores of the k best items of each query, best first."""
-        items, scores = self.best(queries, k)
+    def recommend(
+        self, queries: NDArray[np.float32], k: int, *, had: Sequence[Sequence[int | str]] | None = None
+    ) -> list[list[tuple[int | str, float]]]:
+        """The ids and scores of the k best items of each query, best first.
+
+        `had` has the ids of the items that are left out, a list a query; ids that the export doesn't know are no error.
+        """
+        items, scores = self.best(queries, k, seen=None if had is None else Ragged.of_arrays([self._indices(of) for of in had]))
         lists = []
         for row, of_row in zip(items, scores, strict=True):
             filled = row >= FIRST_ITEM
             ids = self.ids.take(pa.array(row[filled] - FIRST_ITEM)).to_pylist()
             lists.append(list(zip(ids, of_row[filled].tolist(), strict=True)))
         return lists
+
+    def _indices(self, ids: Sequence[int | str]) -> NDArray[np.int64]:
+        """The indices of the ids that the export knows."""
+        places = pc.drop_null(pc.index_in(pa.array(ids, self.ids.type), value_set=self.ids))
+        indices: NDArray[np.int64] = places.to_numpy().astype(np.int64) + FIRST_ITEM
+        return indices
 
 
 def tower_hashes(hashes: object, *, path: str) -> Hashes:
@@ -127,5 +145,11 @@ def load_towers(folder: str, hashes: Hashes, threads: int) -> Towers:
         )
         for graph, encoding in ((USER_GRAPH, USER_ENCODING), (ITEM_GRAPH, ITEM_ENCODING))
     )
-    ids = pq.read_table(Path(folder, VOCABULARY), columns=["item_id"])["item_id"].combine_chunks()
-    return Towers(users=users, items=items, matrix=np.load(Path(folder, MATRIX), mmap_mode="r"), ids=ids)
+    items_of = pq.read_table(Path(folder, VOCABULARY), columns=["item_id", KNOWN])
+    return Towers(
+        users=users,
+        items=items,
+        matrix=np.load(Path(folder, MATRIX), mmap_mode="r"),
+        ids=items_of["item_id"].combine_chunks(),
+        available=np.concatenate([np.zeros(FIRST_ITEM, np.bool_), items_of[KNOWN].to_numpy()]),
+    )

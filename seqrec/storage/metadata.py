@@ -154,7 +154,7 @@ class TowersMeta(Meta):
     """An export of two towers over features; `run_id` is the training's, `features` that of the features it learned from.
 
     The columns are those that each tower reads, in order. `parity` has the rows that were compared with torch, by tower, and the
-    largest difference; `counts` the items, and those of them that the dataset lacks.
+    largest difference; `counts` the items, those of them that the dataset lacks, and those that are never recommended.
     """
 
     name: str

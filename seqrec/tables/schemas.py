@@ -212,6 +212,11 @@ def users(user: DataType, item: DataType, *, columns: StructType) -> StructType:
     return StructType([*_table(user_id=user), *columns, *_user_features(item)])
 
 
+def past_items(user: DataType, item: DataType) -> StructType:
+    """Key user_id: the distinct items, sorted, of all the user's ratings as of the end of the history; at least one."""
+    return _table(user_id=user, items=ArrayType(item, containsNull=False))
+
+
 def item_catalogue(item: DataType, *, columns: StructType) -> StructType:
     """Key item_id: all columns of the tables of items."""
     return StructType([*_table(item_id=item), *columns, *_item_genres()])

@@ -17,7 +17,7 @@ from seqrec.rankers.samples import LabelColumn, Samples, open_samples, table_sch
 from seqrec.storage import files, versions
 from seqrec.storage.ranker_metadata import FeaturesMeta
 
-SAMPLES, USERS, ITEMS = "matching_samples", "users", "item_features"
+SAMPLES, USERS, ITEMS, PAST = "matching_samples", "users", "item_features", "past_items"
 MATCHING = "run build_features samples=[matching], and give its folder as features.path"
 
 log = logging.getLogger("seqrec")
@@ -33,7 +33,7 @@ class MatchingInputs:
     item_columns: tuple[str, ...]
 
     def table(self, name: str) -> str:
-        """The path of a table of the version, USERS or ITEMS."""
+        """The path of a table of the version: USERS, ITEMS or PAST."""
         return files.join(self.samples.path, name)
 
 
@@ -61,10 +61,12 @@ def open_matching(
 ) -> MatchingInputs:
     """The current version of features in a folder; columns that aren't named are all that samples and the tables have.
 
-    Raises UserError if it has no matching_samples, if it is of another dataset (a run id) or of another history than the lists,
-    and for a column that isn't there.
+    Raises UserError if it has no matching_samples or past_items, if it is of another dataset (a run id) or of another history
+    than the lists, and for a column that isn't there.
     """
     samples = open_samples(folder, label=LabelColumn(), tables=[SAMPLES], remedy=MATCHING)
+    if PAST not in samples.meta.tables:
+        raise UserError(f"{samples.path} has no table {PAST}, which says what users have had: {MATCHING}")
     meta = FeaturesMeta.read(samples.path)
     if meta.dataset != dataset:
         raise UserError(
@@ -104,7 +106,7 @@ def _choose(samples: Samples, key: str, named: Sequence[str] | None, table: list
 def read_tower_catalogue(inputs: MatchingInputs, data: str, *, new_items: bool, cache: Path) -> TowerCatalogue:
     """The items of a dataset's version and, with new_items, those that item_features alone has.
 
-    Items of the dataset that item_features lacks are counted in a warning: their id alone describes them.
+    Items of the dataset that item_features lacks are counted in a warning: no more than their id is known of them.
     """
     vocabulary = _read(files.join(data, "items"), ["item_id", "item_idx"], cache / "items").sort_by("item_idx")
     columns = list(dict.fromkeys(["item_id", *inputs.item_columns]))
@@ -116,11 +118,22 @@ def read_tower_catalogue(inputs: MatchingInputs, data: str, *, new_items: bool, 
         ids = pa.concat_arrays([ids, added])
     places = pc.index_in(ids, value_set=described)
     if lacking := places.null_count:
-        log.warning("%s lacks %s of the dataset: the id alone describes them", inputs.table(ITEMS), counted(lacking, "item"))
+        log.warning("%s lacks %s of the dataset: the id alone is known of them", inputs.table(ITEMS), counted(lacking, "item"))
     rows = features.take(places)
     rows = rows.set_column(rows.schema.get_field_index("item_id"), "item_id", ids)
     indices = pa.array(np.arange(FIRST_ITEM, FIRST_ITEM + len(ids)), pa.int32())
     return TowerCatalogue(ids=pa.table({"item_id": ids, "item_idx": indices}), rows=rows, known=len(vocabulary))
+
+
+def read_user_rows(inputs: MatchingInputs, *, most: int, cache: Path) -> pa.Table:
+    """The columns of the users' tower in the first rows of the table users, at most `most`; remote files go to the cache."""
+    table, parts, columns = inputs.table(USERS), list[pa.RecordBatch](), list(inputs.user_columns)
+    for name in versions.table_files(table):
+        with pq.ParquetFile(files.fetch(files.join(table, name), cache)) as source:
+            parts += source.iter_batches(most, columns=columns)
+        if sum(map(len, parts)) >= most:
+            break
+    return pa.Table.from_batches(parts).slice(0, most).select(columns)
 
 
 def _read(table: str, columns: list[str], cache: Path) -> pa.Table:

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow.parquet as pq
 import torch
 
-from seqrec.rankers.encoded_rows import EncodedFile, write_encoded
+from seqrec.rankers.encoded_rows import GROUP_ROWS, EncodedFile, write_encoded
 from seqrec.rankers.row_batches import RowBatches
 from seqrec.serving.feature_encoding import Encoding
 from seqrec.towers.matching_inputs import MatchingInputs
-from seqrec.towers.tower_survey import TowerSurvey
+from seqrec.towers.tower_survey import MIX, TowerSurvey
 from seqrec.training.processes import Process
+
+HASHES = 2**40  # values of a row's hash: float64, in which processes sum, holds the sums of 8,192 of them
 
 
 class TowerBatch(NamedTuple):
@@ -48,6 +52,11 @@ class TowerRows:
     positives: EncodedFile
     negatives: EncodedFile
     user_features: int
+
+    def tell(self, process: Process) -> str:
+        """A text that tells the training rows of all processes apart from others, see `hash_rows`."""
+        mine = torch.tensor([float(hash_rows(file)) for file in (self.positives, self.negatives)], dtype=torch.float64)
+        return "-".join(f"{int(total) % HASHES:010x}" for total in process.sum(mine).tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,19 @@ def write_tower_rows(inputs: MatchingInputs, survey: TowerSurvey, process: Proce
         negatives=write_encoded(inputs.samples, alone, process, folder / "negatives.parquet", label=0),
         user_features=len(survey.users.features),
     )
+
+
+def hash_rows(file: EncodedFile) -> int:
+    """The sum of a hash of each row of a file, modulo HASHES: the order of the rows doesn't matter."""
+    weights = np.random.default_rng(0).integers(1, 2**63, len(file.columns), dtype=np.uint64) | np.uint64(1)
+    total = 0
+    with pq.ParquetFile(file.path) as source:
+        for batch in source.iter_batches(GROUP_ROWS):
+            values = np.column_stack([column.to_numpy() for column in batch.columns])  # (n, F + 1) float32
+            hashes = (values.view(np.uint32).astype(np.uint64) * weights).sum(axis=1)  # multiply-add, modulo 2^64
+            hashes = (hashes ^ (hashes >> np.uint64(32))) * MIX
+            total += int((hashes >> np.uint64(24)).sum())
+    return total % HASHES
 
 
 def tower_batches(rows: TowerRows, *, steps: int, rank: int, pool_batches: int, workers: int, seed: int) -> TowerBatches:

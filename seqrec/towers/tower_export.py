@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
@@ -26,6 +27,7 @@ from seqrec.serving.sealed import EMBEDDINGS, EMBEDDINGS_PART, EXPORTS, MATRIX, 
 from seqrec.serving.towers import (
     ITEM_ENCODING,
     ITEM_GRAPH,
+    KNOWN,
     TOWER_FILES,
     TOWER_INPUT,
     TOWER_OUTPUT,
@@ -36,7 +38,7 @@ from seqrec.serving.towers import (
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold_in
 from seqrec.storage.metadata import TowersMeta
-from seqrec.towers.matching_inputs import TowerCatalogue, read_tower_catalogue
+from seqrec.towers.matching_inputs import TowerCatalogue, read_tower_catalogue, read_user_rows
 from seqrec.towers.tower_setup import TowerSetup
 from seqrec.towers.tower_validation import catalogue_matrix, vectors_of
 from seqrec.training import checkpoint
@@ -51,10 +53,11 @@ log = logging.getLogger("seqrec")
 
 @dataclass(frozen=True)
 class TowersExport:
-    """An export of two towers in a folder, and its meta.json."""
+    """An export of two towers in a folder, its meta.json, and the item_idx of the items that are never recommended."""
 
     path: str
     meta: TowersMeta
+    withheld: list[int]
 
     @property
     def embeddings(self) -> str:
@@ -84,21 +87,43 @@ def export_towers(setup: TowerSetup, *, keep: int, conversion: Conversion = DEFA
     with tempfile.TemporaryDirectory(prefix="seqrec-export-") as temporary:
         work = Path(temporary)
         catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=setup.new_items, cache=work / "tables")
-        parity = _write_towers(setup, towers, catalogue, work, conversion=conversion)
-        pq.write_table(catalogue.ids, work / VOCABULARY)
+        features = setup.survey.items.encode(catalogue.rows)
+        parity = _write_towers(setup, towers, features, work, conversion=conversion)
+        withheld = _write_vocabulary(setup, catalogue, features, work)
         write_item_embeddings(np.load(work / MATRIX), catalogue.ids, work / EMBEDDINGS_PART)
-        counts = {"items": len(catalogue.ids), "new_items": len(catalogue.ids) - catalogue.known}
+        new_items = len(catalogue.ids) - catalogue.known
+        counts = {"items": len(catalogue.ids), "new_items": new_items, "withheld": len(withheld)}
         made = MadeTowers(file=path.rsplit("/", 1)[-1], best=best, counts=counts, parity=parity)
-        return _add_export(work, setup.folder, partial(_describe, setup, made), keep=keep)
+        path, meta = _add_export(work, setup.folder, partial(_describe, setup, made), keep=keep)
+        return TowersExport(path, meta, withheld)
+
+
+def _write_vocabulary(setup: TowerSetup, catalogue: TowerCatalogue, features: Features, work: Path) -> list[int]:
+    """Write the items, and which of them may be recommended: those of which a feature is known; the item_idx of the others.
+
+    All of these have the same vector. How many they are is a warning.
+    """
+    known = setup.survey.items.tells(features)
+    pq.write_table(catalogue.ids.append_column(KNOWN, pa.array(known)), work / VOCABULARY)
+    withheld: list[int] = catalogue.ids["item_idx"].filter(pa.array(~known)).to_pylist()
+    if withheld:
+        log.warning(
+            "%s of %s: features.item_columns tell nothing of them that a training row has, so they are never recommended",
+            counted(len(withheld), "item"),
+            f"{len(catalogue.ids):,}",
+        )
+    return withheld
 
 
 def _write_towers(
-    setup: TowerSetup, towers: TwoTowers, catalogue: TowerCatalogue, work: Path, *, conversion: Conversion
+    setup: TowerSetup, towers: TwoTowers, item_rows: Features, work: Path, *, conversion: Conversion
 ) -> dict[str, float]:
-    """Write graphs, encodings and the item matrix; the comparison with torch, which raises UserError above the tolerance."""
+    """Write graphs, encodings and the item matrix of items' features (V, Fi).
+
+    Returns the comparison with torch, by users of the table users; raises UserError above the tolerance.
+    """
     survey = setup.survey
-    user_rows = survey.users.encode(survey.held_out.rows.slice(0, COMPARED_ROWS))
-    item_rows = survey.items.encode(catalogue.rows)
+    user_rows = survey.users.encode(read_user_rows(setup.inputs, most=COMPARED_ROWS, cache=work / "tables"))
     parity: dict[str, float] = {"opset": conversion.opset}
     for name, tower, encoding, graph, described, rows in (
         ("users", towers.users, survey.users, USER_GRAPH, USER_ENCODING, user_rows),
@@ -155,8 +180,11 @@ def _describe(setup: TowerSetup, made: MadeTowers, *, run_id: str, hashes: dict[
     )
 
 
-def _add_export(work: Path, model: str, meta: "partial[TowersMeta]", *, keep: int) -> TowersExport:
-    """Add the files as a version of the model's exports, and make it the current one; what a failure leaves is removed."""
+def _add_export(work: Path, model: str, meta: "partial[TowersMeta]", *, keep: int) -> tuple[str, TowersMeta]:
+    """Add the files as a version of the model's exports, and make it the current one; what a failure leaves is removed.
+
+    Returns its path and its meta.json.
+    """
     folder = files.join(model, EXPORTS)
     with hold_in(folder, LOCK, what=f"an export of {model}", remedy="run it again when that has ended", wait_s=WAIT_S):
         run_id = versions.new_run_id()
@@ -172,4 +200,4 @@ def _add_export(work: Path, model: str, meta: "partial[TowersMeta]", *, keep: in
             files.remove(path)
             raise
         versions.commit(folder, run_id, keep=keep)
-    return TowersExport(path, described)
+    return path, described

@@ -1,6 +1,7 @@
 """A training of two towers: what they learn from, how, and what their weights depend on. The job's settings end here."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,9 +15,12 @@ from seqrec.towers.matching_inputs import MatchingInputs, open_matching
 from seqrec.towers.tower_survey import ITEM, TowerSurvey, survey_matching
 from seqrec.training.fingerprint import Flat
 from seqrec.training.limits import Milestones, TrainingLimits
+from seqrec.training.optimizer import Schedule
 from seqrec.training.processes import Process
 
-WEIGHTLESS = ("path", "max_epochs", "patience", "checkpoint_every")  # keys of features on which no weight depends
+WEIGHTLESS = ("path", "new_items", "max_epochs", "patience", "checkpoint_every")  # keys of features on which no weight depends
+
+log = logging.getLogger("seqrec")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +60,24 @@ class TowerSetup:
             "sizes": self.sizes,
         }
 
-    def fingerprint(self, process: Process, *, bf16: bool, total_steps: int) -> Flat:
-        """What the weights depend on: a training is resumed only if that is still the same."""
-        ends = self.optimizer.schedule in ("cosine", "linear") or self.optimizer.warmup_steps is None
+    def fingerprint(self, process: Process, *, bf16: bool, total_steps: int, samples: str) -> Flat:
+        """What the weights depend on: a training is resumed only if that is still the same.
+
+        `samples` tells training rows apart (see `TowerRows.tell`), whichever version of the features they are in. Of the
+        number of steps the weights depend as far as the learning rate does: by the warm-up, and by schedules that end at 0.
+        """
+        schedule = self.optimizer.schedule
+        ends = {f"steps of the {schedule} schedule": total_steps} if schedule in ("cosine", "linear") else {}
         encodings = self.survey.users.to_json() + self.survey.items.to_json()
         return {
             **self.shaping,
+            **ends,
+            "features.optimizer.warmup_steps": Schedule.of(self.optimizer, total_steps=total_steps).warmup_steps,
             "data": self.inputs.meta.dataset,
-            "features": self.inputs.meta.run_id,
+            "samples": samples,
             "encodings": hashlib.sha256(encodings.encode()).hexdigest(),
             "processes": process.world,
             "bf16": bf16,
-            "total_steps": total_steps if ends else None,
         }
 
 
@@ -87,10 +97,18 @@ def plan_towers(cfg: TrainTwoTower) -> TowerSetup:
     Raises UserError if the features aren't of this dataset and history, or lack a column, or if there is nothing to learn from.
     """
     settings, inputs = cfg.features, _open_inputs(cfg)
+    survey = survey_matching(
+        inputs,
+        data=cfg.data,
+        max_categories=settings.max_categories,
+        validates=cfg.validate,
+        valid_users=cfg.valid_users,
+        seed=cfg.seed,
+    )
     sizes = {"dim": cfg.encoder.dim} | settings.model_dump(include={"embedding_size", "hidden_units", "dropout", "unknown_share"})
     return TowerSetup(
         inputs=inputs,
-        survey=survey_matching(inputs, max_categories=settings.max_categories, valid_users=cfg.valid_users, seed=cfg.seed),
+        survey=survey,
         data=cfg.data,
         new_items=settings.new_items,
         sizes=sizes,
@@ -106,7 +124,7 @@ def plan_towers(cfg: TrainTwoTower) -> TowerSetup:
             metric=cfg.metric,
             log_every=cfg.log_every if cfg.tensorboard else None,
         ),
-        validates=cfg.validate,
+        validates=_validates(cfg, survey),
         tensorboard=cfg.tensorboard,
         batch_size=settings.batch_size,
         pool_batches=settings.pool_batches,
@@ -133,7 +151,19 @@ def _open_inputs(cfg: TrainTwoTower) -> MatchingInputs:
     )
 
 
+def _validates(cfg: TrainTwoTower, survey: TowerSurvey) -> bool:
+    """Whether there are events to validate with; if none are, a line says how the training ends."""
+    if len(survey.held_out.rows):
+        return True
+    ends = f"up to features.max_epochs={cfg.features.max_epochs} (or max_steps, max_minutes); the last checkpoint is exported"
+    if cfg.validate:
+        log.warning("%s has no event of split valid: training without validation, %s", cfg.features.path, ends)
+    else:
+        log.info("validate=false: training %s", ends)
+    return False
+
+
 def _shaping(cfg: TrainTwoTower) -> Flat:
-    """The settings that the weights depend on."""
+    """The settings that the weights depend on, by their keys."""
     shared = {name: getattr(cfg, name) for name in ("seed", "metric", "validate", "valid_users")}
-    return flatten({**cfg.features.model_dump(exclude={*WEIGHTLESS}), **shared, "dim": cfg.encoder.dim})
+    return flatten({"features": cfg.features.model_dump(exclude={*WEIGHTLESS}), **shared, "encoder": {"dim": cfg.encoder.dim}})

@@ -55,16 +55,19 @@ class TowerObjective(nn.Module):
             return Loss(in_batch_softmax(users, items, batch.numbers, log_q, temperature=self.temperature), {})
 
 
-def train_towers(setup: TowerSetup) -> Trained:
-    """Start or resume a training; every process calls this with the same setup, and all raise what one of them does.
+def train_towers(setup: TowerSetup | None) -> Trained:
+    """Start or resume a training; every process calls this, and all raise what one of them does.
 
-    Raises UserError if a training of this folder is running or has other settings, or if a process has too few rows.
+    The setup is that of the first process, so that all learn from the same versions; the others may pass None. Raises UserError
+    if a training of this folder is running or has other settings, or if a process has too few rows.
     """
     with join_processes() as process, ExitStack() as stack:
+        setup = process.share(setup)
+        assert setup is not None
         cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seqrec-towers-")))
         with process.together():
             rows = write_tower_rows(setup.inputs, setup.survey, process, cache)
-            catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=setup.new_items, cache=cache)
+            catalogue = read_tower_catalogue(setup.inputs, setup.data, new_items=False, cache=cache)
             events = validation_events(setup.survey, catalogue, process)
         trainer = _prepare(setup, process, rows, events, stack)
         try:
@@ -79,7 +82,8 @@ def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: Valid
     """The trainer of one process; the stack holds the folder's lock from here on."""
     steps = count_row_steps(rows.positives.rows, batch_size=setup.batch_size, process=process, key="features.batch_size")
     bf16 = use_bf16(setup.precision, process.device)
-    fingerprint = setup.fingerprint(process, bf16=bf16, total_steps=setup.limits.total_steps(steps))
+    total_steps, samples = setup.limits.total_steps(steps), rows.tell(process)
+    fingerprint = setup.fingerprint(process, bf16=bf16, total_steps=total_steps, samples=samples)
     with process.together():
         needed = estimate_network_gb(_passes(setup, rows, events, steps), setup.optimizer)
         limit = setup.memory_gb or available_gb(process.device)
@@ -101,6 +105,7 @@ def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: Valid
         measure=partial(measure_towers, events=events, process=process) if setup.validates else None,
         columns=tuple(column for column in COLUMNS if column.name != "loss"),
         tensorboard=setup.tensorboard,
+        optimizer_key="features.optimizer",
     )
     template = Checkpoint(model={}, architecture=ARCHITECTURE, arguments=setup.arguments, meta=meta, fingerprint=fingerprint)
     return network_trainer(setup, process, learner, lesson, template, bf16=bf16)
@@ -126,7 +131,7 @@ def _open_folder(
     setup: TowerSetup, fingerprint: dict[str, object], stack: ExitStack
 ) -> tuple[Checkpoint | None, dict[str, object]]:
     """The state to resume, if there is one, and the meta.json of the model's folder, which is written."""
-    state = take_folder(setup, fingerprint, stack, key="model", resume=setup.resume)
+    state = take_folder(setup, fingerprint, stack, architecture=ARCHITECTURE, key="model", resume=setup.resume)
     meta: dict[str, object] = {
         "run_id": versions.new_run_id() if state is None else state.meta["run_id"],
         "name": setup.name,

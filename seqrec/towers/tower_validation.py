@@ -15,8 +15,9 @@ from seqrec.models.two_towers import Tower, TwoTowers
 from seqrec.ragged import Ragged
 from seqrec.serving.feature_encoding import Features
 from seqrec.towers.matching_inputs import TowerCatalogue
-from seqrec.towers.tower_survey import TowerSurvey
+from seqrec.towers.tower_survey import HeldOutEvents, TowerSurvey
 from seqrec.training.processes import Process
+from seqrec.user_hashes import hash_ids
 
 CUTOFFS = (1, 10, 20)
 REPORTED = ("recall@1", "recall@10", "ndcg@10", "recall@20", "ndcg@20")
@@ -32,12 +33,14 @@ class ValidationEvents:
     targets  (N,) the event's item
     had      N lists: items that the user had before
     items    (V, Fi) features
+    unknown  items of which nothing is known: they are never recommended
     """
 
     users: Features
     targets: NDArray[np.int64]
     had: Ragged
     items: Features
+    unknown: NDArray[np.int64]
 
 
 def validation_events(survey: TowerSurvey, catalogue: TowerCatalogue, process: Process) -> ValidationEvents:
@@ -45,18 +48,24 @@ def validation_events(survey: TowerSurvey, catalogue: TowerCatalogue, process: P
     held_out, ids = survey.held_out, catalogue.ids["item_id"].combine_chunks()
     targets = pc.fill_null(pc.index_in(held_out.targets, value_set=ids), -1).to_numpy().astype(np.int64)
     chosen = np.flatnonzero(targets >= 0)[process.rank :: process.world]
-    places = pc.index_in(held_out.had["item_id"].combine_chunks(), value_set=ids).fill_null(-1).to_numpy().astype(np.int64)
-    owners = held_out.had["user"].to_numpy()
-    order = np.argsort(owners, kind="stable")
-    owners, places = owners[order], places[order]
-    bounds = (np.searchsorted(owners, held_out.users[chosen], side=side) for side in ("left", "right"))
-    lists = [np.unique(places[first:end][places[first:end] >= 0]) for first, end in zip(*bounds, strict=True)]
+    items = survey.items.encode(catalogue.rows)
     return ValidationEvents(
         users=survey.users.encode(held_out.rows.take(chosen)),
         targets=targets[chosen],
-        had=Ragged.of_arrays(lists),
-        items=survey.items.encode(catalogue.rows),
+        had=_had(held_out, targets, chosen),
+        items=items,
+        unknown=np.flatnonzero(~survey.items.tells(items)),
     )
+
+
+def _had(held_out: HeldOutEvents, targets: NDArray[np.int64], chosen: NDArray[np.int64]) -> Ragged:
+    """Of chosen events the items, by their place in the catalogue, that the user had before: in earlier held-out events too."""
+    users, places = hash_ids(held_out.users), np.arange(len(targets))
+    begins = np.concatenate([[True], users[1:] != users[:-1]])[: len(users)]
+    firsts = np.maximum.accumulate(np.where(begins, places, 0))
+    seen = [held_out.seen.values[held_out.seen.offsets[row] : held_out.seen.offsets[row + 1]] - FIRST_ITEM for row in chosen]
+    earlier = [targets[firsts[row] : row] for row in chosen]
+    return Ragged.of_arrays([np.union1d(had, had_since[had_since >= 0]) for had, had_since in zip(seen, earlier, strict=True)])
 
 
 def vectors_of(tower: Tower, features: Features, device: torch.device) -> torch.Tensor:
@@ -73,7 +82,7 @@ def measure_towers(towers: TwoTowers, events: ValidationEvents, *, process: Proc
     """recall and ndcg at 1, 10 and 20 over the events of all processes, each an event of its own; the same in all processes.
 
     A rank counts the items that the user hasn't had, or that are the target, and that score at least as much, itself included.
-    Raises UserError for a score that isn't finite.
+    Items of which nothing is known are behind all, as they are in no list. Raises UserError for a score that isn't finite.
     """
     users, items = (
         vectors_of(tower, rows, process.device) for tower, rows in ((towers.users, events.users), (towers.items, events.items))
@@ -111,6 +120,7 @@ def _ranks(users: torch.Tensor, items: torch.Tensor, events: ValidationEvents) -
         if not torch.isfinite(scores).all():
             raise UserError("scores of the validation aren't finite: lower features.optimizer.lr, start over with resume=false")
         own = torch.from_numpy(events.targets[rows]).to(scores.device)
+        scores[:, torch.from_numpy(events.unknown).to(own)] = -torch.inf
         of_targets = scores.gather(1, own[:, None])
         had = events.had.take(rows)
         scores[torch.from_numpy(had.rows).to(own), torch.from_numpy(had.values).to(own)] = -torch.inf

@@ -34,6 +34,14 @@ OTHERS = (
 )
 
 
+class FeatureNetworkError(UserError):
+    """A checkpoint of a network that reads no histories, where one of an encoder is needed; `architecture` is its name."""
+
+    def __init__(self, message: str, architecture: str) -> None:
+        super().__init__(message)
+        self.architecture = architecture
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """What a checkpoint holds. Rebuild the model with ENCODERS[architecture](**arguments), and load its weights."""
@@ -144,8 +152,8 @@ def save(checkpoint: Checkpoint, folder: str, name: str) -> None:
 def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
     """A checkpoint, on the CPU; nothing but tensors and plain values is unpickled.
 
-    Raises UserError with the cause if the file can't be read, isn't a checkpoint, or lacks one of the keys: every checkpoint has
-    those of KEYS, and the last one those of STATE too.
+    Raises UserError with the cause if the file can't be read, isn't a checkpoint, or lacks one of the keys: every checkpoint of
+    an encoder has those of KEYS, and the last one those of STATE too. One of another network is a FeatureNetworkError.
     """
     try:
         raw = files.read_bytes(path)
@@ -164,9 +172,10 @@ def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
         raise UserError(f"{path} can't be opened as a checkpoint ({_cause(error)}): {remedy}") from error
     absent = _absent(content, keys)
     if absent and (network := _network_of_features(content)):
-        raise UserError(
+        raise FeatureNetworkError(
             f"{path} is of the architecture {network!r}, which reads no histories: the job that trained it exports and scores it "
-            "too (train_two_tower towers=features)"
+            "too (train_two_tower towers=features)",
+            network,
         )
     if absent:
         raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {OTHERS}")

@@ -20,7 +20,13 @@ SHAPING = (
     *("validate", "validate_every", "valid_users", "metric"),
 )
 
+FOLLOWING = ("samples", "encodings")  # what follows from the data: it says nothing more where the data differ
+
 Flat = dict[str, Any]
+
+
+class OtherTrainingError(UserError):
+    """A folder holds a training that the settings can't go on with: resume=same drops it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +55,34 @@ def former_values(before: Checkpoint, defaults: Flat) -> Flat:
     return {**defaults, "architecture": before.architecture, "loss.log_q": not uncorrected, "loss.terms": "sum"}
 
 
+def require_network(before: str, now: str, *, folder: str, key: str) -> None:
+    """Raise OtherTrainingError if a folder, which the setting `key` names, holds the checkpoints of another network.
+
+    >>> require_network("simplex", "simplex", folder="m", key="model")
+    """
+    if before != now:
+        raise OtherTrainingError(
+            f"{folder} holds a training of {before}, which is another network than {now}: train into another {key}=FOLDER, or "
+            "set resume=false, which removes its checkpoints"
+        )
+
+
 def require_same(before: Flat, now: Flat, *, folder: str) -> None:
-    """Raise UserError, naming the settings that differ from those of the folder's checkpoint, and what to do.
+    """Raise OtherTrainingError, naming the settings that differ from those of the folder's checkpoint, and what to do.
 
     >>> require_same({"seed": 1, "former": 2}, {"seed": 1}, folder="m")
     """
     differing = [key for key in now if before.get(key) != now.get(key)]
+    if "data" in differing:
+        differing = [key for key in differing if key not in FOLLOWING]
     if differing == ["data"]:
-        raise UserError(
+        raise OtherTrainingError(
             f"{folder} was trained on version {before['data']} of the dataset, which is now {now['data']}: resume=false trains "
             f"anew on it, model=FOLDER keeps both, data=FOLDER/{before['data']} goes on with the old version"
         )
     if differing:
         listed = "; ".join(f"{key}={before.get(key)} there, {now.get(key)} now" for key in differing)
-        raise UserError(
+        raise OtherTrainingError(
             f"{folder} holds a training with other settings ({listed}): "
             "use the same, another model=FOLDER, or resume=false to start over"
         )

@@ -67,6 +67,7 @@ class Trainer:
     sinks: list[Sink]  # empty but in rank 0
     progress: Progress
     judges_start: bool = False  # whether the model is validated before the first step, as one that may stay the best
+    optimizer_key: str = "optimizer"  # of the settings, for messages
     stage: int | None = None  # its number from 1, which records say, where several trainings follow each other
     metrics: dict[str, float] = field(default_factory=dict)  # of the model as it is, where it has been validated
     recent: Progress = field(default_factory=Progress)  # its sums alone: of the steps since the last scalars, in this run
@@ -179,8 +180,8 @@ class Trainer:
         loss = loss_sum / max(1.0, count)
         if not math.isfinite(loss):
             raise UserError(
-                f"the training loss of the steps up to {self.progress.step} isn't finite: lower optimizer.lr or set "
-                "optimizer.clip_norm, and start over with resume=false"
+                f"the training loss of the steps up to {self.progress.step} isn't finite: lower {self.optimizer_key}.lr or set "
+                f"{self.optimizer_key}.clip_norm, and start over with resume=false"
             )
         return {"train_loss": loss} | {
             name: total / max(1.0, count) for name, total in zip(self.progress.extras, extras, strict=True)

@@ -20,7 +20,7 @@ from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.averaging import WeightAverage
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
-from seqrec.training.fingerprint import Flat, require_same
+from seqrec.training.fingerprint import Flat, require_network, require_same
 from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.loop import EpochBatches, Trainer
 from seqrec.training.model_folder import LOCK
@@ -85,22 +85,27 @@ class NetworkLesson(Generic[N]):
     measure: Callable[[N], dict[str, float]] | None  # leaves the network's mode as it is; None: there is nothing to validate with
     columns: Sequence[Column]
     tensorboard: bool = False
+    optimizer_key: str = "optimizer"  # of the settings, for messages
 
 
 def take_folder(
-    run: NetworkRun, fingerprint: Flat, stack: ExitStack, *, key: str, resume: bool | Literal["same"]
+    run: NetworkRun, fingerprint: Flat, stack: ExitStack, *, architecture: str, key: str, resume: bool | Literal["same"]
 ) -> Checkpoint | None:
     """Hold the lock of a training's folder; the state to resume, None where it begins, and then the folder is cleared.
 
-    `key` is the setting that names the folder. A training of another fingerprint is an error, or, with resume=same, is dropped.
+    `key` is the setting that names the folder. A training of another network, or of another fingerprint, is an error, or, with
+    resume=same, is dropped.
     """
     remedy = f"wait until it has ended, or train into another {key}=FOLDER"
     stack.enter_context(hold_in(run.folder, LOCK, what=f"a training in {run.folder}", remedy=remedy))
     if resume and checkpoint.LAST in files.names(files.join(run.folder, "checkpoints")):
         state = checkpoint.load(checkpoint.find(run.folder, "last"), keys=STATE)
         if resume != "same":
+            require_network(state.architecture, architecture, folder=run.folder, key=key)
             require_same(state.fingerprint, {**dict.fromkeys(state.fingerprint), **fingerprint}, folder=run.folder)
         others = sorted(name for name in fingerprint if state.fingerprint.get(name) != fingerprint[name])
+        if state.architecture != architecture:
+            others = [f"those of {state.architecture}"]
         if not others:
             log.info("going on with the training of %s, at step %d", run.folder, state.step)
             return state
@@ -151,6 +156,7 @@ def network_trainer(
         ),
         sinks=sinks,
         progress=learner.progress,
+        optimizer_key=lesson.optimizer_key,
     )
 
 

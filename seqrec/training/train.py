@@ -14,14 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from seqrec.command.kept_log import keep_log
 from seqrec.command.screen import counted
-from seqrec.errors import UserError
 from seqrec.models.encoders import name_now
 from seqrec.storage import files, versions
 from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
-from seqrec.training.fingerprint import Flat, former_values, require_same
+from seqrec.training.fingerprint import Flat, OtherTrainingError, former_values, require_network, require_same
 from seqrec.training.inputs import Inputs, read_inputs
 from seqrec.training.learner import Learner, build_learner
 from seqrec.training.loop import Trainer
@@ -185,17 +184,26 @@ def _introduce(inputs: Inputs, template: Checkpoint) -> None:
 
 def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
     """The folder's last checkpoint; None for one of another training, with resume=same."""
-    state = checkpoint.load(checkpoint.find(setup.folder, "last"), keys=checkpoint.STATE)
-    before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
-    before["architecture"] = name_now(before["architecture"])
     try:
+        state = _load_state(setup, architecture=fingerprint["architecture"])
+        before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
+        before["architecture"] = name_now(before["architecture"])
         require_same(before, {**dict.fromkeys(WHERE_SET), **fingerprint}, folder=setup.folder)
-    except UserError as error:
+    except OtherTrainingError as error:
         if setup.resume != "same":
             raise
         log.warning("training anew: %s", str(error).rpartition(": ")[0])
         return None
     return state
+
+
+def _load_state(setup: TrainingSetup, *, architecture: str) -> Checkpoint:
+    """The folder's last checkpoint; OtherTrainingError if it is of a network over features."""
+    try:
+        return checkpoint.load(checkpoint.find(setup.folder, "last"), keys=checkpoint.STATE)
+    except checkpoint.FeatureNetworkError as error:
+        require_network(error.architecture, architecture, folder=setup.folder, key="model")
+        raise
 
 
 def _build_stepper(setup: TrainingSetup, inputs: Inputs, process: Process, learner: Learner, *, total_steps: int) -> Stepper:

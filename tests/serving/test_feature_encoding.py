@@ -90,14 +90,14 @@ def test_types_that_hold_the_same_values_are_read(change: dict[str, pa.Array]) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"item_id": pa.array(["30", "31", "32"])}, "column item_id is string, the ranker was trained on int64"),
+        ({"item_id": pa.array(["30", "31", "32"])}, "column item_id is string, the model was trained on int64"),
         ({"genre": pa.array([0.5, 1.0, 1.5])}, "column genre is double, a discrete one holds whole numbers or text"),
         ({"age": pa.array(["18", "19", "20"])}, "column age is string, a continuous one holds numbers"),
         (
             {"user_genre_shares": pa.array([[0.1, 0.2, 0.7]] * 3)},
-            r"user_genre_shares has lists of 3 numbers, the ranker expects 2 \(Crime, Drama\)",
+            r"user_genre_shares has lists of 3 numbers, the model expects 2 \(Crime, Drama\)",
         ),
-        ({"user_genre_shares": pa.array([0.1, 0.2, 0.7])}, "user_genre_shares is double, the ranker expects lists of 2 numbers"),
+        ({"user_genre_shares": pa.array([0.1, 0.2, 0.7])}, "user_genre_shares is double, the model expects lists of 2 numbers"),
     ],
 )
 def test_another_type_is_an_error_that_names_the_column(change: dict[str, pa.Array], said: str) -> None:
@@ -106,5 +106,5 @@ def test_another_type_is_an_error_that_names_the_column(change: dict[str, pa.Arr
 
 
 def test_columns_that_are_missing_are_named() -> None:
-    with pytest.raises(UserError, match="the table lacks item_id, age, which the ranker expects: make it as"):
+    with pytest.raises(UserError, match="the table lacks item_id, age, which the model expects: make it as"):
         ENCODING.encode(pa.table({name: ROWS[name] for name in ("genre", "user_genre_shares")}))

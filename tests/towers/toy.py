@@ -27,7 +27,12 @@ SCHEMA = {
         "continuous": ["age", "user_genre_shares", "year"],
     },
 }
-LISTS = {"recent_items": pa.list_(pa.int64()), "genres": pa.list_(pa.string()), "user_genre_shares": pa.list_(pa.float32())}
+LISTS = {
+    "seen": pa.list_(pa.int32()),
+    "recent_items": pa.list_(pa.int64()),
+    "genres": pa.list_(pa.string()),
+    "user_genre_shares": pa.list_(pa.float32()),
+}
 
 
 def described_user(user: int, earlier: list[int]) -> dict[str, Any]:
@@ -55,6 +60,16 @@ def events_of(user: int) -> list[int]:
     return [int(item) for item in np.random.default_rng(user).permutation(mine)[:8]]
 
 
+def low_rated(user: int) -> int:
+    """An item of the other genre that the user rated low before all events, so it is no event."""
+    return 1 + user % 2
+
+
+def past_of(user: int) -> list[int]:
+    """All items that a user has had."""
+    return sorted({2, 4} if user == NEW_USER else {*events_of(user), low_rated(user), *([NEW_ITEM] if user == 1 else [])})
+
+
 def matching_rows() -> list[dict[str, Any]]:
     """The samples: positives first, as Spark writes them."""
     positives, negatives = [], []
@@ -78,15 +93,32 @@ def write_features(
     dataset: str = DATASET,
     schema: dict[str, Any] | None = None,
     lacking: int = 0,
+    history: str = "full",
 ) -> tuple[Path, Path]:
-    """Write the dataset (its items alone) and the features below a folder; returns the folders of their versions.
+    """Write the dataset (its items, and the table valid) and the features below a folder; returns the folders of their versions.
 
-    The item `lacking` has no features.
+    The item `lacking` has no features. A second call with another history keeps the dataset.
     """
     data = root / "dataset" / DATASET
+    if data.exists():
+        return data, _write_version(root, rows=rows, dataset=dataset, schema=schema, lacking=lacking, history=history)
     save(data / "items", [{"item_id": item, "item_idx": item + 1, "count": 5} for item in range(1, ITEMS + 1)])
+    save(
+        data / "valid",
+        [
+            {"user_id": user, "seen": sorted(item + 1 for item in (*events_of(user)[:6], low_rated(user)))}
+            for user in range(1, USERS + 1)
+        ],
+    )
     versions.write_meta(str(data), dataset_meta(DATASET, size=ITEMS, item="bigint"))
     versions.commit(str(root / "dataset"), DATASET, keep=1)
+    return data, _write_version(root, rows=rows, dataset=dataset, schema=schema, lacking=lacking, history=history)
+
+
+def _write_version(
+    root: Path, *, rows: list[dict[str, Any]] | None, dataset: str, schema: dict[str, Any] | None, lacking: int, history: str
+) -> Path:
+    """Write a version of the features."""
     run_id = versions.new_run_id()
     path = root / "features" / run_id
     save(path / "matching_samples", matching_rows() if rows is None else rows)
@@ -97,18 +129,19 @@ def write_features(
     save(
         path / "item_features", [{**described_item(item), "item_count": 3} for item in range(NEW_ITEM, 0, -1) if item != lacking]
     )
+    save(path / "past_items", [{"user_id": user, "items": past_of(user)} for user in range(1, NEW_USER + 1)])
     (path / "feature_schema.json").write_text(json.dumps(SCHEMA if schema is None else schema))
     FeaturesMeta(
         run_id=run_id,
         dataset=dataset,
         id_types=IdTypes(user="bigint", item="bigint"),
-        history="full",
+        history=history,
         settings={},
         inputs=FeatureInputs(ratings="ratings.csv", users=None, items=None),
         counts={},
     ).write(str(path))
     versions.commit(str(root / "features"), run_id, keep=5)
-    return data, path
+    return path
 
 
 def save(path: Path, rows: list[dict[str, Any]]) -> None:
