@@ -21,7 +21,7 @@ FOOTER_GUESS = 1 << 16  # bytes that are read at first: most footers are smaller
 READERS = 16  # footers that are read at a time
 JOBS = {
     "build_sequences": ("items", "events", "sequences", "windows", "valid", "test"),
-    "build_features": ("users", "item_catalogue", "item_features", "ranking_samples", "matching_samples"),
+    "build_features": ("users", "item_catalogue", "item_features", "past_items", "ranking_samples", "matching_samples"),
     "build_preferences": ("preferences",),
     "embed_items": ("item_vectors", "item_terms"),
     "item_similarity": ("similar_items",),
