@@ -207,13 +207,16 @@ def _read_seen(data: str, users: pa.Array) -> Ragged:
     """The `seen` of users (N,) in the table valid of a dataset's version, N lists; empty for a user whom it lacks."""
     if not len(users):
         return Ragged.of([])
-    parts, wanted = [pa.table({USER: users.slice(0, 0), "seen": pa.array([], pa.list_(pa.int32()))})], pc.unique(users)
+    wanted = pc.unique(users)
     with tempfile.TemporaryDirectory(prefix="seqrec-valid-") as cache:
-        for part in versions.fetch_table(files.join(data, "valid"), Path(cache)):
-            table = pq.read_table(part, columns=[USER, "seen"])
-            parts.append(table.filter(pc.is_in(table[USER], value_set=wanted)))
-    seen = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
-    return Ragged.of_arrow(pa.concat_arrays(seen["seen"].chunks).take(pc.index_in(users, value_set=seen[USER].combine_chunks())))
+        tables = [
+            pq.read_table(part, columns=[USER, "seen"]) for part in versions.fetch_table(files.join(data, "valid"), Path(cache))
+        ]
+    if not tables:
+        return Ragged.of([[] for _ in users])
+    seen = pa.concat_tables(table.filter(pc.is_in(table[USER], value_set=wanted)) for table in tables)
+    places = pc.index_in(users, value_set=seen[USER].combine_chunks())
+    return Ragged.of_arrow(seen["seen"].combine_chunks().take(places))
 
 
 def _log_shares(rows: NDArray[np.int64], total: int) -> NDArray[np.float32]:

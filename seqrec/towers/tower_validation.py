@@ -96,9 +96,9 @@ def measure_towers(towers: TwoTowers, events: ValidationEvents, *, process: Proc
 
 def judged_block(towers: TwoTowers, *, events: ValidationEvents) -> torch.Tensor:
     """What `measure_towers` holds of all users and items, made of zeros; a block of each and of their scores is computed."""
-    size = min(len(events.users), _block_size(events))
+    size = min(max(1, len(events.users)), _block_size(events))
     users, items = (
-        tower(torch.zeros(min(ROWS, len(rows)), rows.shape[1]))
+        tower(torch.zeros(min(ROWS, max(1, len(rows))), rows.shape[1]))
         for tower, rows in ((towers.users, events.users), (towers.items, events.items))
     )
     every = torch.zeros(len(events.users) + len(events.items), items.shape[1])

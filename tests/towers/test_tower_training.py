@@ -3,7 +3,8 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -32,9 +33,10 @@ from seqrec.towers.tower_setup import TowerSetup, plan_towers
 from seqrec.towers.tower_training import train_towers
 from seqrec.towers.tower_validation import measure_towers, validation_events
 from seqrec.training import checkpoint
-from seqrec.training.fingerprint import require_same
+from seqrec.training.fingerprint import OtherTrainingError, require_same
 from seqrec.training.processes import Process
 from seqrec.training.sinks import read_records
+from seqrec.training.train import _load_state
 from tests.towers.toy import (
     NEW_ITEM,
     NEW_USER,
@@ -401,7 +403,11 @@ def test_more_epochs_go_on_with_the_default_warm_up_if_it_stays(root: Path, tmp_
 
 def test_a_folder_of_another_network_is_refused_or_dropped(root: Path, tmp_path: Path) -> None:
     train(settings(root, tmp_path, features={"max_epochs": 1}))
-    path = checkpoint.find(str(tmp_path), "last")
+    path, folder = checkpoint.find(str(tmp_path), "last"), cast(Any, SimpleNamespace(folder=str(tmp_path)))
+    with pytest.raises(
+        OtherTrainingError, match=r"holds a training of feature_towers, .* another network than simplex: train into"
+    ):
+        _load_state(folder, architecture="simplex")
     content = torch.load(path, weights_only=True)
     torch.save({**content, "architecture": "simplex"}, path)
     with pytest.raises(UserError, match=r"holds a training of simplex, .* than feature_towers: train into another model=FOLDER"):
