@@ -79,10 +79,10 @@ def test_ids_are_checked_before_a_training(spark: SparkSession, milvus_server: M
     io.write_table(items, f"{tmp_path}/items", items.schema)
     destination = to_milvus(milvus_server, Milvus(alias="rehearsed", index="FLAT"))
     if milvus_server.aliases:
-        rehearsal.rehearse_items(spark, destination, dataset=str(tmp_path), dim=2)
+        rehearsal.rehearse_items(spark, destination, tables=[f"{tmp_path}/items"], dim=2)
     else:
         with pytest.raises(UserError, match=r"items: .* takes a item_id of .* not \"it's\""):
-            rehearsal.rehearse_items(spark, destination, dataset=str(tmp_path), dim=2)
+            rehearsal.rehearse_items(spark, destination, tables=[f"{tmp_path}/items"], dim=2)
 
 
 def test_an_index_that_the_server_has_not(milvus_server: MilvusServer) -> None:
