@@ -95,8 +95,13 @@ class Rules:
         for name, number in (("places", self.places), ("pool", self.pool)):
             if number is not None and not 1 <= number <= MOST_POOL:
                 raise UserError(f"{name}={number}: it is from 1 to {MOST_POOL:,}")
-        for cap in self.caps:
-            for quota in self.quotas:
+        for quota in self.quotas:
+            if self.places is not None and quota.least > self.places:
+                raise UserError(
+                    f"quota {quota.name}: least={quota.least}, and rules hold in the first places={self.places}: lower least, or "
+                    f"raise places"
+                )
+            for cap in self.caps:
                 if quota.column == cap.column and quota.equals is not None and quota.least > cap.most:
                     raise UserError(
                         f"quota {quota.name} wants {quota.least} items with {quota.column}={quota.equals}, and the cap allows "

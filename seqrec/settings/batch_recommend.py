@@ -82,12 +82,18 @@ class BatchRecommend(Strict):
     @model_validator(mode="after")
     def _lists_to_rerank(self) -> "BatchRecommend":
         """Rules are of lists, and are chosen from at least as many items."""
-        if self.rerank.rules() is None:
+        rules = self.rerank.rules()
+        if rules is None:
             return self
         if "recommendations" not in self.write:
             raise ValueError("rerank needs recommendations in write: their lists are put in order")
         if self.rerank.pool is not None and self.rerank.pool < self.top_k:
             raise ValueError(f"rerank.pool={self.rerank.pool}: a list has top_k={self.top_k} items, so take at least as many")
+        for quota in rules.quotas:
+            if quota.least > self.top_k:
+                raise ValueError(
+                    f"rerank.quotas.{quota.name}.least={quota.least}: a list has top_k={self.top_k} items: lower it, or raise top_k"
+                )
         return self
 
     @model_validator(mode="after")

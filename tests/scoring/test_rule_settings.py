@@ -53,6 +53,14 @@ def test_settings_are_the_rules() -> None:
             "quota war wants 2 items with genres=War, and the cap allows 1",
         ),
         ({"method": "mmr", "pool": 9}, "rerank.pool=9: a list has top_k=100 items"),
+        (
+            {"quotas": {"new": {"column": "year", "least": 21, "minimum": 2020}}, "items": "m"},
+            "quota new: least=21, and rules hold in the first places=20",
+        ),
+        (
+            {"quotas": {"new": {"column": "year", "least": 101, "minimum": 2020}}, "items": "m", "places": None},
+            "rerank.quotas.new.least=101: a list has top_k=100 items",
+        ),
     ],
 )
 def test_rules_that_do_not_fit_are_refused(rerank: dict[str, Any], message: str) -> None:
