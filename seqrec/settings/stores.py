@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import Path, Positive
 
+ENTRY_FIELDS = ("item_id", "score", "model_score", "because")  # of an item in a list
+
 
 class Mongo(Strict):
     """How MongoDB is written."""
@@ -34,7 +36,7 @@ class Mongo(Strict):
             raise ValueError("item_key is a column of item_table=FILE: set that too")
         names = [column.partition("=")[0] for column in self.item_columns]
         for name in names:
-            if name in ("", "item_id", "score", "model_score") or "." in name or name.startswith("$") or names.count(name) > 1:
+            if name in ("", *ENTRY_FIELDS) or "." in name or name.startswith("$") or names.count(name) > 1:
                 raise ValueError(f"item_columns: {name!r} can't be a further field of an item: take others, or FIELD=COLUMN")
         return self
 

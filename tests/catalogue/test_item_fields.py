@@ -60,6 +60,7 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
         ({"item_table": "f.csv"}, "item_table=FILE and item_columns"),
         ({"item_key": "id"}, "item_key is a column of item_table=FILE"),
         ({"item_table": "f.csv", "item_columns": ["score"]}, "'score' can't be a further field"),
+        ({"item_table": "f.csv", "item_columns": ["because=x"]}, "'because' can't be a further field"),
         ({"item_table": "f.csv", "item_columns": ["a", "a=b"]}, "'a' can't be a further field"),
         ({"item_table": "f.csv", "item_columns": ["a.b"]}, "'a.b' can't be a further field"),
     ],
