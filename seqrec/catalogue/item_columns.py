@@ -3,7 +3,8 @@
     columns = read_item_columns("movies.csv", ["genres", "year"])
     columns.typed(pa.int64()).values["genres"]    # [['Comedy', 'Drama'], ['War'], …], a list an item
 
-A cell of text holds several values between delimiters, or is a JSON list; Parquet may hold lists. Numbers are written as text.
+A cell of text holds several values between delimiters, or is a JSON list; Parquet and JSON lines may hold lists. Numbers are
+written as text.
 """
 
 import json
@@ -33,7 +34,7 @@ def read_item_columns(
     `key` names the column of the ids; None: it is found. `options` are what says the key and the columns, for messages. The first
     row of an id stands. Raises UserError if the file can't be read, or lacks a column.
     """
-    fields: ItemFields = read_item_fields(path, list(names), key=key, options=options)
+    fields: ItemFields = read_item_fields(path, list(names), key=key, options=options, lists=names)
     table = fields.typed(kind)
     values = {name: [cell_values(cell, delimiter) for cell in table[name].to_pylist()] for name in names}
     left = fields.table.num_rows - table.num_rows

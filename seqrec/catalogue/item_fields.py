@@ -7,7 +7,7 @@ A field is a column of its name or, written FIELD=COLUMN, another one. The field
 that name. Text stays text, and Parquet keeps its types.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -61,14 +61,14 @@ class ItemFields:
 
 
 def read_item_fields(
-    path: str, fields: Sequence[str], *, key: str | None = None, options: tuple[str, str] = OPTIONS
+    path: str, fields: Sequence[str], *, key: str | None = None, options: tuple[str, str] = OPTIONS, lists: Collection[str] = ()
 ) -> ItemFields:
     """The fields, each a column's name or FIELD=COLUMN, of a file of items or of build_features' folder.
 
-    `key` names the column of the ids; None: it is found. Raises UserError, which names the `options`, if the file can't be read,
-    or lacks a column.
+    `key` names the column of the ids; None: it is found. `lists` are those of `read_item_file`. Raises UserError, which names the
+    `options`, if the file can't be read, or lacks a column.
     """
-    file = read_item_file(path)
+    file = read_item_file(path, lists=lists)
     id_name = choose_id(file, key, option=options[0])
     columns = {"item_id": [_text(value) for value in file.table[id_name].to_pylist()]}
     for field in fields:

@@ -11,7 +11,7 @@ import json
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,10 +47,11 @@ class ItemFile:
         return list(self.table.column_names)
 
 
-def read_item_file(path: str, *, table: str = CATALOGUE) -> ItemFile:
+def read_item_file(path: str, *, table: str = CATALOGUE, lists: Collection[str] = ()) -> ItemFile:
     """The table in a file, or the named one in the folder of build_features; UserError if it can't be read as one.
 
-    A remote file is copied into memory; a remote folder, to a temporary one.
+    Of JSON lines, `lists` names the columns whose values may be lists, which become text in JSON. A remote file is copied into
+    memory; a remote folder, to a temporary one.
     """
     if files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):  # Hadoop lists a file as the one name in itself
         return ItemFile(path=path, table=_read_features(path, table), header=True)
@@ -68,7 +69,7 @@ def read_item_file(path: str, *, table: str = CATALOGUE) -> ItemFile:
     text, remarks = _decode(content)
     if not text.strip():
         raise UserError(f"{path} is empty")
-    file = _json_lines(text, path) if text.lstrip().startswith("{") else _csv(text, path)
+    file = _json_lines(text, path, lists) if text.lstrip().startswith("{") else _csv(text, path)
     return replace(file, remarks=(*remarks, *file.remarks))
 
 
@@ -117,8 +118,8 @@ def _decode(content: bytes) -> tuple[str, tuple[str, ...]]:
     return content.decode("utf-8-sig", errors="replace"), (f"{damaged:,} lines with bytes that aren't UTF-8",)
 
 
-def _json_lines(text: str, path: str) -> ItemFile:
-    """Objects, one a line; values that are lists or objects are left out."""
+def _json_lines(text: str, path: str, lists: Collection[str]) -> ItemFile:
+    """Objects, one a line; values that are lists or objects are left out, but lists in the columns named in `lists`."""
     rows, names = [], dict[str, None]()
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -130,6 +131,7 @@ def _json_lines(text: str, path: str) -> ItemFile:
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {number} is no object: give one object a line")
         plain = {name: str(value) for name, value in row.items() if isinstance(value, str | int | float)}
+        plain |= {name: json.dumps(row[name], ensure_ascii=False) for name in lists if isinstance(row.get(name), list)}
         names |= dict.fromkeys(plain)
         rows.append(plain)
     columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
