@@ -27,7 +27,7 @@ class ItemValues:
         """Of the columns of so many items; UserError for a boost or a minimum by a column that has no number."""
         boost = np.zeros(items + 1)
         for rule in rules.boosts:
-            boost[:items] += rule.weight * scaled(_numbers(columns[rule.column], rule))
+            boost[:items] += rule.weight * scaled(_some_numbers(columns[rule.column], rule))
         return cls(
             caps=tuple(numbered(columns[cap.column]) for cap in rules.caps),
             quotas=tuple(np.append(_counts(columns[quota.column], quota), False) for quota in rules.quotas),
@@ -68,9 +68,18 @@ def scaled(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def _numbers(values: Values, rule: Boost | Quota) -> NDArray[np.float64]:
-    """A column as numbers (I,), nan where it is none; UserError if it has no number at all."""
-    numbers = np.array([_number(listed[0]) if len(listed) == 1 else math.nan for listed in values])
+def numbers_of(values: Values) -> NDArray[np.float64]:
+    """A column as numbers (I,), nan where it has none, or several values.
+
+    >>> numbers_of([["12.5"], ["12 €"], [], ["1", "2"]]).tolist()
+    [12.5, nan, nan, nan]
+    """
+    return np.array([_number(listed[0]) if len(listed) == 1 else math.nan for listed in values], dtype=np.float64)
+
+
+def _some_numbers(values: Values, rule: Boost | Quota) -> NDArray[np.float64]:
+    """A column as numbers (I,); UserError if it has no number at all."""
+    numbers = numbers_of(values)
     if not np.isfinite(numbers).any():
         shown = next((listed[0] for listed in values if listed), "null")
         raise UserError(
@@ -95,7 +104,7 @@ def _counts(values: Values, quota: Quota) -> NDArray[np.bool_]:
         marks = np.array([quota.equals in listed for listed in values], dtype=bool)
         wanted = f"{quota.column}={quota.equals}"
     else:
-        marks = _numbers(values, quota) >= quota.minimum
+        marks = _some_numbers(values, quota) >= quota.minimum
         wanted = f"{quota.column} of at least {quota.minimum:g}"
     if not marks.any():
         raise UserError(f"quota {quota.name}: no item has {wanted}; check the value, or leave the quota out")
