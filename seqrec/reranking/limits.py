@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,29 @@ Marks = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
 
+ROOM = 8  # floats for the number of a candidate's value, while it is made
+
+
+def users_within(values: Ragged, *, pool: int, floats: int) -> int:
+    """For how many users, of P candidates each, a `CapLimit` takes no more memory than so many floats; at least 1.
+
+    It has numbers of M values for each candidate, and counts of the values that occur: no more than there are in all, nor than
+    N * P * M, so that N * N * P * M bounds them.
+
+    >>> users_within(Ragged.of([[1, 2], [3]]), pool=10, floats=1600)
+    10
+    """
+    width = max(1, pool * int(values.lengths.max(initial=1)))
+    counts = 1 + int(values.values.max(initial=0))
+    return max(1, min(floats // (ROOM * width), max(2 * floats // counts, isqrt(2 * floats // width))))
+
+
 @dataclass
 class CapLimit:
     """A cap at work: the numbers of the candidates' values, and how often each was chosen."""
 
     most: int
-    numbers: Integers  # (N, P, M), 0 for none
+    numbers: NDArray[np.int32]  # (N, P, M), 0 for none
     taken: NDArray[np.uint16]  # (N, G + 1)
 
     @classmethod
@@ -29,7 +47,7 @@ class CapLimit:
         there = np.zeros(1 + values.values.max(initial=0), dtype=np.int64)
         there[numbers] = 1
         there[0] = 0
-        numbers = np.where(numbers > 0, np.cumsum(there)[numbers], 0)
+        numbers = np.where(numbers > 0, np.cumsum(there, dtype=np.int32)[numbers], np.int32(0))
         taken = np.zeros((len(rows), 1 + int(there.sum())), np.uint16)
         return cls(cap.most, numbers, taken)
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from seqrec.reranking.candidates import Candidates
 from seqrec.reranking.item_values import ItemValues
 from seqrec.reranking.likeness import MOST_SQUARE, Likeness
-from seqrec.reranking.limits import CapLimit, Wanted
+from seqrec.reranking.limits import CapLimit, Wanted, users_within
 from seqrec.reranking.rules import Rules
 
 NOWHERE = -1  # fills up a list that is shorter than the others
-FLOATS = 2**23  # of the vectors, or of the similarities, of the users that go through together: 32 MB
+FLOATS = 2**23  # of the vectors, of the similarities, or of a cap, of the users that go through together: 32 MB
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -42,7 +42,8 @@ def rerank(candidates: Candidates, rules: Rules, values: ItemValues, *, top_k: i
     users, pool = candidates.scores.shape
     width = min(top_k, pool)
     floats = 1 if rules.mmr_lambda is None else max(candidates.vectors.shape[1], pool if pool <= MOST_SQUARE else 0)
-    step = max(1, FLOATS // max(1, pool * floats))
+    step = min([FLOATS // max(1, pool * floats), *(users_within(cap, pool=pool, floats=FLOATS) for cap in values.caps)])
+    step = max(1, step)
     chosen, scores = np.full((users, width), NOWHERE), np.full((users, width), -np.inf, np.float32)
     for first in range(0, users, step):
         part = slice(first, first + step)

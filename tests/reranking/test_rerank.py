@@ -1,6 +1,7 @@
 """Lists under rules, against a loop over one user and one place at a time."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from seqrec.reranking.candidates import Candidates
 from seqrec.reranking.item_values import ItemValues
+from seqrec.reranking.limits import ROOM, CapLimit
 from seqrec.reranking.rerank import NOWHERE, rerank
 from seqrec.reranking.rules import Boost, Cap, Quota, Rules
 
@@ -68,6 +70,12 @@ def test_a_quota_takes_the_best_items_that_count_and_no_other_gives_way() -> Non
 def test_a_quota_beyond_what_there_is_takes_what_there_is() -> None:
     rules = Rules(items="t", quotas=(Quota(name="laughs", column="genres", least=3, equals="Comedy"),))
     assert listed(rules, candidates(SIX), 3) == [[0, 1, 4]]
+
+
+def test_the_first_items_do_not_depend_on_how_many_follow() -> None:
+    assert [Rules(places=20).pool_of(top_k) for top_k in (10, 100, 101)] == [100, 100, 101]
+    assert [Rules(places=None).pool_of(top_k) for top_k in (10, 100)] == [50, 500]
+    assert Rules(pool=30).pool_of(10) == 30
 
 
 def test_a_boost_moves_the_newest_up() -> None:
@@ -162,6 +170,35 @@ def worth(place: int, taken: list[int], pool: Candidates, user: int, rules: Rule
 
     alike = max([0.0, *(cosine(place, other) for other in taken)])
     return rules.mmr_lambda * utility[place] - (1 - rules.mmr_lambda) * alike
+
+
+@pytest.mark.parametrize("sellers", [3, 5000])
+def test_caps_take_no_more_memory_than_they_may(monkeypatch: pytest.MonkeyPatch, sellers: int) -> None:
+    """An item of many tags, and a column of many values."""
+    made: list[CapLimit] = []
+    build = CapLimit.of
+
+    def noted(*given: Any) -> CapLimit:
+        made.append(build(*given))
+        return made[-1]
+
+    monkeypatch.setattr(CapLimit, "of", noted)
+    monkeypatch.setattr("seqrec.reranking.rerank.FLOATS", 2**14)
+    random = np.random.default_rng(1)
+    columns = {"tags": [[f"t{n}" for n in range(30 if item % 50 == 7 else 1)] for item in range(5000)]}
+    columns["seller"] = [[f"s{item % sellers}"] for item in range(5000)]
+    rules = Rules(items="t", caps=(Cap("tags", 2), Cap("seller", 1)))
+    rows = np.stack([random.permutation(5000)[:8] for _ in range(200)])
+    scores = -np.sort(-random.standard_normal(rows.shape), axis=1).astype(np.float32)
+    given = Candidates(
+        scores=scores, rows=rows, items=rows, vectors=np.zeros((5000, 2), np.float32), fillers=np.zeros(rows.shape, bool)
+    )
+    values = ItemValues.of(rules, columns, 5000)
+    small = rerank(given, rules, values, top_k=4)
+    assert max(limit.numbers.size * ROOM for limit in made) <= 2**14
+    assert max(limit.taken.size for limit in made) <= 2 * 2**14 + 200
+    monkeypatch.setattr("seqrec.reranking.rerank.FLOATS", 2**30)
+    assert np.array_equal(rerank(given, rules, values, top_k=4).chosen, small.chosen)
 
 
 @pytest.mark.parametrize("mmr_lambda", [None, 0.7, 0.3])
