@@ -119,13 +119,22 @@ class Rules:
         return list(dict.fromkeys(name for names in named for name in names))
 
     @property
+    def number_columns(self) -> set[str]:
+        """The columns that count by their numbers: those of boosts and of quotas with a minimum."""
+        return {rule.column for rule in self.boosts} | {quota.column for quota in self.quotas if quota.minimum is not None}
+
+    @property
     def is_scored_anew(self) -> bool:
         """Whether final scores are others than the model's."""
         return self.mmr_lambda is not None or any(boost.weight for boost in self.boosts)
 
     def pool_of(self, top_k: int) -> int:
-        """How many candidates a user has for a list of K, at least K; UserError for a K beyond MOST_POOL."""
+        """How many candidates a user has for a list of K, at least K; UserError for a K below 1 or beyond MOST_POOL.
+
+        Without a pool it is POOL_FACTOR for each of `places`, so that the first items of a list are the same however long it is.
+        """
+        if top_k < 1:
+            raise UserError(f"k={top_k}: ask for at least 1 item")
         if top_k > MOST_POOL:
             raise UserError(f"{top_k} items: under rules a list has at most {MOST_POOL:,}")
-        ruled = min(top_k, self.places or top_k)
-        return max(top_k, min(POOL_FACTOR * ruled, MOST_POOL) if self.pool is None else self.pool)
+        return max(top_k, min(POOL_FACTOR * (self.places or top_k), MOST_POOL) if self.pool is None else self.pool)

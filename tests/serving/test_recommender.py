@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seqrec.errors import UserError
+from seqrec.reranking.rules import Rules
 from seqrec.serving.recommender import Recommender
 from tests.scoring.toy import write_model
 
@@ -61,6 +62,9 @@ def test_k_is_bounded(recommender: Recommender) -> None:
     assert recommender.recommend(["a"], k=10**9, allow=["f"]) == []
     with pytest.raises(UserError, match="k=0: ask for at least 1"):
         recommender.recommend(["a"], k=0)
+    for k in (0, -3):
+        with pytest.raises(UserError, match=f"k={k}: ask for at least 1"):
+            Recommender.load(str(recommender.export.path), rerank=Rules(pool=50)).recommend(["a"], k=k)
 
 
 @pytest.mark.parametrize("history", [[], ["z"]])
