@@ -5,7 +5,7 @@ import logging
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from seqrec.reranking.rules import Quota
+from seqrec.reranking.rules import Quota, Rules
 from seqrec.serving.list_rules import ListRules
 
 log = logging.getLogger("seqrec")
@@ -14,18 +14,15 @@ log = logging.getLogger("seqrec")
 def count_under_rules(lists: DataFrame, opened: ListRules, *, full: int) -> dict[str, int]:
     """Act: users whose list is shorter than a full one, users with popular items that fill it up, and users short of each quota.
 
-    A warning says what isn't as the rules want it.
+    Short lists count for whatever reason. The log says what isn't as the rules want it, in a warning if other rules could help.
     """
     filled = F.exists("items", lambda entry: entry["model_score"].isNull())
     users, short, filled_up = lists.agg(F.count("*"), F.count_if(F.size("items") < full), F.count_if(filled)).collect()[0]
     counts = {"short": short, "filled": filled_up}
     if short:
-        log.warning(
-            "%s of %s lists have fewer than %d items under the rules: set rerank.places or rerank.fill, or raise rerank.pool",
-            f"{short:,}",
-            f"{users:,}",
-            full,
-        )
+        reason, remedy = short_words(opened.rules)
+        level = logging.WARNING if remedy else logging.INFO
+        log.log(level, "%s of %s lists have fewer than %d items: %s", f"{short:,}", f"{users:,}", full, reason + remedy)
     for quota, met in zip(opened.rules.quotas, _met(lists, opened), strict=True):
         counts[f"short_of_{quota.name}"] = users - met
         if users > met:
@@ -37,6 +34,15 @@ def count_under_rules(lists: DataFrame, opened: ListRules, *, full: int) -> dict
                 quota.name,
             )
     return counts
+
+
+def short_words(rules: Rules) -> tuple[str, str]:
+    """Why lists under rules may be short, and what makes them longer, "" for nothing: of the rules, a cap alone ends a list."""
+    candidates = "their users have no more candidates" if not rules.fill else "their users have had the others"
+    reason = f"the caps leave no more, or {candidates}" if rules.caps else candidates
+    of_caps = ["fewer rerank.places", "a greater rerank.pool"] if rules.caps else []
+    remedies = of_caps if rules.fill else ["rerank.fill=popular", *of_caps]
+    return reason, f": set {', or '.join(remedies)}" if remedies else ""
 
 
 def _met(lists: DataFrame, opened: ListRules) -> list[int]:
