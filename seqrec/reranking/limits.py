@@ -47,9 +47,9 @@ class CapLimit:
         there = np.zeros(1 + values.values.max(initial=0), dtype=np.int64)
         there[numbers] = 1
         there[0] = 0
-        numbers = np.where(numbers > 0, np.cumsum(there, dtype=np.int32)[numbers], np.int32(0))
+        anew = np.where(there > 0, np.cumsum(there), 0).astype(np.int32)
         taken = np.zeros((len(rows), 1 + int(there.sum())), np.uint16)
-        return cls(cap.most, numbers, taken)
+        return cls(cap.most, anew[numbers], taken)
 
     def note(self, users: Integers, chosen: Integers, values: NDArray[np.float64]) -> None:
         """Count the chosen candidates (U,) of some users; those of a value that is full now get the value -inf of (N, P)."""
