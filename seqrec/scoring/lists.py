@@ -6,7 +6,7 @@ them; so does `series`, on pandas' Series.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -23,7 +23,7 @@ from seqrec.serving.extension import Start, extend_sequences
 from seqrec.serving.list_rules import ListRules, replaced_lists
 from seqrec.serving.model import Model
 from seqrec.serving.next_items import Scorer
-from seqrec.serving.segment_popularity import SegmentPopularity
+from seqrec.serving.segment_popularity import SegmentLists, SegmentPopularity
 from seqrec.serving.topk import DEFAULT_SIZES, NONE, BlockSizes, Catalogue, Items, Scores, top_k
 
 Batches = Iterator[pa.RecordBatch]
@@ -66,7 +66,7 @@ class Chooser:
     popular: Catalogue
     task: ListTask
     rules: ListRules | None
-    segments: SegmentPopularity | None
+    segments: SegmentLists | None
 
     @classmethod
     def of(cls, task: ListTask) -> "Chooser":
@@ -80,7 +80,8 @@ class Chooser:
             allowed = allowed & np.unpackbits(np.frombuffer(task.available, np.uint8), count=len(allowed)).astype(bool)
         catalogue, popular = Catalogue.of(model.matrix, allowed), Catalogue.of(model.popularity, allowed & model.trained)
         rules = None if task.lists.rules is None else task.lists.rules()
-        segments = None if task.lists.segments is None else task.lists.segments()
+        counted = None if task.lists.segments is None else task.lists.segments()
+        segments = None if counted is None else SegmentLists(counted, popular, task.sizes)
         return cls(model=model, catalogue=catalogue, popular=popular, task=task, rules=rules, segments=segments)
 
     @property
@@ -139,16 +140,9 @@ class Chooser:
 
     def _popular_lists(self, seen: Ragged, segments: NDArray[np.object_], k: int) -> tuple[Items, Scores]:
         """Items and scores (N, K) of popular lists, by the segment of each user if there are segments."""
-        items, scores = no_lists(len(seen), k)
-        names = segments if self.segments is not None else np.full(len(seen), None)
-        for name in dict.fromkeys(names.tolist()):
-            rows = np.array([row for row, segment in enumerate(names.tolist()) if segment == name])
-            catalogue = self.popular
-            if self.segments is not None and name is not None:
-                catalogue = replace(self.popular, matrix=self.segments.matrix(name, self.model.popularity))
-            choose = partial(top_k, k=k, sizes=self.task.sizes, catalogue=catalogue)
-            items[rows], scores[rows] = _popular(seen.take(rows), choose)
-        return items, scores
+        if self.segments is not None:
+            return self.segments.lists(seen, segments, k)
+        return _popular(seen, partial(top_k, k=k, sizes=self.task.sizes, catalogue=self.popular))
 
     def _unwanted(self, seen: Ragged) -> Ragged:
         """The items that are left out of each user's lists, of those that the users have seen."""
