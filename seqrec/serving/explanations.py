@@ -38,7 +38,7 @@ from seqrec.serving.topk import NONE, Items
 By = Literal["vectors", "drop"]
 Vectors = NDArray[np.float32]
 
-BLOCK = 2**20  # products at a time: 4 MiB
+BLOCK = 2**20  # products, or numbers of vectors, at a time: 4 MiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ class Support:
     speaks for the other. Both are called for some of the users at a time: all vectors together may not fit into memory.
     """
 
+    dim: int  # D
     histories: Ragged
     had: Callable[[Items], Vectors]  # (B, L) -> (B, L, D)
     listed: Callable[[Items], Vectors]  # (B, K) -> (B, K, D)
@@ -76,7 +77,7 @@ class Support:
         together whose lists and histories have the same lengths (see `length_classes`), so nothing depends on who else is there.
 
         >>> vectors, ones = np.float32([[1], [3], [-1]]), lambda items: np.ones((*items.shape, 1), np.float32)
-        >>> support = Support(histories=Ragged.of([[2, 3, 4]]), had=vectors.__getitem__, listed=ones, longest=3)
+        >>> support = Support(dim=1, histories=Ragged.of([[2, 3, 4]]), had=vectors.__getitem__, listed=ones, longest=3)
         >>> [found.tolist() for found in support.strongest(Ragged.of([[7, 3]]), 2)]
         [[[3, 2], [2, -1]], [[3.0, 1.0], [1.0, 0.0]]]
         """
@@ -100,14 +101,15 @@ class Support:
     def _alike(self, listed: Items) -> Iterator[tuple[Items, int, int]]:
         """Users with lists of one length and histories of one class of lengths: their rows, the length, the class's length.
 
-        So many at a time that their products are at most BLOCK; users without a list or a history are left out.
+        So many at a time that their products, and the numbers in their vectors, are at most BLOCK; users without a list or a
+        history are left out.
         """
         classes, had = length_classes(self.longest), self.histories.lengths
         shapes = np.stack([listed, np.searchsorted(classes, had)], axis=1)
         some = (listed > 0) & (had > 0)
         for length, number in np.unique(shapes[some], axis=0).tolist():
             users, width = np.flatnonzero(some & (shapes == (length, number)).all(axis=1)), int(classes[number])
-            size = max(1, BLOCK // (length * width))
+            size = max(1, BLOCK // max(length * width, (length + width) * self.dim))
             for first in range(0, len(users), size):
                 yield users[first : first + size], length, width
 
@@ -152,9 +154,12 @@ class Explainer:
         return [[(why["item_id"], why["score"]) for why in entry["because"]] for entry in entries]
 
     def strongest(self, lists: Ragged, histories: Ragged, hashes: NDArray[np.int64]) -> tuple[Items, Vectors]:
-        """What speaks most for each item of N lists of item indices, see `Support.strongest`; PADDING is an unknown item."""
+        """What speaks most for each item of N lists of item indices, see `Support.strongest`; PADDING is an unknown item.
+
+        Each item has as many places as the explanation asks for, but at most those of the model's window.
+        """
         known = self.model.without_unknown(histories)
-        window, most = known.newest(self.model.max_len).newest_once(), self.explanation.most
+        window, most = known.newest(self.model.max_len).newest_once(), min(self.explanation.most, self.model.max_len)
         if self.explanation.by == "vectors":
             return self._by_vectors(window).strongest(lists, most)
         parts = [(np.zeros((0, most), np.int64), np.zeros((0, most), np.float32))]
@@ -168,6 +173,7 @@ class Explainer:
     def _by_vectors(self, window: Ragged) -> Support:
         """Items speak for those that are like them."""
         return Support(
+            dim=self.model.matrix.shape[1],
             histories=window,
             had=lambda entries: self._directions(window.values[entries]),
             listed=self._directions,
@@ -185,7 +191,11 @@ class Explainer:
             without = histories.where(histories.values != np.repeat(window.values[entries], histories.lengths))
             lost[entries] -= self.model.encode(without, self.batch_users, hashes[users])
         return Support(
-            histories=window, had=lambda entries: lost[entries], listed=self._above_average, longest=self.model.max_len
+            dim=lost.shape[1],
+            histories=window,
+            had=lambda entries: lost[entries],
+            listed=self._above_average,
+            longest=self.model.max_len,
         )
 
     def _directions(self, items: Items) -> Vectors:

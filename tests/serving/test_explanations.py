@@ -56,6 +56,14 @@ def test_what_the_score_loses_without_an_item_speaks_for_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("by", ["vectors", "drop"])
+def test_there_are_never_more_reasons_than_the_window_holds(tmp_path: Path, by: By) -> None:
+    """Nor places for them, of which each item of a batch takes twelve bytes."""
+    explainer = Explainer(model=open_toy(tmp_path), explanation=Explanation(most=9, by=by))
+    found = [explainer.strongest(Ragged.of(lists), Ragged.of(lists), np.zeros(len(lists), np.int64)) for lists in ([[3]], [])]
+    assert [items.shape for items, _ in found] == [(1, 4), (0, 4)]
+
+
+@pytest.mark.parametrize("by", ["vectors", "drop"])
 def test_only_the_window_counts_and_each_item_once(tmp_path: Path, by: By) -> None:
     model = open_toy(tmp_path)
     [[(_, found)]] = explain(model, [["b"]], [[4, 5, 5, 2, 2]], by, most=9)  # the window has no c
@@ -138,7 +146,8 @@ def test_the_strongest_are_those_of_a_double_loop(block: int, monkeypatch: pytes
     rows = draw.standard_normal((60, 8)).astype(np.float32)
     histories = Ragged.of([draw.permutation(np.arange(2, 60))[:size].tolist() for size in draw.integers(0, 20, 50)])
     lists = Ragged.of([draw.integers(2, 60, size).tolist() for size in draw.choice([0, 3, 10], 50)])
-    support = Support(histories=histories, had=rows[histories.values].__getitem__, listed=rows.__getitem__, longest=20)
+    had = rows[histories.values].__getitem__
+    support = Support(dim=8, histories=histories, had=had, listed=rows.__getitem__, longest=20)
     items, scores = support.strongest(lists, 4)
     found = [
         [pair for pair in zip(*row, strict=True) if pair[0] >= 0] for row in zip(items.tolist(), scores.tolist(), strict=True)
@@ -146,6 +155,20 @@ def test_the_strongest_are_those_of_a_double_loop(block: int, monkeypatch: pytes
     expected = strongest_by_loops(support, lists, 4)
     assert [[item for item, _ in pairs] for pairs in found] == [[item for item, _ in pairs] for pairs in expected]
     assert np.allclose([score for pairs in found for _, score in pairs], [score for pairs in expected for _, score in pairs])
+
+
+def test_so_many_vectors_are_in_memory_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a user two of eight numbers each, so of ten users 160."""
+    monkeypatch.setattr(explanations, "BLOCK", 160)
+    rows, users = np.ones((9, 8), np.float32), list[int]()
+
+    def had(entries: Any) -> Any:
+        users.append(len(entries))
+        return np.ones((*entries.shape, 8), np.float32)
+
+    support = Support(dim=8, histories=Ragged.of([[2]] * 25), had=had, listed=rows.__getitem__, longest=1)
+    support.strongest(Ragged.of([[3]] * 25), 1)
+    assert users == [10, 10, 5]
 
 
 def test_an_item_without_a_direction_is_like_no_other(tmp_path: Path) -> None:
