@@ -37,8 +37,7 @@ def run(cfg: BatchRecommend) -> None:
     with connect(spark, Addresses.from_settings(cfg.stores)) if cfg.publish else nullcontext() as stores:
         destinations = None if stores is None else destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)
         if destinations is not None:
-            lengths = ListLengths(items=cfg.top_k, next_items=cfg.horizon or 0, reasons=cfg.explain or 0)
-            rehearse(spark, destinations, export=export, lengths=lengths, whole=subset is None)
+            rehearse(spark, destinations, export=export, lengths=_lengths(cfg), whole=subset is None)
         counts = write_recommendations(
             draft, dataset, export, scoring=_scoring(cfg), generated_at=datetime.now(UTC), subset=subset
         )
@@ -49,6 +48,13 @@ def run(cfg: BatchRecommend) -> None:
     made = f"version {draft.run_id} of the lists of {counted(counts.get('users', counts.get('user_embeddings', 0)), 'user')}"
     look = module_command("seqrec.stores.show", "--data", cfg.data)
     end(made=made, path=draft.path, then=look if cfg.publish else Next("publish", ("output",)))
+
+
+def _lengths(cfg: BatchRecommend) -> ListLengths:
+    """How long a user's lists may be, and what each item carries."""
+    return ListLengths(
+        items=cfg.top_k, next_items=cfg.horizon or 0, reasons=cfg.explain or 0, reranked=cfg.rerank.rules() is not None
+    )
 
 
 def _scoring(cfg: BatchRecommend) -> Scoring:

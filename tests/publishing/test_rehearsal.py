@@ -1,6 +1,7 @@
 """What the stores would refuse is found before the scoring."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.parametrize("milvus_server", ["lite", "aliases"], indir
 IN_MEMORY = pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
 
 
-def write(spark: SparkSession, folder: Path, items: dict[str, list[float]]) -> str:
+def write(spark: SparkSession, folder: Path, items: dict[str, list[float]], **model: int) -> str:
     """An exported model of these items."""
     matrix = np.zeros((len(items) + 2, 2), np.float32)
-    write_model(folder, matrix, list(items), [1] * len(items))
+    write_model(folder, matrix, list(items), [1] * len(items), **model)
     io.write_table(embeddings(spark, items), str(folder / sealed.EMBEDDINGS), schemas.item_embeddings(schemas.IDS["string"]))
     return str(folder)
 
@@ -40,7 +41,7 @@ def destinations(milvus_server: MilvusServer, collection: MongoCollection) -> De
     )
 
 
-def rehearse(spark: SparkSession, destinations: Destinations, model: str, *, whole: bool = True, **lengths: int) -> None:
+def rehearse(spark: SparkSession, destinations: Destinations, model: str, *, whole: bool = True, **lengths: Any) -> None:
     """Of lists of nine items, and of others if their lengths say so."""
     asked = rehearsal.ListLengths(items=9, **lengths)
     rehearsal.rehearse(spark, destinations, export=open_export(model), lengths=asked, whole=whole)
@@ -108,10 +109,17 @@ def test_a_list_that_is_no_document(
     rehearse(spark, destinations, model, next_items=1)
     with pytest.raises(UserError, match=r"top_k=9 horizon=2: a list of 4 items .* set top_k \+ horizon to at most 3, or"):
         rehearse(spark, destinations, model, next_items=2)
-    with pytest.raises(UserError, match=r"top_k=9 explain=3: .* set top_k to at most 0, or explain to less, or publish=false"):
+    with pytest.raises(UserError, match=r"top_k=9 explain=3: .* holds 16: set explain to less than 2, or publish=false"):
         rehearse(spark, destinations, model, reasons=3)
     monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 14 + 2 * 40))
     rehearse(spark, destinations, model, reasons=3)
     monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 14 + 2 * 40) - 1)
-    with pytest.raises(UserError, match="top_k to at most 1, or explain"):
+    with pytest.raises(UserError, match="top_k to at most 1, or explain to less than 2, or publish=false"):
         rehearse(spark, destinations, model, reasons=3)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 21))
+    rehearse(spark, destinations, model, reranked=True)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 21) - 1)
+    with pytest.raises(UserError, match="set top_k to at most 1, or publish=false"):
+        rehearse(spark, destinations, model, reranked=True)
+    monkeypatch.setattr(rehearsal, "MOST_DOCUMENT_BYTES", 4096 + 2 * (40 + 14 + 40))
+    rehearse(spark, destinations, write(spark, tmp_path / "short", {"a": [1.0, 0.0], "b": [0.0, 1.0]}, max_len=1), reasons=3)
