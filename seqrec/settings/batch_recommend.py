@@ -92,7 +92,7 @@ class BatchRecommend(Strict):
         for quota in rules.quotas:
             if quota.least > self.top_k:
                 raise ValueError(
-                    f"rerank.quotas.{quota.name}.least={quota.least}: a list has top_k={self.top_k} items: lower it, or raise top_k"
+                    f"rerank.quotas.{quota.name}.least={quota.least}: a list has top_k={self.top_k} items, so take fewer"
                 )
         return self
 

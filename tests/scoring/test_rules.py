@@ -140,6 +140,23 @@ def test_popular_items_fill_up_what_the_ranker_leaves_short(root: Path) -> None:
     )
 
 
+def test_lists_under_rules_are_explained(spark: SparkSession, root: Path) -> None:
+    """Fields of both stand side by side, and what fills a list up has reasons, too."""
+    given = [f"{name}={path}" for name, path in second_stage(root).items()]
+    found = recommend(root, "rerank.fill=popular", "rerank.method=mmr", "explain=2", f"exclude={root}/returned.csv", *given)
+    version = versions.resolve(f"{root}/output")
+    kind = open_lists(spark, version, users=None).recommendations().schema["items"].dataType.simpleString()
+    because = "array<struct<item_id:string,score:float>>"
+    assert kind == f"array<struct<item_id:string,score:float,model_score:float,because:{because}>>"
+    recommender = Recommender.load(f"{root}/model")
+    fillers = 0
+    for user in two_stage.USERS:
+        reasons = recommender.explain(two_stage.history_of(user), [item for item, *_ in found[user]], 2)
+        assert [[why["item_id"] for why in entry[3]] for entry in found[user]] == [[item for item, _ in why] for why in reasons]
+        fillers += sum(entry[2] is None and bool(entry[3]) for entry in found[user])
+    assert fillers
+
+
 @pytest.mark.parametrize("ranked", [True, False])
 def test_users_without_a_history_get_what_is_popular_in_their_segment(
     root: Path, caplog: pytest.LogCaptureFixture, ranked: bool
