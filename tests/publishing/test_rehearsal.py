@@ -25,10 +25,10 @@ pytestmark = pytest.mark.parametrize("milvus_server", ["lite", "aliases"], indir
 IN_MEMORY = pytest.mark.parametrize("mongodb", ["memory"], indirect=True)
 
 
-def write(spark: SparkSession, folder: Path, items: dict[str, list[float]], **model: int) -> str:
+def write(spark: SparkSession, folder: Path, items: dict[str, list[float]], *, max_len: int = 4) -> str:
     """An exported model of these items."""
     matrix = np.zeros((len(items) + 2, 2), np.float32)
-    write_model(folder, matrix, list(items), [1] * len(items), **model)
+    write_model(folder, matrix, list(items), [1] * len(items), max_len=max_len)
     io.write_table(embeddings(spark, items), str(folder / sealed.EMBEDDINGS), schemas.item_embeddings(schemas.IDS["string"]))
     return str(folder)
 
