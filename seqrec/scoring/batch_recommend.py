@@ -25,7 +25,7 @@ from seqrec.scoring.exclusions import hide_excluded
 from seqrec.scoring.list_counts import NOTHING_LEFT, count_lists, has_field
 from seqrec.scoring.lists import ListSettings, ListTask
 from seqrec.scoring.rule_counts import count_under_rules
-from seqrec.scoring.segments import SegmentFile, count_by_segment, open_segments, with_segments
+from seqrec.scoring.segments import SegmentFile, count_by_segment, open_segments
 from seqrec.scoring.shipping import Shipped, ship
 from seqrec.scoring.two_stage import Kept, OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
 from seqrec.scoring.udf import embed_users, pack, recommend_users
@@ -82,15 +82,14 @@ def write_recommendations(
     """
     spark, model = dataset.spark, _ship_checked(dataset, export)
     available = mark_available(spark, export, allow=scoring.allow, deny=scoring.deny)
-    histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None)
-    lists = scoring.lists
+    segments, lists = None if scoring.segments is None else open_segments(dataset, scoring.segments), scoring.lists
+    histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None, further=segments)
+    if segments is not None:
+        histories = histories.join(segments, "user_id", "left")
+        lists = replace(lists, segments=_shared(spark, count_by_segment(dataset, segments)))
     if scoring.exclude is not None:
         histories = hide_excluded(histories, dataset, scoring.exclude, filter_seen=lists.filter_seen)
         lists = replace(lists, filter_seen=True)
-    if scoring.segments is not None:
-        users = open_segments(dataset, scoring.segments)
-        histories = with_segments(histories, users, whole=subset is None)
-        lists = replace(lists, segments=_shared(spark, count_by_segment(dataset, users)))
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
     second, explanation = _open_second(dataset, scoring), scoring.lists.explanation

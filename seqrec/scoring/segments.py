@@ -7,9 +7,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from seqrec.catalogue.user_segments import read_user_segments
+from seqrec.catalogue.user_segments import COLUMN, KEY, read_user_segments
+from seqrec.errors import UserError
 from seqrec.serving.segment_popularity import SegmentPopularity
-from seqrec.tables import schemas
 from seqrec.tables.datasets import Dataset
 
 log = logging.getLogger("seqrec")
@@ -28,20 +28,36 @@ class SegmentFile:
 
 
 def open_segments(dataset: Dataset, file: SegmentFile) -> DataFrame:
-    """Act: a table of user_id and segment, which a line of the log describes; UserError as in `read_user_segments`."""
+    """Act: a table of user_id and segment, which a line of the log describes, a warning if most users have no rating.
+
+    Raises UserError as `read_user_segments` does, and if none of the users is one of the dataset's.
+    """
     kind = pa.int64() if dataset.meta.id_types.user == "bigint" else pa.string()
     segments = read_user_segments(file.path, file.column, kind=kind, key=file.key)
-    log.info("popular lists by %s", segments.words)
-    return dataset.spark.createDataFrame(pa.table({"user_id": segments.users, SEGMENT: segments.names}))
+    users = dataset.spark.createDataFrame(pa.table({"user_id": segments.users, SEGMENT: segments.names}))
+    rated = users.join(dataset.sequences, "user_id", "left_semi").count()
+    if not rated:
+        some = [row["user_id"] for row in dataset.sequences.select("user_id").orderBy("user_id").limit(3).collect()]
+        shown, others = (", ".join(map(repr, ids)) for ids in (segments.users[:3].to_pylist(), some))
+        raise UserError(f"{file.path}: its ids ({shown}, …) are none of the dataset's users ({others}, …): set {KEY}")
+    most = 2 * rated >= len(segments.users)
+    words = f"popular lists by {segments.words}; {rated:,} of them have ratings in the dataset"
+    log.log(logging.INFO if most else logging.WARNING, "%s", words)
+    return users
 
 
 def count_by_segment(dataset: Dataset, users: DataFrame) -> SegmentPopularity:
-    """Act: the training events of each segment's most popular items, of users (user_id, segment) with a segment."""
+    """Act: the training events of each segment's most popular items, of users (user_id, segment) with a segment.
+
+    Raises UserError if none of these users has a training event.
+    """
     trained = dataset.events.where(F.col("split") == "train").join(users.where(F.col(SEGMENT).isNotNull()), "user_id")
     counted = trained.groupBy(SEGMENT, "item_idx").agg(F.count("*").alias("events"))
     place = F.row_number().over(Window.partitionBy(SEGMENT).orderBy(F.desc("events"), "item_idx"))
     rows = counted.withColumn("place", place).where(F.col("place") <= MOST_ITEMS).orderBy(SEGMENT, "place").toArrow()
     names, first = rows[SEGMENT].to_pylist(), dict[str, int]()
+    if not names:
+        raise UserError(f"no user with a segment has a training event: {COLUMN} has no effect; leave it out, or give all users")
     for row, name in enumerate(names):
         first.setdefault(name, row)
     ends = [*list(first.values())[1:], len(names)]
@@ -50,13 +66,3 @@ def count_by_segment(dataset: Dataset, users: DataFrame) -> SegmentPopularity:
     return SegmentPopularity(
         {name: items[part] for name, part in cut.items()}, {name: counts[part] for name, part in cut.items()}
     )
-
-
-def with_segments(histories: DataFrame, users: DataFrame, *, whole: bool) -> DataFrame:
-    """Histories (user_id, items, seen) with the segment of each user, null for none.
-
-    If `whole`, users of the table that have no history are there too, with an empty one.
-    """
-    joined = histories.join(users, "user_id", "full" if whole else "left")
-    empty = F.array().cast(schemas.ITEM_INDICES)
-    return joined.withColumns({name: F.coalesce(name, empty) for name in ("items", "seen")})

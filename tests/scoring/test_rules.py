@@ -162,21 +162,25 @@ def test_users_without_a_history_get_what_is_popular_in_their_segment(
     root: Path, caplog: pytest.LogCaptureFixture, ranked: bool
 ) -> None:
     given = [f"{name}={path}" for name, path in second_stage(root).items()] if ranked else []
+    (root / "kept.csv").write_text("user_id,item_id\n100,a\n")
     with caplog.at_level("INFO"):
-        found = recommend(root, "popular_by=country", f"user_table={root}/users.csv", *given)
+        found = recommend(root, "popular_by=country", f"user_table={root}/users.csv", f"exclude={root}/kept.csv", *given)
+    assert "0 a user who isn't scored" in caplog.text
     assert "popular lists by 3 segments by country of" in caplog.text
     assert "for 9 users by userId, 1 of them without one" in caplog.text
     assert set(found) == {*two_stage.USERS, 100, 101, 102, 103}
     overall = dict(zip(two_stage.ITEMS, [9, 2, 7, 7, 1, 1], strict=True))
 
-    def popular(country: str) -> list[tuple[str, float]]:
+    def popular(country: str, without: str = "") -> list[tuple[str, float]]:
         here = [item for user in two_stage.USERS if COUNTRIES.get(user) == country for item in two_stage.history_of(user)]
         known = {item: here.count(item) + count / 28 for item, count in overall.items()} if here else overall
-        return sorted(known.items(), key=lambda entry: (-entry[1], entry[0]))[:4]
+        ordered = sorted(known.items(), key=lambda entry: (-entry[1], entry[0]))
+        return [entry for entry in ordered if entry[0] != without][:4]
 
     for user in (100, 101, 102, 103):
-        assert [item for item, _ in found[user]] == [item for item, _ in popular(COUNTRIES[user])]
-        assert [score for _, score in found[user]] == pytest.approx([score for _, score in popular(COUNTRIES[user])])
+        listed = popular(COUNTRIES[user], "a" if user == 100 else "")
+        assert [item for item, _ in found[user]] == [item for item, _ in listed]
+        assert [score for _, score in found[user]] == pytest.approx([score for _, score in listed])
     assert popular("FR") != popular("DE") != popular("IT")
     assert versions.read_meta(versions.resolve(f"{root}/output"))["counts"]["popular"] == 4
 
