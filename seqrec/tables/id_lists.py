@@ -1,5 +1,7 @@
 """Ids that a configuration names: in a list, a text file, a CSV file or a Parquet table."""
 
+import logging
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, IntegralType, StringType
@@ -7,6 +9,8 @@ from pyspark.sql.types import DataType, IntegralType, StringType
 from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.tables import io
+
+log = logging.getLogger("seqrec")
 
 
 def read_ids(spark: SparkSession, ids: list[str] | str, *, column: str, kind: DataType) -> DataFrame:
@@ -35,14 +39,18 @@ def read_ids(spark: SparkSession, ids: list[str] | str, *, column: str, kind: Da
 def read_id_pairs(spark: SparkSession, path: str, kinds: dict[str, DataType]) -> DataFrame:
     """Act: the distinct rows of columns of ids, with the types `kinds`, of a CSV with a header or a Parquet file or table.
 
-    Raises UserError if the file or a column is missing, if a value is null or doesn't have its type, or if there are no rows.
+    Rows without an id are left out, and counted in a warning; so says one if no row is left. Raises UserError if the file or a
+    column is missing, or if a value doesn't have its type.
     """
     if not files.exists(path):
         raise UserError(f"{path}: no such file; give a CSV or a table with the columns {' and '.join(kinds)}")
     table = _open(spark, path)
     if table is None:
         raise UserError(f"{path}: is it a CSV? Give it a name that ends in .csv, with a header of {','.join(kinds)}")
-    raw = table.select(*(_id_column(table, name, path) for name in kinds))
+    rows = table.select(*(_id_column(table, name, path) for name in kinds))
+    raw = rows.dropna()
+    if lacking := rows.count() - raw.count():
+        log.warning("%s: %s rows without %s are left out", path, f"{lacking:,}", " or ".join(kinds))
     typed = raw.select("*", *(F.col(name).try_cast(kind).alias(f"typed_{name}") for name, kind in kinds.items()))
     for name, kind in kinds.items():
         wrong = [row[0] for row in typed.where(F.col(f"typed_{name}").isNull()).select(name).limit(3).collect()]
@@ -53,7 +61,7 @@ def read_id_pairs(spark: SparkSession, path: str, kinds: dict[str, DataType]) ->
             )
     distinct = typed.select(*(F.col(f"typed_{name}").alias(name) for name in kinds)).distinct()
     if distinct.isEmpty():
-        raise UserError(f"{path}: there is no row; leave the key out if nothing is meant")
+        log.warning("%s: there is no row, so that nothing is meant", path)
     return distinct
 
 

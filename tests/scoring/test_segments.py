@@ -1,4 +1,4 @@
-"""Segments of users by hand: who gets a list, and of which tables nothing comes."""
+"""Tables of users by hand, of their segments and of what is excluded: who gets a list, and of which tables nothing comes."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType
 
 from seqrec.errors import UserError
+from seqrec.scoring.exclusions import hide_excluded
 from seqrec.scoring.segments import SegmentFile, count_by_segment, open_segments
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
@@ -80,3 +81,29 @@ def test_a_table_that_makes_no_segment_popular_is_refused(dataset: Dataset, tmp_
     path.write_text(f"user_id,country\n{users}")
     with pytest.raises(UserError, match=message):
         count_by_segment(dataset, open_segments(dataset, SegmentFile(path=str(path), column="country")))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (
+            [(1, f"x{number:02}") for number in range(20)],
+            r"its item_ids \('x00', 'x01', 'x02', …\) are none of .* \('a', 'b', …\)",
+        ),
+        ([(user, "a") for user in range(100, 120)], r"its user_ids \(100, 101, 102, …\) are none of .* \(1, 2, 3, …\)"),
+    ],
+)
+def test_many_excluded_pairs_of_other_ids_are_refused(
+    dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture, pairs: list[tuple[int, str]], message: str
+) -> None:
+    path = tmp_path / "returned.csv"
+
+    def hide(some: list[tuple[int, str]]) -> list[tuple[object, ...]]:
+        path.write_text("user_id,item_id\n" + "".join(f"{user},{item}\n" for user, item in some))
+        hidden = hide_excluded(dataset.histories("test"), dataset, str(path), filter_seen=True)
+        return [tuple(row) for row in hidden.collect()]
+
+    assert hide(pairs[1:]) == [(1, [2], [2])]
+    assert "WARNING" in {record.levelname for record in caplog.records}
+    with pytest.raises(UserError, match=message):
+        hide(pairs)

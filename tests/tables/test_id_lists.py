@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, LongType, StringType
 
 from seqrec.errors import UserError
-from seqrec.tables.id_lists import read_ids
+from seqrec.tables.id_lists import read_id_pairs, read_ids
 
 
 def ids(spark: SparkSession, given: list[str] | str, kind: DataType) -> list[int | str]:
@@ -57,3 +57,16 @@ def test_what_is_no_subset_says_why(spark: SparkSession, tmp_path: Path) -> None
             read_ids(spark, given, column="user_id", kind=LongType())
     with pytest.raises(UserError, match=r"\['x'\] are not of type bigint"):
         read_ids(spark, ["1", "x"], column="user_id", kind=LongType())
+
+
+def test_pairs_without_an_id_are_left_out_and_none_at_all_is_a_warning(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "pairs.csv"
+    kinds: dict[str, DataType] = {"user_id": LongType(), "item_id": StringType()}
+    path.write_text("user_id,item_id\n1,a\n,b\n2,\n1,a\n")
+    assert read_id_pairs(spark, str(path), kinds).collect() == [(1, "a")]
+    assert f"{path}: 2 rows without user_id or item_id are left out" in caplog.text
+    path.write_text("user_id,item_id\n")
+    assert read_id_pairs(spark, str(path), kinds).collect() == []
+    assert f"{path}: there is no row" in caplog.text
