@@ -18,9 +18,9 @@ MANY = 20  # pairs: that the dataset has the user or the item of none of so many
 def hide_excluded(histories: DataFrame, dataset: Dataset, path: str, *, filter_seen: bool) -> DataFrame:
     """Act: histories (user_id, items, seen) whose `seen` has the excluded items of the user too or, if not filter_seen, alone.
 
-    Pairs with a user who isn't scored, or an item that the dataset doesn't have, are counted in the log, with a warning if all are.
-    Raises UserError for a file without the columns user_id and item_id, for ids of another type than the dataset's, and for MANY
-    pairs that all have users or items which the dataset lacks.
+    Pairs with a user who isn't scored, or an item that the dataset doesn't have, are counted in the log, in a warning if all
+    are. Raises UserError for a file without the columns user_id and item_id, for ids of another type than the dataset's, and for
+    MANY pairs that all have users or items which the dataset lacks.
     """
     pairs = read_id_pairs(dataset.spark, path, {"user_id": dataset.user, "item_id": dataset.item})
     indices = dataset.items.select("item_id", "item_idx")

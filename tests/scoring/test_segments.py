@@ -88,7 +88,7 @@ def test_a_table_that_makes_no_segment_popular_is_refused(dataset: Dataset, tmp_
     [
         (
             [(1, f"x{number:02}") for number in range(20)],
-            r"its item_ids \('x00', 'x01', 'x02', …\) are none of .* \('a', 'b', …\)",
+            r"its item_ids \('x00', 'x01', .* are none of .* \('a', 'b', …\)",
         ),
         ([(user, "a") for user in range(100, 120)], r"its user_ids \(100, 101, 102, …\) are none of .* \(1, 2, 3, …\)"),
     ],
