@@ -18,7 +18,7 @@ from seqrec.serving import sealed
 from seqrec.serving.feature_encoding import EncodedColumn, Encoding
 from seqrec.serving.ranker import GRAPH
 from seqrec.storage import files, versions
-from seqrec.tables import schemas
+from seqrec.tables import feature_schemas, schemas
 from seqrec.tables.schemas import IDS
 from tests.metas import dataset_meta
 from tests.scoring import toy
@@ -31,8 +31,8 @@ SOURCES = ("cf", "m")
 DISCRETE = ["user_id", "sex", "recent_items", "last_item", "last_genre", "item_id", "genres", "genre"]
 CONTINUOUS = ["age", "user_count", "user_mean_rating", "user_positive_share", "user_genre_shares", "year"]
 COUNTS = ["item_count", "item_mean_rating", "item_positive_share"]
-USER_COLUMNS = schemas.described(text=["name"], discrete=["sex"], continuous=["age"])
-ITEM_COLUMNS = schemas.described(discrete=[], continuous=["year"])
+USER_COLUMNS = feature_schemas.described(text=["name"], discrete=["sex"], continuous=["age"])
+ITEM_COLUMNS = feature_schemas.described(discrete=[], continuous=["year"])
 
 
 def index(item: str) -> int:
@@ -145,8 +145,8 @@ def write_features(folder: Path, *, history: str) -> None:
     path = f"{folder}/{VERSION}"
     users = [user_features(user) for user in USERS if user != 7]
     items = [item_features(item) for item in ITEMS if item != "d"]
-    save(f"{path}/users", users, schemas.users(BIGINT, STRING, columns=USER_COLUMNS))
-    save(f"{path}/item_features", items, schemas.item_features(STRING, columns=ITEM_COLUMNS))
+    save(f"{path}/users", users, feature_schemas.users(BIGINT, STRING, columns=USER_COLUMNS))
+    save(f"{path}/item_features", items, feature_schemas.item_features(STRING, columns=ITEM_COLUMNS))
     content = {"genres": ["Drama", "War"], "recent_items": 3}
     both = {"discrete": DISCRETE, "continuous": CONTINUOUS}
     tables = {"matching_samples": both, "ranking_samples": {**both, "continuous": [*CONTINUOUS, *COUNTS]}}

@@ -15,7 +15,7 @@ from seqrec.serving.second_stage_inputs import SecondStageInputs
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
 from seqrec.storage.ranker_metadata import FEATURE_SCHEMA, RankerSamplesMeta, SampleCounts
-from seqrec.tables import io, schemas
+from seqrec.tables import feature_schemas, io
 from seqrec.tables.datasets import Dataset
 
 SAMPLES, HISTORY = "ranker_samples", "valid"
@@ -47,8 +47,8 @@ def write_ranker_samples(draft: Draft, dataset: Dataset, inputs: SecondStageInpu
     working_on(f"writing {SAMPLES}")
     described = describe(lists.where("_hit").drop("_hit"), dataset, inputs)
     samples = label_rows(described.rows, valid_share=split.valid_share, seed=split.seed)
-    source_columns = schemas.described(discrete=(), continuous=source_features(inputs.sources))
-    schema = schemas.ranker_samples(
+    source_columns = feature_schemas.described(discrete=(), continuous=source_features(inputs.sources))
+    schema = feature_schemas.ranker_samples(
         dataset.user,
         dataset.item,
         user_columns=described.user_columns,

@@ -24,7 +24,7 @@ from seqrec.ranking.matching_samples import NegativeDrawing, matching_samples, t
 from seqrec.ranking.ranking_samples import Labelling, ranking_samples
 from seqrec.storage import files
 from seqrec.storage.ranker_metadata import FEATURE_SCHEMA
-from seqrec.tables import io, schemas
+from seqrec.tables import feature_schemas, io
 from seqrec.tables.datasets import Dataset
 
 log = logging.getLogger("seqrec")
@@ -51,11 +51,14 @@ def write_catalogues(
     catalogue = item_ids.join(tables.items, "item_id", "left").persist()
     user, item = dataset.user, dataset.item
     written = {
-        "users": (at_end.join(tables.users, "user_id", "left"), schemas.users(user, item, columns=tables.user_columns.schema)),
-        "item_catalogue": (catalogue, schemas.item_catalogue(item, columns=tables.item_columns.schema)),
+        "users": (
+            at_end.join(tables.users, "user_id", "left"),
+            feature_schemas.users(user, item, columns=tables.user_columns.schema),
+        ),
+        "item_catalogue": (catalogue, feature_schemas.item_catalogue(item, columns=tables.item_columns.schema)),
         "item_features": (
             item_features_at_end(item_past, catalogue, threshold=options.threshold),
-            schemas.item_features(item, columns=tables.item_columns.features.schema),
+            feature_schemas.item_features(item, columns=tables.item_columns.features.schema),
         ),
     }
     return {name: _write_counted(table, files.join(path, name), schema) for name, (table, schema) in written.items()}
@@ -63,7 +66,7 @@ def write_catalogues(
 
 def write_past_items(ratings: DataFrame, dataset: Dataset, path: str, *, past: str) -> dict[str, int]:
     """Write past_items, see `past_items`; returns its count."""
-    schema = schemas.past_items(dataset.user, dataset.item)
+    schema = feature_schemas.past_items(dataset.user, dataset.item)
     return {"past_items": _write_counted(past_items(ratings, past=past), files.join(path, "past_items"), schema)}
 
 
@@ -92,11 +95,13 @@ def write_samples(
     user_columns, item_columns = tables.user_columns.features.schema, tables.item_columns.features.schema
     counts = {}
     if labelling is not None:
-        schema = schemas.ranking_samples(dataset.user, dataset.item, user_columns=user_columns, item_columns=item_columns)
+        schema = feature_schemas.ranking_samples(dataset.user, dataset.item, user_columns=user_columns, item_columns=item_columns)
         samples = ranking_samples(features, labelling)
         counts["ranking_samples"] = _write_counted(samples, files.join(path, "ranking_samples"), schema)
     if drawing is not None:
-        schema = schemas.matching_samples(dataset.user, dataset.item, user_columns=user_columns, item_columns=item_columns)
+        schema = feature_schemas.matching_samples(
+            dataset.user, dataset.item, user_columns=user_columns, item_columns=item_columns
+        )
         items = tables.items.drop(*tables.item_columns.text)
         with_columns = tickets(dataset.items, power=drawing.power).join(items, "item_id", "left").persist()
         names = [name for name in items.columns if name != "item_id"]

@@ -14,7 +14,7 @@ from seqrec.dataset.read import VALUE, ExpectedType
 from seqrec.dataset.unreadable import reading
 from seqrec.errors import UserError
 from seqrec.ranking.genres import GenreSource, genre_list
-from seqrec.tables import io, schemas
+from seqrec.tables import feature_schemas, io
 from seqrec.tables.input_table import InputTable
 
 NUMBERS = ExpectedType((StringType, NumericType, BooleanType, NullType), "numbers")
@@ -43,7 +43,7 @@ class FeatureColumns(NamedTuple):
     @property
     def schema(self) -> StructType:
         """The schema of the columns in tables."""
-        return schemas.described(text=self.text, discrete=self.discrete, continuous=self.continuous)
+        return feature_schemas.described(text=self.text, discrete=self.discrete, continuous=self.continuous)
 
 
 NO_COLUMNS = FeatureColumns()

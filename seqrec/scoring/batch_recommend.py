@@ -82,14 +82,7 @@ def write_recommendations(
     """
     spark, model = dataset.spark, _ship_checked(dataset, export)
     available = mark_available(spark, export, allow=scoring.allow, deny=scoring.deny)
-    segments, lists = None if scoring.segments is None else open_segments(dataset, scoring.segments), scoring.lists
-    histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None, further=segments)
-    if segments is not None:
-        histories = histories.join(segments, "user_id", "left")
-        lists = replace(lists, segments=_shared(spark, count_by_segment(dataset, segments)))
-    if scoring.exclude is not None:
-        histories = hide_excluded(histories, dataset, scoring.exclude, filter_seen=lists.filter_seen)
-        lists = replace(lists, filter_seen=True)
+    histories, lists = _choose_histories(dataset, scoring, subset)
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
     second, explanation = _open_second(dataset, scoring), scoring.lists.explanation
@@ -100,9 +93,8 @@ def write_recommendations(
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
-    if scoring.lists.horizon is not None:
-        counts["repeated"] = count_repeated(histories)
     recommendable = count_available(spark, export, available)
+    counts |= {} if scoring.lists.horizon is None else {"repeated": count_repeated(histories)}
     if rules is not None:
         table = io.open_table(spark, files.join(draft.path, "recommendations"))
         counts |= count_under_rules(table, rules, full=min(lists.top_k, recommendable))
@@ -127,6 +119,19 @@ def write_recommendations(
         settings=draft.settings,
     ).write(draft.path)
     return counts
+
+
+def _choose_histories(dataset: Dataset, scoring: Scoring, subset: Subset | None) -> tuple[DataFrame, ListSettings]:
+    """Act: the histories to score, with segments and what is excluded, and the settings of lists that go with them."""
+    segments, lists = None if scoring.segments is None else open_segments(dataset, scoring.segments), scoring.lists
+    histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None, further=segments)
+    if segments is not None:
+        histories = histories.join(segments, "user_id", "left")
+        lists = replace(lists, segments=_shared(dataset.spark, count_by_segment(dataset, segments)))
+    if scoring.exclude is not None:
+        histories = hide_excluded(histories, dataset, scoring.exclude, filter_seen=lists.filter_seen)
+        lists = replace(lists, filter_seen=True)
+    return histories, lists
 
 
 def _ship_checked(dataset: Dataset, export: Export) -> Shipped:

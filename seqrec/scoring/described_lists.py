@@ -9,7 +9,7 @@ from seqrec.errors import UserError
 from seqrec.scoring.udf import describe_candidates
 from seqrec.serving.candidate_rows import source_features
 from seqrec.serving.second_stage_inputs import SecondStageInputs
-from seqrec.tables import io, schemas
+from seqrec.tables import feature_schemas, io, schemas
 from seqrec.tables.datasets import Dataset
 
 
@@ -52,7 +52,7 @@ def describe(lists: DataFrame, dataset: Dataset, inputs: SecondStageInputs) -> D
     user_columns, item_columns = (
         StructType([table[name] for name in inputs.feature_names(table.names)]) for table in (users, items)
     )
-    sources = schemas.described(discrete=(), continuous=source_features(inputs.sources))
+    sources = feature_schemas.described(discrete=(), continuous=source_features(inputs.sources))
     indices = StructType([StructField("item_id", dataset.item, False), StructField("item_idx", IntegerType(), False)])
     described = with_user_features(lists, inputs)
     carried = [described.schema[name] for name in described.columns if name != "items"]

@@ -19,7 +19,7 @@ from seqrec.serving.towers import tower_hashes
 from seqrec.storage import files
 from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import ListsMeta
-from seqrec.tables import io, schemas
+from seqrec.tables import feature_schemas, io, schemas
 from seqrec.tables.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def read_past(dataset: Dataset, export: str, past: str) -> DataFrame:
     `past` is the path of the table past_items of the features. It has users and items that the dataset lacks.
     """
     items = io.open_parquet(dataset.spark, files.join(export, sealed.VOCABULARY)).select("item_id", "item_idx")
-    had = io.read_table(dataset.spark, past, schemas.past_items(dataset.user, dataset.item))
+    had = io.read_table(dataset.spark, past, feature_schemas.past_items(dataset.user, dataset.item))
     each = had.select("user_id", F.explode("items").alias("item_id")).join(items, "item_id")
     return each.groupBy("user_id").agg(F.sort_array(F.collect_list("item_idx")).alias("seen"))
 

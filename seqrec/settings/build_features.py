@@ -9,8 +9,8 @@ from seqrec.command.config import Strict
 from seqrec.settings import History, Path, Positive, Seed, Share
 from seqrec.settings.build_sequences import Input
 from seqrec.settings.files import HeadedTable
+from seqrec.tables.feature_schemas import FEATURE_COLUMNS
 from seqrec.tables.input_table import AUTO
-from seqrec.tables.schemas import FEATURE_COLUMNS
 
 
 class SideTableSettings(HeadedTable):
