@@ -33,6 +33,17 @@ Fields = list[list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileKind:
+    """What a file is of: the table of it in the folder of build_features, and names that a header of text alone may hold."""
+
+    table: str = CATALOGUE
+    header: Collection[str] = ()
+
+
+ITEMS = FileKind()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ItemFile:
     """A file's table. Without a header the columns are named by their numbers, from 1."""
 
@@ -47,14 +58,14 @@ class ItemFile:
         return list(self.table.column_names)
 
 
-def read_item_file(path: str, *, table: str = CATALOGUE, lists: Collection[str] = ()) -> ItemFile:
-    """The table in a file, or the named one in the folder of build_features; UserError if it can't be read as one.
+def read_item_file(path: str, kind: FileKind = ITEMS, *, lists: Collection[str] = ()) -> ItemFile:
+    """The table in a file, or that of its kind in the folder of build_features; UserError if it can't be read as one.
 
     Of JSON lines, `lists` names the columns whose values may be lists, which become text in JSON. A remote file is copied into
     memory; a remote folder, to a temporary one.
     """
     if files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):  # Hadoop lists a file as the one name in itself
-        return ItemFile(path=path, table=_read_features(path, table), header=True)
+        return ItemFile(path=path, table=_read_features(path, kind.table), header=True)
     try:
         content = files.read_bytes(path)
     except FileNotFoundError:
@@ -69,7 +80,7 @@ def read_item_file(path: str, *, table: str = CATALOGUE, lists: Collection[str] 
     text, remarks = _decode(content)
     if not text.strip():
         raise UserError(f"{path} is empty")
-    file = _json_lines(text, path, lists) if text.lstrip().startswith("{") else _csv(text, path)
+    file = _json_lines(text, path, lists) if text.lstrip().startswith("{") else _csv(text, path, kind)
     return replace(file, remarks=(*remarks, *file.remarks))
 
 
@@ -138,7 +149,7 @@ def _json_lines(text: str, path: str, lists: Collection[str]) -> ItemFile:
     return ItemFile(path=path, table=pa.table(columns), header=True)
 
 
-def _csv(text: str, path: str) -> ItemFile:
+def _csv(text: str, path: str, kind: FileKind) -> ItemFile:
     """A CSV, cut by the delimiter that cuts most of its lines into equally many fields; of several, into the most fields."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     lines = re.split(r"\r\n|\n|\r", text)
@@ -152,7 +163,7 @@ def _csv(text: str, path: str) -> ItemFile:
     rows = [row for row in _split(lines if not best[1] else [text], *best) if row not in ([], [""])]
     width = _usual_width(rows)
     even = [row for row in rows if len(row) == width]
-    header = names_columns(even[0], even[1:SAMPLE])
+    header = names_columns(even[0], even[1:SAMPLE], kind.header)
     names = _distinct(even[0]) if header else [str(number + 1) for number in range(width)]
     if len(even) == header:
         raise UserError(f"{path} has a header, and no items below it")

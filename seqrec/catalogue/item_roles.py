@@ -7,7 +7,7 @@ Where two columns are possible, nothing is guessed: the error names them, and th
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -43,13 +43,15 @@ class IdAndTitle(NamedTuple):
     title: str
 
 
-def names_columns(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row names the columns: it has a name that is known, or numbers stand below what is none.
+def names_columns(first: Sequence[str], rest: Sequence[Sequence[str]], expected: Collection[str] = ()) -> bool:
+    """Whether a first row names the columns: it has a known or an `expected` name, or numbers stand below what is none.
 
     >>> names_columns(["movieId", "title"], [["1", "Heat"]]), names_columns(["1", "Heat"], [["2", "Ran"]])
     (True, False)
+    >>> names_columns(["user_id", "land"], [["u1", "FR"]]), names_columns(["user_id", "land"], [["u1", "FR"]], ["land"])
+    (False, True)
     """
-    if any(_plain(cell) in names for cell in first for names in (*ID_NAMES, *TITLE_NAMES)):
+    if any(cell in expected or plain_name(cell) in names for cell in first for names in (expected, *ID_NAMES, *TITLE_NAMES)):
         return True
     columns = zip(first, zip(*rest, strict=True), strict=False)
     return any(not _is_number(name) and all(_is_number(cell) for cell in cells if cell) for name, cells in columns if any(cells))
@@ -114,14 +116,14 @@ def _by_name(file: "ItemFile", ranks: Sequence[set[str]]) -> list[str]:
 
 def _of_first_rank(names: Sequence[str], ranks: Sequence[set[str]]) -> list[str]:
     """The names of the first rank that any name is of."""
-    matching = ([name for name in names if _plain(name) in rank] for rank in ranks)
+    matching = ([name for name in names if plain_name(name) in rank] for rank in ranks)
     return next(filter(None, matching), [])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name's letters and digits, small; RecBole writes a type after a colon.
 
-    >>> _plain("movie_title:token_seq"), _plain("movieId")
+    >>> plain_name("movie_title:token_seq"), plain_name("movieId")
     ('movietitle', 'movieid')
     """
     return re.sub(r"[^a-z0-9]", "", name.partition(":")[0].lower())

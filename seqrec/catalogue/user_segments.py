@@ -1,14 +1,13 @@
 """The segment of each user, such as a country, from a file of users."""
 
-import re
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from seqrec.catalogue.item_columns import cell_values
 from seqrec.catalogue.item_fields import ItemFields
-from seqrec.catalogue.item_file import ItemFile, read_item_file
-from seqrec.catalogue.item_roles import named_column
+from seqrec.catalogue.item_file import FileKind, ItemFile, read_item_file
+from seqrec.catalogue.item_roles import named_column, plain_name
 from seqrec.errors import UserError
 
 USER_NAMES = ("userid", "user", "uid", "customerid", "id")
@@ -30,7 +29,9 @@ def read_user_segments(path: str, column: str, *, kind: pa.DataType, key: str | 
     `key` names the column of the ids; None: it is found by its name. The first row of a user stands. Raises UserError if the file
     can't be read, lacks a column, or has no segment.
     """
-    file = read_item_file(path, table="users")
+    named = [name for name in (column, key) if name and not name.isdecimal()]
+    named += [name for name in USER_NAMES if name.endswith("id")]  # "user" may be a segment
+    file = read_item_file(path, FileKind(table="users", header=named))
     id_name = _id_name(file) if key is None else named_column(file, key, option=KEY)
     name = named_column(file, column, option=COLUMN)
     texts = [None if value is None else str(value).strip() for value in file.table[id_name].to_pylist()]
@@ -47,7 +48,7 @@ def read_user_segments(path: str, column: str, *, kind: pa.DataType, key: str | 
 
 def _id_name(file: ItemFile) -> str:
     """The column of the users' ids, by its name; UserError if none or several are known."""
-    plain = {name: re.sub(r"[^a-z0-9]", "", name.partition(":")[0].lower()) for name in file.names}
+    plain = {name: plain_name(name) for name in file.names}
     for known in USER_NAMES:
         if len(names := [name for name, text in plain.items() if text == known]) == 1:
             return names[0]
