@@ -4,10 +4,11 @@
     columns.typed(pa.int64()).values["genres"]    # [['Comedy', 'Drama'], ['War'], …], a list an item
 
 A cell of text holds several values between delimiters, or is a JSON list; Parquet and JSON lines may hold lists. Numbers are
-written as text.
+written as text, booleans as true and false; null and NaN are no values.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,8 @@ def cell_values(cell: Any, delimiter: str) -> list[str]:
 
     >>> cell_values("Drama| War|Drama", "|"), cell_values('["War"]', "|"), cell_values(1995.0, "|"), cell_values(None, "|")
     (['Drama', 'War'], ['War'], ['1995'], [])
+    >>> cell_values(float("nan"), "|"), cell_values([True, False], "|")
+    ([], ['true', 'false'])
     """
     if cell is None:
         return []
@@ -56,8 +59,17 @@ def cell_values(cell: Any, delimiter: str) -> list[str]:
         parts = cell.split(delimiter) if isinstance(cell, str) else cell
     else:
         parts = cell if isinstance(cell, list) else [cell]
-    texts = (f"{part:.0f}" if isinstance(part, float) and part.is_integer() else str(part).strip() for part in parts)
+    texts = (_text(part) for part in parts if part is not None)
     return list(dict.fromkeys(text for text in texts if text and text != "None"))
+
+
+def _text(value: Any) -> str:
+    """A value as trimmed text, an empty one for NaN."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.0f}" if value.is_integer() else str(value)
+    return str(value).strip()
 
 
 def _listed(text: str) -> list[Any] | str:

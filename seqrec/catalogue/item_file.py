@@ -130,7 +130,7 @@ def _decode(content: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def _json_lines(text: str, path: str, lists: Collection[str]) -> ItemFile:
-    """Objects, one a line; values that are lists or objects are left out, but lists in the columns named in `lists`."""
+    """Objects, one a line; NaN and values that are lists or objects are left out, but lists in the columns named in `lists`."""
     rows, names = [], dict[str, None]()
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -141,7 +141,7 @@ def _json_lines(text: str, path: str, lists: Collection[str]) -> ItemFile:
             raise UserError(f"{path}: line {number} isn't JSON ({error}): give one object a line") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {number} is no object: give one object a line")
-        plain = {name: str(value) for name, value in row.items() if isinstance(value, str | int | float)}
+        plain = {name: str(value) for name, value in row.items() if isinstance(value, str | int | float) and value == value}
         plain |= {name: json.dumps(row[name], ensure_ascii=False) for name in lists if isinstance(row.get(name), list)}
         names |= dict.fromkeys(plain)
         rows.append(plain)

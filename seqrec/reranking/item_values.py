@@ -11,6 +11,7 @@ from seqrec.errors import UserError
 from seqrec.ragged import Ragged
 from seqrec.reranking.rules import Boost, Quota, Rules
 
+BOOLEANS = {"true": ("true", "True", "TRUE"), "false": ("false", "False", "FALSE")}  # as files write them
 Values = Sequence[Sequence[str]]  # of each item, its distinct values of a column as text
 
 
@@ -101,7 +102,8 @@ def _number(text: str) -> float:
 def _counts(values: Values, quota: Quota) -> NDArray[np.bool_]:
     """Whether each item (I,) counts for a quota; UserError if none does."""
     if quota.minimum is None:
-        marks = np.array([quota.equals in listed for listed in values], dtype=bool)
+        texts = {quota.equals, *BOOLEANS.get(str(quota.equals).lower(), ())}
+        marks = np.array([not texts.isdisjoint(listed) for listed in values], dtype=bool)
         wanted = f"{quota.column}={quota.equals}"
     else:
         marks = _some_numbers(values, quota) >= quota.minimum

@@ -31,7 +31,10 @@ class Cap:
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """At least so many items whose column equals a text, or is a number of at least `minimum`; one of the two is given."""
+    """At least so many items whose column equals a text, or is a number of at least `minimum`; one of the two is given.
+
+    A column of booleans equals "true" or "false".
+    """
 
     name: str
     column: str

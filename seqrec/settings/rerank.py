@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.errors import UserError
@@ -22,8 +22,13 @@ class RerankQuota(Strict):
 
     column: Path = Field(description="item column")
     least: Positive = Field(description="items of a list that count, if so many are among the pool")
-    equals: str | None = Field(None, description="items count that have this value")
+    equals: str | StrictBool | None = Field(None, description="items count that have this value")
     minimum: float | None = Field(None, description="items count whose number is at least this")
+
+    def rule(self, name: str) -> Quota:
+        """The quota of this name; UserError for settings that don't fit."""
+        equals = str(self.equals).lower() if isinstance(self.equals, bool) else self.equals
+        return Quota(name=name, column=self.column, least=self.least, equals=equals, minimum=self.minimum)
 
 
 class Rerank(Strict):
@@ -70,7 +75,7 @@ class Rerank(Strict):
             item_key=self.item_key,
             delimiter=self.delimiter,
             caps=self._caps(),
-            quotas=[Quota(name=name, **quota.model_dump()) for name, quota in quotas.items()],
+            quotas=[quota.rule(name) for name, quota in quotas.items()],
             boosts=[Boost(column, weight) for column, weight in self.boosts.items()],
             places=self.places,
             pool=self.pool,
