@@ -21,10 +21,11 @@ from seqrec.evaluation.list_measures import LIST_MEASURES
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.report import LABELS
 from seqrec.evaluation.user_values import FIRST
-from seqrec.evaluation.verdict import Comparison, compare
+from seqrec.evaluation.verdict import FEW, Comparison, compare
 from seqrec.retrieval.build_candidates import MERGED_LISTS
 from seqrec.storage import files, versions
 
+LEVEL = 0.05  # of p, from which on a difference may be chance
 SHOWN_MEASURES = (("ndcg", "NDCG", 10), ("recall", "recall", 20))  # by the name in verdict.MEASURES, as shown, and the depth
 
 
@@ -68,9 +69,9 @@ def compare_pipelines(first: Ranked, others: Sequence[Ranked], *, seed: int) -> 
 def show_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> str:
     """The comparisons of each pipeline as a table, the first method's name above it; there is at least one.
 
-    >>> near = Comparison(baseline="m", depth=10, users=9, changed=2, ours=0.5, theirs=0.25, low=0.125, high=0.375, p=0.002)
+    >>> near = Comparison(baseline="m", depth=10, users=90, changed=30, ours=0.5, theirs=0.25, low=0.125, high=0.375, p=0.002)
     >>> print(show_compared("m", {"two_stage": [near]}))
-    compared with m, over 9 users; intervals of the difference with 95 % confidence
+    compared with m, over 90 users; intervals of the difference with 95 % confidence
                NDCG@10                                     difference
     two_stage   0.5000  +0.2500 (+0.1250 to +0.3750; p 0.0020), ahead
     """
@@ -92,7 +93,7 @@ def show_lists_compared(first: str, compared: Mapping[str, Sequence[Comparison]]
     >>> near = {"users": 9, "changed": 2, "ours": 0.5, "theirs": 0.25, "low": 0.125, "high": 0.375, "p": 0.002}
     >>> print(show_lists_compared("m", {"mmr": [Comparison(baseline="m", depth=10, measure="novelty", **near)]}))
     lists compared with those of m: differences, their intervals of 95 % confidence, and p
-                                                                mmr
+                                                                       mmr
     novelty of the first 10 (bits)  +0.2500 (+0.1250 to +0.3750; p 0.0020)
     """
     of_lists = {name: {one.measure: one for one in rows if one.depth == FIRST} for name, rows in compared.items()}
@@ -108,8 +109,14 @@ def show_lists_compared(first: str, compared: Mapping[str, Sequence[Comparison]]
 
 
 def _difference_in_words(comparison: Comparison) -> str:
-    """The difference, its interval and p, and what it shows."""
-    told = "ahead" if comparison.low > 0 else "behind" if comparison.high < 0 else "not told apart"
+    """The difference, its interval and p, and what it shows: nothing where p says so, or where few users differ (see `judge`).
+
+    >>> few = Comparison(baseline="m", depth=10, users=90, changed=3, ours=0.5, theirs=0.25, low=0.125, high=0.375, p=0.25)
+    >>> _difference_in_words(few)
+    '+0.2500 (+0.1250 to +0.3750; p 0.2500), not told apart'
+    """
+    sure = comparison.changed >= FEW and comparison.p < LEVEL
+    told = "ahead" if sure and comparison.low > 0 else "behind" if sure and comparison.high < 0 else "not told apart"
     return f"{_difference(comparison)}, {told}"
 
 

@@ -8,7 +8,7 @@ Nothing is written: the lists are measured against the held-out items of valid a
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -40,12 +40,12 @@ VALID = "valid"
 
 @dataclass(kw_only=True)
 class ListMeasure:
-    """The users of valid by whom lists are measured, and the proposals of sources, which differ by max_seeds alone."""
+    """The users of valid by whom lists are measured, and the proposals of sources, which trials share."""
 
     held_out: HeldOut
     lists: TrialLists
     metric: str
-    proposals: dict[tuple[int, int], DataFrame] = field(default_factory=dict)  # by max_seeds and top_n
+    proposals: dict[Hashable, DataFrame] = field(default_factory=dict)  # by all of the settings that they depend on
 
     def histories(self) -> DataFrame:
         """user_id, items and seen of the users that are measured."""
@@ -84,12 +84,15 @@ class ListTrial:
         """Nothing: it runs within `poll` alone."""
 
 
-def require_list_metric(metric: str) -> None:
-    """Raise UserError for what is no metric of lists.
+def require_list_metric(metric: str, *, top_n: int | None) -> None:
+    """Raise UserError for what is no metric of lists, or one of more items than lists of top_n have (None: that is searched).
 
-    >>> require_list_metric("recall@100")
+    >>> require_list_metric("recall@100", top_n=100)
     """
-    if not METRIC.fullmatch(metric):
+    found = METRIC.fullmatch(metric)
+    if found and top_n is not None and int(found[2]) > top_n:
+        raise UserError(f"metric={metric} needs lists of {found[2]} items, and these have top_n={top_n}: change one of them")
+    if not found:
         raise UserError(f"metric={metric}: lists have ndcg, hit_rate, recall, precision, map and mrr, as in ndcg@10")
 
 
@@ -125,7 +128,8 @@ def measure_merged(cfg: BuildCandidates, lists: ListMeasure) -> dict[str, float]
 
 def _proposals(cfg: BuildCandidates, lists: ListMeasure, histories: DataFrame) -> DataFrame:
     """The lists of all sources (see schemas.candidate_lists), kept: of sources that differ by their weights alone."""
-    key = (cfg.max_seeds, cfg.top_n)
+    folders = {name: source.model_dump(exclude={"weight"}) for name, source in cfg.sources.items() if source is not None}
+    key = (cfg.max_seeds, cfg.top_n, *((name, *folder.values()) for name, folder in folders.items()))
     if key not in lists.proposals:
         dataset = lists.held_out.dataset
         opened = [

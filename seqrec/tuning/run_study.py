@@ -20,6 +20,7 @@ from seqrec.tuning.trial_process import Running
 from seqrec.tuning.trial_study import Drawn, TrialStudy
 
 PAUSE_S = 0.2  # between two looks at the running trials
+HOPELESS = 5  # trials that all fail with one error, after which no further one begins
 TRIALS, OUTCOME = "trials", "trial.json"
 OUTPUTS = ("study.journal", "summary.csv", "best.yaml", "trials.svg", "config.yaml", "log.txt", TRIALS)
 
@@ -73,13 +74,20 @@ class StudyRun:
             log.info("trial %d goes on where it was stopped", self.waiting[0].number)
             return self.waiting.pop(0)
         late = time.monotonic() - self.started > 60 * (self.limits.minutes or math.inf)
-        if self.exhausted or late or len(self.study.rows()) >= self.limits.trials:
+        if self.exhausted or late or self._is_hopeless() or len(self.study.rows()) >= self.limits.trials:
             return None
         drawn = self.study.draw()
         if drawn is None:
             self.exhausted = True
             log.info("no values are left that no trial has had")
         return drawn
+
+    def _is_hopeless(self) -> bool:
+        """Whether all trials that are over, HOPELESS or more, failed with one error: the others would too."""
+        outcomes = [row.outcome for row in self.study.rows() if row.outcome]
+        return len(outcomes) >= HOPELESS and {(outcome.state, outcome.error) for outcome in outcomes} == {
+            ("failed", outcomes[0].error)
+        }
 
     def _begin(self, drawn: Drawn) -> None:
         """Start a trial; values that don't fit together are its failure."""
@@ -137,4 +145,5 @@ def require_complete(rows: list[TrialRow], *, lower: bool) -> TrialRow:
         return best
     errors = [row.outcome.error for row in rows if row.outcome and row.outcome.error]
     most = max(errors, key=errors.count, default="none has ended yet: raise max_minutes, or run it again")
-    raise UserError(f"none of {len(rows)} trials came to its end, so there is no best one: {most}")
+    failed = " (when that is mended, start the study over with resume=false)" if errors else ""
+    raise UserError(f"none of {len(rows)} trials came to its end, so there is no best one: {most}{failed}")

@@ -180,8 +180,12 @@ def _span(key: str, value: dict[str, Any], field: FieldInfo) -> Span:
     low, high = (_typed(key, value[end], field) for end in ("low", "high"))
     step, log = value.get("step"), str(value.get("log", False)).lower()
     try:
-        step = None if step is None else (int(step) if whole else float(step))
-    except ValueError:
+        step = None if step is None else float(step)
+        if step is not None and whole:
+            if not step.is_integer():
+                raise ValueError
+            step = int(step)
+    except (ValueError, TypeError):
         raise UserError(f"hyper_param: {key}: step={step} is no {'whole ' if whole else ''}number") from None
     if low is None or high is None or not low < high or log not in ("true", "false"):
         raise UserError(f"hyper_param: {key}: a range goes from low to a higher high, and log is true or false, not {value}")

@@ -98,6 +98,7 @@ class TrialProcess:
     def _ended(self, status: int) -> Outcome:
         """What a process that ended by itself leaves."""
         self._keep_log()
+        self._report()
         if status == 0:
             metrics = json.loads(files.read_text(files.join(self.folder, METRICS_FILE)))
             return Outcome.of_metrics(metrics, metric=self.plan.metric, seconds=self._seconds())
@@ -113,12 +114,16 @@ class TrialProcess:
         return Outcome(state=state, value=best, seconds=self._seconds(), error=error)
 
     def _shall_prune(self) -> bool:
-        """Report the validations since the last look; whether the study says that the trial lags behind."""
+        """Whether it is time to look, and the study says that the trial lags behind."""
         wait = POLL_S if files.is_local(self.folder) else REMOTE_POLL_S
         if self.records is None or time.monotonic() - self.looked < wait:
             return False
         self.looked = time.monotonic()
-        for step, record in enumerate(read_records(self.records)):
+        return self._report()
+
+    def _report(self) -> bool:
+        """Report further validations until the study says of one that the trial lags behind; whether it says so."""
+        for step, record in enumerate([] if self.records is None else read_records(self.records)):
             if step not in self.reported and self.plan.metric in record:
                 self.reported.add(step)
                 self.handle.report(record[self.plan.metric], step)

@@ -85,8 +85,8 @@ class TrialStudy:
                 self.save()
                 return drawn
             drawn.handle.set_user_attr("repeats", earlier.number)
-            done = earlier.state == TrialState.COMPLETE
-            self.study.tell(drawn.number, earlier.value if done else None, state=earlier.state)
+            done, runs = earlier.state == TrialState.COMPLETE, earlier.state == TrialState.RUNNING
+            self.study.tell(drawn.number, earlier.value if done else None, state=TrialState.FAIL if runs else earlier.state)
         self.save()
         return None
 
@@ -120,10 +120,11 @@ class TrialStudy:
         return True
 
     def _earlier(self, drawn: Drawn) -> FrozenTrial | None:
-        """The trial that has the same values, and is over."""
+        """Another trial that has the same values, and is over or runs."""
         params = drawn.handle.params
-        trials = self.study.get_trials(deepcopy=False, states=tuple(STATES.values()))
-        return next((trial for trial in trials if trial.params == params and "repeats" not in trial.user_attrs), None)
+        trials = self.study.get_trials(deepcopy=False, states=(*STATES.values(), TrialState.RUNNING))
+        others = (trial for trial in trials if trial.number != drawn.number and "repeats" not in trial.user_attrs)
+        return next((trial for trial in others if trial.params == params), None)
 
     def _drawn(self, handle: Trial) -> Drawn:
         """A trial with its values: those that the journal has already, or new ones."""

@@ -14,6 +14,7 @@ from seqrec.command.config import Strict, public
 from seqrec.command.kept_log import keep_log
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import open_held_out
+from seqrec.settings.build_candidates import BuildCandidates
 from seqrec.settings.tune import Tune
 from seqrec.storage import files, versions
 from seqrec.storage.config_file import write_config
@@ -128,7 +129,7 @@ def plan_study(cfg: Tune) -> StudyPlan:
     base, space = base_settings(cfg), search_space(cfg)
     metric = metric_of(cfg, base)
     if job.on_spark:
-        require_list_metric(metric)
+        require_list_metric(metric, top_n=_length(cfg, base, space))
     source = versions.resolve(getattr(cfg, job.input))
     if job.input == "data" and DatasetMeta.read(source).counts.events.get(VALID) == 0:
         raise UserError(f"{source} holds nobody out for valid, by whom trials are compared: build it with another task")
@@ -176,6 +177,13 @@ def run_study(plan: StudyPlan, spark: SparkSession | None) -> list[TrialRow]:
             rows = run.run()
             plan.report(rows)
             return rows
+
+
+def _length(cfg: Tune, base: Strict, space: list[Dimension]) -> int | None:
+    """How many items the lists of all trials have; None if that is searched."""
+    if not isinstance(base, BuildCandidates):
+        return cfg.lists.top_n
+    return None if any(part.key == "top_n" for part in space) else base.top_n
 
 
 def _limits(cfg: Tune, space: list[Dimension], *, parallel: int) -> StudyLimits:

@@ -10,7 +10,7 @@ import pytest
 
 from seqrec.errors import UserError
 from seqrec.settings.train import Train
-from seqrec.tuning.run_study import StudyLimits, StudyRun, forget_study, require_complete
+from seqrec.tuning.run_study import HOPELESS, StudyLimits, StudyRun, forget_study, require_complete
 from seqrec.tuning.space import read_space
 from seqrec.tuning.study_picture import draw_study
 from seqrec.tuning.study_report import write_summary
@@ -174,3 +174,13 @@ def test_the_picture_has_a_dot_for_each_measured_trial_in_each_plot() -> None:
     assert float(str(dots[0].get("cy"))) < float(str(dots[1].get("cy")))  # a better one stands higher
     texts = {text.text for text in root.findall(f"{space}text")}
     assert {"a < b", "lr", "units", "[8, 4]", "0.001", "0.1"} <= texts
+
+
+def test_a_study_whose_trials_all_fail_alike_ends_and_says_how_to_begin_anew(tmp_path: Path) -> None:
+    def start(drawn: Drawn, place: str) -> Trial:
+        raise UserError("no such folder")
+
+    rows = run(tmp_path, start=start)
+    assert len(rows) == HOPELESS
+    with pytest.raises(UserError, match=r"none of 5 trials .*: no such folder \(when that is mended, .* resume=false\)"):
+        require_complete(rows, lower=False)

@@ -44,10 +44,13 @@ def ended(trial: TrialProcess) -> Outcome:
     return outcome
 
 
-def test_a_process_that_ends_well_gives_its_metrics(study: TrialStudy, tmp_path: Path) -> None:
+def test_a_process_that_ends_well_gives_its_metrics(study: TrialStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it recorded since the last look is reported at its end."""
+    monkeypatch.setattr(trial_process, "POLL_S", 999)
     outcome = ended(start(study, "good", tmp_path / "0"))
     assert (outcome.state, outcome.value, outcome.metrics) == ("complete", 0.7, {"m": 0.7, "threads": 3})
     assert 0 < outcome.seconds < 30
+    assert study.study.trials[0].intermediate_values == {0: 0.5, 1: 0.6, 2: 0.7}
     assert (tmp_path / "0" / "config.yaml").exists()
 
 

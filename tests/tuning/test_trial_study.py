@@ -79,6 +79,13 @@ def test_values_are_not_tried_twice_and_a_space_has_an_end(tmp_path: Path) -> No
         assert len(study.rows()) == 4
 
 
+def test_values_of_trials_that_still_run_are_not_drawn_again(tmp_path: Path) -> None:
+    with opened(tmp_path, method="random", space=SMALL) as study:
+        running = [study.draw() for _ in range(4)]
+        assert len({str(drawn.values) for drawn in running if drawn}) == 4
+        assert study.draw() is None
+
+
 def test_failed_and_pruned_trials_are_kept_with_their_reason(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         for state, error in (("failed", "it was killed"), ("pruned", None)):

@@ -126,6 +126,13 @@ def test_merged_candidates_are_measured_as_evaluate_does(spark: SparkSession, li
     assert measure(merged, catalogue=10)["ndcg@10"] == reached[3.0]
 
 
+def test_lists_of_one_folder_are_not_those_of_another(lists: Path, tmp_path: Path) -> None:
+    paths = {"sources.near.path": [f"{lists}/near", f"{lists}/far"]}
+    tune.run(candidates(lists, tmp_path, hyper_param=paths, search="grid"))
+    trials = [json.loads(path.read_text()) for path in (tmp_path / "tuning" / "study").glob("trials/*/trial.json")]
+    assert len({trial["value"] for trial in trials}) == 2
+
+
 def test_similar_items_are_tuned_by_the_lists_that_they_give(lists: Path, tmp_path: Path) -> None:
     cfg = settings(
         lists,
@@ -145,6 +152,8 @@ def test_similar_items_are_tuned_by_the_lists_that_they_give(lists: Path, tmp_pa
 
 
 def test_a_metric_that_lists_do_not_have_is_refused_and_leaves_nothing(lists: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="metric=recall@200 needs lists of 200 items, and these have top_n=10: change one"):
+        tune.run(candidates(lists, tmp_path, metric="recall@200"))
     with pytest.raises(UserError, match="metric=auc: lists have ndcg, hit_rate"):
         tune.run(candidates(lists, tmp_path, metric="auc"))
     assert not list(tmp_path.glob("tuning/*"))
