@@ -174,7 +174,7 @@ def test_make_recommend_runs_again(
     [
         ([], "error: say which ratings: make recommend RATINGS=ratings.csv\n"),
         (["RATINGS=/none $HOME's.csv"], "/none $HOME's.csv"),
-        (["RATINGS=x", "TITLES=/none.csv"], "error: /none.csv: no such file; titles are in a CSV"),
+        (["RATINGS=x", "TITLES=/none.csv"], "error: /none.csv: no such file; give a CSV"),
         (["RATINGS=x", "TITLE_COLUMNS=a"], "error: TITLE_COLUMNS=ID,TITLE says how a file of titles is read: give that file too"),
         (["RATINGS=x", "INPUT=a b=1"], "error: `a` in `a b=1` is not key=value; a value with blanks is quoted: key='a b'\n"),
         (["RATINGS=x", "INPUT=data=/y"], "error: INPUT sets data, but a chain's folders lie in SEQREC_ROOT: set that instead\n"),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from seqrec.catalogue.item_fields import ItemFields, read_item_fields
+from seqrec.catalogue.item_fields import FieldOptions, ItemFields, read_item_fields
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,17 @@ class ItemColumns:
 
 
 def read_item_columns(
-    path: str, names: Sequence[str], *, kind: pa.DataType, key: str | None = None, delimiter: str = "|", options: tuple[str, str]
+    path: str, names: Sequence[str], *, kind: pa.DataType, key: str | None = None, delimiter: str = "|", options: FieldOptions
 ) -> ItemColumns:
     """The columns of a file of items or of build_features' folder, for ids of a type, int64 or string.
 
-    `key` names the column of the ids; None: it is found. `options` are what says the key and the columns, for messages. The first
+    `key` names the column of the ids; None: it is found. `options` say the file, the key and the columns, for messages. The first
     row of an id stands. Raises UserError if the file can't be read, or lacks a column.
     """
     fields: ItemFields = read_item_fields(path, list(names), key=key, options=options, lists=names)
     table = fields.typed(kind)
     values = {name: [cell_values(cell, delimiter) for cell in table[name].to_pylist()] for name in names}
-    left = fields.table.num_rows - table.num_rows
-    words = fields.words + (f"; {left:,} rows repeat an id or have none, and are left out" if left else "")
+    words = "; ".join([fields.words, *fields.left_out(table)])
     ids = table["item_id"].combine_chunks()
     return ItemColumns(ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids, values, words)
 

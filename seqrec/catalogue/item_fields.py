@@ -9,16 +9,25 @@ that name. Text stays text, and Parquet keeps its types.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seqrec.catalogue.item_file import ItemFile, read_item_file
+from seqrec.catalogue.item_file import FileKind, ItemFile, read_item_file
 from seqrec.catalogue.item_roles import choose_id, choose_title, named_column
 from seqrec.catalogue.titles import WHOLE
 
-KEY, FIELDS = "mongo.item_key=COLUMN", "mongo.item_columns"
-OPTIONS = (KEY, FIELDS)  # what says the column of the ids, and the fields
+
+class FieldOptions(NamedTuple):
+    """What says, in a configuration, the file of items, its column of the ids, and the fields."""
+
+    file: str
+    key: str
+    fields: str
+
+
+OPTIONS = FieldOptions("mongo.item_table", "mongo.item_key=COLUMN", "mongo.item_columns")
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,11 @@ class ItemFields:
         chosen = self.table.take(pa.array(rows.values(), pa.int64()))
         return chosen.set_column(0, "item_id", pa.array(rows, kind)).combine_chunks()
 
+    def left_out(self, typed: pa.Table) -> list[str]:
+        """In words, how many rows aren't in the table `typed`; nothing if all are."""
+        left = self.table.num_rows - typed.num_rows
+        return [f"{left:,} rows repeat an id, or have none of the type of the ids, and are left out"] if left else []
+
     @property
     def longest(self) -> int:
         """The most bytes that the fields of an item take as text, with room for their names and types."""
@@ -61,19 +75,19 @@ class ItemFields:
 
 
 def read_item_fields(
-    path: str, fields: Sequence[str], *, key: str | None = None, options: tuple[str, str] = OPTIONS, lists: Collection[str] = ()
+    path: str, fields: Sequence[str], *, key: str | None = None, options: FieldOptions = OPTIONS, lists: Collection[str] = ()
 ) -> ItemFields:
     """The fields, each a column's name or FIELD=COLUMN, of a file of items or of build_features' folder.
 
     `key` names the column of the ids; None: it is found. `lists` are those of `read_item_file`. Raises UserError, which names the
     `options`, if the file can't be read, or lacks a column.
     """
-    file = read_item_file(path, lists=lists)
-    id_name = choose_id(file, key, option=options[0])
+    file = read_item_file(path, FileKind(key=options.file), lists=lists)
+    id_name = choose_id(file, key, option=options.key)
     columns = {"item_id": [_text(value) for value in file.table[id_name].to_pylist()]}
     for field in fields:
         name, _, other = field.partition("=")
-        column = file.table[_column(file, name, other, item_id=id_name, option=options[1])]
+        column = file.table[_column(file, name, other, item_id=id_name, option=options.fields)]
         columns[name] = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
     names = ", ".join(name for name in columns if name != "item_id")
     return ItemFields(pa.table(columns), "; ".join([f"{names} of {path}, by {id_name}", *file.remarks]))

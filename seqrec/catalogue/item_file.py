@@ -34,10 +34,16 @@ Fields = list[list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class FileKind:
-    """What a file is of: the table of it in the folder of build_features, and names that a header of text alone may hold."""
+    """What a file is of, the key that names it, its table in build_features' folder, and names that a header may hold."""
 
+    rows: str = "items"
+    key: str | None = None
     table: str = CATALOGUE
     header: Collection[str] = ()
+
+    def named(self, path: str) -> str:
+        """The file as messages name it, with the key if there is one."""
+        return path if self.key is None else f"{self.key}={path}"
 
 
 ITEMS = FileKind()
@@ -65,34 +71,39 @@ def read_item_file(path: str, kind: FileKind = ITEMS, *, lists: Collection[str] 
     memory; a remote folder, to a temporary one.
     """
     if files.names(path) not in ([], [path.rsplit("/", 1)[-1]]):  # Hadoop lists a file as the one name in itself
-        return ItemFile(path=path, table=_read_features(path, kind.table), header=True)
+        return ItemFile(path=path, table=_read_features(path, kind), header=True)
+    named = kind.named(path)
     try:
         content = files.read_bytes(path)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; titles are in a CSV, JSON lines or Parquet file with an id and a title") from None
+        raise UserError(
+            f"{named}: no such file; give a CSV, JSON lines or Parquet file of {kind.rows}, or the folder of build_features"
+        ) from None
     if content.startswith(GZIP):
-        content = _unzip(content, path)
+        content = _unzip(content, named)
     if content.startswith(PARQUET):
-        return ItemFile(path=path, table=_parquet(content, path), header=True)
+        return ItemFile(path=path, table=_parquet(content, named), header=True)
     for mark, words in NO_TEXT.items():
         if content.startswith(mark):
-            raise UserError(f"{path} {words}: give the text that is in it, such as a CSV")
+            raise UserError(f"{named} {words}: give the text that is in it, such as a CSV")
     text, remarks = _decode(content)
     if not text.strip():
-        raise UserError(f"{path} is empty")
-    file = _json_lines(text, path, lists) if text.lstrip().startswith("{") else _csv(text, path, kind)
-    return replace(file, remarks=(*remarks, *file.remarks))
+        raise UserError(f"{named} is empty")
+    file = _json_lines(text, named, lists) if text.lstrip().startswith("{") else _csv(text, named, kind)
+    return replace(file, path=path, remarks=(*remarks, *file.remarks))
 
 
-def _read_features(folder: str, name_of_table: str) -> pa.Table:
+def _read_features(folder: str, kind: FileKind) -> pa.Table:
     """A table of a version of the features, or any finished table in a folder."""
     name = folder.rstrip("/").rpartition("/")[2]
     has_versions = versions.CURRENT in files.names(folder) or versions.RUN_ID.match(name)
-    table = files.join(versions.resolve(folder), name_of_table) if has_versions else folder.rstrip("/")
+    table = files.join(versions.resolve(folder), kind.table) if has_versions else folder.rstrip("/")
     with tempfile.TemporaryDirectory(prefix="seqrec-items-") as cache:
         parts = versions.fetch_table(table, Path(cache))
         if not parts:
-            raise UserError(f"{folder} holds no Parquet files: give a file of items, or the folder of build_features")
+            raise UserError(
+                f"{kind.named(folder)} holds no Parquet files: give a file of {kind.rows}, or the folder of build_features"
+            )
         return pa.concat_tables([pq.read_table(part) for part in parts])
 
 
@@ -166,7 +177,7 @@ def _csv(text: str, path: str, kind: FileKind) -> ItemFile:
     header = names_columns(even[0], even[1:SAMPLE], kind.header)
     names = _distinct(even[0]) if header else [str(number + 1) for number in range(width)]
     if len(even) == header:
-        raise UserError(f"{path} has a header, and no items below it")
+        raise UserError(f"{path} has a header, and no {kind.rows} below it")
     remarks = (f"{len(rows) - len(even):,} lines of another width are left out",) if len(even) < len(rows) else ()
     columns = zip(*even[1 if header else 0 :], strict=True)
     table = pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)})

@@ -11,7 +11,7 @@ from seqrec.catalogue.item_roles import named_column, plain_name
 from seqrec.errors import UserError
 
 USER_NAMES = ("userid", "user", "uid", "customerid", "id")
-KEY, COLUMN = "user_key=COLUMN", "popular_by"
+FILE, KEY, COLUMN = "user_table", "user_key=COLUMN", "popular_by"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def read_user_segments(path: str, column: str, *, kind: pa.DataType, key: str | 
     """
     named = [name for name in (column, key) if name and not name.isdecimal()]
     named += [name for name in USER_NAMES if name.endswith("id")]  # "user" may be a segment
-    file = read_item_file(path, FileKind(table="users", header=named))
+    file = read_item_file(path, FileKind(rows="users", key=FILE, table="users", header=named))
     id_name = _id_name(file) if key is None else named_column(file, key, option=KEY)
     name = named_column(file, column, option=COLUMN)
     texts = [None if value is None else str(value).strip() for value in file.table[id_name].to_pylist()]
@@ -43,7 +43,8 @@ def read_user_segments(path: str, column: str, *, kind: pa.DataType, key: str | 
         raise UserError(f"{path}: column {name} has no value, so that {COLUMN}={column} makes no segment: take another column")
     without = table["segment"].null_count
     words = f"{found:,} segments by {name} of {path}, for {table.num_rows:,} users by {id_name}, {without:,} of them without one"
-    return UserSegments(_plain(table["item_id"]), _plain(table["segment"]), words)
+    told = "; ".join([words, *file.remarks, *fields.left_out(table)])
+    return UserSegments(_plain(table["item_id"]), _plain(table["segment"]), told)
 
 
 def _id_name(file: ItemFile) -> str:

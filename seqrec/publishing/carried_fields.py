@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import ArrayType, DataType, LongType, StructField, StructType
 
-from seqrec.catalogue.item_fields import KEY, ItemFields
+from seqrec.catalogue.item_fields import OPTIONS, ItemFields
 from seqrec.errors import UserError
 from seqrec.stores.documents import columns_not_for_bson, extend_batches
 
@@ -30,7 +30,7 @@ def require_fields(items: DataFrame, fields: ItemFields) -> None:
     if len(ids) and not known:
         there, shown = (", ".join(map(repr, some[:3].to_pylist())) for some in (fields.table["item_id"], ids))
         raise UserError(
-            f"{fields.words}: its ids ({there}, …) are none of the items' ({shown}, …): say by {KEY} which column has them"
+            f"{fields.words}: its ids ({there}, …) are none of the items' ({shown}, …): say by {OPTIONS.key} which has them"
         )
     log.info("%s: %s of %s items have them, the others null", fields.words, f"{known:,}", f"{len(ids):,}")
 

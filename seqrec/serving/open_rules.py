@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqrec.catalogue.item_columns import ItemColumns, read_item_columns
+from seqrec.catalogue.item_fields import FieldOptions
 from seqrec.errors import UserError
 from seqrec.reranking.item_values import ItemValues, numbers_of
 from seqrec.reranking.rules import Rules
@@ -19,7 +20,7 @@ from seqrec.serving.sorted_ids import SortedIds
 
 log = logging.getLogger("seqrec")
 
-OPTIONS = ("rerank.item_key=COLUMN", "a cap, quota or boost")  # what says the columns, in messages
+OPTIONS = FieldOptions("rerank.items", "rerank.item_key=COLUMN", "a cap, quota or boost")
 
 
 def open_rules(rules: Rules, known: pa.Array) -> ListRules:
@@ -40,7 +41,7 @@ def _coverage(columns: ItemColumns, ids: SortedIds, known: pa.Array, *, numbers:
     there = len(rows) - rows.null_count
     if len(known) and not there:
         shown, others = (", ".join(map(repr, some[:3].to_pylist())) for some in (columns.ids, known))
-        raise UserError(f"{columns.words}: its ids ({shown}, …) are none of the items' ({others}, …): set {OPTIONS[0]}")
+        raise UserError(f"{columns.words}: its ids ({shown}, …) are none of the items' ({others}, …): set {OPTIONS.key}")
     have = pc.drop_null(rows).to_pylist()
     found = {name: [values[row] for row in have] for name, values in columns.values.items()}
     counts = ", ".join(_count(name, values, as_numbers=name in numbers) for name, values in found.items())

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from seqrec.catalogue.item_columns import read_item_columns
+from seqrec.catalogue.item_fields import OPTIONS
 from seqrec.reranking.item_values import ItemValues
 from seqrec.reranking.rules import Quota, Rules
 from seqrec.settings.rerank import Rerank
@@ -17,7 +18,7 @@ NAN = float("nan")
 
 def values_of(path: Path) -> dict[str, list[list[str]]]:
     names = ["seller", "adult"]
-    return read_item_columns(str(path), names, kind=pa.int64(), options=("key", "columns")).values
+    return read_item_columns(str(path), names, kind=pa.int64(), options=OPTIONS).values
 
 
 def test_nan_is_no_value_and_booleans_are_true_and_false(tmp_path: Path) -> None:
