@@ -125,8 +125,8 @@ class Recommender:
         fewer than K items if no more are left. With a second stage, a `user` with candidates gets these as the ranker ranks them,
         without the items of the history; the model answers for all others. A model with embeddings of users uses that of `user`;
         without `user`, or for a user who wasn't in the training, it uses the history alone. Under rules, the order and the scores
-        are the final ones. Raises UserError for an id that isn't of the type of the model's ids, such as "318" where they are
-        integers, and for a K below 1.
+        are the final ones. Popular items are those of all users, never of a segment. Raises UserError for an id that isn't of the
+        type of the model's ids, such as "318" where they are integers, and for a K below 1.
         """
         items = Ragged.of([self._ids.indices(history, "history")])
         available, hashes = self._available(allow, deny), self._hash(user)

@@ -44,7 +44,9 @@ class BatchRecommend(Strict):
     features: Path | None = Field(None, description="with ranker: folder of build_features with this history")
     rerank: Rerank = Rerank()
     popular_by: str | None = Field(
-        None, min_length=1, description="column of user_table, such as country: users without a history get what is popular there"
+        None,
+        min_length=1,
+        description="column of user_table, such as country: users without a history, and rerank.fill, get what is popular there",
     )
     user_table: str | None = Field(
         None, min_length=1, description="a file of users (CSV, JSON lines, Parquet), or build_features' folder, for popular_by"
