@@ -15,7 +15,10 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfil
 # The interpreter: PYTHON where it is given, else the one that .venv was made with, else python3.11.
 INTERPRETER := $(or $(PYTHON),$(shell $(BIN)/python -V >/dev/null 2>&1 && echo $(BIN)/python),python3.11)
 VERSION := $(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-STAMP := $(VENV)/.set-up-$(shell { cat pyproject.toml constraints.txt; echo $(VERSION); } | cksum | cut -d' ' -f1)
+SUM := $(shell { cat pyproject.toml constraints.txt; echo $(VERSION); } | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/.set-up-$(SUM)
+TEST_STAMP := $(VENV)/.tests-set-up-$(SUM)
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 # The demo's folder and stores are its own, recommend's and stores' are the environment's, if it has them.
 export MONGODB_URI ?= embedded
@@ -48,23 +51,31 @@ $(STAMP):
 	@if [[ $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) != "$(VERSION)" ]]; then \
 	    echo "making $(VENV) with $(INTERPRETER) (Python $(VERSION))"; $(INTERPRETER) -m venv --clear $(VENV); fi
 	$(BIN)/python -m seqrec.command.java --install
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,tune,stores,text,dev]'
+	$(PIP_INSTALL) '.[train,tune,stores,text]'
 	$(BIN)/python -m pip check --disable-pip-version-check
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq libgomp1; } \
 	    || { echo "error: LightGBM needs libgomp.so.1: install it with sudo apt-get install -y libgomp1" >&2; exit 1; }
 	$(BIN)/python -m seqrec.stores.embedded --fetch
 	@rm -f $(VENV)/.set-up-* && touch $@
 
-test: $(STAMP) ## run all tests
+# What the tests need besides: all optional extras, and a browser for pages (without one, the tests of pages are skipped).
+$(TEST_STAMP): $(STAMP)
+	$(PIP_INSTALL) '.[train,tune,stores,text,track,repro,dev]'
+	$(BIN)/python -m pip check --disable-pip-version-check
+	@command -v chromium >/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq chromium >/dev/null; } \
+	    || echo "no chromium: the tests of pages will be skipped; to run them: sudo apt-get install -y chromium"
+	@rm -f $(VENV)/.tests-set-up-* && touch $@
+
+test: $(TEST_STAMP) ## run all tests
 	$(PYTEST)
 
-check: $(STAMP) ## what a change must pass: formatting, lint, types, tests
+check: $(TEST_STAMP) ## what a change must pass: formatting, lint, types, tests
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy --strict
 	$(PYTEST)
 
-format: $(STAMP) ## format the code and mend what lint can mend
+format: $(TEST_STAMP) ## format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
@@ -75,10 +86,10 @@ recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv shows 
 	@$(BIN)/python -m seqrec.chain recommend --ratings "$$RATINGS" --input "$$INPUT" --train "$$TRAIN" \
 	    --titles "$$TITLES" --title-columns "$$TITLE_COLUMNS"
 
-bench: $(STAMP) ## measure the speed of each part against a plain way to do the same
+bench: $(TEST_STAMP) ## measure the speed of each part against a plain way to do the same
 	$(BIN)/python -m tests.bench
 
-docs: $(STAMP) ## write the generated pages, docs/keys.md and docs/tables.md
+docs: $(TEST_STAMP) ## write the generated pages, docs/keys.md and docs/tables.md
 	$(BIN)/python -m tests.docs.generate
 
 stores: $(STAMP) ## serve the embedded MongoDB and Milvus, to look into them, until Ctrl-C
