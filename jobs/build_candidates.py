@@ -4,6 +4,7 @@ import logging
 import shlex
 
 from seqrec.command.entry import run_job
+from seqrec.command.installation import program
 from seqrec.command.screen import counted, listed
 from seqrec.command.session import open_session
 from seqrec.command.story import end, open_draft
@@ -32,7 +33,7 @@ def run(cfg: BuildCandidates) -> None:
     draft.commit(keep=cfg.keep)
     log.info("users with a list of each source: %s", listed(counts.sources))
     made = f"candidates {draft.run_id} of {counted(counts.users, 'user')}, {counts.empty:,} of them without any"
-    end(made=made, path=draft.path, then=f"./spark-submit.sh evaluate model=null {shlex.quote(f'candidates={cfg.output}')}")
+    end(made=made, path=draft.path, then=f"{program()} evaluate model=null {shlex.quote(f'candidates={cfg.output}')}")
 
 
 def main(argv: list[str] | None = None) -> None:

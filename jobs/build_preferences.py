@@ -4,6 +4,7 @@ import logging
 import shlex
 
 from seqrec.command.entry import run_job
+from seqrec.command.installation import program
 from seqrec.command.screen import counted, listed
 from seqrec.command.session import open_session
 from seqrec.command.story import end, open_draft
@@ -47,7 +48,7 @@ def next_training(cfg: BuildPreferences) -> str:
     """
     begun = cfg.model or "MODEL"
     keys = [f"data={cfg.data}", f"dpo.path={cfg.output}", f"init={begun}", f"model={begun.rstrip('/')}_preferring"]
-    return shlex.join(["./spark-submit.sh", "train", "objective=preferences", *keys, "optimizer.lr=1e-4", "encoder.dropout=0"])
+    return shlex.join([*program().split(), "train", "objective=preferences", *keys, "optimizer.lr=1e-4", "encoder.dropout=0"])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,6 +4,7 @@ import logging
 import shlex
 
 from seqrec.command.entry import run_job
+from seqrec.command.installation import program
 from seqrec.command.screen import counted, listed
 from seqrec.command.session import open_session
 from seqrec.command.story import end, open_draft
@@ -26,7 +27,7 @@ def run(cfg: BuildRankerSamples) -> None:
     log.info("samples: %s", listed(counts.model_dump()))
     users = counted(counts.train_users + counts.valid_users, "user")
     made = f"ranker samples {draft.run_id}: {counted(counts.rows, 'candidate')} of {users}, {counts.positives:,} of them positive"
-    end(made=made, path=draft.path, then=f"./spark-submit.sh train_ranker {shlex.quote(f'samples={cfg.output}')}")
+    end(made=made, path=draft.path, then=f"{program()} train_ranker {shlex.quote(f'samples={cfg.output}')}")
 
 
 def main(argv: list[str] | None = None) -> None:

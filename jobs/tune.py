@@ -3,6 +3,7 @@
 import importlib.util
 
 from seqrec.command.entry import run_job
+from seqrec.command.installation import program
 from seqrec.command.screen import counted, show
 from seqrec.command.session import open_session
 from seqrec.command.story import end
@@ -28,7 +29,7 @@ def run(cfg: Tune) -> None:
     rows = run_study(plan, open_session("tune") if plan.job.on_spark or remote else None)
     best = require_complete(rows, lower=plan.lower)
     show(f"{trials_table(rows, metric=plan.metric, lower=plan.lower)}\n{describe_best(best, metric=plan.metric)}")
-    then = f"./spark-submit.sh {plan.job.name} --conf {files.join(plan.folder, BEST)}"
+    then = f"{program()} {plan.job.name} --conf {files.join(plan.folder, BEST)}"
     end(made=f"the study {cfg.app_name} of {counted(len(rows), 'trial')}", path=plan.folder, then=then)
 
 

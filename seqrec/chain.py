@@ -28,6 +28,7 @@ from seqrec.catalogue.titles import add_title_options, titles_of, two_columns
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
+from seqrec.command.installation import home, kept_folder, run_command
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.command.screen import duration, heading, show
 from seqrec.command.story import STEP, module_command
@@ -37,7 +38,6 @@ from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold
 
-HOME = Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[1]))
 MADE_FROM = "chain.json"
 STARTED = time.monotonic()
 STEPS = 5
@@ -57,7 +57,7 @@ def run_chain(
     The dataset is built unless the folder has one of the same ratings and settings. If the folder has a training of another
     dataset or with other settings, it is started over.
     """
-    settings = load_config(BuildSequences, str(HOME / "conf" / "build_sequences.yaml"), list(overrides))
+    settings = load_config(BuildSequences, str(home() / "conf" / "build_sequences.yaml"), list(overrides))
     content = digest(settings.input.wanted_ratings.path)
     log.info("the chain's folder is %s", root)
     current = reusable(root, settings, content)
@@ -111,7 +111,7 @@ def folder_of(ratings: str) -> str:
     """
     path = Path(ratings).absolute()
     where = hashlib.blake2b(str(path).encode(errors="surrogateescape"), digest_size=4).hexdigest()
-    return str(HOME / ".seqrec" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)[:60]}-{where}")
+    return str(kept_folder() / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)[:60]}-{where}")
 
 
 def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = (), run: Run) -> None:
@@ -169,8 +169,8 @@ def step(number: int, job: str) -> Iterator[None]:
 
 
 def submit(job: str, *overrides: str) -> None:
-    """Run a job by spark-submit.sh; if it fails, the script prints the error and this process ends with its status."""
-    call([str(HOME / "spark-submit.sh"), job, *overrides])
+    """Run a job as a user does; if it fails, it has said why, and this process ends with its status."""
+    call([*run_command(), job, *overrides])
 
 
 def call(command: Sequence[str]) -> None:

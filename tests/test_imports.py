@@ -13,13 +13,13 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 
 # Layers from the top. A package (or a module beside the packages) imports itself and the layers below, and none of its own layer.
 LAYERS = [
-    {"jobs", "dump", "seqrec.chain", "seqrec.recommend"},
+    {"jobs", "dump", "seqrec.__main__", "seqrec.chain", "seqrec.recommend"},
     {"seqrec.tuning"},
     {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
-    {f"seqrec.{name}" for name in ("settings", "catalogue", "planted", "metrics")},
+    {f"seqrec.{name}" for name in ("settings", "submit", "catalogue", "planted", "metrics")},
     {f"seqrec.{name}" for name in ("command", "tables", "reranking")},
     {"seqrec.storage"},
     {f"seqrec.{name}" for name in ("errors", "error_messages", "indices", "ragged", "user_hashes")},
@@ -35,7 +35,10 @@ ONLY_IN = {
     "optuna": {"seqrec.tuning.trial_study"},
     "tokenizers": {"seqrec.texts.sentences"},
 }
-NEITHER_TORCH_NOR_SPARK = {"reranking", "serving", "recommend", "catalogue", "storage", "metrics", "ragged", "user_hashes"}
+NEITHER_TORCH_NOR_SPARK = {
+    *("submit", "reranking", "serving", "recommend", "catalogue", "storage"),
+    *("metrics", "ragged", "user_hashes"),
+}
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
 NOT_IN = {  # what no package of these imports
     "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings", "texts"},

@@ -3,12 +3,12 @@
 import difflib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from seqrec.command.environment import STORE_CHOICES, VARIABLE, check_text, variable
+from seqrec.command.installation import home
 from seqrec.command.overrides import parse_overrides
 from seqrec.command.template import read_yaml, refuse_emptied
 from seqrec.errors import UserError
@@ -80,11 +80,6 @@ def fill_settings(settings: type[S], path: str, above: dict[str, Any], *, said_b
         return settings.model_validate(content)
     except ValidationError as error:
         raise UserError(_explain(error, settings, {path: {}, said_by: above})) from None
-
-
-def home() -> Path:
-    """The folder with conf/, which spark-submit.sh says where the package is in a zip."""
-    return Path(os.environ.get("SEQREC_HOME", Path(__file__).parents[2]))
 
 
 def preset_path(preset: str) -> str:

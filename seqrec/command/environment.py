@@ -1,18 +1,11 @@
-"""Environment variables that are checked before anything starts.
-
-spark-submit.sh runs `python -m seqrec.command.environment JOB TEMPLATE`. It checks the variables that every job reads and those
-that the template needs, and prints the home of a usable Java and the file of the job's log, each on its own line.
-"""
+"""Environment variables that are checked before anything starts."""
 
 import importlib.util
 import os
 import re
 import sys
-from pathlib import Path
 
-from seqrec.command.java import require_java
-from seqrec.command.log_file import choose
-from seqrec.error_messages import explain
+from seqrec.command.installation import set_up
 from seqrec.errors import UserError
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -74,7 +67,7 @@ def check_python() -> None:
     """Raise UserError if this Python lacks a package that every job needs."""
     missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
-        remedy = "run `make setup` first, or set PYSPARK_PYTHON to the Python that has them"
+        remedy = f"run {set_up(extras='train')} first, or set PYSPARK_PYTHON to the Python that has them"
         raise UserError(f"{sys.executable} has no {', '.join(missing)}: {remedy}")
 
 
@@ -86,23 +79,3 @@ def needed_variables(template: str) -> list[str]:
     """
     lines = (re.split(r"(?:^|\s)#", line)[0] for line in template.splitlines())
     return sorted({name for line in lines for name in VARIABLE.findall(line)})
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Check the environment, print Java's home and the log's file; one line on stderr and status 1 if something is wrong."""
-    job, template = sys.argv[1:] if argv is None else argv
-    try:
-        check_python()
-        shown = "/".join(Path(template).parts[-2:])
-        for name in needed_variables(Path(template).read_text(encoding="utf-8")):
-            variable(name, shown)
-        check_settings()
-        sys.stdout.write(f"{require_java()}\n{choose(job) or os.devnull}\n")
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except Exception as error:
-        sys.exit(f"error: {explain(error)}")
-
-
-if __name__ == "__main__":
-    main()

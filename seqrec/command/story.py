@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from seqrec.command.config import Strict, flatten, home, load_config, public
+from seqrec.command.config import Strict, flatten, load_config, public
+from seqrec.command.installation import home, program
 from seqrec.command.kept_log import keep_log
 from seqrec.command.overrides import show_value
 from seqrec.command.screen import duration, heading, wrapped
@@ -47,7 +48,7 @@ class Next(NamedTuple):
         "./spark-submit.sh train 'data=my data'"
         """
         keys = [shlex.quote(f"{key}={changed[key]}") for key in self.keys if key in changed]
-        return " ".join(["./spark-submit.sh", self.job, *keys])
+        return " ".join([program(), self.job, *keys])
 
 
 @dataclass

@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from seqrec.command.environment import VARIABLE
+from seqrec.command.installation import where_templates_lie
 from seqrec.errors import UserError
 from seqrec.storage import files
 
@@ -15,7 +16,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         content = yaml.load(files.read_text(path), _OnceKeys)
         _refuse_recursion(content)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such configuration file; the templates lie in conf/") from None
+        raise UserError(f"{path}: no such configuration file; {where_templates_lie()}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except OSError as error:

@@ -33,7 +33,7 @@ HINTS = {
     "UnknownHostException": "there is no such server: is AWS_ENDPOINT_URL, or the host in the path, right?",
     "AWSApiCallTimeoutException": "the server doesn't answer in time",
     "UnsupportedFileSystemException": "this Spark has no file system of that scheme; an S3 bucket is written s3a://BUCKET",
-    "ClassNotFoundException": "this Spark lacks the package of that file system: start jobs with spark-submit.sh",
+    "ClassNotFoundException": "this Spark lacks the package of that file system: start jobs by python -m seqrec JOB",
     "NoAuthWithAWSException": "no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 }
 

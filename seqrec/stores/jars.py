@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyspark
 
+from seqrec.command.installation import in_checkout
 from seqrec.command.java import require_java
 from seqrec.errors import UserError
 
@@ -35,11 +36,12 @@ JARS = (
 
 
 def class_path(folder: Path | None = None) -> str:
-    """The jars as a Java class path; UserError that names `make setup` if one is missing."""
+    """The jars as a Java class path; UserError that says what fetches them if one is missing."""
     folder = _cache() if folder is None else folder
     missing = [jar for jar in JARS if not (folder / jar).exists()]
     if missing:
-        raise UserError(f"{folder} lacks {len(missing)} jars of the embedded MongoDB, e.g. {missing[0]}: run `make setup` once")
+        remedy = "`make setup`" if in_checkout() else "`python -m seqrec.stores.embedded --fetch`"
+        raise UserError(f"{folder} lacks {len(missing)} jars of the embedded MongoDB, e.g. {missing[0]}: run {remedy} once")
     return os.pathsep.join(str(folder / jar) for jar in JARS)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from seqrec.command.installation import program
 from seqrec.command.screen import aligned, duration
 from seqrec.command.story import show_setting
 from seqrec.storage import files
@@ -50,7 +51,7 @@ def write_best(folder: str, settings: dict[str, Any], best: TrialRow, *, job: st
     """Write STUDY/best.yaml, which `JOB --conf best.yaml` takes as it is."""
     header = (
         f"# {metric} {best.reached:.4f} of valid: trial {best.number} of a study of {job}, which takes this file as it is:\n"
-        f"# ./spark-submit.sh {job} --conf {files.join(folder, BEST)}\n"
+        f"# {program()} {job} --conf {files.join(folder, BEST)}\n"
     )
     shown = {key: value for key, value in settings.items() if key not in LEFT_OUT}
     text = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=1000)

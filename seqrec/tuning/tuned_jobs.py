@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seqrec.command.config import Strict, fill_settings, flatten, home, merge_settings, public
+from seqrec.command.config import Strict, fill_settings, flatten, merge_settings, public
 from seqrec.command.environment import STORE_CHOICES
+from seqrec.command.installation import home
 from seqrec.command.template import read_yaml
 from seqrec.errors import UserError
 from seqrec.settings.build_candidates import BuildCandidates

@@ -14,6 +14,7 @@ from seqrec.command import environment
 from seqrec.command.config import Strict, load_config
 from seqrec.command.java import require_java
 from seqrec.errors import UserError
+from seqrec.submit.machine import check_job
 
 AWKWARD = [
     "a #b",
@@ -72,20 +73,17 @@ def test_what_can_t_be_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.M
         load(tmp_path)
 
 
-def test_a_variable_is_needed_where_the_template_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_variable_is_needed_where_the_template_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "job.yaml").write_text("# ${NOT_THIS}\ndata: ${SEQREC_ROOT}/x # nor ${THIS}\n")
     monkeypatch.setenv("SEQREC_ROOT", "/x #y")
     monkeypatch.delenv("SEQREC_LOG")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    environment.main(["job", str(tmp_path / "job.yaml")])
-    java, log = capsys.readouterr().out.splitlines()
-    assert java == str(require_java())
-    assert Path(log).match(f"{tmp_path}/state/seqrec/job-*.log")
+    found = check_job("job", str(tmp_path / "job.yaml"))
+    assert found["JAVA_HOME"] == str(require_java())
+    assert Path(found["SEQREC_LOG"]).match(f"{tmp_path}/state/seqrec/job-*.log")
     monkeypatch.delenv("SEQREC_ROOT")
-    with pytest.raises(SystemExit, match=r"error: SEQREC_ROOT is unset or empty, and .*/job\.yaml needs it: `export SEQREC_ROOT"):
-        environment.main(["job", str(tmp_path / "job.yaml")])
+    with pytest.raises(UserError, match=r"^SEQREC_ROOT is unset or empty, and .*/job\.yaml needs it: `export SEQREC_ROOT"):
+        check_job("job", str(tmp_path / "job.yaml"))
 
 
 @pytest.mark.parametrize("template", sorted((Path(__file__).parents[2] / "conf").glob("*.yaml")), ids=lambda path: path.stem)

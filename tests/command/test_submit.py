@@ -30,6 +30,7 @@ echo "tmp=$TMPDIR" "spills=${SPARK_LOCAL_DIRS:-}" "root=$SEQREC_ROOT" "umask=$(u
 stat -c 'mode=%a' "$TMPDIR/.." "$TMPDIR/../seqrec.zip"
 """
 JOB = """\
+'''Says what it was given.'''
 import sys, time
 import seqrec
 from pyspark.sql import SparkSession
@@ -124,8 +125,8 @@ def test_a_variable_that_can_t_be_used_is_named(tree: Path, spark_home: Path, va
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["ecko"], "error: there is no job ecko; jobs are: echo\n"),
-        (["../echo"], "error: there is no job ../echo; jobs are: echo\n"),
+        (["ecko"], "error: there is no job ecko; did you mean echo? jobs are: echo\n"),
+        (["../echo"], "error: there is no job ../echo; did you mean echo? jobs are: echo\n"),
         (["echo", "--master", "x"], "error: --master stands before `--`: spark-submit's options come after it"),
         (
             ["echo", "--conf", "a=b"],
@@ -268,7 +269,7 @@ def test_a_dump_gets_its_options_as_they_are(tree: Path, spark_home: Path) -> No
     assert said[job + 3].startswith("memory=")
     assert said.index("--master") < job
     assert "hadoop-aws:3.9.1" in done.stdout
-    assert submit(tree, "kopy").stderr == "error: there is no job kopy; jobs are: echo copy\n"
+    assert submit(tree, "kopy").stderr == "error: there is no job kopy; did you mean copy? jobs are: echo copy\n"
 
 
 def test_a_real_spark_is_quiet_and_the_job_s_streams_and_status_come_through(tree: Path) -> None:
@@ -362,7 +363,7 @@ def test_help_needs_no_environment(tree: Path) -> None:
     assert (
         shown == "usage: ./spark-submit.sh JOB [--conf FILE.yaml] [--quiet | --verbose] [key=value …] [-- spark-submit options]"
     )
-    assert "jobs: echo\n" in done.stdout
+    assert "jobs:\n  echo  Says what it was given.\n\n" in done.stdout
     assert submit(tree).returncode == 2
 
 

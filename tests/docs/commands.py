@@ -17,7 +17,7 @@ MARK = re.compile(r"^<!-- (.+) -->$")
 RECORDED = (
     "./spark-submit.sh",
     *(f".venv/bin/{program}" for program in ("python", "torchrun", "pre-commit", "tensorboard")),
-    *(f"bin/{program}" for program in ("make", "spark-submit", "python", "git", "envsubst", "unzip", "curl")),
+    *(f"bin/{program}" for program in ("make", "spark-submit", "python", "pip", "seqrec", "git", "envsubst", "unzip", "curl")),
 )
 RECORDER = """\
 #!/bin/bash

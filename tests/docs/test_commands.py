@@ -13,6 +13,7 @@ import pytest
 
 from seqrec.command.config import Strict, load_config
 from seqrec.errors import UserError
+from seqrec.submit.main import OTHERS
 from tests.docs.commands import ENVIRONMENT, PAGES, ROOT, Block, before_dashes, blocks_of, record
 from tests.docs.generate import help_of, settings_of
 
@@ -35,8 +36,8 @@ def check(command: list[str]) -> None:
     """Fail if a command doesn't exist, or doesn't take its keys or options."""
     program, words = command[0], command[1:]
     name = Path(program).name
-    if name == "spark-submit.sh":
-        check_submit(words)
+    if name in ("spark-submit.sh", "seqrec") or (name == "python" and words[:2] == ["-m", "seqrec"]):
+        check_submit(words[2:] if name == "python" else words)
     elif name == "make":
         check_make(words)
     elif name in ("spark-submit", "torchrun"):
@@ -48,13 +49,13 @@ def check(command: list[str]) -> None:
         elif words[0] != "-c":
             assert (ROOT / words[0]).exists(), f"there is no {words[0]}"
     else:
-        assert name in ("git", "envsubst", "unzip", "curl", "pre-commit", "tensorboard"), f"unknown program {program}"
+        assert name in ("git", "envsubst", "unzip", "curl", "pip", "pre-commit", "tensorboard"), f"unknown program {program}"
 
 
 def check_submit(words: list[str]) -> None:
-    """./spark-submit.sh [--print] JOB …"""
+    """./spark-submit.sh [--print] JOB …, or python -m seqrec"""
     words = words[1:] if words[0] == "--print" else words
-    if words == ["--help"]:
+    if words == ["--help"] or words[0] in OTHERS:
         return
     job, arguments = words[0], before_dashes(words[1:])
     folder = "dump" if (ROOT / "dump" / f"{job}.py").exists() else "jobs"
@@ -153,6 +154,7 @@ def test_commands_stand_in_fenced_blocks(page: Path) -> None:
         ("./spark-submit.sh write_mongo --orgin items --dest items --queryid item_id", "has no --orgin"),
         ("make recomend RATINGS=x", "the Makefile has no recomend"),
         ("make recommend RATING=x", "the Makefile has no RATING=x"),
+        ("python -m seqrec tain", "there is no job tain"),
         (".venv/bin/python -m seqrec.store.show", "store"),
         (".venv/bin/python -m seqrec.stores.show --usr 5", "has no --usr"),
         ("spark-submit jobs/train.py --conf conf/train.yaml max_epoch=1", "did you mean max_epochs"),
