@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -38,14 +39,21 @@ SLOWEST = (
 )
 
 
+SPARK_COSTS = 20  # tests without Spark that take as long as one with it
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by SLOWEST; all others keep their order."""
+    """Order files by SLOWEST, then the longest first: so processes that take one after another end at about the same time."""
 
-    def rank(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, int, str]:
         path = item.path.as_posix()
-        return next((number for number, name in enumerate(SLOWEST) if path.endswith(f"tests/{name}")), len(SLOWEST))
+        rank = next((number for number, name in enumerate(SLOWEST) if path.endswith(f"tests/{name}")), len(SLOWEST))
+        return rank, -lengths[path], path
 
-    items.sort(key=rank)
+    lengths: Counter[str] = Counter()
+    for item in items:
+        lengths[item.path.as_posix()] += SPARK_COSTS if "spark" in getattr(item, "fixturenames", ()) else 1
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

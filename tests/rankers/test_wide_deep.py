@@ -1,8 +1,5 @@
 """train_ranker, method=wide_deep, on samples that a test writes: what it learns, its keys, interruptions, several processes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from jobs import train_ranker as job
 from jobs.train_ranker import run
 from seqrec.errors import UserError
 from seqrec.models.wide_deep import WideDeep
@@ -28,8 +26,8 @@ from seqrec.settings.train_ranker import TrainRanker
 from seqrec.training import checkpoint
 from seqrec.training.sinks import read_records
 from tests.rankers.toy import sample_table, write_samples
+from tests.training.ranks import run_ranks
 
-ROOT = Path(__file__).parents[2]
 OPTIMIZER = {"lr": 0.01, "warmup_steps": 2}
 SMALL: dict[str, Any] = {"hidden_units": [16], "embedding_size": 4, "batch_size": 64, "max_epochs": 2, "optimizer": OPTIMIZER}
 
@@ -216,19 +214,15 @@ def test_two_processes_train_on_the_rows_of_both(folder: Path, tmp_path: Path) -
     cfg = settings(folder, output=str(tmp_path / "ranker"), wide_deep={"max_epochs": 3, "batch_size": 32, "patience": None})
     conf = tmp_path / "train_ranker.yaml"
     conf.write_text(yaml.safe_dump(cfg.model_dump(mode="json")))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "jobs/train_ranker.py"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--conf", str(conf)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    ended = run_ranks(job.main, ["--conf", str(conf)], folder=tmp_path)
+    assert ended.statuses == [0, 0], ended.said
     version = Path(locate_ranker(str(tmp_path / "ranker")).path)
     there = [path.name for path in (tmp_path / "ranker").iterdir() if not path.name.startswith(".")]
     assert sorted(there) == sorted([version.name, "CURRENT"])
     records = read_records(str(version))
     assert records[0]["step"] == 5, "147 rows a process, 32 a step"
     assert records[-1]["log_loss"] < records[0]["log_loss"]
-    assert done.stderr.count("rows by split") == 1
+    assert "".join(ended.said).count("rows by split") == 1
 
 
 @pytest.mark.parametrize(
