@@ -4,6 +4,13 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo recommend stores tensorboard test check format bench docs clean
 
+# .env sets what the environment doesn't; its values are never printed.
+ENV_NAMES := $(shell ./read-env.sh names)
+ifneq ($(.SHELLSTATUS),0)
+$(error mend .env first)
+endif
+$(foreach name,$(ENV_NAMES),$(if $(filter undefined,$(origin $(name))),$(eval export $(name) := $$(shell ./read-env.sh value $(name)))))
+
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := jobs dump seqrec tests

@@ -10,6 +10,13 @@ fail() {
     exit 1
 }
 
+if [[ -f $root/read-env.sh ]]; then
+    # shellcheck source=read-env.sh
+    source "$root/read-env.sh"
+    read_env
+elif [[ -e $root/.env ]]; then
+    fail "$root/.env can't be read without read-env.sh beside it: copy that from where this script comes from"
+fi
 python=${PYSPARK_DRIVER_PYTHON:-${PYSPARK_PYTHON:-$root/.venv/bin/python}}
 command -v "$python" >/dev/null || fail "$python: no such Python; run \`make setup\` first, or set PYSPARK_PYTHON"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||

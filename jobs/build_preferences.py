@@ -22,7 +22,6 @@ def run(cfg: BuildPreferences) -> None:
     """Draw the pairs into a new version, and make it current."""
     spark = open_session("build_preferences", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
     draft = open_draft(cfg, cfg.output)
-    wants_model = cfg.shares.scored or (cfg.shares.neighbours and cfg.vectors is None)
     counts = write_preferences(
         draft,
         open_dataset(spark, cfg.data),
@@ -32,7 +31,7 @@ def run(cfg: BuildPreferences) -> None:
             seed=cfg.seed,
             filing=Filing(rows_per_file=cfg.rows_per_file, multiple=cfg.files_multiple),
         ),
-        export=locate(cfg.model) if cfg.model is not None and wants_model else None,
+        export=locate(cfg.model) if cfg.model is not None and cfg.needs_model else None,
         vectors=cfg.vectors,
     )
     draft.commit(keep=cfg.keep)

@@ -2,10 +2,11 @@
 
 from seqrec.command.entry import run_job
 from seqrec.command.session import open_session
-from seqrec.command.story import Next, end
+from seqrec.command.story import Next, end, origin
 from seqrec.export.export_onnx import Conversion, export, require_place
 from seqrec.settings.export_onnx import ExportOnnx
 from seqrec.storage import files
+from seqrec.storage.made_from import record
 
 
 def run(cfg: ExportOnnx) -> None:
@@ -18,7 +19,9 @@ def run(cfg: ExportOnnx) -> None:
         require_place(cfg.output)
         files.require_writable(cfg.output, key="output")
     conversion = Conversion(opset=cfg.opset, parity_users=cfg.parity_users, parity_tolerance=cfg.parity_tolerance)
+    made = origin(cfg)
     exported = export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=cfg.output, keep=cfg.keep, conversion=conversion)
+    record(exported.path, made)
     end(
         made=f"an export of {exported.meta.name}",
         path=exported.path,

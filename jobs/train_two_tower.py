@@ -112,7 +112,7 @@ def lists_of_histories(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) ->
     """Train SimpleX, export it, and write users' lists by their histories."""
     on_spark = partial(train_on_spark, spark, processes=cfg.processes)
     run_one = on_spark if cfg.distributor == "spark" else run_training
-    valid = train_stages(cfg, plan=tower_setup, run=run_one)
+    valid = train_stages(cfg, plan=tower_setup, run=run_one).metrics
     exported, dataset = export(cfg.model, data=cfg.data, keep=cfg.keep), open_dataset(spark, cfg.data)
     lists = ListSettings(top_k=cfg.top_k, filter_seen=cfg.filter_seen)
     scoring = Scoring(history=cfg.history, lists=lists, write=["recommendations", "user_embeddings"])

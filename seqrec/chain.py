@@ -14,8 +14,6 @@ import logging
 import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,13 +23,14 @@ from typing import Any
 
 from seqrec import simulate
 from seqrec.catalogue.titles import add_title_options, titles_of, two_columns
+from seqrec.chains.start import call, step, submit
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
-from seqrec.command.installation import home, kept_folder, run_command
+from seqrec.command.installation import home, kept_folder
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.command.screen import duration, heading, show
-from seqrec.command.story import STEP, module_command
+from seqrec.command.story import module_command
 from seqrec.dataset.first_files import input_files
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
@@ -61,7 +60,7 @@ def run_chain(
     content = digest(settings.input.wanted_ratings.path)
     log.info("the chain's folder is %s", root)
     current = reusable(root, settings, content)
-    with step(1, "build_sequences"):
+    with step(1, STEPS, "build_sequences"):
         if current is None:
             run("build_sequences", *overrides)
         else:
@@ -73,7 +72,7 @@ def run_chain(
     compared = [f"{name}=true" for name in baselines]
     jobs = {"train": ["resume=same", *train], "export_onnx": [], "evaluate": compared, "batch_recommend": [*publish]}
     for number, (job, keys) in enumerate(jobs.items(), start=2):
-        with step(number, job):
+        with step(number, STEPS, job):
             run(job, *keys)
 
 
@@ -155,35 +154,6 @@ def working_in(folder: str) -> Iterator[str]:
         yield root
         log.info("all users: make stores SEQREC_ROOT=%s", shlex.quote(root))
         log.info("done in %s", duration(time.monotonic() - STARTED))
-
-
-@contextmanager
-def step(number: int, job: str) -> Iterator[None]:
-    """In the `with` block, a job of the chain runs, below its heading: the job doesn't say itself what it is and what is next."""
-    log.info("%s", f"\n{heading(f'{number} of {STEPS}  {job}')}")
-    os.environ[STEP] = str(number)
-    try:
-        yield
-    finally:
-        del os.environ[STEP]
-
-
-def submit(job: str, *overrides: str) -> None:
-    """Run a job as a user does; if it fails, it has said why, and this process ends with its status."""
-    call([*run_command(), job, *overrides])
-
-
-def call(command: Sequence[str]) -> None:
-    """Run a command to its end, and pass signals on to it; unless its status is 0, this process ends with the same status."""
-    with subprocess.Popen(command) as process:
-        try:
-            status = process.wait()
-        except (KeyboardInterrupt, SystemExit) as ended:
-            process.send_signal(signal.SIGINT if isinstance(ended, KeyboardInterrupt) else signal.SIGTERM)
-            process.wait()
-            raise
-    if status:
-        sys.exit(status if status > 0 else 128 - status)
 
 
 def _free(text: str, name: str) -> list[str]:

@@ -18,6 +18,7 @@ os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # Tests end before Java's second compiler pays: with the first alone, Spark's driver takes half of the CPU time.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 os.environ["SEQREC_LOG"] = os.devnull
+os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
 # The stores and the root of whoever runs the tests: make exports them, and no test may write there.
 for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT"):
     os.environ.pop(name, None)

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from jobs import batch_recommend, build_sequences, evaluate, export_onnx, train
 from seqrec import chain
+from seqrec.chains import start
 from seqrec.command.config import load_config
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
@@ -127,7 +128,7 @@ def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.Comple
     command = ["make", f"VENV={tmp_path}/venv", *arguments]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEQREC", "SPARK", "PYSPARK", "MAKE"))}
     spark = {name: os.environ[name] for name in ("SPARK_LOCAL_IP", "SPARK_SUBMIT_OPTS")}
-    environment = {**kept, **spark, "SPARK_DRIVER_MEMORY": "1g", **variables}
+    environment = {**kept, **spark, "SPARK_DRIVER_MEMORY": "1g", "SEQREC_ENV_FILE": "", **variables}
     planned = subprocess.run([*command, "-n"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
     if "touch " in planned:
         Path(planned[planned.index("touch ") :].split()[1]).touch()
@@ -227,17 +228,17 @@ def test_a_digest_is_of_the_content_that_spark_reads(tmp_path: Path) -> None:
 
 def test_a_failing_job_ends_the_chain_with_its_status() -> None:
     with pytest.raises(SystemExit) as ended:
-        chain.call(["bash", "-c", "exit 3"])
+        start.call(["bash", "-c", "exit 3"])
     assert ended.value.code == 3
     with pytest.raises(SystemExit) as ended:
-        chain.call(["bash", "-c", "kill -TERM $$"])
+        start.call(["bash", "-c", "kill -TERM $$"])
     assert ended.value.code == 143
 
 
 def test_a_signal_to_the_chain_reaches_its_job(tmp_path: Path) -> None:
     code = (
         "from seqrec.command.entry import command_line\n"
-        "from seqrec.chain import call\n"
+        "from seqrec.chains.start import call\n"
         "with command_line():\n"
         f"    call(['bash', '-c', 'trap \"touch {tmp_path}/ended; exit 143\" TERM; touch {tmp_path}/on; sleep 20 & wait'])\n"
     )

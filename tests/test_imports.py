@@ -14,7 +14,7 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 # Layers from the top. A package (or a module beside the packages) imports itself and the layers below, and none of its own layer.
 LAYERS = [
     {"jobs", "dump", "seqrec.__main__", "seqrec.chain", "seqrec.recommend"},
-    {"seqrec.tuning"},
+    {"seqrec.chains", "seqrec.tuning"},
     {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},

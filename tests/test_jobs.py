@@ -25,6 +25,9 @@ from jobs import (
     train,
     train_two_tower,
 )
+from seqrec.chains.chain_file import read_chain
+from seqrec.chains.run import plan
+from seqrec.chains.status import Comparison
 from seqrec.command.config import load_config
 from seqrec.serving.recommender import Recommender
 from seqrec.settings.build_sequences import BuildSequences
@@ -101,6 +104,21 @@ def documents(stores: OpenStores) -> list[dict[str, Any]]:
     """All documents that MongoDB holds, by user."""
     collection = stores.require_mongodb().collection(Mongo().database, Mongo().collection)
     return find_documents(collection, list(range(1, USERS + 1)))
+
+
+def test_a_chain_of_these_jobs_is_up_to_date(root: Path) -> None:
+    """Each job's version says what it was made from, also where no chain ran it; run first, before other tests add versions."""
+    keys = {
+        "build_sequences": ["k_core.items=0"],
+        "train": TINY,
+        "evaluate": ["onnx=true", "save_predictions=true", "predictions_k=15"],
+        "batch_recommend": [f"top_k={TOP}", "write=[recommendations, user_embeddings]"],
+    }
+    chain = read_chain("demo", [f"{step}.{key}" for step, words in keys.items() for key in words])
+    planned = plan(chain, Comparison(records=None))
+    assert [status.reasons for status in planned] == [()] * 5
+    later = plan(read_chain("demo"), Comparison(records=None))
+    assert "settings encoder.dim changed 16 → 128" in later[1].reasons
 
 
 def test_every_user_has_a_document_with_what_the_table_has(root: Path, stores: OpenStores) -> None:

@@ -21,6 +21,14 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
+    def reads(self) -> tuple[str, ...]:
+        """Of a job's settings, the keys of what it reads: `data`, `sources.*.path`, or `model/exports`, a folder in a key's."""
+        return ()
+
+    def writes(self) -> str | None:
+        """Of a job's settings, the key of the folder that gets its version, as in `reads`; None for a job without one."""
+        return None
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:

@@ -51,7 +51,7 @@ def run_job(
     arguments = parser.parse_intermixed_args(argv)
     with command_line(arguments):
         config = load_config(settings, arguments.conf or str(template_of(run)), arguments.overrides)
-        story.begin(settings, config)
+        story.begin(settings, config, script=Path(inspect.getfile(run)).absolute())
         (dry_run if dry_run is not None and arguments.dry_run else run)(config)
 
 

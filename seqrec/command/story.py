@@ -23,10 +23,12 @@ from pydantic import BaseModel
 from seqrec.command.config import Strict, flatten, load_config, public
 from seqrec.command.installation import home, program
 from seqrec.command.kept_log import keep_log
+from seqrec.command.lineage import made_from
 from seqrec.command.overrides import show_value
 from seqrec.command.screen import duration, heading, wrapped
 from seqrec.errors import UserError
 from seqrec.storage.draft import Draft
+from seqrec.storage.made_from import MadeFrom
 
 STEP = "SEQREC_STEP"  # the number of the job in a chain, which says itself what is done, where, and what comes next
 PATHS = ("input.table", "input.path", "data", "model", "output")  # shown always: where a job reads and writes
@@ -57,12 +59,13 @@ class _Run:
 
     started: float = field(default_factory=time.monotonic)
     changed: dict[str, str] = field(default_factory=dict)  # settings that differ from the template's
+    script: Path | None = None  # of the job
 
 
 _run = _Run()
 
 
-def begin(settings: type[Strict], config: BaseModel) -> None:
+def begin(settings: type[Strict], config: BaseModel, *, script: Path | None = None) -> None:
     """Log what a job will do, the paths that it works on, and the settings that differ from conf/JOB.yaml."""
     global _run
     name = job_name(settings)
@@ -71,7 +74,7 @@ def begin(settings: type[Strict], config: BaseModel) -> None:
     changed = {
         key: show_setting(value) for key, value in now.items() if (key == "preset" and value) or template.get(key, ...) != value
     }
-    _run = _Run(changed=changed)
+    _run = _Run(changed=changed, script=script)
     chained = bool(os.environ.get(STEP))
     unread = "input.path" if now.get("input.table") else None
     paths = {} if chained else {key: show_setting(now[key]) for key in PATHS if key != unread and now.get(key) is not None}
@@ -87,9 +90,15 @@ def changed_settings() -> list[str]:
     return list(_run.changed)
 
 
-def open_draft(config: BaseModel, folder: str, *, key: str = "output") -> Draft:
+def origin(config: Strict) -> MadeFrom:
+    """What this run of a job is made from, as its inputs are now: call it before they are read."""
+    job = job_name(type(config))
+    return made_from(config, job=job, script=_run.script or home() / "jobs" / f"{job}.py")
+
+
+def open_draft(config: Strict, folder: str, *, key: str = "output") -> Draft:
     """A new version of a folder, with the job's settings; its log.txt will have the job's log (see `Draft.of`)."""
-    draft = Draft.of(folder, settings=public(config), key=key)
+    draft = Draft.of(folder, settings=public(config), key=key, made_from=origin(config))
     keep_log(draft.path)
     return draft
 

@@ -122,6 +122,12 @@ def _includes(entry: Entry, store: str) -> bool:
     return any(address == store or address.startswith(f"{store}, with ") for address in entry.stores)
 
 
+def is_published(output: str, run_id: str) -> bool:
+    """Whether the last publication of a folder was of this version, and ended."""
+    last = _read(output).last
+    return last is not None and last.run_id == run_id and last.finished is not None
+
+
 def is_dead(output: str, publish_id: str) -> bool:
     """Whether the staged rows of a publication will never be used: a later one of this folder replaced it, or it is a day old."""
     return (files.is_local(output) and publish_id in _read(output).abandoned) or publish_ids.is_abandoned(publish_id)

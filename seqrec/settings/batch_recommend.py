@@ -10,6 +10,8 @@ from seqrec.settings.publish import Guards
 from seqrec.settings.rerank import Rerank
 from seqrec.settings.stores import Milvus, Mongo
 
+ID_FILES = ("users", "allow", "deny", "exclude", "rerank.items", "user_table", "mongo.item_table")  # keys of files of ids
+
 
 class BatchRecommend(Strict):
     """Sequences and a model into recommendations, then into the stores."""
@@ -60,6 +62,12 @@ class BatchRecommend(Strict):
     milvus: Milvus = Milvus()
     guards: Guards = Guards()
     stores: Stores
+
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "model/exports", "ranker", "candidates", "features", *ID_FILES)
+
+    def writes(self) -> str | None:
+        return "output"
 
     @model_validator(mode="after")
     def _something_to_publish(self) -> "BatchRecommend":

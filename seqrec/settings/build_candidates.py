@@ -32,6 +32,12 @@ class BuildCandidates(Strict):
     k: Annotated[float, Field(ge=0)] = Field(60.0, description="constant of the fusion: an item scores weight / (k + rank)")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "sources.*.path")
+
+    def writes(self) -> str | None:
+        return "output"
+
     @model_validator(mode="after")
     def _some_source(self) -> "BuildCandidates":
         """At least one source, and none with the name of the merged lists."""

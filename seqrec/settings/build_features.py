@@ -58,6 +58,10 @@ class Negatives(Strict):
     power: Annotated[float, Field(ge=0, le=1)] = Field(0.75, description="exponent of an item's count of training events")
 
 
+PLACES = ("input", "users", "items", "joined.*")
+TABLES = tuple(f"{key}.{kind}" for key in PLACES for kind in ("path", "table"))  # keys of what is read
+
+
 class BuildFeatures(Strict):
     """Ratings, users and items into users, item_catalogue, item_features, ranking_samples and matching_samples."""
 
@@ -87,6 +91,12 @@ class BuildFeatures(Strict):
     partitions: Positive | None = Field(None, description="partitions of the work; null: by the rows and the cores")
     seed: Seed = Field(42, description="of the negatives")
     keep: Positive = Field(5, description="newest versions that stay")
+
+    def reads(self) -> tuple[str, ...]:
+        return ("data", *TABLES)
+
+    def writes(self) -> str | None:
+        return "output"
 
     @property
     def side_tables(self) -> dict[str, SideTableSettings]:

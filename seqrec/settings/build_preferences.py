@@ -35,6 +35,17 @@ class BuildPreferences(Strict):
     seed: Seed = Field(42, description="of positions, rejected items and the order of the pairs")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether the model scores, or its item matrix has the neighbours."""
+        return bool(self.shares.scored or (self.shares.neighbours and self.vectors is None))
+
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "vectors", "model/exports") if self.needs_model else ("data", "vectors")
+
+    def writes(self) -> str | None:
+        return "output"
+
     @model_validator(mode="after")
     def _sources_are_there(self) -> "BuildPreferences":
         """Every source with a share has what it is made from."""

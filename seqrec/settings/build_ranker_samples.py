@@ -18,3 +18,9 @@ class BuildRankerSamples(Strict):
     valid_share: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="share of the users that early stopping looks at")
     seed: Seed = Field(42, description="of the hash that chooses these users")
     keep: Positive = Field(5, description="newest versions that stay")
+
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "candidates", "features")
+
+    def writes(self) -> str | None:
+        return "output"

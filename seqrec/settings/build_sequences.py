@@ -143,6 +143,12 @@ class BuildSequences(Strict):
     seed: Seed = Field(42, description="of every random choice")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    def reads(self) -> tuple[str, ...]:
+        return ("input.path", "input.table", "vocabulary", "catalogue.path", "catalogue.table")
+
+    def writes(self) -> str | None:
+        return "data"
+
     @property
     def stride(self) -> int | None:
         """Events between the ends of two training windows; None: there is the last window only.

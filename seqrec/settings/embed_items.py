@@ -44,6 +44,13 @@ class EmbedItems(Strict):
     seed: Seed = Field(42, description="of the directions")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    def reads(self) -> tuple[str, ...]:
+        tables = ("items.path", "items.table", "joined.*.path", "joined.*.table")
+        return (*tables, "basis") if self.model == "minilm" else (*tables, "basis", "model")
+
+    def writes(self) -> str | None:
+        return "output"
+
     @property
     def tables(self) -> dict[str, ItemTable]:
         """The tables by priority, by the keys that set them."""

@@ -10,6 +10,7 @@ from seqrec.settings.files import HeadedTable
 
 SAVED = 10  # items of a saved list where nothing else is said
 SEGMENTS = ("history", "popularity")  # what needs no table of users
+FACTS = ("items.path", "vectors", "users.path", "users.table")  # keys of what segments and lists are described by
 
 
 class DescribedItems(Strict):
@@ -66,6 +67,13 @@ class Evaluate(Strict):
     block_items: Positive = Field(16384, description="items in a block of the catalogue; bounds the memory")
     seed: Seed = Field(42, description="of the sample")
     keep: Positive = Field(5, description="newest versions that stay")
+
+    def reads(self) -> tuple[str, ...]:
+        model = () if self.table or self.candidates else ("model/exports",) if self.onnx else ("model",)
+        return ("data", *model, "table", "candidates", "compared.*", *FACTS)
+
+    def writes(self) -> str | None:
+        return "output" if self.output else None
 
     @model_validator(mode="after")
     def _something_to_do(self) -> "Evaluate":

@@ -23,3 +23,9 @@ class ExportOnnx(Strict):
         1e-4, description="largest difference, relative to the query's largest value"
     )
     keep: Positive = Field(5, description="newest exports that stay")
+
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "model")
+
+    def writes(self) -> str | None:
+        return "output" if self.output else "model/exports"

@@ -30,6 +30,12 @@ class ItemSimilarity(Strict):
     seed: Seed = Field(42, description="of the sample")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    def reads(self) -> tuple[str, ...]:
+        return ("data",)
+
+    def writes(self) -> str | None:
+        return "output"
+
     @model_validator(mode="after")
     def _some_users(self) -> "ItemSimilarity":
         """The limits of activity leave users."""

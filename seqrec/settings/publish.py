@@ -29,3 +29,9 @@ class Publish(Strict):
     milvus: Milvus = Milvus()
     guards: Guards = Guards()
     stores: Stores
+
+    def reads(self) -> tuple[str, ...]:
+        return ("output", "users", "mongo.item_table")
+
+    def writes(self) -> str | None:
+        return None

@@ -84,6 +84,12 @@ class Train(Training):
     loss: SequenceLoss = SequenceLoss()
     item_vectors: ItemVectorFile = ItemVectorFile()
 
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "init", "item_vectors.path", "item_vectors.ids", "dpo.path")
+
+    def writes(self) -> str | None:
+        return "model"
+
     @model_validator(mode="after")
     def _attention_suits_the_objective(self) -> "Train":
         """No position sees the item that it predicts, and masked items are seen from both sides."""

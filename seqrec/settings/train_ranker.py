@@ -118,6 +118,12 @@ class TrainRanker(Strict):
     seed: Seed = Field(42, description="of every random choice")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    def reads(self) -> tuple[str, ...]:
+        return ("samples",)
+
+    def writes(self) -> str | None:
+        return "output"
+
     @model_validator(mode="after")
     def _processes_are_started(self) -> "TrainRanker":
         """Spark starts the processes; those of torchrun are no setting. A network may train in one, on a GPU of the cluster."""

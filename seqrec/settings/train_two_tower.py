@@ -100,6 +100,12 @@ class TrainTwoTower(Training):
     milvus: ItemIndex = ItemIndex()
     stores: Stores
 
+    def reads(self) -> tuple[str, ...]:
+        return ("data", "init", "features.path") if self.towers == "features" else ("data", "init")
+
+    def writes(self) -> str | None:
+        return "output"
+
     @model_validator(mode="after")
     def _towers_have_what_they_need(self) -> "TrainTwoTower":
         """Towers over features have a folder of them, and none of what belongs to histories alone."""

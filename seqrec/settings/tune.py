@@ -72,10 +72,16 @@ class Tune(Strict):
     resume: bool = Field(True, description="go on with the study of the folder; false: remove it and start over")
     seed: Seed = Field(42, description="of the search and of the sample of users")
 
+    def reads(self) -> tuple[str, ...]:
+        return ("samples",) if self.model_name in ("lightgbm", "wide_deep") else ("data",)
+
+    def writes(self) -> str | None:
+        return None
+
     @model_validator(mode="after")
     def _trials_read_something(self) -> "Tune":
         """Rankers read samples, all others a dataset."""
-        key = "samples" if self.model_name in ("lightgbm", "wide_deep") else "data"
+        (key,) = self.reads()
         if getattr(self, key) is None:
             raise ValueError(f"model_name={self.model_name} needs {key}=FOLDER")
         return self

@@ -61,8 +61,9 @@ class ArrowFiles:
 
     def newest_change(self, folder: str) -> float:
         with _opened(folder) as (system, inner):
-            if system.get_file_info(inner).type != pyarrow.fs.FileType.Directory:
-                return 0.0
+            place = system.get_file_info(inner)
+            if place.type != pyarrow.fs.FileType.Directory:
+                return (place.mtime_ns or 0) / 1e9
             inside = system.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True))
             return max(((info.mtime_ns or 0) / 1e9 for info in inside), default=0.0)
 

@@ -62,7 +62,7 @@ class FileSystem(Protocol):
         """The size in bytes of each file in a folder, by name; None for a subfolder; {} if there is no such folder."""
 
     def newest_change(self, folder: str) -> float:
-        """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
+        """When a file, or anything in a folder, was last written, in seconds since 1970; 0 if nothing is there."""
 
     def remove(self, path: str) -> None:
         """Remove a file, or a folder with all it holds; nothing happens if it isn't there."""
@@ -130,7 +130,7 @@ def sizes(folder: str) -> dict[str, int | None]:
 
 
 def newest_change(folder: str) -> float:
-    """When anything in a folder was last written, in seconds since 1970; 0 if nothing is there."""
+    """When a file, or anything in a folder, was last written, in seconds since 1970; 0 if nothing is there."""
     with _operation(folder, "listed") as system:
         return system.newest_change(folder)
 

@@ -21,7 +21,13 @@ from seqrec.submit.streams import open_streams
 from seqrec.submit.usage import usage
 from seqrec.submit.work_folder import WorkFolder, work_folder
 
-OTHERS: dict[str, Callable[[list[str]], None]] = {"templates": copy_templates}  # commands that run no job
+
+def run_chain(words: list[str]) -> NoReturn:
+    """`run CHAIN`: this process becomes that of the chain, which starts each of its jobs as a user does."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "seqrec.chains", *words])
+
+
+OTHERS: dict[str, Callable[[list[str]], None]] = {"run": run_chain, "templates": copy_templates}  # commands that run no job
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -7,6 +7,7 @@ USAGE = """\
 usage: {program} JOB [--conf FILE.yaml] [--quiet | --verbose] [key=value …] [-- spark-submit options]
        {program} write_mongo|write_milvus --origin TABLE --dest COLLECTION … [-- spark-submit options]
        {program} build_sequences --dry-run input.path=FILE      how a file of ratings is read; writes nothing
+       {program} run CHAIN [--dry-run] [STEP.key=value …]      the stale steps of a chain of jobs: run --help
        {program} JOB --help        the job's keys or options, their defaults and what they mean
        {program} --print JOB …     the whole spark-submit line, for a scheduler, of a copy of the code that stays; runs nothing
        {program} templates DIR     copies of the templates, presets and spaces, to edit and to name by --conf
@@ -18,7 +19,7 @@ A value is a word as it stands (null is none, \\t a tab), a list [a, b], a mappi
 jobs:
 {listed}
 
-environment:
+environment, which in a checkout a file .env of KEY=value lines may set too:
   SEQREC_ROOT               where data, models and outputs lie: a folder, file://, hdfs:// or s3a://
   MONGODB_URI, MILVUS_URI   mongodb://… and http://…, embedded, or none (jobs that publish); MILVUS_TOKEN where one is needed
   AWS_ENDPOINT_URL          an S3 server other than Amazon's; keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY

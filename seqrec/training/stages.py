@@ -26,13 +26,13 @@ log = logging.getLogger("seqrec")
 T = TypeVar("T", bound=Training)
 
 
-def train_stages(settings: T, *, plan: Callable[[T], TrainingSetup], run: Callable[[TrainingSetup], Trained]) -> dict[str, float]:
-    """Run a job's training, or its stages one after the other; the metrics of the best checkpoint of the last one.
+def train_stages(settings: T, *, plan: Callable[[T], TrainingSetup], run: Callable[[TrainingSetup], Trained]) -> Trained:
+    """Run a job's training, or its stages one after the other; what the last one has reached.
 
     `plan` makes the setup of settings, `run` trains. Raises UserError if the time of this run ends before the last stage.
     """
     if not settings.stages:
-        return run(plan(settings)).metrics
+        return run(plan(settings))
     said, settings = public(settings), settings.model_copy(update={"data": versions.resolve(settings.data)})  # one for all stages
     started, total = time.monotonic(), len(settings.stages)
     for number, stage in enumerate(settings.stages, start=1):
@@ -44,7 +44,7 @@ def train_stages(settings: T, *, plan: Callable[[T], TrainingSetup], run: Callab
             log.info("stage %d of %d: %s", number, total, stage.name)
         setup = replace(plan(of_stage), stage=number)
         if number == total:
-            return run(replace(setup, settings=said)).metrics
+            return run(replace(setup, settings=said))
         if not run(setup).finished:
             break
     raise UserError(

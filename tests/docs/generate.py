@@ -38,6 +38,7 @@ WRITERS = {  # of tables that several jobs write
 PROGRAMS = (  # beside the jobs: what is run, and the module whose --help says how
     ("./spark-submit.sh write_mongo", "dump.write_mongo"),
     ("./spark-submit.sh write_milvus", "dump.write_milvus"),
+    ("./spark-submit.sh run", "seqrec.chains.run"),
     (".venv/bin/python -m seqrec.recommend", "seqrec.recommend"),
     (".venv/bin/python -m seqrec.stores.show", "seqrec.stores.show"),
     (".venv/bin/python -m seqrec.simulate", "seqrec.simulate"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from seqrec.chains.chain_file import read_chain
 from seqrec.command.config import Strict, load_config
 from seqrec.errors import UserError
 from seqrec.submit.main import OTHERS
@@ -55,9 +56,12 @@ def check(command: list[str]) -> None:
 def check_submit(words: list[str]) -> None:
     """./spark-submit.sh [--print] JOB …, or python -m seqrec"""
     words = words[1:] if words[0] == "--print" else words
-    if words == ["--help"] or words[0] in OTHERS:
-        return
     job, arguments = words[0], before_dashes(words[1:])
+    if job == "run":
+        read_chain(arguments[0], [word for word in arguments[1:] if "=" in word])
+        check_options("seqrec.chains.run", [word for word in arguments if word.startswith("--")])
+    if words == ["--help"] or job in OTHERS:
+        return
     folder = "dump" if (ROOT / "dump" / f"{job}.py").exists() else "jobs"
     assert (ROOT / folder / f"{job}.py").exists(), f"there is no job {job}"
     check_script(f"{folder}/{job}.py", arguments)
@@ -152,6 +156,8 @@ def test_commands_stand_in_fenced_blocks(page: Path) -> None:
         ("./spark-submit.sh build_sequences k_core.user=5", "did you mean k_core.users"),
         ("./spark-submit.sh build_sequence", "there is no job build_sequence"),
         ("./spark-submit.sh write_mongo --orgin items --dest items --queryid item_id", "has no --orgin"),
+        ("./spark-submit.sh run demo --dryrun", "has no --dryrun"),
+        ("./spark-submit.sh run demo trian.max_epochs=3", "did you mean train"),
         ("make recomend RATINGS=x", "the Makefile has no recomend"),
         ("make recommend RATING=x", "the Makefile has no RATING=x"),
         ("python -m seqrec tain", "there is no job tain"),

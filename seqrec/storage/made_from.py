@@ -1,0 +1,155 @@
+"""What a finished version was made from: in its meta.json the job, its settings, the state of each input, and the job's code.
+
+    made = MadeFrom(job="train", settings={…}, inputs={"data": state_of("/seq/dataset")}, code="9f2c…")
+    record(version, made)                     # at the end of the job, before readers see the version
+    read_made_from(version)                   # None for a version that isn't finished, or that an older release made
+
+The state of an input is a text that changes when the input does: the run id of a version, the run id and the best checkpoint of a
+model, or a hash of the content of other files. Two states are only ever compared.
+"""
+
+import glob
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seqrec.storage import files, paths
+from seqrec.storage.meta import META, Part
+from seqrec.storage.run_ids import RUN_ID, read_current
+
+KEY = "made_from"
+HASHED_BYTES = 1 << 30  # of more bytes than this, sizes and times of change are compared in place of the content
+MARKS = re.compile(r"[*?\[{]")  # of a pattern
+BEST = "best_"
+EXPORTS = "exports"  # of a model's folder
+
+
+class MadeFrom(Part):
+    """A job, its settings without secrets, the states of its inputs by key, and a hash of the job's code."""
+
+    job: str
+    settings: dict[str, Any]
+    inputs: dict[str, str | None]
+    code: str
+
+
+def record(path: str, made: MadeFrom) -> None:
+    """Add what a version was made from to its meta.json, in the folder `path`."""
+    where = files.join(path, META)
+    meta = json.loads(files.read_text(where))
+    text = json.dumps({**meta, KEY: made.model_dump()}, indent=2, sort_keys=True, ensure_ascii=False)
+    files.write_text(where, text + "\n")
+
+
+def read_made_from(path: str) -> MadeFrom | None:
+    """What PATH/meta.json says the version was made from; None if there is no such file, or it doesn't say it."""
+    try:
+        meta = json.loads(files.read_text(files.join(path, META)))
+    except (FileNotFoundError, ValueError):
+        return None
+    if not isinstance(meta, dict) or KEY not in meta:
+        return None
+    return MadeFrom.of(meta[KEY], path=files.join(path, META), remedy=f"remove {KEY} from it, and run the job again")
+
+
+def state_of(path: str) -> str | None:
+    """A text that changes when what is at the path does; None if nothing is there.
+
+    Of a versioned folder it is the run id in CURRENT, of a version its own, of a model the run id of its training and the name of
+    its best checkpoint. Other files on this machine are read whole; remote ones, and those of more than a GiB, are compared by
+    names, sizes and times of change.
+    """
+    path = path.rstrip("/") or "/"
+    if files.is_local(path) and files.local_path(path).is_file():
+        return _content(path)
+    if RUN_ID.match(name := path.rsplit("/", 1)[-1]):
+        return name if files.exists(files.join(path, META)) else None
+    if current := read_current(path):
+        return current if files.exists(files.join(path, current, META)) else None
+    if name == EXPORTS and not files.exists(path):  # MODEL may be an export itself, or a version of one
+        return _training(path.rpartition("/")[0], of_export=True)
+    return _training(path) or (_content(path) if files.is_local(path) else _listing(path))
+
+
+def _training(folder: str, *, of_export: bool = False) -> str | None:
+    """The run id in a folder's meta.json, its export's if it is one, and the best checkpoint's name; None without a meta.json.
+
+    With of_export, None too unless the folder is an export.
+    """
+    try:
+        meta = json.loads(files.read_text(files.join(folder, META)))
+    except (FileNotFoundError, ValueError):
+        return None
+    if of_export and "files" not in meta:
+        return None
+    best = [name for name in files.names(files.join(folder, "checkpoints")) if name.startswith(BEST)]
+    return " ".join(str(word) for word in (meta.get("run_id"), meta.get("export"), *best[-1:]) if word)
+
+
+def _content(path: str) -> str | None:
+    """A hash of the files that a local path or pattern means; of their sizes and times if they are too large."""
+    root = files.local_path(path)
+    places = [root] if root.exists() else [Path(place) for place in sorted(glob.glob(str(root)))]
+    found = [file for place in places for file in _files_in(place)]
+    if not found:
+        return None
+    sizes = [file.stat().st_size for file in found]
+    hashed = hashlib.blake2b(digest_size=16)
+    for file, size in zip(found, sizes, strict=True):
+        name = file.relative_to(root) if file.is_relative_to(root) else file.name
+        hashed.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
+        if sum(sizes) > HASHED_BYTES:
+            hashed.update(f"{file.stat().st_mtime_ns}\0".encode())
+            continue
+        with file.open("rb") as source:
+            while block := source.read(1 << 20):
+                hashed.update(block)
+    return _described(len(found), sum(sizes), hashed.hexdigest())
+
+
+def _files_in(place: Path) -> Iterator[Path]:
+    """A file itself, or the files below a folder, in order; names that begin with a point or _ are left out, as Spark does."""
+    if place.is_file():
+        yield place
+        return
+    for inner in sorted(place.iterdir()):
+        if not inner.name.startswith((".", "_")):
+            yield from _files_in(inner)
+
+
+def _listing(path: str) -> str | None:
+    """Names, sizes and the newest change of a remote file or folder; of a pattern those of the folder above its first mark."""
+    if mark := MARKS.search(path):
+        path = path[: mark.start()].rpartition("/")[0]
+    if not files.exists(path):
+        return None
+    size = files.size_of(path)
+    entries = list(_remote_files(path, "")) if size is None else [(path.rpartition("/")[2], size)]
+    newest = files.newest_change(path)
+    hashed = hashlib.blake2b(repr(entries).encode(), digest_size=16).hexdigest()
+    return _described(len(entries), sum(size for _, size in entries), f"{hashed}, {datetime.fromtimestamp(newest, UTC):%FT%TZ}")
+
+
+def _remote_files(folder: str, below: str) -> Iterator[tuple[str, int]]:
+    """Names, from the folder on, and sizes of the files below a remote folder."""
+    for name, size in files.sizes(files.join(folder, below) if below else folder).items():
+        if name.startswith((".", "_")):
+            continue
+        if size is not None:
+            yield f"{below}{name}", size
+        else:
+            yield from _remote_files(folder, f"{below}{name}/")
+
+
+def _described(count: int, size: int, hashed: str) -> str:
+    """The state of files, as people read it."""
+    return f"{count:,} file{'' if count == 1 else 's'}, {size:,} bytes, {hashed}"
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder, or lies in it."""
+    return f"{paths.absolute(path).rstrip('/')}/".startswith(f"{paths.absolute(folder).rstrip('/')}/")

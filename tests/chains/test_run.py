@@ -1,0 +1,237 @@
+"""Chains: what is stale and why, what runs, and what is wrong before anything runs. Jobs are played: no Spark starts."""
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from seqrec.chains import run, status
+from seqrec.chains.chain_file import Step, job_names, read_chain, settings_of
+from seqrec.command import lineage
+from seqrec.command.config import load_config
+from seqrec.command.lineage import made_from, paths_read
+from seqrec.storage import files, versions
+from seqrec.storage.draft import Draft
+from seqrec.storage.made_from import record, state_of
+
+ROOT = Path(__file__).parents[2]
+Go = Callable[..., list[str]]
+SMALL = ["train.max_epochs=2"]
+STEPS = ["build_sequences", "train", "export_onnx", "evaluate", "batch_recommend"]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """SEQREC_ROOT with ratings; stores are none."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "ratings.csv").write_text("user,item\n1,2\n")
+    for name, value in {"SEQREC_ROOT": str(root), "MONGODB_URI": "none", "MILVUS_URI": "none"}.items():
+        monkeypatch.setenv(name, value)
+    return root
+
+
+def play(step: Step, *, finished: bool = True) -> None:
+    """What a step's job leaves: a version with its meta.json, or a model's folder; of a training that isn't finished no more."""
+    made = made_from(step.config, job=step.job, script=step.script)
+    if step.job == "train":
+        assert step.writes is not None
+        versions.write_meta(step.writes, {"run_id": versions.new_run_id(), "name": "sasrec"})
+        if finished:
+            record(step.writes, made)
+    elif step.writes is not None:
+        draft = Draft.of(step.writes, settings={}, made_from=made)
+        versions.write_meta(draft.path, {"run_id": draft.run_id})
+        draft.commit(keep=5)
+
+
+@pytest.fixture
+def go(root: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
+    """Runs a chain, and lists the jobs that were started, each with what it was told of resuming."""
+
+    def go(*arguments: str, chain: str = "demo", fails_at: str = "", killed_in: str = "") -> list[str]:
+        started: list[str] = []
+        own = [one for one in arguments if "=" in one]
+        steps = {(one.job, one.overrides): one for one in read_chain(chain, own).steps}
+
+        def submit(job: str, *words: str) -> None:
+            resumes = [word for word in words if word.startswith("resume=")]
+            started.append(" ".join([job, *resumes]))
+            if job == fails_at:
+                raise SystemExit(1)
+            played = tuple(word for word in words[2:] if word not in resumes)
+            play(steps[job, played], finished=job != killed_in)
+            if job == killed_in:
+                raise SystemExit(137)
+
+        monkeypatch.setattr(run, "submit", submit)
+        with pytest.raises(SystemExit) if fails_at or killed_in else nullcontext():
+            run.main([chain, *arguments, "--quiet"])
+        return started
+
+    return go
+
+
+def shown(*arguments: str, chain: str = "demo") -> dict[str, str]:
+    """What --dry-run says of each step."""
+    read = read_chain(chain, arguments)
+    records = files.join(os.environ["SEQREC_ROOT"], run.RECORDS)
+    return {one.step.name: one.shown() for one in run.plan(read, status.Comparison(records=records))}
+
+
+def test_what_changed_runs_and_what_follows(root: Path, go: Go) -> None:
+    assert set(shown(*SMALL).values()) == {"stale: never ran"}
+    assert go(*SMALL) == ["build_sequences", "train resume=same", *STEPS[2:]]
+    assert go(*SMALL) == []
+    assert shown(*SMALL)["build_sequences"] == f"up to date: {versions.read_current(f'{root}/dataset')}"
+    (root / "ratings.csv").touch()
+    assert go(*SMALL, "train.log_every=7", "evaluate.keep=3") == []
+
+    model = state_of(f"{root}/model")
+    changed = shown(*SMALL, "train.optimizer.lr=0.5", "train.init=null")
+    assert changed["train"] == "stale: settings optimizer.lr changed 0.002 → 0.5"
+    assert changed["build_sequences"].startswith("up to date: ")
+    assert [changed[name] for name in STEPS[2:]] == ["stale: follows train", "stale: follows train", "stale: follows export_onnx"]
+    assert go(*SMALL, "train.optimizer.lr=0.5") == ["train resume=false", *STEPS[2:]]
+    assert state_of(f"{root}/model") != model
+
+    before = versions.read_current(f"{root}/dataset")
+    (root / "ratings.csv").write_text("user,item\n1,3\n")
+    said = shown(*SMALL, "train.optimizer.lr=0.5")
+    assert said["build_sequences"].startswith("stale: input.path 1 file, 14 bytes, ")
+    assert said["train"] == "stale: follows build_sequences"
+    assert go(*SMALL, "train.optimizer.lr=0.5", fails_at="train") == ["build_sequences", "train resume=same"]
+    after = versions.read_current(f"{root}/dataset")
+    assert shown(*SMALL, "train.optimizer.lr=0.5")["train"] == f"stale: data {before} → {after}"
+
+
+def test_a_chain_that_failed_or_was_killed_goes_on_where_it_stopped(root: Path, go: Go) -> None:
+    assert go(*SMALL, fails_at="train") == ["build_sequences", "train resume=same"]
+    assert go(*SMALL, killed_in="train") == ["train resume=same"]
+    assert shown(*SMALL)["train"] == "stale: its training isn't finished, and goes on"
+    assert go(*SMALL) == ["train resume=same", *STEPS[2:]]
+    assert go("train.max_epochs=1", killed_in="train") == ["train resume=false"]
+    assert go("train.max_epochs=1") == ["train resume=same", *STEPS[2:]]
+    assert go("train.max_epochs=5")[0] == "train resume=same"  # a training goes on to a limit that was raised
+
+
+def test_steps_that_are_forced_or_named_run(root: Path, go: Go, capsys: pytest.CaptureFixture[str]) -> None:
+    go()
+    assert go("--force", "--only", "evaluate") == ["evaluate"]
+    assert go("--dry-run", "-f") == []
+    assert "evaluate         stale: forced" in capsys.readouterr().out
+    files.remove(f"{root}/dataset/{versions.read_current(f'{root}/dataset')}/meta.json")
+    with pytest.raises(SystemExit, match=r"the step train reads data=.*, which isn't there: run the step build_sequences first"):
+        run.main(["demo", "--only", "train"])
+
+
+def test_versions_that_other_code_made_are_stale(root: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    go()
+    monkeypatch.setattr(lineage, "code_version", lambda script: "0" * 12 if script.stem == "evaluate" else "1" * 12)
+    assert "the job's code changed" in shown()["evaluate"]
+    assert go("--any-code") == []
+    assert go()[1] == "train resume=false"
+
+
+def test_a_root_that_was_moved_is_up_to_date(root: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    go()
+    monkeypatch.setenv("SEQREC_ROOT", str(root.rename(root.parent / "moved")))
+    assert go() == []
+
+
+def test_a_version_that_says_nothing_of_its_making_is_stale(root: Path, go: Go) -> None:
+    go()
+    version = versions.resolve(f"{root}/evaluation")
+    versions.write_meta(version, {"run_id": version.rpartition("/")[2]})
+    assert shown()["evaluate"] == f"stale: {version.rpartition('/')[2]} doesn't say what it was made from"
+
+
+def test_lists_whose_publication_did_not_end_are_stale(root: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    go()
+    monkeypatch.setenv("MONGODB_URI", "embedded")
+    assert shown()["batch_recommend"] == f"stale: {versions.read_current(f'{root}/output')} isn't published"
+    assert "isn't published" not in shown("batch_recommend.publish=false")["batch_recommend"]
+
+
+def test_a_step_without_a_version_is_recorded(root: Path, go: Go, tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text(
+        "steps:\n  publish:\n  batch_recommend:\n    publish: false\n  export_onnx:\n  train:\n  build_sequences:\n"
+    )
+    chain = str(tmp_path / "chain.yaml")
+    assert [one.partition(" ")[0] for one in go(chain=chain)] == [
+        "build_sequences",
+        "train",
+        "export_onnx",
+        "batch_recommend",
+        "publish",
+    ]
+    assert go(chain=chain) == []
+    assert go("publish.mongo.collection=others", chain=chain) == ["publish"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ("  trian:\n", "the step trian has the unknown job trian: did you mean train\\?"),
+        ("  train:\n    max_epoch: 3\n", "the step train of .*: unknown key max_epoch; did you mean max_epochs\\?"),
+        ("  train:\n    max_epochs: many\n", "the step train of .*: max_epochs='many': "),
+        (
+            "  build_sequences:\n    after: [train]\n  train:\n",
+            "steps need each other: build_sequences → train → build_sequences",
+        ),
+        ("  build_sequences:\n    after: [trian]\n  train:\n", "unknown step trian: did you mean train\\?"),
+        ("  build_sequences:\n    after: train\n", "after: 'train', expected a list of steps"),
+        ("  export_onnx:\n", "the step export_onnx reads data=.*/dataset, which isn't there: write a step that makes it"),
+        (
+            "  build_sequences:\n  train:\n  evaluate:\n    onnx: true\n",
+            "evaluate reads model=.*/exports, which isn't there: write",
+        ),
+        (
+            "  evaluate:\n  valid:\n    job: evaluate\n",
+            "evaluate and valid both write .*/evaluation: .* as in valid.output=FOLDER",
+        ),
+        ("  train: 3\n", "the step train holds 3, expected"),
+        ("", "`steps:` with a step for each job is missing"),
+        ("  train:\n  train:\n", "the key train is there twice"),
+    ],
+)
+def test_what_is_wrong_with_a_chain_is_said_before_anything_runs(root: Path, tmp_path: Path, steps: str, said: str) -> None:
+    (tmp_path / "chain.yaml").write_text(f"steps:\n{steps}")
+    with pytest.raises(SystemExit, match=rf"^error: .*{said}"):
+        run.main([str(tmp_path / "chain.yaml")])
+    assert [one.name for one in root.iterdir() if one.name != run.LOCK] == ["ratings.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["demmo"], "there is no chain demmo: did you mean demo\\?"),
+        (["/none.yaml"], "/none.yaml: no such configuration file"),
+        (["demo", "trian.seed=1"], "unknown step trian: did you mean train\\?"),
+        (["demo", "max_epochs=1"], "`max_epochs=1` names no step: write STEP.key=value"),
+        (["demo", "train.max_epoch=1"], "unknown key max_epoch; did you mean max_epochs\\?"),
+        (["demo", "--only", "trian"], "--only trian is no step"),
+        (["demo", "build_sequences.input.path=/none.csv"], "reads input.path=/none.csv, which isn't there: .* mend the path"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_said(root: Path, words: list[str], said: str) -> None:
+    with pytest.raises(SystemExit, match=rf"^error: .*{said}"):
+        run.main(words)
+
+
+def test_every_chain_of_conf_is_in_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATINGS", str(root / "ratings.csv"))
+    for file in (ROOT / "conf" / "chains").glob("*.yaml"):
+        assert set(shown(chain=file.stem).values()) == {"stale: never ran"}
+
+
+@pytest.mark.parametrize("job", job_names())
+def test_every_job_says_what_it_reads_and_writes_by_keys_that_it_has(job: str, root: Path) -> None:
+    settings = settings_of(job)
+    config = load_config(settings, str(ROOT / "conf" / f"{job}.yaml"), [])
+    patterns = [*config.reads(), *([config.writes()] if config.writes() else [])]
+    assert config.reads()
+    assert {str(pattern).partition("/")[0].partition(".")[0] for pattern in patterns} <= settings.model_fields.keys()
+    assert paths_read(config)
