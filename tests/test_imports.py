@@ -16,7 +16,7 @@ LAYERS = [
     {"jobs", "dump", "seqrec.__main__", "seqrec.chain", "seqrec.recommend"},
     {"seqrec.chains", "seqrec.tuning"},
     {"seqrec.towers"},
-    {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers")},
+    {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers", "registry")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
     {f"seqrec.{name}" for name in ("settings", "submit", "catalogue", "planted", "metrics")},
@@ -28,15 +28,16 @@ GROUND = LAYERS[-1]  # single modules, which may import one another
 
 ONLY_IN = {
     "petastorm": {"seqrec.training.loader", "seqrec.rankers.row_batches"},
-    "pymongo": {"seqrec.stores.mongo_collection", "seqrec.stores.mongo_rows"},
+    "pymongo": {"seqrec.stores.mongo_collection", "seqrec.stores.mongo_rows", "seqrec.serving.stored"},
     "bson": {"seqrec.stores.mongo_rows"},
-    "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus"},
+    "pymilvus": {"seqrec.stores.milvus_alias", "seqrec.stores.milvus", "seqrec.serving.stored"},
     "milvus_lite": {"seqrec.stores.embedded_milvus"},
     "optuna": {"seqrec.tuning.trial_study"},
     "tokenizers": {"seqrec.texts.sentences"},
+    "mlflow": {"seqrec.serving.mlflow_model", "seqrec.registry.register_model"},
 }
 NEITHER_TORCH_NOR_SPARK = {
-    *("submit", "reranking", "serving", "recommend", "catalogue", "storage"),
+    *("registry", "submit", "reranking", "serving", "recommend", "catalogue", "storage"),
     *("metrics", "ragged", "user_hashes"),
 }
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
@@ -135,7 +136,11 @@ def test_every_module_has_a_layer() -> None:
         ("seqrec.scoring.udf", "from seqrec.training import loop", "imports seqrec.training.loop, which stands beside it"),
         ("seqrec.retrieval.swing", "import seqrec.dataset.clean", "imports seqrec.dataset.clean, which stands beside it"),
         ("jobs.publish", "from jobs.train import main", "no job imports a job"),
-        ("jobs.publish", "from pymongo import MongoClient", "only seqrec.stores.mongo_collection, seqrec.stores.mongo_rows may"),
+        (
+            "jobs.publish",
+            "from pymongo import MongoClient",
+            "only seqrec.serving.stored, seqrec.stores.mongo_collection, seqrec.stores.mongo_rows may",
+        ),
         (
             "seqrec.training.loop",
             "from petastorm.reader import Reader",

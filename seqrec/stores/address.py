@@ -1,9 +1,6 @@
 """Addresses of stores: how they are checked, and how they are shown without passwords."""
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 from seqrec.errors import UserError
@@ -60,16 +57,3 @@ def scrubbed(text: str, *secrets: str) -> str:
         for value in filter(None, parts):
             text = text.replace(value, "***")
     return " ".join(re.sub(r"://[^/@\s]+@", "://***@", text).split())
-
-
-@contextmanager
-def emptied_variable(variable: str) -> Iterator[None]:
-    """In the `with` block, an environment variable is empty; if it were unset, a .env file could set it."""
-    value = os.environ.get(variable)
-    os.environ[variable] = ""
-    try:
-        yield
-    finally:
-        del os.environ[variable]
-        if value is not None:
-            os.environ[variable] = value

@@ -16,8 +16,8 @@ from functools import partial
 
 import pyarrow as pa
 
+from seqrec.command.environment import emptied_variable
 from seqrec.errors import UserError
-from seqrec.stores.address import emptied_variable
 from seqrec.stores.milvus_alias import Client, MilvusAlias, connected, open_client, wait_until
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED

@@ -18,8 +18,8 @@ from typing import Any
 
 import grpc
 
+from seqrec.command.environment import emptied_variable
 from seqrec.errors import UserError
-from seqrec.stores.address import emptied_variable
 from seqrec.stores.store_errors import UNCHANGED, as_user_errors
 from seqrec.stores.timeouts import TIMEOUTS, Timeouts, patiently
 

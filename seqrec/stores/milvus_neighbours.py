@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from seqrec.errors import UserError
+from seqrec.reranking.nearest import Entities, nearest_by_cosine
 from seqrec.stores.milvus_alias import Client, MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
-from seqrec.stores.vectors import Entities, nearest_by_cosine
 
 
 def find_neighbours(alias: MilvusAlias, item_id: int | str, *, k: int, bias: bool = False) -> Entities:

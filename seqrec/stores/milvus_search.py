@@ -10,9 +10,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, StringType, StructType
 
+from seqrec.reranking.nearest import Entities
 from seqrec.stores.milvus_alias import MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
-from seqrec.stores.vectors import Entities, local_batches
+from seqrec.stores.vectors import local_batches
 from seqrec.tables import schemas
 
 QUERIES = 64  # in a search

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-Entities = list[dict[str, Any]]  # what Milvus calls its rows
+from seqrec.reranking.nearest import Entities
 
 FIELD_TYPES: dict[type[DataType], str] = {
     **dict.fromkeys((ByteType, ShortType, IntegerType, LongType), "INT64"),
@@ -90,26 +89,6 @@ def local_batches(table: DataFrame) -> Iterator[pa.RecordBatch]:
     """Act: a table's batches on the driver, a partition at a time."""
     for row in table.mapInArrow(_as_binary, "batch binary").toLocalIterator():
         yield from pa.ipc.open_stream(row[0])
-
-
-def nearest_by_cosine(query: np.ndarray[Any, Any], entities: Entities, *, k: int, bias: bool) -> Entities:
-    """The k entities nearest to the query by cosine; ties by item_idx. With `bias`, the last dimension is left out.
-
-    >>> others = [{"item_id": "far", "item_idx": 2, "embedding": [9, 9]}, {"item_id": "near", "item_idx": 3, "embedding": [1, 0]}]
-    >>> nearest_by_cosine(np.array([2.0, 0.0]), others, k=1, bias=False)
-    [{'item_id': 'near', 'item_idx': 3, 'score': 1.0}]
-    """
-    if not entities:
-        return []
-    width = len(query) - bias
-    matrix = np.asarray([entity["embedding"] for entity in entities], np.float64)[:, :width]  # (N, width)
-    vector = np.asarray(query[:width], np.float64)  # (width,)
-    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
-    scores = np.divide(matrix @ vector, lengths, out=np.zeros(len(entities)), where=lengths > 0)  # (N,)
-    best = np.lexsort(([entity["item_idx"] for entity in entities], -scores))[:k].tolist()
-    return [
-        {"item_id": entities[row]["item_id"], "item_idx": entities[row]["item_idx"], "score": float(scores[row])} for row in best
-    ]
 
 
 def _as_binary(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -17,7 +17,10 @@ MARK = re.compile(r"^<!-- (.+) -->$")
 RECORDED = (
     "./spark-submit.sh",
     *(f".venv/bin/{program}" for program in ("python", "torchrun", "pre-commit", "tensorboard")),
-    *(f"bin/{program}" for program in ("make", "spark-submit", "python", "pip", "seqrec", "git", "envsubst", "unzip", "curl")),
+    *(
+        f"bin/{program}"
+        for program in ("make", "spark-submit", "python", "pip", "seqrec", "git", "envsubst", "unzip", "curl", "mlflow")
+    ),
 )
 RECORDER = """\
 #!/bin/bash

@@ -50,7 +50,9 @@ def check(command: list[str]) -> None:
         elif words[0] != "-c":
             assert (ROOT / words[0]).exists(), f"there is no {words[0]}"
     else:
-        assert name in ("git", "envsubst", "unzip", "curl", "pip", "pre-commit", "tensorboard"), f"unknown program {program}"
+        assert name in ("git", "envsubst", "unzip", "curl", "mlflow", "pip", "pre-commit", "tensorboard"), (
+            f"unknown program {program}"
+        )
 
 
 def check_submit(words: list[str]) -> None:

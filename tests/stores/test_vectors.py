@@ -4,13 +4,14 @@ import threading
 
 import pytest
 
+from seqrec.reranking.nearest import Entities
 from seqrec.stores import vectors
 
 
 def test_batches_are_sent_side_by_side_and_each_once() -> None:
     together, sent = threading.Barrier(vectors.SENDERS, timeout=10), []
 
-    def upsert(batch: vectors.Entities) -> None:
+    def upsert(batch: Entities) -> None:
         together.wait()
         sent.append(batch[0]["item_id"])
 
@@ -21,7 +22,7 @@ def test_batches_are_sent_side_by_side_and_each_once() -> None:
 def test_an_error_is_raised_and_nothing_is_begun_after_it() -> None:
     begun = []
 
-    def upsert(batch: vectors.Entities) -> None:
+    def upsert(batch: Entities) -> None:
         begun.append(batch[0]["item_id"])
         raise ValueError("refused")
 

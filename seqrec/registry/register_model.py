@@ -1,0 +1,125 @@
+"""An exported model into MLflow, as a model that `mlflow models serve` answers from.
+
+    registered = register(folder, export, example={"instances": [318]}, experiment="seqrec", name="films")
+
+The run holds the model alone: its folder, its code, and what that needs. MLflow is where MLFLOW_TRACKING_URI or MLFLOW_URI says,
+else in mlflow.db and mlruns of the current folder, which is MLflow's own default.
+"""
+
+import io
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import join, quote
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before its import: MLflow would report to its makers how it is used
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # by default a server that is gone is asked for minutes
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
+from seqrec.errors import UserError
+from seqrec.registry.served_code import served_code
+from seqrec.serving.exports import Export
+from seqrec.serving.served_folder import ARTIFACT, ServedContent, ServedModel
+
+NAME = "model"  # of the model in its run
+PORT = 5001
+ENTRY = "seqrec.serving.mlflow_model"
+EXAMPLE_ITEMS, EXAMPLE_LENGTH = 3, 10
+
+log = logging.getLogger("seqrec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """The run that holds a model, and the version of the registered model; None where none was named."""
+
+    run_id: str
+    version: int | None
+
+
+def choose_tracking_uri() -> None:
+    """Let MLflow use the address in MLFLOW_URI, unless MLFLOW_TRACKING_URI says one."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and os.environ.get("MLFLOW_URI"):
+        mlflow.set_tracking_uri(os.environ["MLFLOW_URI"])
+
+
+def example_row(served: ServedModel) -> dict[str, object]:
+    """A row of a request that the model answers: its most popular items and, where zeros are no items, zeros behind them."""
+    ids = [item_id for item_id, _ in served.recommender.recommend([], EXAMPLE_ITEMS)]
+    numbers = served.recommender.id_types.item == "bigint"
+    padded = numbers and not served.recommender.knows(0)
+    return {"instances": [*ids, *[0] * (EXAMPLE_LENGTH - len(ids) if padded else 0)]}
+
+
+def register(folder: Path, export: Export, *, example: dict[str, object], experiment: str, name: str | None) -> Registered:
+    """A new run of the experiment that holds the model of a folder; with a name, a new version of that registered model too.
+
+    UserError if MLflow can't be reached, or refuses it.
+    """
+    code = served_code(ENTRY)
+    with tempfile.TemporaryDirectory(prefix="seqrec-code-") as place, _quietly():
+        root = Path(place)
+        code.write(root)
+        mlflow.set_experiment(experiment)
+        with mlflow.start_run(run_name=export.meta.name) as run:
+            mlflow.set_tags(_origin(folder, export))
+            logged = mlflow.pyfunc.log_model(
+                name=NAME,
+                python_model=str(root / Path(*ENTRY.split(".")).with_suffix(".py")),
+                artifacts={ARTIFACT: str(folder)},
+                code_paths=[str(root / "seqrec")],
+                pip_requirements=code.requirements,
+                signature=False,  # a signature drops columns that it doesn't name, and says so to nobody
+                input_example=pd.DataFrame([example]),
+                registered_model_name=name,
+            )
+    version = logged.registered_model_version
+    return Registered(run_id=run.info.run_id, version=None if version is None else int(version))
+
+
+def serve_command(run_id: str) -> str:
+    """The line that serves the model of a run from this machine, with this Python's programs and where MLflow's data are."""
+    words = ["mlflow", "models", "serve", "-m", f"runs:/{run_id}/{NAME}", "-p", str(PORT), "--env-manager", "local"]
+    programs = Path(sys.executable).parent
+    active = [Path(path).parent == programs for program in ("mlflow", "uvicorn") if (path := shutil.which(program))]
+    settings = [] if active == [True, True] else [f"PATH={quote(str(programs))}:$PATH"]
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        settings.append(f"MLFLOW_TRACKING_URI={quote(mlflow.get_tracking_uri())}")
+    return " ".join([*settings, join(words)])
+
+
+def _origin(folder: Path, export: Export) -> dict[str, str]:
+    """The run ids that the model was made from, as tags."""
+    second = ServedContent.read(folder).second_stage
+    tags = {"model": export.meta.name, "model_run_id": export.meta.run_id, "dataset": export.meta.dataset, **second}
+    return {f"seqrec.{key}": value for key, value in tags.items()}
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """In the `with` block, what MLflow says is a detail of the log, and its errors become UserErrors."""
+    logger, texts = logging.getLogger("mlflow"), io.StringIO()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(texts):
+            warnings.simplefilter("ignore")
+            yield
+    except MlflowException as error:
+        raise UserError(f"MLflow at {mlflow.get_tracking_uri()}: {error}") from error
+    finally:
+        logger.setLevel(level)
+        for line in filter(str.strip, texts.getvalue().splitlines()):
+            log.debug("MLflow: %s", line)
