@@ -40,7 +40,8 @@ def run(cfg: Evaluate) -> None:
         users = _user_columns(cfg.users, scratch, copies)
         methods = list(_methods(cfg, held_out, scratch))
         facts = read_item_facts(held_out.dataset, _fact_sources(cfg, methods[0]))
-        segments = divide_users(held_out, cfg.segments, facts, users) if cfg.segments else None
+        compared = evaluated_users(held_out, methods[0])
+        segments = divide_users(compared, cfg.segments, facts, users) if cfg.segments else None
         measuring = Measuring(held_out=held_out, facts=facts, cutoffs=cfg.cutoffs, seed=cfg.seed, segments=segments)
         measured = measure_methods(methods, measuring)
         if draft is not None and cfg.save_predictions:

@@ -62,6 +62,16 @@ def cell_values(cell: Any, delimiter: str) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text and text != "None"))
 
 
+def holds_vectors(kind: pa.DataType) -> bool:
+    """Whether a column of this type has lists of numbers, whether Arrow says their length or not.
+
+    >>> [holds_vectors(pa.list_(item, *size)) for item, size in ((pa.float64(), ()), (pa.float32(), (8,)), (pa.string(), ()))]
+    [True, True, False]
+    """
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(listed and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)))
+
+
 def _text(value: Any) -> str:
     """A value as trimmed text, an empty one for NaN."""
     if isinstance(value, bool):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Event
 
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from seqrec.command.bars import watch_stages
@@ -97,6 +98,14 @@ def working(session: SparkSession, *, partitions: int) -> Iterator[None]:
 def runs_locally(session: SparkSession) -> bool:
     """Whether all executors run on this machine (master local or local-cluster)."""
     return str(session.sparkContext.master).startswith("local")
+
+
+def has_ended(session: SparkSession) -> bool:
+    """Whether the session's Spark was stopped, or its JVM has gone: nothing can run on it any more."""
+    try:
+        return session.sparkContext._jsc is None or bool(session.sparkContext._jsc.sc().isStopped())
+    except (Py4JError, OSError):
+        return True
 
 
 def require_slots(session: SparkSession, processes: int) -> None:

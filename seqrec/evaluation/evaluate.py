@@ -3,7 +3,6 @@
 Every method gives a `Ranked`, whose metrics are measured in `report`: all methods are measured alike, on the same users.
 """
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +19,6 @@ from seqrec.serving.topk import BlockSizes
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import ListsMeta
 from seqrec.tables import io, schemas
-
-log = logging.getLogger("seqrec")
 
 
 def rank_by_model(
@@ -70,6 +67,7 @@ def rank_by_table(held_out: HeldOut, folder: str) -> Ranked:
         listed=meta.top_k,
         subset=None if meta.users is None else f"{path} has lists for users={meta.users} alone",
         vectors=embeddings if files.exists(embeddings := files.join(path, sealed.EMBEDDINGS)) else None,
+        catalogue=dataset.items,
     )
 
 
@@ -77,7 +75,6 @@ def evaluated_users(held_out: HeldOut, first: Ranked) -> HeldOut:
     """The held-out users whom the first method ranks, so that the methods after it are measured on the same ones."""
     if first.subset is None:
         return held_out
-    log.info("%s: all columns are of those users", first.subset)
     return replace(held_out, users=held_out.users.join(first.table.select("user_id"), "user_id", "left_semi"))
 
 

@@ -8,11 +8,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 
-def measure_exposure(ranked: DataFrame, *, catalogue: int, k: int) -> dict[str, float]:
-    """Act: coverage@k, the share of the catalogue that is among the first k of anybody's list, and gini@k, of all its items."""
+def measure_exposure(ranked: DataFrame, *, catalogue: int, k: int, known: DataFrame | None = None) -> dict[str, float]:
+    """Act: coverage@k, the share of the catalogue that is among the first k of anybody's list, and gini@k, of all its items.
+
+    `known` has the item_id of each item of the catalogue, without which others in the lists don't count; None: there are none.
+    """
     entries = ranked.select(F.explode(F.slice("items", 1, k)).alias("item"))
     item = "item.item_id" if isinstance(entries.schema["item"].dataType, StructType) else "item"
     times = entries.select(F.col(item).alias("item")).groupBy("item").agg(F.count("*").alias("times"))
+    times = times if known is None else times.join(known.select(F.col("item_id").alias("item")), "item", "left_semi")
     rows = times.groupBy("times").agg(F.count("*").alias("items")).orderBy("times").collect()
     levels, items = [row["times"] for row in rows], [row["items"] for row in rows]
     return {f"coverage@{k}": sum(items) / catalogue, f"gini@{k}": gini(levels, items, catalogue=catalogue)}

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from seqrec.catalogue.item_columns import cell_values, holds_vectors
 from seqrec.catalogue.item_fields import ItemFields
 from seqrec.catalogue.item_file import ItemFile, read_item_file
 from seqrec.catalogue.item_roles import choose_id, named_column
@@ -70,8 +71,10 @@ def _read_genres(ids: SortedIds, sources: FactSources, path: str) -> NDArray[np.
     file = read_item_file(path)
     name = named_column(file, sources.genres, option="items.genres")
     places, values = _matched(file, ids, choose_id(file, sources.id, option="items.id=COLUMN"), name)
-    listed = [_split(value, sources.delimiter) for value in values.to_pylist()]
+    listed = [cell_values(value, sources.delimiter) for value in values.to_pylist()]
     genres = sorted({genre for one in listed for genre in one})
+    if not genres:
+        raise UserError(f"{path}: column {name} has no genre of any item of the dataset: name another by items.genres=COLUMN")
     if len(genres) > MOST_GENRES:
         longest = max(genres, key=len)
         raise UserError(
@@ -86,30 +89,21 @@ def _read_genres(ids: SortedIds, sources: FactSources, path: str) -> NDArray[np.
     return marks
 
 
-def _split(value: object, delimiter: str) -> list[str]:
-    """The genres of a cell, text or a list of it.
-
-    >>> _split("Drama | War", "|"), _split(["Drama"], "|"), _split(None, "|")
-    (['Drama', 'War'], ['Drama'], [])
-    """
-    parts = value if isinstance(value, list) else [] if value is None else str(value).split(delimiter)
-    return [text for part in parts if part is not None and (text := str(part).strip())]
-
-
 def _read_vectors(ids: SortedIds, path: str) -> NDArray[np.float32]:
     """The vectors (V, D) of the items, of length 1; 0 for an item without one."""
     table = vector_table(path)
     file = read_item_file(table)
     column = named_column(file, EMBEDDING, option="vectors")
-    if not pa.types.is_list(file.table[column].type) and not pa.types.is_large_list(file.table[column].type):
+    if not holds_vectors(file.table[column].type):
         raise UserError(f"{table}: column {column} is {file.table[column].type}, expected lists of numbers: give other vectors")
     places, values = _matched(file, ids, choose_id(file, None, option="the names of its columns: rename it to item_id"), column)
+    values = values.cast(pa.large_list(pa.float32()), safe=False)
     lengths = np.unique(values.combine_chunks().value_lengths().to_numpy(zero_copy_only=False))
     if len(lengths) != 1:
         raise UserError(
             f"{table}: vectors have {', '.join(map(str, lengths[:3]))} numbers: all must have as many; mend the table"
         )
-    given = values.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(places), -1)
+    given = values.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(places), -1)
     if broken := int((~np.isfinite(given).all(axis=1)).sum()):
         raise UserError(f"{table}: {counted(broken, 'vector')} of {len(given):,} aren't finite: mend the table")
     sizes = np.linalg.norm(given, axis=1, keepdims=True)
@@ -137,6 +131,10 @@ def vector_table(path: str) -> str:
 
 def _matched(file: ItemFile, ids: SortedIds, item_id: str, column: str) -> tuple[NDArray[np.int64], pa.ChunkedArray]:
     """The places among the ids of those rows of a file that are theirs and have a value, and the values of a column there."""
+    if file.table[column].null_count == file.table.num_rows:
+        raise UserError(
+            f"{file.path}: column {column} has no value in {file.table.num_rows:,} rows: name another, or mend the file"
+        )
     texts = [None if value is None else str(value).strip() for value in file.table[item_id].to_pylist()]
     fields = ItemFields(pa.table({"item_id": pa.array(texts, pa.string()), column: file.table[column]}), file.path)
     typed = fields.typed(pa.int64() if pa.types.is_int64(ids.ids.type) else pa.string()).drop_null()

@@ -83,6 +83,8 @@ def measure_methods(methods: Sequence[Ranked], measuring: Measuring) -> Measured
     UserError, before any is measured, if they can't be (see `require_comparable`).
     """
     require_comparable(methods)
+    if (subset := methods[0].subset) is not None:
+        log.info("%s: all columns are of those users", subset)
     shared = measuring.held_out.dataset.spark.sparkContext.broadcast(measuring.facts)
     seed, cutoffs, catalogue = measuring.seed, list(measuring.cutoffs), len(measuring.facts.counts)
     results: dict[str, Metrics] = {}

@@ -24,7 +24,7 @@ class Ranked:
 
     `listed` is the length of the lists if the ranks come from lists: beyond it no rank is known. A method that is `compared` is
     set beside the first method of the evaluation. `subset` says in words which users have lists, if not all do. `vectors` is the
-    path of a table of the model's item embeddings.
+    path of a table of the model's item embeddings. `catalogue` has the dataset's items, where the lists may have others.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Ranked:
     compared: bool = False
     subset: str | None = None
     vectors: str | None = None
+    catalogue: DataFrame | None = None
 
 
 def require_fitting(meta: ListsMeta | CandidatesMeta, *, path: str, split: str, dataset: str) -> None:

@@ -80,7 +80,9 @@ def measure(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS)
     measured = metric_means(metric_sums(counts, cutoffs=tuple(cutoff for cutoff in cutoffs if cutoff <= depth)))
     if depth < max(CUTOFFS):
         del measured["rank100"], measured["rank100_share"]
-    return measured | (measure_exposure(ranked.table, catalogue=catalogue, k=FIRST) if depth >= FIRST else {})
+    if depth < FIRST:
+        return measured
+    return measured | measure_exposure(ranked.table, catalogue=catalogue, k=FIRST, known=ranked.catalogue)
 
 
 def measure_apart(ranked: Ranked, *, catalogue: int, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, Metrics]:

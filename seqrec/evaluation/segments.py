@@ -39,7 +39,7 @@ def divide_users(held_out: HeldOut, names: Sequence[str], facts: ItemFacts, user
     columns = [name for name in names if name not in BUILT_IN]
     described = None
     if columns and users is not None:
-        rows = read_user_columns(held_out.dataset, users, columns)
+        rows = read_user_columns(held_out, users, columns)
         described = held_out.users.select("user_id").join(rows, "user_id", "left").persist()
     parts = []
     for name in names:

@@ -10,9 +10,9 @@ from pyspark.sql import functions as F
 from seqrec.dataset.id_tables import read_rows, require_columns
 from seqrec.dataset.ids import clean_cell, id_column, typed_id
 from seqrec.errors import UserError
+from seqrec.evaluation.held_out import HeldOut
 from seqrec.storage import files, versions
 from seqrec.tables import io
-from seqrec.tables.datasets import Dataset
 from seqrec.tables.input_table import InputTable
 
 USERS = "users"  # the table of build_features
@@ -41,12 +41,14 @@ def find_features(path: str) -> str | None:
     return versions.resolve(path) if files.exists(files.join(path, versions.CURRENT)) or versions.RUN_ID.match(name) else None
 
 
-def read_user_columns(dataset: Dataset, source: UserColumns, columns: Sequence[str]) -> DataFrame:
+def read_user_columns(held_out: HeldOut, source: UserColumns, columns: Sequence[str]) -> DataFrame:
     """Act: user_id, of the dataset's type, and the columns as text, null for cells that hold nothing.
 
-    Raises UserError for a column that isn't there, for ids that repeat, and if no id is one of the dataset's type. Rows whose id
-    isn't are left out, and a warning counts them.
+    Raises UserError for a column that isn't there, for ids that repeat, and if no id is one of the dataset's type, or of an
+    evaluated user. Rows whose id isn't of the type are left out, and a warning counts them; another one, if most of the evaluated
+    users have no row.
     """
+    dataset = held_out.dataset
     if source.table is None:
         raw, null_values = io.open_table(dataset.spark, source.place), []
     else:
@@ -68,4 +70,19 @@ def read_user_columns(dataset: Dataset, source: UserColumns, columns: Sequence[s
         log.warning("%s: %s of %s rows have no id of a user: they are left out", source.place, f"{rows - usable:,}", f"{rows:,}")
     users = table.where(F.col("user_id").isNotNull())
     io.assert_unique(users, key="user_id", path=source.place)
+    _require_evaluated(users, held_out, place=source.place)
     return users
+
+
+def _require_evaluated(users: DataFrame, held_out: HeldOut, *, place: str) -> None:
+    """Act: raise UserError if none of the evaluated users has a row in a table (key user_id); warn if fewer than half have."""
+    evaluated = held_out.users.select("user_id")
+    total, described = evaluated.count(), evaluated.join(users, "user_id", "left_semi").count()
+    if not described:
+        theirs, ours = ([row["user_id"] for row in some.orderBy("user_id").limit(3).collect()] for some in (users, evaluated))
+        raise UserError(
+            f"{place}: none of the {total:,} evaluated users ({', '.join(map(repr, ours))}, …) has a row; its ids are "
+            f"{', '.join(map(repr, theirs))}, …: give the table that belongs to the ratings, or set users.id=COLUMN"
+        )
+    if 2 * described < total:
+        log.warning("%s: only %s of the %s evaluated users have a row", place, f"{described:,}", f"{total:,}")

@@ -36,7 +36,10 @@ def open_rules(rules: Rules, known: pa.Array) -> ListRules:
 
 
 def _coverage(columns: ItemColumns, ids: SortedIds, known: pa.Array, *, numbers: Collection[str]) -> str:
-    """In words, how many of the items that the model knows have the columns, some of them as numbers; UserError if none has."""
+    """In words, how many of the items that the model knows have the columns, some of them as numbers.
+
+    Raises UserError if none of them is in the table, or none has a value in a column.
+    """
     rows = ids.find(known)
     there = len(rows) - rows.null_count
     if len(known) and not there:
@@ -44,6 +47,10 @@ def _coverage(columns: ItemColumns, ids: SortedIds, known: pa.Array, *, numbers:
         raise UserError(f"{columns.words}: its ids ({shown}, …) are none of the items' ({others}, …): set {OPTIONS.key}")
     have = pc.drop_null(rows).to_pylist()
     found = {name: [values[row] for row in have] for name, values in columns.values.items()}
+    if empty := [name for name, values in found.items() if have and not any(values)]:
+        raise UserError(
+            f"{columns.words}: column {empty[0]} has no value of any of these items: name another in {OPTIONS.fields}"
+        )
     counts = ", ".join(_count(name, values, as_numbers=name in numbers) for name, values in found.items())
     return f"{columns.words}: of {len(known):,} items have a value: {counts}"
 

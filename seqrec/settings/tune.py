@@ -66,7 +66,8 @@ class Tune(Strict):
     )
     lists: TrialLists = TrialLists()
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="minutes of this run after which no trial begins; the same command goes on"
+        None,
+        description="minutes of this run: then no trial begins, and trainings stop where they are; the same command goes on",
     )
     keep: Literal["best", "all"] = Field("best", description="whose trained models stay: the best trial's, or all trials'")
     resume: bool = Field(True, description="go on with the study of the folder; false: remove it and start over")

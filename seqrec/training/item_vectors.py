@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from seqrec.catalogue.item_columns import holds_vectors
 from seqrec.catalogue.item_file import read_item_file
 from seqrec.catalogue.item_roles import choose_id, named_column
 from seqrec.errors import UserError
@@ -146,7 +147,7 @@ def _stack(column: pa.ChunkedArray, ids: list[str], *, path: str) -> Matrix:
     rows = column.to_pylist()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         rows = [_parse(text, item, path) for text, item in zip(rows, ids, strict=True)]
-    elif not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+    elif not holds_vectors(column.type):
         raise UserError(f"{path}: the vectors are {column.type}, expected lists of numbers: set {KEY}.embedding=COLUMN")
     if not rows:
         raise UserError(f"{path} has no vectors: run embed_items, or set {KEY}.path=null")

@@ -9,7 +9,7 @@ Nothing is written: the lists are measured against the held-out items of valid a
 import re
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -36,6 +36,11 @@ from seqrec.tuning.trial_outcome import Outcome
 
 METRIC = re.compile(r"(ndcg|hit_rate|recall|precision|map|mrr)@([1-9]\d*)")
 VALID = "valid"
+ENDED = "spark_ended"  # user attribute of a trial during which Spark has ended
+NO_SPARK = (
+    "Spark has ended during a trial, most often for want of memory, and no other trial can run: give it more, as in "
+    "SPARK_DRIVER_MEMORY=8g, and run the same command, which goes on with the study"
+)
 
 
 @dataclass(kw_only=True)
@@ -59,23 +64,36 @@ class ListMeasure:
             raise UserError(f"metric={self.metric} needs lists of {cutoff} items, and these have top_n={top_n}")
         ranked = rank_proposed(self.held_out, lists, name="trial", source={}, top_n=top_n)
         catalogue = self.held_out.dataset.meta.vocabulary.size
-        return measure(ranked, catalogue=catalogue, cutoffs=tuple(sorted({1, 10, 20, 50, 100, cutoff})))
+        table = ranked.table.persist()  # ranks and exposure are measured one after the other
+        try:
+            return measure(replace(ranked, table=table), catalogue=catalogue, cutoffs=tuple(sorted({1, 10, 20, 50, 100, cutoff})))
+        finally:
+            table.unpersist()
 
 
 @dataclass(kw_only=True)
 class ListTrial:
-    """A trial on Spark, which runs when it is asked what became of it."""
+    """A trial on Spark, which runs when it is asked what became of it; `handle` is Optuna's.
+
+    A trial during which Spark ends goes on in the next run of the study, and has failed if Spark ends then, too.
+    """
 
     measure: Callable[[], dict[str, float]]
     metric: str
+    handle: Any
+    spark_has_ended: Callable[[], bool]
+    goes_on: bool = False  # it can't be stopped
 
-    def poll(self) -> Outcome:
-        """Run it; an error is what it ends with."""
+    def poll(self) -> Outcome | None:
+        """Run it; an error is what it ends with. None if Spark has ended, for the first time in this trial."""
         started = time.monotonic()
         working_on("measuring lists of a trial")
         try:
             metrics = self.measure()
         except Exception as error:
+            if self.spark_has_ended() and not self.handle.user_attrs.get(ENDED):
+                self.handle.set_user_attr(ENDED, True)
+                return None
             said = str(error) if isinstance(error, UserError) else explain(error)
             return Outcome(state="failed", value=None, seconds=time.monotonic() - started, error=one_line(said))
         return Outcome.of_metrics(metrics, metric=self.metric, seconds=time.monotonic() - started)

@@ -29,7 +29,7 @@ log = logging.getLogger("seqrec")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyLimits:
-    """How many trials there are to be, how many run at once, and when no further one begins."""
+    """How many trials there are to be, how many run at once, and after how many minutes the run ends."""
 
     trials: int
     parallel: int
@@ -38,7 +38,10 @@ class StudyLimits:
 
 @dataclass(kw_only=True)
 class StudyRun:
-    """A run of a study; `start` starts a trial in a folder, UserError if its values don't fit together."""
+    """A run of a study; `start` starts a trial in a folder, UserError if its values don't fit together.
+
+    `obstacle` says why no trial can run any more; None while they can.
+    """
 
     study: TrialStudy
     limits: StudyLimits
@@ -47,13 +50,17 @@ class StudyRun:
     metric: str
     lower: bool
     keeps_all: bool
+    obstacle: Callable[[], str | None] = lambda: None
     running: dict[int, tuple[Drawn, Running]] = field(default_factory=dict)
     waiting: list[Drawn] = field(default_factory=list)  # of an earlier run, which was stopped
     exhausted: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def run(self) -> list[TrialRow]:
-        """Run trials until there are enough; all of the study's trials. Those that run at a stop go on in the next run."""
+        """Run trials until there are enough; all of the study's trials. Those that run at a stop go on in the next run.
+
+        Raises UserError if no trial can run any more.
+        """
         self.waiting = self.study.interrupted()
         try:
             with Bar("trials", total=self.limits.trials, unit="trials", done=self._done()) as bar:
@@ -64,23 +71,39 @@ class StudyRun:
                         return self.study.rows()
                     self._look()
                     bar.reach(self._done())
+                    if obstacle := self.obstacle():
+                        raise UserError(obstacle)
+                    if self._is_late():
+                        self._pause()
         finally:
             for _, trial in self.running.values():
                 trial.stop()
 
     def _next(self) -> Drawn | None:
         """The trial that begins next, or goes on; None if there is to be no other in this run."""
+        if self._is_late():
+            return None
         if self.waiting:
             log.info("trial %d goes on where it was stopped", self.waiting[0].number)
             return self.waiting.pop(0)
-        late = time.monotonic() - self.started > 60 * (self.limits.minutes or math.inf)
-        if self.exhausted or late or self._is_hopeless() or len(self.study.rows()) >= self.limits.trials:
+        if self.exhausted or self._is_hopeless() or len(self.study.rows()) >= self.limits.trials:
             return None
         drawn = self.study.draw()
         if drawn is None:
             self.exhausted = True
             log.info("no values are left that no trial has had")
         return drawn
+
+    def _is_late(self) -> bool:
+        """Whether the minutes of this run are over."""
+        return time.monotonic() - self.started > 60 * (self.limits.minutes or math.inf)
+
+    def _pause(self) -> None:
+        """Stop the trials that can go on in the next run; the others run to their end."""
+        for number in [number for number, (_, trial) in self.running.items() if trial.goes_on]:
+            _, trial = self.running.pop(number)
+            trial.stop()
+            log.info("the minutes of max_minutes are over: trial %d is stopped, and the same command goes on with it", number)
 
     def _is_hopeless(self) -> bool:
         """Whether all trials that are over, HOPELESS or more, failed with one error: the others would too."""

@@ -41,6 +41,10 @@ THREADS = "OMP_NUM_THREADS"
 class Running(Protocol):
     """A trial that runs."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it can be stopped without losing what it has done."""
+
     def poll(self) -> Outcome | None:
         """What became of it; None while it runs."""
 
@@ -73,6 +77,11 @@ class TrialProcess:
     spent: float = 0.0  # seconds of training in earlier runs of the study
     looked: float = 0.0
     reported: set[int] = field(default_factory=set)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has checkpoints: it is trained in epochs."""
+        return self.records is not None
 
     def poll(self) -> Outcome | None:
         """What became of it; a validation is reported to the study once, and may end the trial."""

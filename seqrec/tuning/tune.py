@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from seqrec.command.config import Strict, public
 from seqrec.command.kept_log import keep_log
+from seqrec.command.session import has_ended
 from seqrec.errors import UserError
 from seqrec.evaluation.held_out import open_held_out
 from seqrec.settings.build_candidates import BuildCandidates
@@ -21,7 +22,8 @@ from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
 from seqrec.storage.metadata import DatasetMeta
 from seqrec.training.progress import LOWER
-from seqrec.tuning.list_trials import LIST_TRIALS, VALID, ListMeasure, ListTrial, require_list_metric
+from seqrec.tuning.list_trials import LIST_TRIALS, NO_SPARK, VALID, ListMeasure, ListTrial, require_list_metric
+from seqrec.tuning.read_versions import read_versions, version_facts
 from seqrec.tuning.run_study import StudyLimits, StudyRun, forget_study
 from seqrec.tuning.space import Dimension, count_grid
 from seqrec.tuning.study_picture import PICTURE, draw_study
@@ -50,7 +52,8 @@ log = logging.getLogger("seqrec")
 class StudyPlan:
     """What a study is of: the settings, the job, the space, the metric, the version that trials read, its folder and limits.
 
-    `facts` must be the same to go on with a study that the folder holds.
+    `read` are the versions of further folders that trials read. `facts` must be the same to go on with a study that the folder
+    holds.
     """
 
     cfg: Tune
@@ -59,6 +62,7 @@ class StudyPlan:
     metric: str
     lower: bool
     source: str
+    read: dict[str, str]
     folder: str
     limits: StudyLimits
     facts: dict[str, Any]
@@ -114,13 +118,18 @@ class StudyPlan:
         def start(drawn: Drawn, folder: str) -> Running:
             settings = self._settings(drawn, folder)
             write_config(folder, public(settings))
-            return ListTrial(measure=lambda: of_model(settings, measure), metric=self.metric)
+            return ListTrial(
+                measure=lambda: of_model(settings, measure),
+                metric=self.metric,
+                handle=drawn.handle,
+                spark_has_ended=lambda: has_ended(spark),
+            )
 
         return start
 
     def _settings(self, drawn: Drawn, folder: str) -> Strict:
         """The settings of a trial."""
-        return trial_settings(self.cfg, drawn.values, source=self.source, folder=folder)
+        return trial_settings(self.cfg, drawn.values, source=self.source, read=self.read, folder=folder)
 
 
 def plan_study(cfg: Tune) -> StudyPlan:
@@ -133,6 +142,7 @@ def plan_study(cfg: Tune) -> StudyPlan:
     source = versions.resolve(getattr(cfg, job.input))
     if job.input == "data" and DatasetMeta.read(source).counts.events.get(VALID) == 0:
         raise UserError(f"{source} holds nobody out for valid, by whom trials are compared: build it with another task")
+    read = read_versions(base, space)
     of_lists = {f"lists.{key}": value for key, value in cfg.lists.model_dump().items()} if job.on_spark else {}
     of_study = {"model_name": cfg.model_name, "metric": metric, "search": cfg.search, "seed": cfg.seed}
     return StudyPlan(
@@ -142,9 +152,10 @@ def plan_study(cfg: Tune) -> StudyPlan:
         metric=metric,
         lower=metric in LOWER,
         source=source,
+        read=read,
         folder=files.join(cfg.result_path, cfg.app_name),
         limits=_limits(cfg, space, parallel=1 if job.on_spark else cfg.parallel or trials_at_a_time()),
-        facts={**shared_facts(base), **of_lists, **of_study, job.input: source.rsplit("/", 1)[-1]},
+        facts={**shared_facts(base), **of_lists, **version_facts(read), **of_study, job.input: source.rsplit("/", 1)[-1]},
     )
 
 
@@ -173,6 +184,7 @@ def run_study(plan: StudyPlan, spark: SparkSession | None) -> list[TrialRow]:
                 metric=plan.metric,
                 lower=plan.lower,
                 keeps_all=cfg.keep == "all",
+                obstacle=lambda: NO_SPARK if spark is not None and has_ended(spark) else None,
             )
             rows = run.run()
             plan.report(rows)

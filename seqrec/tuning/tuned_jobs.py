@@ -8,7 +8,7 @@ best.yaml has the same without the last, so that the job trains where it always 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from seqrec.settings.train_ranker import TrainRanker
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.settings.tune import Tune
 from seqrec.storage import files
+from seqrec.tuning.read_versions import at_versions
 from seqrec.tuning.space import Dimension, leaves, nested_keys, read_space
 
 ALONE = {"distributor": "none", "processes": 1}  # a trial trains in one process
@@ -101,11 +102,16 @@ def base_settings(cfg: Tune) -> Strict:
     return _fill(cfg, {}, {job.input: getattr(cfg, job.input)})
 
 
-def trial_settings(cfg: Tune, values: dict[str, Any], *, source: str, folder: str) -> Strict:
-    """The settings of a trial: its values by dotted key, what it reads, its folder; UserError if they don't fit together."""
+def trial_settings(cfg: Tune, values: dict[str, Any], *, source: str, read: Mapping[str, str], folder: str) -> Strict:
+    """The settings of a trial: its values by dotted key, what it reads, its folder; UserError if they don't fit together.
+
+    `read` are the versions of other folders, by the folder (see `read_versions`).
+    """
     job = TUNED[cfg.model_name]
     places = {key: files.join(folder, key) for key in ANYWHERE if key in job.settings.model_fields}
-    return _fill(cfg, values, {**job.trial, job.input: source, **places})
+    above = {**job.trial, job.input: source, **places}
+    pinned = nested_keys(at_versions(_fill(cfg, values, above), read))
+    return _fill(cfg, values, merge_settings(above, pinned))
 
 
 def best_settings(cfg: Tune, values: dict[str, Any]) -> dict[str, Any]:

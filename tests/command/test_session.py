@@ -100,12 +100,21 @@ def test_what_was_submitted_wins_but_for_what_results_depend_on(tmp_path: Path) 
     assert lines[0].startswith("spark.sql.session.timeZone=CET is not taken")
 
 
-def test_a_local_session_has_few_partitions(tmp_path: Path) -> None:
-    code = "from seqrec.command.session import open_session; print(open_session('job').conf.get('spark.sql.shuffle.partitions'))"
+ENDING_SCRIPT = """
+from seqrec.command.session import has_ended, open_session
+spark = open_session("job")
+java = spark.sparkContext._gateway.proc
+print(spark.conf.get("spark.sql.shuffle.partitions"), has_ended(spark), end=" ")
+java.kill(), java.wait()
+print(has_ended(spark))
+"""
+
+
+def test_a_local_session_has_few_partitions_and_is_seen_to_end(tmp_path: Path) -> None:
     options = "--master local[3] --conf spark.ui.enabled=false pyspark-shell"
     environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": options}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "12\n"
+    done = subprocess.run([sys.executable, "-c", ENDING_SCRIPT], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "12 False True\n"
 
 
 @pytest.mark.parametrize(("variables", "python"), [({}, sys.executable), ({"PYSPARK_SUBMIT_ARGS": "--master yarn"}, None)])

@@ -267,9 +267,11 @@ def test_lists_are_measured_beyond_accuracy_and_by_segments(
     lists = [(0, [(102, 2.0), (103, 1.0)]), (1, [(111, 2.0), (101, 1.0)]), (3, [(110, 1.0)]), (4, [(104, 2.0), (104, 1.0)])]
     table(spark, tmp_path / "lists", lists, top_k=10)
     genres = {102: "War|Drama", 103: " Drama", 111: "War", 101: "Comedy", 104: "War"}
-    (tmp_path / "films.csv").write_text("movieId,genres\n" + "".join(f"{item},{text}\n" for item, text in genres.items()))
+    rows = "".join(f"{item},{text},\n" for item, text in genres.items())
+    (tmp_path / "films.csv").write_text(f"movieId,genres,mood\n{rows}")
     vectors = {102: [2.0, 0.0], 103: [0.0, 3.0], 111: [1.0, 0.0], 101: [-2.0, 0.0]}
-    pq.write_table(pa.table({"item_id": list(vectors), "embedding": list(vectors.values())}), tmp_path / "vectors.parquet")
+    pairs = pa.array(list(vectors.values()), pa.list_(pa.float64(), 2))
+    pq.write_table(pa.table({"item_id": list(vectors), "embedding": pairs}), tmp_path / "vectors.parquet")
     (tmp_path / "people.csv").write_text("user_id,sex,job\n0,F,x\n1,M,x\n2,F,x\n3,M,x\n4,,x\nnobody,F,x\n")
     keys: dict[str, Any] = {"items": {"path": f"{tmp_path}/films.csv"}, "vectors": f"{tmp_path}/vectors.parquet"}
     keys |= {"users": {"path": f"{tmp_path}/people.csv"}, "segments": ["history", "popularity", "sex"]}
@@ -307,15 +309,24 @@ def test_lists_are_measured_beyond_accuracy_and_by_segments(
     assert "NDCG@10 by sex, with intervals of 95 % confidence" in screen
     (tmp_path / "out").rename(tmp_path / "done")
     wrong: list[tuple[str, dict[str, Any]]] = [
-        ("films.csv has no column 'kinds', which items.genres names; it has movieId, genres", {"items": {"genres": "kinds"}}),
+        (
+            "films.csv has no column 'kinds', which items.genres names; it has movieId, genres, mood",
+            {"items": {"genres": "kinds"}},
+        ),
+        ("films.csv: column mood has no ", {"items": {"genres": "mood"}}),
         ("people.csv has no column 'age', which segments names", {"segments": ["age"]}),
         ("people.csv: none of 6 values of job is a bigint", {"users": {"id": "job"}}),
         ("strangers.csv: none of its 5 ids .* is of an item of the dataset", {"items": {"path": f"{tmp_path}/strangers.csv"}}),
-        ("column embedding is string, expected lists of numbers", {"vectors": f"{tmp_path}/bad.parquet"}),
+        ("column embedding is list<.*string>, expected lists of numbers", {"vectors": f"{tmp_path}/bad.parquet"}),
+        (
+            r"others.csv: none of the 6 evaluated users .0, 1, 2, …. has a row; its ids are 70, 71, 72, …: give",
+            {"users": {"path": f"{tmp_path}/others.csv"}},
+        ),
         ("has none of the tables item_vectors, item_embeddings", {"vectors": str(data)}),
     ]
     (tmp_path / "strangers.csv").write_text((tmp_path / "films.csv").read_text().replace("1", "77"))
-    pq.write_table(pa.table({"item_id": [102], "embedding": ["War"]}), tmp_path / "bad.parquet")
+    pq.write_table(pa.table({"item_id": [102], "embedding": [["War"]]}), tmp_path / "bad.parquet")
+    (tmp_path / "others.csv").write_text("user_id,sex\n70,F\n71,M\n72,F\n73,F\n")
     for message, changed in wrong:
         merged = {name: keys[name] | value if isinstance(value, dict) else value for name, value in changed.items()}
         refused(tmp_path, message, data=str(data), table=str(tmp_path / "lists"), **{**keys, **merged})
@@ -354,15 +365,20 @@ def test_candidates_of_a_ranker_that_learned_the_targets_are_refused(spark: Spar
 
 
 def test_baselines_beside_lists_of_some_users_are_measured_on_these(spark: SparkSession, data: Path, tmp_path: Path) -> None:
-    """Users 0 and 2, whose target is the third most popular item, behind those that both have had."""
-    table(spark, tmp_path / "some", [(0, [(105, 1.0)]), (2, [(102, 1.0)])], users=["0", "2"])
-    conf = template(tmp_path, data=str(data), table=str(tmp_path / "some" / VERSION), output=str(tmp_path / "out"))
+    """Users 0 and 1: the target of 0 is the most popular item that he hasn't had, that of 1 the second. No item is 999."""
+    table(spark, tmp_path / "some", [(0, [(105, 1.0)]), (1, [(101, 1.0), (999, 0.5)])], users=["0", "1"], top_k=10)
+    keys = {"data": str(data), "table": str(tmp_path / "some" / VERSION), "output": str(tmp_path / "out")}
+    conf = template(tmp_path, **keys, segments=["history"])
     evaluate.main(["--conf", conf, "popularity=true", "markov=true"])
     found = written(tmp_path / "out")
     assert {name: metrics["users"] for name, metrics in found.items()} == dict.fromkeys(
         ("toy (table)", "popularity", "markov"), 2
     )
     assert (found["toy (table)"]["hit_rate@1"], found["popularity"]["hit_rate@1"]) == (0.5, 0.5)
+    assert (found["toy (table)"]["coverage@10"], found["toy (table)"]["unknown_items"]) == (2 / V, 1)
+    content = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
+    groups = content["segments"]["popularity"]["history"]
+    assert {group: of["users"] for group, of in groups.items()} == {"2": 1, "6": 1}  # quarters of the two users alone
 
 
 def candidates(spark: SparkSession, output: Path, lists: list[tuple[int, list[int]]], **of_source: Any) -> None:

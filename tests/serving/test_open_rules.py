@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from seqrec.errors import UserError
 from seqrec.reranking.rules import Boost, Cap, Rules
 from seqrec.serving.open_rules import open_rules
 
@@ -27,3 +28,11 @@ def test_lists_in_json_lines_are_values(tmp_path: Path) -> None:
     assert opened.words.endswith("of 3 items have a value: genres 2")
     assert opened.values.caps[0].values.tolist() == [1, 2, 2]
     assert opened.values.caps[0].lengths.tolist() == [2, 1, 0, 0]
+
+
+def test_a_column_without_a_value_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,genres,mood\n1,War,\n2,,\n9,,calm\n")
+    opened = open_rules(Rules(items=str(tmp_path / "items.csv"), caps=[Cap("genres", 1)]), pa.array([1, 2]))
+    assert opened.words.endswith("genres 1")
+    with pytest.raises(UserError, match="column mood has no value of any of these items: name another in a cap, quota or boost"):
+        open_rules(Rules(items=str(tmp_path / "items.csv"), caps=[Cap("mood", 1)]), pa.array([1, 2]))

@@ -120,6 +120,7 @@ def test_arrays_and_text_are_read_as_tables_are(dataset: Path, tmp_path: Path) -
         (["x", "y"], [[1.0], [2.0]], r"0 % of its 2 ids \('x', 'y', …\) are items of the vocabulary \('i0', 'i1', 'i2', …\)"),
         (["i0", "i0"], [[1.0], [2.0]], "1 ids repeat: keep one vector an item"),
         (["i0", "i1"], [1.0, 2.0], r"the vectors are double, expected lists of numbers: set item_vectors\.embedding=COLUMN"),
+        (["i0", "i1"], [["a"], ["b"]], "the vectors are list<.*string>, expected lists of numbers"),
         (["i0", "i1"], ["[1, 2]", "[1, b]"], "the vector of i1 isn't one"),
     ],
 )

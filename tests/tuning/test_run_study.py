@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ import pytest
 
 from seqrec.errors import UserError
 from seqrec.settings.train import Train
+from seqrec.tuning.list_trials import ListTrial
 from seqrec.tuning.run_study import HOPELESS, StudyLimits, StudyRun, forget_study, require_complete
 from seqrec.tuning.space import read_space
 from seqrec.tuning.study_picture import draw_study
@@ -25,6 +27,7 @@ class Trial:
 
     most = 0
     alive = 0
+    goes_on = True
 
     def __init__(self, drawn: Drawn, folder: Path) -> None:
         self.drawn, self.asked, self.stopped = drawn, 0, False
@@ -47,7 +50,16 @@ class Trial:
         Trial.alive -= 1
 
 
-def run(folder: Path, *, trials: int = 8, parallel: int = 1, keeps_all: bool = False, start: Any = None) -> list[TrialRow]:
+def run(
+    folder: Path,
+    *,
+    trials: int = 8,
+    parallel: int = 1,
+    keeps_all: bool = False,
+    start: Any = None,
+    minutes: float | None = None,
+    obstacle: Callable[[], str | None] = lambda: None,
+) -> list[TrialRow]:
     """Run trials of SPACE in a folder; heads of 3 don't divide dims, and are refused at the start."""
 
     def begin(drawn: Drawn, place: str) -> Trial:
@@ -60,12 +72,13 @@ def run(folder: Path, *, trials: int = 8, parallel: int = 1, keeps_all: bool = F
     with open_study(str(folder), name="s", space=SPACE, search=search, lower=False, facts={}) as study:
         return StudyRun(
             study=study,
-            limits=StudyLimits(trials=trials, parallel=parallel, minutes=None),
+            limits=StudyLimits(trials=trials, parallel=parallel, minutes=minutes),
             start=start or begin,
             report=lambda rows: write_summary(str(folder), rows, metric="m", lower=False),
             metric="m",
             lower=False,
             keeps_all=keeps_all,
+            obstacle=obstacle,
         ).run()
 
 
@@ -124,6 +137,53 @@ def test_an_error_stops_the_running_trials_which_go_on_later(tmp_path: Path) -> 
 
     run(tmp_path, parallel=3, trials=4, start=goes_on)
     assert again == [0, 1, 2, 3]
+
+
+def test_at_the_end_of_the_minutes_trainings_stop_and_others_end(tmp_path: Path) -> None:
+    begun: list[Trial] = []
+
+    def start(drawn: Drawn, place: str) -> Trial:
+        begun.append(Trial(drawn, Path(place, str(len(begun)))))
+        begun[-1].goes_on = len(begun) == 1
+        return begun[-1]
+
+    rows = run(tmp_path, parallel=2, start=start, minutes=1e-9)
+    assert not begun
+    assert not rows
+    rows = run(tmp_path, parallel=2, start=start, minutes=0.002)
+    assert [trial.stopped for trial in begun] == [True, False]
+    assert rows[0].state == "running"
+    assert rows[1].state != "running"
+    assert len(rows) == 2
+    assert len(run(tmp_path, trials=3, start=start)) == 3
+    assert [trial.drawn.number for trial in begun] == [0, 1, 0, 2]
+
+
+def test_a_study_ends_where_no_trial_can_run_and_goes_on_with_that_trial(tmp_path: Path) -> None:
+    handles: list[Any] = []
+    works = False
+
+    def measure() -> dict[str, float]:
+        if not works:
+            raise OSError("connection refused")
+        return {"m": 0.5}
+
+    def start(drawn: Drawn, place: str) -> ListTrial:
+        handles.append(drawn.handle)
+        return ListTrial(measure=measure, metric="m", handle=drawn.handle, spark_has_ended=lambda: not works)
+
+    def ended() -> str | None:
+        return None if works else "Spark has ended"
+
+    for _ in range(2):  # the second time the trial has failed
+        with pytest.raises(UserError, match="Spark has ended"):
+            run(tmp_path, trials=4, start=start, obstacle=ended)
+    works = True
+    rows = run(tmp_path, trials=4, start=start, obstacle=ended)
+    assert [handle.number for handle in handles] == [0, 0, 1, 2, 3]
+    assert [row.state for row in rows] == ["failed", "complete", "complete", "complete"]
+    assert rows[0].outcome is not None
+    assert rows[0].outcome.error == "OSError: connection refused"
 
 
 def test_the_summary_has_all_trials_best_first(tmp_path: Path) -> None:

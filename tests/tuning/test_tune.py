@@ -1,12 +1,14 @@
 """The job tune: a tiny training in processes, and lists on Spark, measured as evaluate measures them."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs import build_candidates, tune
 from seqrec.command.config import load_config
@@ -16,10 +18,11 @@ from seqrec.evaluation.held_out import open_held_out
 from seqrec.evaluation.report import measure
 from seqrec.settings.build_candidates import BuildCandidates
 from seqrec.settings.train import Train
-from seqrec.settings.tune import Tune
+from seqrec.settings.tune import TrialLists, Tune
 from seqrec.storage import versions
 from seqrec.tables import io, schemas
 from seqrec.tables.schemas import IDS
+from seqrec.tuning.list_trials import ListMeasure
 from tests.metas import dataset_meta
 from tests.training.conftest import write_dataset
 
@@ -124,6 +127,46 @@ def test_merged_candidates_are_measured_as_evaluate_does(spark: SparkSession, li
     held_out = open_held_out(spark, f"{lists}/data", split="valid", sample_users=None, seed=1)
     merged = next(iter(rank_by_candidates(held_out, best.output)))
     assert measure(merged, catalogue=10)["ndcg@10"] == reached[3.0]
+
+
+def test_a_study_goes_on_only_with_the_versions_of_its_sources(lists: Path, tmp_path: Path) -> None:
+    for name in ("near", "far"):
+        shutil.copytree(lists / name, tmp_path / "sources" / name)
+    sources = {f"sources.{name}.path": f"{tmp_path}/sources/{name}" for name in ("near", "far")}
+    cfg = candidates(lists, tmp_path, hyper_param={"k": [1, 60]}, search="grid", num_experiment=1)
+    cfg = cfg.model_copy(update={"common_param": {**cfg.common_param, **sources}})
+    tune.run(cfg)
+    config = (tmp_path / "tuning" / "study" / "trials" / "0" / "config.yaml").read_text()
+    assert f"{tmp_path}/sources/near/{VERSION}" in config
+    assert f"path: {tmp_path}/sources/near\n" in (tmp_path / "tuning" / "study" / "best.yaml").read_text()
+    newer = "20260103T000000Z-0000"
+    shutil.copytree(tmp_path / "sources" / "near" / VERSION, tmp_path / "sources" / "near" / newer)
+    versions.commit(f"{tmp_path}/sources/near", newer, keep=2)
+    more = cfg.model_copy(update={"num_experiment": 2})
+    with pytest.raises(UserError, match=rf"other settings .version of \S+/near: {VERSION} there, {newer} here.* resume=false"):
+        tune.run(more)
+    (tmp_path / "sources" / "far" / "CURRENT").unlink()
+    with pytest.raises(UserError, match="far has no finished version"):
+        tune.run(more.model_copy(update={"app_name": "other"}))
+    assert not (tmp_path / "tuning" / "other").exists()
+
+
+def test_lists_of_a_trial_are_computed_once(spark: SparkSession, lists: Path) -> None:
+    computed = spark.sparkContext.accumulator(0)
+
+    def count(scores: list[float]) -> list[float]:
+        computed.add(1)
+        return scores
+
+    listed = io.open_table(spark, f"{lists}/near/{VERSION}/recommendations").withColumn(
+        "scores", F.udf(count, "array<float>")("items.score")
+    )
+    rows = listed.select("user_id", F.arrays_zip("items.item_id", F.col("scores").alias("score")).alias("items"))
+    held_out = open_held_out(spark, f"{lists}/data", split="valid", sample_users=None, seed=1)
+    measured = ListMeasure(held_out=held_out, lists=TrialLists(), metric="ndcg@10").measured(rows, top_n=10)
+    assert measured["hit_rate@10"] > 0
+    assert measured["coverage@10"] > 0
+    assert computed.value == len(USERS)
 
 
 def test_lists_of_one_folder_are_not_those_of_another(lists: Path, tmp_path: Path) -> None:

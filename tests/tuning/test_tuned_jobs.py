@@ -28,7 +28,7 @@ def tune(**given: Any) -> Tune:
 
 def test_values_win_over_common_param_and_that_over_the_template() -> None:
     cfg = tune(common_param={"max_epochs": 3, "encoder.dim": 16, "encoder": {"blocks": 1}}, metric="recall@20")
-    settings: Any = trial_settings(cfg, {"encoder.dim": 32}, source="/root/dataset/1", folder="/root/t/0")
+    settings: Any = trial_settings(cfg, {"encoder.dim": 32}, source="/root/dataset/1", read={}, folder="/root/t/0")
     assert (settings.encoder.dim, settings.encoder.blocks, settings.max_epochs, settings.encoder.mlp) == (32, 1, 3, "gated")
     assert (settings.data, settings.model, settings.metric) == ("/root/dataset/1", "/root/t/0/model", "recall@20")
     assert metric_of(cfg, base_settings(cfg)) == "recall@20"
@@ -41,7 +41,7 @@ def test_the_space_of_each_model_is_one_of_its_job(model_name: str) -> None:
     space = search_space(cfg)
     assert len(space) >= 4
     values = {part.key: part.value_of(part.on_grid()[0]) if hasattr(part, "values") else part.low for part in space}
-    trial_settings(cfg, values, source="/root/dataset/1", folder="/root/t/0")
+    trial_settings(cfg, values, source="/root/dataset/1", read={}, folder="/root/t/0")
 
 
 def test_a_key_of_a_models_space_is_left_out_by_null() -> None:
@@ -67,7 +67,7 @@ def test_the_job_takes_best_yaml_as_it_is(model_name: str, tmp_path: Path) -> No
 
 
 def test_candidates_are_those_of_valid_in_every_trial() -> None:
-    settings = trial_settings(tune(model_name="candidates"), {"max_seeds": 3}, source="/d/1", folder="/t/0")
+    settings = trial_settings(tune(model_name="candidates"), {"max_seeds": 3}, source="/d/1", read={}, folder="/t/0")
     assert isinstance(settings, BuildCandidates)
     assert (settings.history, settings.max_seeds) == ("valid", 3)
 
