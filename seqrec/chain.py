@@ -19,10 +19,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from seqrec import simulate
-from seqrec.catalogue.titles import add_title_options, titles_of, two_columns
+from seqrec.catalogue.title_keys import carried_titles, shown_titles
+from seqrec.catalogue.titles import add_title_options, titles_of
 from seqrec.chains.start import call, step, submit
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line, verbosity_arguments
@@ -39,7 +39,8 @@ from seqrec.storage.lock import hold
 
 MADE_FROM = "chain.json"
 STARTED = time.monotonic()
-STEPS = 5
+STEPS = 6
+PAGE = "report.html"
 FIXED = ("data", "model")
 BASELINES = ("popularity", "markov")  # what the model is compared with
 
@@ -49,9 +50,18 @@ Run = Callable[..., None]
 
 
 def run_chain(
-    root: str, *, overrides: Sequence[str], train: Sequence[str], baselines: Sequence[str], publish: Sequence[str] = (), run: Run
+    root: str,
+    *,
+    overrides: Sequence[str],
+    train: Sequence[str],
+    baselines: Sequence[str],
+    publish: Sequence[str] = (),
+    titles: Sequence[str] = (),
+    run: Run,
 ) -> None:
     """Run the jobs of the chain in a folder: run(job, *overrides) is called for each, and raises if it fails.
+
+    `titles` are the options of stores.show that name a file of titles, which the report shows.
 
     The dataset is built unless the folder has one of the same ratings and settings. If the folder has a training of another
     dataset or with other settings, it is started over.
@@ -70,7 +80,13 @@ def run_chain(
         origin = {"dataset": run_id, "ratings": content, "settings": public(settings)}
         files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
     compared = [f"{name}=true" for name in baselines]
-    jobs = {"train": ["resume=same", *train], "export_onnx": [], "evaluate": compared, "batch_recommend": [*publish]}
+    jobs = {
+        "train": ["resume=same", *train],
+        "export_onnx": [],
+        "evaluate": compared,
+        "batch_recommend": [*publish],
+        "report": shown_titles(titles),
+    }
     for number, (job, keys) in enumerate(jobs.items(), start=2):
         with step(number, STEPS, job):
             run(job, *keys)
@@ -123,7 +139,15 @@ def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = ()
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
-        run_chain(root, overrides=[path, *inputs], train=trained, baselines=BASELINES, publish=_carried(titles), run=run)
+        run_chain(
+            root,
+            overrides=[path, *inputs],
+            train=trained,
+            baselines=BASELINES,
+            publish=carried_titles(titles),
+            titles=titles,
+            run=run,
+        )
         _show(root, *titles)
         log.info("\none user: %s", module_command("seqrec.recommend", root, "--history", "ID,ID", *titles))
 
@@ -135,7 +159,7 @@ def demo(sizes: str, *, train: str, run: Run) -> None:
         ratings, titles = Path(root, "ratings.csv"), Path(root, "titles.csv")
         log.info("%s", f"\n{heading('simulated ratings')}")
         simulate.main([*shlex.split(sizes), "--output", str(ratings), "--titles", str(titles)])
-        run_chain(root, overrides=[], train=trained, baselines=BASELINES, run=run)
+        run_chain(root, overrides=[], train=trained, baselines=BASELINES, titles=["--titles", str(titles)], run=run)
         _show(root, "--titles", str(titles))
         metrics = json.loads(files.read_text(f"{versions.resolve(f'{root}/evaluation')}/metrics.json"))["metrics"]
         best = json.loads(ratings.with_suffix(".json").read_text())["drawn_ndcg@10"]["test"]
@@ -154,6 +178,7 @@ def working_in(folder: str) -> Iterator[str]:
         yield root
         log.info("all users: make stores SEQREC_ROOT=%s", shlex.quote(root))
         log.info("done in %s", duration(time.monotonic() - STARTED))
+        log.info("look at it in a browser: %s", files.uri(files.join(root, PAGE)))
 
 
 def _free(text: str, name: str) -> list[str]:
@@ -169,18 +194,6 @@ def _show(root: str, *options: str) -> None:
     """Show some of what the stores hold."""
     log.info("%s", f"\n{heading('what the stores hold')}")
     call([sys.executable, "-m", "seqrec.stores.show", "--data", f"{root}/dataset", *options])
-
-
-def _carried(titles: Sequence[str]) -> list[str]:
-    """The keys by which documents carry the titles that the options of stores.show name."""
-    options = dict(zip(titles[::2], titles[1::2], strict=True))
-    if "--titles" not in options:
-        return []
-    keys: dict[str, Any] = {"item_table": options["--titles"], "item_columns": ["title"]}
-    if "--title-columns" in options:
-        keys["item_key"], title = two_columns(options["--title-columns"])
-        keys["item_columns"] = [f"title={title}"]
-    return [f"mongo.{key}={show_value(value)}" for key, value in keys.items()]
 
 
 def _title_options(arguments: argparse.Namespace) -> list[str]:

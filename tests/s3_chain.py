@@ -22,7 +22,7 @@ from seqrec.errors import UserError
 from seqrec.storage import files, versions
 from seqrec.tables import io
 
-TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=1", "tensorboard=false"]
+TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=1", "tensorboard=false", "plots=false"]
 AWKWARD = ["a b", "[x]", "{a,b}", "*", "?", "a%20b", "a #b", "a: b", "ü 日本", "a\\b", "k=v", "a+&;b", "[a]: b#?%"]
 
 

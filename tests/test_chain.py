@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import batch_recommend, build_sequences, evaluate, export_onnx, train
+from jobs import batch_recommend, build_sequences, evaluate, export_onnx, report, train
 from seqrec import chain
 from seqrec.chains import start
 from seqrec.command.config import load_config
@@ -29,8 +29,9 @@ JOBS = {
     "export_onnx": export_onnx,
     "evaluate": evaluate,
     "batch_recommend": batch_recommend,
+    "report": report,
 }
-TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "tensorboard=false"]
+TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "tensorboard=false", "plots=false"]
 
 
 @pytest.fixture
@@ -113,6 +114,7 @@ def test_the_demo_says_how_near_it_came(
     said = f"test NDCG@10: {model} {reached[model]:.4f} ({100 * reached[model] / best:.0f} %), popularity "
     (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith(said)]
     assert line.endswith(f"; the best possible is {best:.4f}")
+    assert "Item " in (tmp_path / "report.html").read_text()  # titles stand there
 
 
 def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ SOURCES = sorted(path for folder in ("seqrec", "jobs", "dump") for path in (ROOT
 # Layers from the top. A package (or a module beside the packages) imports itself and the layers below, and none of its own layer.
 LAYERS = [
     {"jobs", "dump", "seqrec.__main__", "seqrec.chain", "seqrec.recommend"},
-    {"seqrec.chains", "seqrec.tuning"},
+    {"seqrec.chains", "seqrec.reporting", "seqrec.tuning"},
     {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers", "registry")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
@@ -42,7 +42,7 @@ NEITHER_TORCH_NOR_SPARK = {
 }
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
 NOT_IN = {  # what no package of these imports
-    "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "command", "settings", "texts"},
+    "torch": NEITHER_TORCH_NOR_SPARK | SPARK_ALONE | {"scoring", "evaluation", "reporting", "command", "settings", "texts"},
     "pyspark": NEITHER_TORCH_NOR_SPARK | {"models", "training", "export", "rankers", "towers"},
     "onnxruntime": SPARK_ALONE | {"models", "training", "reranking"},
 }

@@ -54,7 +54,15 @@ JOBS = {
     "build_candidates": build_candidates,
 }
 USERS, ITEMS, TOP = 60, 120, 7
-TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=2", "precision=fp32", "tensorboard=false"]
+TINY = [
+    "encoder.dim=16",
+    "encoder.blocks=1",
+    "batch_size=32",
+    "max_epochs=2",
+    "precision=fp32",
+    "tensorboard=false",
+    "plots=false",
+]
 
 
 def run(job: str, *overrides: str) -> None:
@@ -198,7 +206,7 @@ def test_the_chain_from_features_to_candidates_and_documents(root: Path) -> None
     )
     run("item_similarity")
     run("item_similarity", "method=swing", f"output={root}/swing")
-    run("train_two_tower", "encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "history=test")
+    run("train_two_tower", "encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "plots=false", "history=test")
     run("batch_recommend", "history=test", f"output={root}/output_test", "publish=false")
     candidates = f"{root}/candidates_test"
     run("build_candidates", "history=test", f"output={candidates}", f"sources.sequence.path={root}/output_test")

@@ -26,7 +26,7 @@ JOBS = {
     "build_features": build_features,
     "build_candidates": build_candidates,
 }
-TINY = ["encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "top_k=5", "history=test"]
+TINY = ["encoder.dim=8", "max_epochs=2", "precision=fp32", "tensorboard=false", "plots=false", "top_k=5", "history=test"]
 
 
 def run(job: str, *overrides: str) -> None:

@@ -172,17 +172,25 @@ def show_metrics(results: Mapping[str, Metrics], intervals: Mapping[str, Mapping
     NDCG@10                 0.5000       -
       95 % interval  0.2500–0.7500       -
     """
+    rows = [["", *results]]
+    for name, label in labelled_metrics(results).items():
+        rows.append([label, *(shown_number(name, metrics.get(name)) for metrics in results.values())])
+        if name in WITH_INTERVAL and intervals:
+            rows.append(["  95 % interval", *(_span(intervals.get(method, {}).get(name)) for method in results)])
+    return aligned(rows)
+
+
+def labelled_metrics(results: Mapping[str, Metrics]) -> dict[str, str]:
+    """The names of the metrics that are shown of these methods, in their order, and what each is called.
+
+    >>> labelled_metrics({"popularity": {"users": 3.0, "ndcg@10": 0.5, "ndcg@50": 0.6}})
+    {'users': 'users', 'ndcg@10': 'NDCG@10'}
+    """
     kinds = list(LABELS)
     names = sorted(_main_names(results), key=lambda name: (kinds.index(_kind(name)), int(name.partition("@")[2] or 0)))
     several = any(_kind(name) == "recall" for name in names)
     labelled = LABELS if several else LABELS | {"hit_rate": HIT_RATE}
-    rows = [["", *results]]
-    for name in names:
-        label = labelled[_kind(name)] + ("" if name in LABELS else name.partition("@")[2])
-        rows.append([label, *(_number(name, metrics.get(name)) for metrics in results.values())])
-        if name in WITH_INTERVAL and intervals:
-            rows.append(["  95 % interval", *(_span(intervals.get(method, {}).get(name)) for method in results)])
-    return aligned(rows)
+    return {name: labelled[_kind(name)] + ("" if name in LABELS else name.partition("@")[2]) for name in names}
 
 
 def _main_names(results: Mapping[str, Metrics]) -> set[str]:
@@ -205,7 +213,7 @@ def _kind(name: str) -> str:
     return name if name in LABELS else name.partition("@")[0]
 
 
-def _number(name: str, value: float | None) -> str:
+def shown_number(name: str, value: float | None) -> str:
     """A metric's value as it is shown."""
     if value is None:
         return "-"

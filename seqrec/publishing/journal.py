@@ -73,7 +73,7 @@ def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing:
 
     `standing` are the newest publish_ids in the stores: a new one sorts after them, whatever the clocks say.
     """
-    journal = _read(output)
+    journal = read_journal(output)
     last, newest = journal.last, max(standing, default="")
     unfinished = [last] if last is not None and last.finished is None else []
     for entry in unfinished:
@@ -96,7 +96,7 @@ def begin(output: str, *, run_id: str, stores: list[str], whole: bool, standing:
 
 def record(publication: Publication, step: str) -> None:
     """Note that a step of the publication is finished."""
-    journal = _read(publication.output)
+    journal = read_journal(publication.output)
     if (last := _entry_of(publication, journal)) is not None and step not in last.steps:
         entry = last.model_copy(update={"steps": [*last.steps, step]})
         _write(publication.output, journal.model_copy(update={"last": entry}))
@@ -104,7 +104,7 @@ def record(publication: Publication, step: str) -> None:
 
 def finish(publication: Publication, *, users: int | None) -> None:
     """Note that the publication is finished, and the number of its users; None if it went to Milvus alone."""
-    journal = _read(publication.output)
+    journal = read_journal(publication.output)
     if (last := _entry_of(publication, journal)) is not None:
         entry = last.model_copy(update={"finished": _now(), "users": users})
         ended = [*journal.ended, entry][-KEPT:]
@@ -113,7 +113,7 @@ def finish(publication: Publication, *, users: int | None) -> None:
 
 def previous_users(output: str, store: str) -> int | None:
     """The number of users of the last finished publication of all users into a store; None if the journal has none."""
-    ended = [entry for entry in _read(output).ended if entry.whole and _includes(entry, store)]
+    ended = [entry for entry in read_journal(output).ended if entry.whole and _includes(entry, store)]
     return ended[-1].users if ended else None
 
 
@@ -124,13 +124,13 @@ def _includes(entry: Entry, store: str) -> bool:
 
 def is_published(output: str, run_id: str) -> bool:
     """Whether the last publication of a folder was of this version, and ended."""
-    last = _read(output).last
+    last = read_journal(output).last
     return last is not None and last.run_id == run_id and last.finished is not None
 
 
 def is_dead(output: str, publish_id: str) -> bool:
     """Whether the staged rows of a publication will never be used: a later one of this folder replaced it, or it is a day old."""
-    return (files.is_local(output) and publish_id in _read(output).abandoned) or publish_ids.is_abandoned(publish_id)
+    return (files.is_local(output) and publish_id in read_journal(output).abandoned) or publish_ids.is_abandoned(publish_id)
 
 
 def _now() -> str:
@@ -144,7 +144,7 @@ def _entry_of(publication: Publication, journal: Journal) -> Entry | None:
     return last if last is not None and last.publish_id == publication.publish_id else None
 
 
-def _read(output: str) -> Journal:
+def read_journal(output: str) -> Journal:
     """The journal, an empty one if there is no file; UserError if the file holds something else."""
     path = files.join(output, FILE)
     remedy = "move it away and publish again; the loss of users is then measured against what the store holds"

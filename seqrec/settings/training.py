@@ -127,6 +127,7 @@ class Training(Strict):
         description="the same bits in each run on a GPU too, by slower algorithms of torch; on CPUs they are the same anyway",
     )
     tensorboard: bool = Field(True, description="write scalars to MODEL/tensorboard")
+    plots: bool = Field(True, description="draw MODEL/train_loss.png, val_ndcg10.png and val_recall10.png, by matplotlib")
     log_every: Positive | None = Field(
         100, description="steps between scalars of loss and learning rate in TensorBoard; null: with each validation alone"
     )

@@ -39,6 +39,7 @@ class TowerSetup:
     milestones: Milestones
     validates: bool
     tensorboard: bool
+    plots: bool
     batch_size: int  # positives of a process in a step
     pool_batches: int
     reader_workers: int
@@ -126,6 +127,7 @@ def plan_towers(cfg: TrainTwoTower) -> TowerSetup:
         ),
         validates=_validates(cfg, survey),
         tensorboard=cfg.tensorboard,
+        plots=cfg.plots,
         batch_size=settings.batch_size,
         pool_batches=settings.pool_batches,
         reader_workers=cfg.reader_workers,

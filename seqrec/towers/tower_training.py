@@ -105,6 +105,7 @@ def _prepare(setup: TowerSetup, process: Process, rows: TowerRows, events: Valid
         measure=partial(measure_towers, events=events, process=process) if setup.validates else None,
         columns=tuple(column for column in COLUMNS if column.name != "loss"),
         tensorboard=setup.tensorboard,
+        plots=setup.plots,
         optimizer_key="features.optimizer",
     )
     template = Checkpoint(model={}, architecture=ARCHITECTURE, arguments=setup.arguments, meta=meta, fingerprint=fingerprint)

@@ -20,6 +20,7 @@ from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.averaging import WeightAverage
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
+from seqrec.training.curves import PICTURES
 from seqrec.training.fingerprint import Flat, require_network, require_same
 from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.loop import EpochBatches, Trainer
@@ -27,7 +28,7 @@ from seqrec.training.model_folder import LOCK
 from seqrec.training.optimizer import Schedule, build_optimizer
 from seqrec.training.processes import Process
 from seqrec.training.progress import Progress
-from seqrec.training.sinks import Column, EpochsFile, ScreenTable, Sink, TensorBoard
+from seqrec.training.sinks import Column, open_sinks
 from seqrec.training.steps import Stepper
 
 STATE = ("model", "architecture", "arguments", "fingerprint", "optimizer", "progress")  # what a training is resumed from
@@ -85,6 +86,7 @@ class NetworkLesson(Generic[N]):
     measure: Callable[[N], dict[str, float]] | None  # leaves the network's mode as it is; None: there is nothing to validate with
     columns: Sequence[Column]
     tensorboard: bool = False
+    plots: bool = False
     optimizer_key: str = "optimizer"  # of the settings, for messages
 
 
@@ -110,7 +112,7 @@ def take_folder(
             log.info("going on with the training of %s, at step %d", run.folder, state.step)
             return state
         log.warning("%s holds a training with other settings (%s): training anew", run.folder, ", ".join(others))
-    for name in ("checkpoints", "epochs.jsonl", "tensorboard"):
+    for name in ("checkpoints", "epochs.jsonl", "tensorboard", *PICTURES):
         files.remove(files.join(run.folder, name))
     return None
 
@@ -135,9 +137,7 @@ def network_trainer(
 ) -> Trainer:
     """The trainer of one process."""
     leads, step = process.rank == 0, learner.progress.step
-    sinks: list[Sink] = [EpochsFile(run.folder, step=step), ScreenTable(lesson.columns)] if leads else []
-    if leads and lesson.tensorboard:
-        sinks.append(TensorBoard(run.folder, step=step))
+    shown = partial(open_sinks, tensorboard=lesson.tensorboard, plots=lesson.plots, columns=lesson.columns)
     return Trainer(
         process=process,
         stepper=_stepper(run, process, learner, lesson, bf16=bf16),
@@ -154,7 +154,7 @@ def network_trainer(
             optimizer=learner.optimizer,
             template=template,
         ),
-        sinks=sinks,
+        sinks=shown(run.folder, step=step) if leads else [],
         progress=learner.progress,
         optimizer_key=lesson.optimizer_key,
     )

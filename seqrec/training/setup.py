@@ -42,6 +42,7 @@ class TrainingSetup:
     memory_gb: float | None  # None: the device's free memory
     deterministic: bool
     tensorboard: bool
+    plots: bool
     resume: bool | Literal["same"]
     seed: int
     shaping: Shaping
@@ -81,6 +82,7 @@ def training_setup(settings: Training, architecture: Architecture) -> TrainingSe
         memory_gb=settings.memory_gb,
         deterministic=settings.deterministic,
         tensorboard=settings.tensorboard,
+        plots=settings.plots,
         resume=settings.resume,
         seed=settings.seed,
         shaping=Shaping.of(settings),

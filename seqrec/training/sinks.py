@@ -1,4 +1,4 @@
-"""Where the records of a training go: epochs.jsonl, a table on the screen and in log.txt, TensorBoard.
+"""Where the records of a training go: epochs.jsonl, a table on the screen and in log.txt, TensorBoard, pictures.
 
 A record is a validation's result: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
 sink is an object with the four methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol
 
 from seqrec.command.kept_log import write_logs
 from seqrec.storage import files
+from seqrec.training.curves import can_draw, draw_curves
 
-COPY_S = 60.0  # between two copies of TensorBoard's file to a remote folder
+COPY_S = 60.0  # between two copies of TensorBoard's file to a remote folder, and between two drawings of the pictures
 
 log = logging.getLogger("seqrec")
 
@@ -172,11 +173,47 @@ class TensorBoard:
                 files.put(file, files.join(self.remote, file.name))
 
 
-def open_sinks(folder: str, *, step: int, tensorboard: bool) -> list[Sink]:
+class Pictures:
+    """MODEL/train_loss.png, val_ndcg10.png and val_recall10.png (see `curves`), drawn at most once a minute and at the end."""
+
+    def __init__(self, folder: str, *, step: int) -> None:
+        self.folder = folder
+        self.records = [record for record in read_records(folder) if record["step"] <= step]
+        self.drawn, self.drawn_at = 0, time.monotonic()
+
+    def add(self, record: Record) -> None:
+        """Take a record, and draw all of them if the pictures are old."""
+        self.records.append(record)
+        if time.monotonic() - self.drawn_at > COPY_S:
+            self._draw()
+
+    def log(self, record: Record) -> None:
+        """Nothing: the pictures show validations."""
+
+    def show(self, record: Record) -> None:
+        """Nothing: only records are drawn."""
+
+    def close(self) -> None:
+        """Draw what was not drawn yet."""
+        if len(self.records) > self.drawn:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Replace the pictures."""
+        for name, picture in draw_curves(self.records).items():
+            files.write_bytes(files.join(self.folder, name), picture)
+        self.drawn, self.drawn_at = len(self.records), time.monotonic()
+
+
+def open_sinks(folder: str, *, step: int, tensorboard: bool, plots: bool, columns: Sequence[Column] = COLUMNS) -> list[Sink]:
     """The sinks of a model's folder, for a run that continues from `step`."""
-    sinks: list[Sink] = [EpochsFile(folder, step=step), ScreenTable()]
+    sinks: list[Sink] = [EpochsFile(folder, step=step), ScreenTable(columns)]
     if tensorboard:
         sinks.append(TensorBoard(folder, step=step))
+    if plots and can_draw():
+        sinks.append(Pictures(folder, step=step))
+    elif plots:
+        log.info("the curves are not drawn: matplotlib isn't installed (pip install matplotlib, or plots=false)")
     return sinks
 
 

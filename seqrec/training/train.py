@@ -82,7 +82,7 @@ def _prepare(setup: TrainingSetup, process: Process, cache: Path, stack: ExitSta
     with process.together():
         learner = build_learner(setup, inputs.plan, process, state, start)
         step = learner.progress.step
-        sinks = open_sinks(setup.folder, step=step, tensorboard=setup.tensorboard) if process.rank == 0 else []
+        sinks = open_sinks(setup.folder, step=step, tensorboard=setup.tensorboard, plots=setup.plots) if process.rank == 0 else []
     if state is not None:
         kept = {"run_id": state.meta["run_id"], "name": setup.name or state.meta["name"]}
         template = replace(template, meta={**template.meta, **kept})

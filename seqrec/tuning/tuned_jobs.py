@@ -60,7 +60,7 @@ class TunedJob:
 
 
 OF_TRAIN: dict[str, Any] = {"trial": {"history": "train"}, "metric": "ndcg@10", "on_spark": True}
-TRAINING = {"validate": True, "stages": [], "resume": True, "tensorboard": False, "name": None, **ALONE}
+TRAINING = {"validate": True, "stages": [], "resume": True, "tensorboard": False, "plots": False, "name": None, **ALONE}
 TUNED: dict[str, TunedJob] = {
     "sasrec": TunedJob(name="train", settings=Train, trial=TRAINING, records="model"),
     "bert4rec": TunedJob(name="train", settings=Train, default={"preset": "bert4rec"}, trial=TRAINING, records="model"),

@@ -74,7 +74,7 @@ def train(name: str, seed: int, data: str, output: Path, *, minutes: float | Non
     model = output / f"{name}-{seed}"
     done = model / "recipe.yaml"
     if not done.exists():
-        keys = [f"data={data}", f"model={model}", f"seed={seed}", "tensorboard=false"]
+        keys = [f"data={data}", f"model={model}", f"seed={seed}", "tensorboard=false", "plots=false"]
         keys += [] if name == TEMPLATE else [f"preset={name}"]
         keys += [] if minutes is None else [f"max_minutes={minutes}"]
         command = [sys.executable, "jobs/train.py", "--conf", "conf/train.yaml", *keys]

@@ -64,7 +64,7 @@ def prepare(root: Path) -> tuple[str, str]:
     ratings, data, model = root / "score.parquet", root / "score", root / "scored-model"
     simulate.write_ratings(ratings, simulate.Simulation(users=USERS, items=ITEMS, events=USERS * MEAN))
     build_sequences.run(sequences.settings(ratings, data))
-    given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False}
+    given = {"data": str(data), "model": str(model), "max_steps": 1, "valid_users": 16, "tensorboard": False, "plots": False}
     run_training(sequence_setup(Train.model_validate(given)))
     export(str(model), data=str(data), checkpoint="last")
     return str(data), str(model)

@@ -45,7 +45,15 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
 
 def trained(data: Path, model: Path) -> float:
     """Seconds of the steps, reading included, of an epoch of the job with its defaults; no validation."""
-    given = {"data": str(data), "model": str(model), "max_epochs": 1, "valid_users": 16, "tensorboard": False, "resume": False}
+    given = {
+        "data": str(data),
+        "model": str(model),
+        "max_epochs": 1,
+        "valid_users": 16,
+        "tensorboard": False,
+        "plots": False,
+        "resume": False,
+    }
     run_training(sequence_setup(Train.model_validate({**given, "batch_size": BATCH})))
     last = (model / "epochs.jsonl").read_text().splitlines()[-1]
     return float(json.loads(last)["seconds"])

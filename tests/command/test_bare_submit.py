@@ -19,7 +19,7 @@ from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.train import run_training
 
 ROOT = Path(__file__).parents[2]
-TINY = {"encoder": {"dim": 16, "blocks": 1}, "max_steps": 1, "valid_users": 16, "tensorboard": False}
+TINY = {"encoder": {"dim": 16, "blocks": 1}, "max_steps": 1, "valid_users": 16, "tensorboard": False, "plots": False}
 
 
 def spark_submit(*arguments: str, root: Path, stores: str) -> str:

@@ -67,7 +67,7 @@ def settings(root: Path, model: Path, **changed: Any) -> TrainTwoTower:
     features = {**SMALL, "path": str(root / "features"), **changed.pop("features", {})}
     features["optimizer"] = {**SMALL["optimizer"], **features["optimizer"]}
     fixed = {"data": str(root / "dataset"), "model": str(model), "output": str(model / "lists"), "towers": "features"}
-    usual = {"precision": "fp32", "encoder": {"dim": 8}, "metric": "recall@10", "tensorboard": False}
+    usual = {"precision": "fp32", "encoder": {"dim": 8}, "metric": "recall@10", "tensorboard": False, "plots": False}
     stores = {"mongodb_uri": "none", "milvus_uri": "none"}
     cfg = TrainTwoTower.model_validate({**fixed, **usual, "features": features, "stores": stores, **changed})
     return cfg.model_copy(update={"data": str(root / "dataset" / "20260101T000000Z-0001")})

@@ -114,6 +114,7 @@ def settings(tmp_path: Path, windows: list[list[int]]) -> Callable[..., Train]:
             "max_epochs": 3,
             "precision": "fp32",  # auto is bf16 on some CPUs
             "tensorboard": False,
+            "plots": False,
         }
         return Train.model_validate({**tiny, **keys})
 

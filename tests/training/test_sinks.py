@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seqrec.settings.train import Train
 from seqrec.storage import files
 from seqrec.training import sinks
+from seqrec.training.curves import PICTURES, draw_curves
 from seqrec.training.validation import REPORTED
 from tests.training.conftest import train
 
@@ -65,3 +66,38 @@ def test_a_remote_folder_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert not Path(board.writer.log_dir).exists()
         monkeypatch.setattr(sinks, "COPY_S", 60.0)
     assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+
+
+def test_the_curves_are_drawn_and_go_on(settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[float]] = []
+
+    def draw(records: list[sinks.Record]) -> dict[str, bytes]:
+        drawn.append([record["epoch"] for record in records])
+        return draw_curves(records)
+
+    monkeypatch.setattr(sinks, "draw_curves", draw)
+    train(settings(max_epochs=2, plots=True))
+    first = {name: (tmp_path / "model" / name).read_bytes() for name in PICTURES}
+    assert all(content.startswith(b"\x89PNG") for content in first.values())
+    train(settings(max_epochs=3, plots=True))
+    assert drawn == [[1, 2], [1, 2, 3]]
+    assert all((tmp_path / "model" / name).read_bytes() != content for name, content in first.items())
+    train(settings(max_epochs=1, resume=False))
+    assert not any((tmp_path / "model" / name).exists() for name in PICTURES)
+
+
+def test_a_long_training_draws_between_its_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "COPY_S", -1.0)
+    pictures = sinks.Pictures(str(tmp_path), step=0)
+    pictures.add({"step": 4, "train_loss": 2.0})
+    assert [path.name for path in tmp_path.iterdir()] == ["train_loss.png"]
+
+
+def test_without_matplotlib_the_training_says_so(
+    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sinks, "can_draw", lambda: False)
+    with caplog.at_level("INFO", logger="seqrec"):
+        train(settings(max_epochs=1, plots=True))
+    assert "matplotlib isn't installed" in caplog.text
+    assert not any((tmp_path / "model" / name).exists() for name in PICTURES)

@@ -43,6 +43,7 @@ def towers(tmp_path: Path, windows: list[list[int]]) -> Make:
             "metric": "ndcg@20",
             "precision": "fp32",
             "tensorboard": False,
+            "plots": False,
             "stores": {"mongodb_uri": "none", "milvus_uri": "none"},
         }
         return TrainTwoTower.model_validate({**tiny, **keys})

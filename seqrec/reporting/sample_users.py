@@ -1,0 +1,61 @@
+"""Users to show: their latest items, in original ids, by the dataset that their lists were made from."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqrec.errors import UserError
+from seqrec.indices import FIRST_ITEM
+from seqrec.reporting.list_counts import Catalogue, Id
+from seqrec.reporting.table_rows import table_batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """How many items a user has had, and the latest of them, the latest first."""
+
+    length: int
+    latest: tuple[Id, ...]
+
+
+def spread_users(table: str, number: int) -> list[Id]:
+    """Users whose histories are from short to long, of the first batch of rows of a table with user_id and items."""
+    batch = next(table_batches(table, ["user_id", "items"]), None)
+    if batch is None or not batch.num_rows:
+        return []
+    lengths = pc.list_value_length(batch.column("items")).to_numpy(zero_copy_only=False)
+    order = np.argsort(lengths, kind="stable")
+    places = np.unique(np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int))
+    chosen: list[Id] = batch.column("user_id").take(pa.array(order[places])).to_pylist()
+    return chosen
+
+
+def typed_users(given: Sequence[Id], kind: str) -> list[Id]:
+    """Users that settings name, in the type of the ids, bigint or string; UserError for a text that is no integer.
+
+    >>> typed_users(["7", 8], "bigint"), typed_users([7], "string")
+    ([7, 8], ['7'])
+    """
+    if kind == "string":
+        return [str(user) for user in given]
+    try:
+        return [int(user) for user in given]
+    except ValueError as error:
+        raise UserError(
+            f"users: {str(error).rpartition(' ')[2]} is no id of this dataset, whose users are whole numbers"
+        ) from None
+
+
+def read_histories(table: str, users: Collection[Id], catalogue: Catalogue, *, number: int) -> dict[Id, History]:
+    """The histories of users, in one pass over a table with user_id and items."""
+    found: dict[Id, History] = {}
+    for batch in table_batches(table, ["user_id", "items"]) if users else ():
+        wanted = pc.is_in(batch.column("user_id"), value_set=pa.array(list(users), batch.schema.field("user_id").type))
+        for row in batch.filter(wanted).to_pylist():
+            places = [index - FIRST_ITEM for index in reversed(row["items"][-number:])]
+            latest = tuple(catalogue.ids[place].as_py() for place in places if 0 <= place < len(catalogue.ids))
+            found[row["user_id"]] = History(length=len(row["items"]), latest=latest)
+    return found
