@@ -30,6 +30,7 @@ from seqrec.chains.run import plan
 from seqrec.chains.status import Comparison
 from seqrec.command.config import load_config
 from seqrec.serving.recommender import Recommender
+from seqrec.serving.stored import StoredItems, StoredLists
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.settings.stores import Milvus, Mongo
 from seqrec.simulate import Simulation, write_ratings
@@ -170,6 +171,18 @@ def test_milvus_holds_every_item_and_agrees_on_neighbours(root: Path, stores: Op
     assert [one for one in nearest if one not in unknown][:5] == [
         one for one, _ in Recommender.load(str(root / "model")).neighbours(item, 5)
     ]
+
+
+def test_a_service_reads_what_was_published(root: Path, stores: OpenStores) -> None:
+    popular = Recommender.load(str(root / "model")).recommend([], TOP)
+    lists = StoredLists.open(stores.require_mongodb().uri, popular=popular)
+    for one in documents(stores)[:3]:
+        assert lists.of_user(one["_id"], k=3) == {**one, "items": one["items"][:3]}
+    assert [(entry["item_id"], entry["score"]) for entry in lists.of_user(USERS + 1)["items"]] == popular
+    items, alias = StoredItems.open(stores.require_milvus().uri), stores.require_milvus().alias(Milvus().alias)
+    assert items.neighbours(popular[0][0], k=5) == find_neighbours(alias, popular[0][0], k=5)
+    among = {row["item_id"] for row in table(root / "output", "item_embeddings") if row["item_idx"] < 30}
+    assert {entry["item_id"] for entry in items.neighbours(popular[0][0], k=50, where="item_idx < 30")} == among - {popular[0][0]}
 
 
 def test_the_metrics_are_those_of_the_saved_predictions(root: Path) -> None:

@@ -1,23 +1,21 @@
 """An exported model into MLflow, as a model that `mlflow models serve` answers from.
 
-    registered = register(folder, export, example={"instances": [318]}, experiment="seqrec", name="films")
+    registered = register(folder, export, place=find_place(), example={"instances": [318]}, experiment="seqrec", name="films")
+    serve_command(registered.run_id, place)
 
-The run holds the model alone: its folder, its code, and what that needs. MLflow is where MLFLOW_TRACKING_URI or MLFLOW_URI says,
-else in mlflow.db and mlruns of the current folder, which is MLflow's own default.
+The run holds the model alone: its folder, its code, and what that needs.
 """
 
 import io
 import logging
 import os
-import shutil
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import join, quote
+from shlex import join
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before its import: MLflow would report to its makers how it is used
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # by default a server that is gone is asked for minutes
@@ -28,7 +26,9 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
+from seqrec.error_messages import hide_secrets
 from seqrec.errors import UserError
+from seqrec.registry.mlflow_place import ALLOW_FOLDERS, FOLDERS, MlflowPlace, path_variable
 from seqrec.registry.served_code import served_code
 from seqrec.serving.exports import Export
 from seqrec.serving.served_folder import ARTIFACT, ServedContent, ServedModel
@@ -49,12 +49,6 @@ class Registered:
     version: int | None
 
 
-def choose_tracking_uri() -> None:
-    """Let MLflow use the address in MLFLOW_URI, unless MLFLOW_TRACKING_URI says one."""
-    if not os.environ.get("MLFLOW_TRACKING_URI") and os.environ.get("MLFLOW_URI"):
-        mlflow.set_tracking_uri(os.environ["MLFLOW_URI"])
-
-
 def example_row(served: ServedModel) -> dict[str, object]:
     """A row of a request that the model answers: its most popular items and, where zeros are no items, zeros behind them."""
     ids = [item_id for item_id, _ in served.recommender.recommend([], EXAMPLE_ITEMS)]
@@ -63,16 +57,18 @@ def example_row(served: ServedModel) -> dict[str, object]:
     return {"instances": [*ids, *[0] * (EXAMPLE_LENGTH - len(ids) if padded else 0)]}
 
 
-def register(folder: Path, export: Export, *, example: dict[str, object], experiment: str, name: str | None) -> Registered:
+def register(
+    folder: Path, export: Export, *, place: MlflowPlace, example: dict[str, object], experiment: str, name: str | None
+) -> Registered:
     """A new run of the experiment that holds the model of a folder; with a name, a new version of that registered model too.
 
     UserError if MLflow can't be reached, or refuses it.
     """
     code = served_code(ENTRY)
-    with tempfile.TemporaryDirectory(prefix="seqrec-code-") as place, _quietly():
-        root = Path(place)
+    with tempfile.TemporaryDirectory(prefix="seqrec-code-") as temporary, _quietly(place):
+        root = Path(temporary)
         code.write(root)
-        mlflow.set_experiment(experiment)
+        _open(place, experiment)
         with mlflow.start_run(run_name=export.meta.name) as run:
             mlflow.set_tags(_origin(folder, export))
             logged = mlflow.pyfunc.log_model(
@@ -89,15 +85,26 @@ def register(folder: Path, export: Export, *, example: dict[str, object], experi
     return Registered(run_id=run.info.run_id, version=None if version is None else int(version))
 
 
-def serve_command(run_id: str) -> str:
-    """The line that serves the model of a run from this machine, with this Python's programs and where MLflow's data are."""
+def serve_command(run_id: str, place: MlflowPlace) -> str:
+    """The line that serves the model of a run from this machine, with this Python's programs and where MLflow is."""
     words = ["mlflow", "models", "serve", "-m", f"runs:/{run_id}/{NAME}", "-p", str(PORT), "--env-manager", "local"]
-    programs = Path(sys.executable).parent
-    active = [Path(path).parent == programs for program in ("mlflow", "uvicorn") if (path := shutil.which(program))]
-    settings = [] if active == [True, True] else [f"PATH={quote(str(programs))}:$PATH"]
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        settings.append(f"MLFLOW_TRACKING_URI={quote(mlflow.get_tracking_uri())}")
-    return " ".join([*settings, join(words)])
+    return " ".join([*path_variable(), *place.variables, join(words)])
+
+
+def _open(place: MlflowPlace, experiment: str) -> None:
+    """Let MLflow use the place and the experiment, which is made if it isn't there."""
+    if place.uri.startswith(FOLDERS):
+        os.environ[ALLOW_FOLDERS] = os.environ.get(ALLOW_FOLDERS) or "true"
+    if place.artifacts is not None:
+        Path(place.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(place.uri)
+    if mlflow.get_experiment_by_name(experiment) is None:
+        try:
+            mlflow.create_experiment(experiment, place.artifacts)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another job was faster
+                raise
+    mlflow.set_experiment(experiment)
 
 
 def _origin(folder: Path, export: Export) -> dict[str, str]:
@@ -108,7 +115,7 @@ def _origin(folder: Path, export: Export) -> dict[str, str]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def _quietly(place: MlflowPlace) -> Iterator[None]:
     """In the `with` block, what MLflow says is a detail of the log, and its errors become UserErrors."""
     logger, texts = logging.getLogger("mlflow"), io.StringIO()
     level = logger.level
@@ -118,7 +125,7 @@ def _quietly() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except MlflowException as error:
-        raise UserError(f"MLflow at {mlflow.get_tracking_uri()}: {error}") from error
+        raise UserError(f"MLflow at {hide_secrets(place.uri)}: {error}") from error
     finally:
         logger.setLevel(level)
         for line in filter(str.strip, texts.getvalue().splitlines()):

@@ -20,6 +20,7 @@ from tests.bench import (
     mongo,
     networks,
     rankers,
+    reading,
     scoring,
     sequences,
     similarity,
@@ -41,6 +42,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "mongo": mongo.bench,
     "dump": dump.bench,
     "milvus": milvus.bench,
+    "reading": reading.bench,
     "similarity": similarity.bench,
 }
 WHEN_NAMED = {"similarity"}  # half an hour

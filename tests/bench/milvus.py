@@ -18,11 +18,7 @@ ITEMS, DIM, BATCH = 20_000, 64, 1000
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
     """20 000 items of 64 dimensions into a new collection, indexed and loaded."""
-    vectors = np.random.default_rng(0).normal(size=(ITEMS, DIM)).astype(np.float32)
-    ids = {"item_id": pa.array(range(ITEMS), pa.int64()), "item_idx": pa.array(range(2, ITEMS + 2), pa.int32())}
-    embedding = pa.ListArray.from_arrays(pa.array(np.arange(0, ITEMS * DIM + 1, DIM), pa.int32()), pa.array(vectors.ravel()))
-    pq.write_table(pa.table({**ids, "embedding": embedding}), root / "embeddings.parquet")
-    table = spark.read.parquet(str(root / "embeddings.parquet"))
+    table = random_embeddings(spark, root)
     with embedded_milvus.milvus_lite(root / "milvus") as uri:
         return compare(
             f"Milvus Lite, {ITEMS} items",
@@ -31,6 +27,15 @@ def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
             rounds=rounds,
             aim=0.8,
         )
+
+
+def random_embeddings(spark: SparkSession, root: Path) -> DataFrame:
+    """Items with ids from 0 on and vectors that are the same each time."""
+    vectors = np.random.default_rng(0).normal(size=(ITEMS, DIM)).astype(np.float32)
+    ids = {"item_id": pa.array(range(ITEMS), pa.int64()), "item_idx": pa.array(range(2, ITEMS + 2), pa.int32())}
+    embedding = pa.ListArray.from_arrays(pa.array(np.arange(0, ITEMS * DIM + 1, DIM), pa.int32()), pa.array(vectors.ravel()))
+    pq.write_table(pa.table({**ids, "embedding": embedding}), root / "embeddings.parquet")
+    return spark.read.parquet(str(root / "embeddings.parquet"))
 
 
 def upsert(table: DataFrame, uri: str, name: str) -> None:

@@ -120,10 +120,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     toy.write_model(root / "numbers", two_stage.MATRIX, ITEMS, [9, 2, 7, 7, 1, 1])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setenv("SEQREC_ROOT", str(root))
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_URI"):
-            patch.delenv(name, raising=False)
+        for name, value in {"SEQREC_ROOT": str(root), "MONGODB_URI": "none", "MILVUS_URI": "none"}.items():
+            patch.setenv(name, value)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_URI", "MLFLOW_ALLOW_FILE_STORE"):
+            patch.setenv(name, "")
         yield root
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # so MLflow forgets it
 
 
 def second_stage(root: Path) -> list[str]:
@@ -134,7 +136,6 @@ def second_stage(root: Path) -> list[str]:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """MLFLOW_TRACKING_URI, another place than the current folder's."""
     uri = f"file://{tmp_path}/tracked"
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
 
@@ -142,19 +143,20 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def batch_lists(root: Path, *keys: str) -> dict[int, list[str]]:
     """The lists of the batch job, by user."""
     content = {"data": f"{root}/data", "model": f"{root}/model", "output": f"{root}/output", "history": "valid", "publish": False}
-    (root / "conf.json").write_text(json.dumps({**content, "top_k": 5, "stores": {"mongodb_uri": "none", "milvus_uri": "none"}}))
+    (root / "conf.json").write_text(json.dumps({**content, "top_k": 5}))
     batch_recommend.main(["--conf", str(root / "conf.json"), *keys])
     table = pq.read_table(f"{versions.resolve(f'{root}/output')}/recommendations").to_pylist()
     return {row["user_id"]: [entry["item_id"] for entry in row["items"]] for row in table}
 
 
 def test_the_server_of_two_stages_gives_the_lists_of_the_job(
-    root: Path, spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_line, command, _ = register(capsys, *second_stage(root), "top_k=5")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which MLflow sets for itself
     run_id = run_line.removeprefix("RUN_ID=")
     assert f"-m runs:/{run_id}/model -p 5001 --env-manager local" in command
-    assert f"MLFLOW_TRACKING_URI=sqlite:///{root}/mlflow.db mlflow models serve" in command
+    assert f"MLFLOW_TRACKING_URI=sqlite:///{root}/mlruns/mlflow.db mlflow models serve" in command
     alone, ranked = batch_lists(root), batch_lists(root, *second_stage(root))
     rows = [{"instances": [0, *two_stage.history_of(user), "unknown", 0]} for user in two_stage.USERS]
     with served(command, tmp_path) as address:
@@ -172,12 +174,14 @@ def test_the_server_of_two_stages_gives_the_lists_of_the_job(
 
 
 def test_a_request_of_curl_gets_what_code_gets(
-    root: Path, elsewhere: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, elsewhere: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model of integers: padding, unknown ids, several rows, the options, and what can't be answered."""
     _, command, curl = register(capsys, "model=${SEQREC_ROOT}/numbers", "name=films")
     assert "MLFLOW_TRACKING_URI" not in command, "it is in the environment"
+    assert "MLFLOW_ALLOW_FILE_STORE=true mlflow models serve" in command
     assert register(capsys, "model=${SEQREC_ROOT}/numbers", "name=films")[0].startswith("RUN_ID=")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "")  # which the job sets for itself
     versions_there = mlflow.MlflowClient().search_model_versions("name='films'")
     assert sorted(int(one.version) for one in versions_there) == [1, 2]
     recommender = Recommender.load(str(root / "numbers"))
