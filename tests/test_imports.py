@@ -18,7 +18,7 @@ LAYERS = [
     {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers", "registry")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
-    {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "simulate")},
+    {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "enrichment", "simulate")},
     {f"seqrec.{name}" for name in ("settings", "submit", "catalogue", "planted", "metrics")},
     {f"seqrec.{name}" for name in ("command", "tables", "reranking")},
     {"seqrec.storage"},
@@ -37,7 +37,7 @@ ONLY_IN = {
     "mlflow": {"seqrec.serving.mlflow_model", "seqrec.registry.register_model"},
 }
 NEITHER_TORCH_NOR_SPARK = {
-    *("registry", "submit", "reranking", "serving", "recommend", "catalogue", "storage"),
+    *("registry", "submit", "reranking", "serving", "enrichment", "recommend", "catalogue", "storage"),
     *("metrics", "ragged", "user_hashes"),
 }
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}

@@ -94,10 +94,12 @@ def read_item_file(path: str, kind: FileKind = ITEMS, *, lists: Collection[str] 
 
 
 def _read_features(folder: str, kind: FileKind) -> pa.Table:
-    """A table of a version of the features, or any finished table in a folder."""
-    name = folder.rstrip("/").rpartition("/")[2]
-    has_versions = versions.CURRENT in files.names(folder) or versions.RUN_ID.match(name)
-    table = files.join(versions.resolve(folder), kind.table) if has_versions else folder.rstrip("/")
+    """A table of a version of the features, the only table of another version, or any finished table in a folder."""
+    name, table = folder.rstrip("/").rpartition("/")[2], folder.rstrip("/")
+    if versions.CURRENT in files.names(folder) or versions.RUN_ID.match(name):
+        version = versions.resolve(folder)
+        table = files.join(version, kind.table)
+        table = table if files.exists(table) else versions.only_table(version)
     with tempfile.TemporaryDirectory(prefix="seqrec-items-") as cache:
         parts = versions.fetch_table(table, Path(cache))
         if not parts:

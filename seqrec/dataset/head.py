@@ -17,7 +17,7 @@ from seqrec.dataset.json_head import json_rows, text_of
 from seqrec.dataset.roles import is_header
 from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table, table_format
 from seqrec.errors import UserError
-from seqrec.storage import files
+from seqrec.storage import files, versions
 from seqrec.tables.input_table import AUTO, InputTable, WantedTable
 
 LIST_COLUMNS = ("user_id", "items")
@@ -61,7 +61,11 @@ def read_head(wanted: WantedTable) -> Head:
 
 
 def settle_table(wanted: WantedTable) -> InputTable:
-    """How a table is read; its file is only looked at where the configuration doesn't say it."""
+    """How a table is read; its file is only looked at where the configuration doesn't say it.
+
+    Of a versioned folder, such as that of enrich_items, it is the table of the current version (see `versions.only_table`).
+    """
+    wanted = wanted if wanted.format == "table" else replace(wanted, path=versions.only_table(wanted.path))
     return wanted.settled(_plain(wanted)) if wanted.is_settled else read_head(wanted).table
 
 

@@ -23,6 +23,7 @@ JOBS = {
     "build_sequences": ("items", "events", "sequences", "windows", "valid", "test"),
     "build_features": ("users", "item_catalogue", "item_features", "past_items", "ranking_samples", "matching_samples"),
     "build_preferences": ("preferences",),
+    "enrich_items": ("enriched_items",),
     "embed_items": ("item_vectors", "item_terms"),
     "item_similarity": ("similar_items",),
     "build_candidates": ("candidates", "candidate_lists"),

@@ -29,6 +29,7 @@ __all__ = [
     "commit",
     "fetch_table",
     "new_run_id",
+    "only_table",
     "read_current",
     "read_meta",
     "resolve",
@@ -81,6 +82,23 @@ def resolve(folder: str, run_id: str | None = None) -> str:
     if not files.exists(path):
         raise UserError(f"{folder} has no version {run_id}; {newest_run_ids(folder)}")
     return path
+
+
+def only_table(path: str) -> str:
+    """The folder of the one table in a version, or in a versioned folder's current one; a path that is neither, as it is.
+
+    Raises UserError, which names them, if there are several tables or none.
+    """
+    if not RUN_ID.match(path.rstrip("/").rsplit("/", 1)[-1]) and not files.exists(files.join(path, CURRENT)):
+        return path
+    version = resolve(path)
+    tables = sorted(TableRecords.read(version).tables)
+    if len(tables) != 1:
+        choice = (
+            f": give one of {', '.join(files.join(version, table) for table in tables)}" if tables else ": give a table or a file"
+        )
+        raise UserError(f"{path} is a versioned folder with {len(tables)} tables{choice}")
+    return files.join(version, tables[0])
 
 
 def commit(folder: str, run_id: str, *, keep: int) -> None:

@@ -122,6 +122,27 @@ def item_embeddings(item: DataType) -> StructType:
     return never_null(item_id=item, item_idx=IntegerType(), embedding=EMBEDDING)
 
 
+def enriched_items(item: DataType) -> StructType:
+    """Key item_id, in the order of the items' file: what sources say of an item.
+
+    The title is that of the items' file, else a source's. Beside each other column stands the source that it is from. `creators`
+    are directors, authors or developers; `url` is the page of the article or of the game.
+    """
+    texts = ArrayType(StringType(), containsNull=False)
+    kinds = {
+        "summary": StringType(),
+        "genres": texts,
+        "year": IntegerType(),
+        "creators": texts,
+        "keywords": texts,
+        "url": StringType(),
+    }
+    columns = nullable(title=StringType())
+    for name, kind in kinds.items():
+        columns = StructType([*columns, *nullable(**{name: kind, f"{name}_source": StringType()})])
+    return StructType([*never_null(item_id=item), *columns])
+
+
 def item_vectors(item: DataType) -> StructType:
     """Key item_id: the vector of an item's text, of length 1. Items without a text, or without a known word, have no row."""
     return never_null(item_id=item, embedding=EMBEDDING)
