@@ -136,6 +136,12 @@ class EnrichItems(Strict):
     id_type: Literal["auto", "bigint", "string"] = Field("auto", description="auto: bigint where all ids are whole numbers")
     keep: Positive = Field(5, description="newest versions that stay")
 
+    def reads(self) -> tuple[str, ...]:
+        return ("items.path", "steam.path") if "steam" in self.sources else ("items.path",)
+
+    def writes(self) -> str | None:
+        return "output"
+
     @field_validator("sources")
     @classmethod
     def _distinct(cls, value: list[Any]) -> list[Any]:
