@@ -13,7 +13,7 @@ $(foreach name,$(ENV_NAMES),$(if $(filter undefined,$(origin $(name))),$(eval ex
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := jobs dump seqrec tests
+SOURCES := jobs dump seqrec tests deploy setup.py
 
 # Test files side by side: much of a test is Spark's driver, which leaves the cores to another. tests/conftest.py orders the files.
 TEST_PROCESSES ?= 3

@@ -20,7 +20,7 @@ from tests.docs.generate import help_of, settings_of
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 COMMANDS = [block for block in BLOCKS if block.language == "bash"]
-NEEDS = {"needs a cluster", "needs S3", "needs a browser", "needs Delta and Iceberg"}
+NEEDS = {"needs Docker", "needs a cluster", "needs S3", "needs a browser", "needs Delta and Iceberg"}
 SHOWN = {"text", "yaml", "json", "sql", "csv"}  # languages of what is shown, not run
 TESTED = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def check(command: list[str]) -> None:
         elif words[0] != "-c":
             assert (ROOT / words[0]).exists(), f"there is no {words[0]}"
     else:
-        assert name in ("git", "envsubst", "unzip", "curl", "mlflow", "pip", "pre-commit", "tensorboard"), (
+        assert name in ("git", "envsubst", "unzip", "curl", "mlflow", "pip", "docker", "cp", "chmod", "pre-commit", "tensorboard"), (
             f"unknown program {program}"
         )
 
