@@ -19,7 +19,21 @@ RECORDED = (
     *(f".venv/bin/{program}" for program in ("python", "torchrun", "pre-commit", "tensorboard")),
     *(
         f"bin/{program}"
-        for program in ("make", "spark-submit", "python", "pip", "docker", "cp", "chmod", "seqrec", "git", "envsubst", "unzip", "curl", "mlflow")
+        for program in (
+            "make",
+            "spark-submit",
+            "python",
+            "pip",
+            "docker",
+            "cp",
+            "chmod",
+            "seqrec",
+            "git",
+            "envsubst",
+            "unzip",
+            "curl",
+            "mlflow",
+        )
     ),
 )
 RECORDER = """\

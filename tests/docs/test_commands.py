@@ -50,9 +50,19 @@ def check(command: list[str]) -> None:
         elif words[0] != "-c":
             assert (ROOT / words[0]).exists(), f"there is no {words[0]}"
     else:
-        assert name in ("git", "envsubst", "unzip", "curl", "mlflow", "pip", "docker", "cp", "chmod", "pre-commit", "tensorboard"), (
-            f"unknown program {program}"
-        )
+        assert name in (
+            "git",
+            "envsubst",
+            "unzip",
+            "curl",
+            "mlflow",
+            "pip",
+            "docker",
+            "cp",
+            "chmod",
+            "pre-commit",
+            "tensorboard",
+        ), f"unknown program {program}"
 
 
 def check_submit(words: list[str]) -> None:
