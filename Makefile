@@ -63,6 +63,7 @@ $(STAMP):
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq libgomp1; } \
 	    || { echo "error: LightGBM needs libgomp.so.1: install it with sudo apt-get install -y libgomp1" >&2; exit 1; }
 	$(BIN)/python -m seqrec.stores.embedded --fetch
+	$(BIN)/python -m seqrec.command.make_class_archive
 	@rm -f $(VENV)/.set-up-* && touch $@
 
 # What the tests need besides: all optional extras, and a browser for pages (without one, the tests of pages are skipped).

@@ -4,10 +4,13 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
+from seqrec.command.class_archive import archive_options
 from seqrec.command.session import open_session
 from tests.servers import alias, collection, milvus_server, mongodb
 
@@ -17,6 +20,9 @@ os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executa
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # Tests end before Java's second compiler pays: with the first alone, Spark's driver takes half of the CPU time.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+if "-XX:SharedArchiveFile" not in os.environ["SPARK_SUBMIT_OPTS"]:
+    own = archive_options(Path(pyspark.__file__).resolve().parent)  # as pyspark finds its own Spark
+    os.environ["SPARK_SUBMIT_OPTS"] += "".join(f" '{option}'" for option in own)
 os.environ["SEQREC_LOG"] = os.devnull
 os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
 # The stores and the root of whoever runs the tests: make exports them, and no test may write there.

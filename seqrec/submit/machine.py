@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from seqrec.command.class_archive import archive_options
 from seqrec.command.environment import check_python, check_settings, needed_variables, variable
 from seqrec.command.installation import HOME_VARIABLE, home, in_checkout, set_up, shown_template
 from seqrec.command.java import require_java
@@ -63,9 +64,9 @@ def check_job(job: str, template: str | None) -> dict[str, str]:
     return {"JAVA_HOME": str(require_java()), "SEQREC_LOG": str(choose(job) or os.devnull)}
 
 
-def java_options(temporary: Path | None) -> str:
-    """SPARK_SUBMIT_OPTS: how Spark logs, where Java's temporary files lie, and the user's own."""
-    own = [f"-Dlog4j2.configurationFile={home() / 'conf' / 'log4j2.properties'}"]
+def java_options(spark: Path, temporary: Path | None) -> str:
+    """SPARK_SUBMIT_OPTS: the archived classes, how Spark logs, where Java's temporary files lie, and the user's own."""
+    own = [*archive_options(spark), f"-Dlog4j2.configurationFile={home() / 'conf' / 'log4j2.properties'}"]
     if temporary is not None:
         own.append(f"-Djava.io.tmpdir={temporary}")
     return " ".join([*map(_quoted, own), os.environ.get("SPARK_SUBMIT_OPTS", "")])

@@ -79,7 +79,7 @@ def _prepare(request: Request, *, temporary: Path | None) -> Path:
     """Set what Spark and its JVM read of the environment, and add what S3 needs; where Spark is."""
     spark = machine.spark_home()
     os.environ["SPARK_HOME"] = str(spark)
-    os.environ["SPARK_SUBMIT_OPTS"] = machine.java_options(temporary)
+    os.environ["SPARK_SUBMIT_OPTS"] = machine.java_options(spark, temporary)
     os.environ["SPARK_DRIVER_MEMORY"] = os.environ.get("SPARK_DRIVER_MEMORY") or machine.default_memory()
     if s3.needs_s3(request, spark):
         s3.add_s3(request, spark)

@@ -237,6 +237,16 @@ def test_a_printed_line_runs_from_anywhere_the_code_that_it_was_printed_for(tree
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
+def test_an_archive_of_java_s_classes_is_used_where_spark_has_one(tree: Path, spark_home: Path) -> None:
+    (spark_home / "bin" / "spark-submit").write_text('#!/bin/sh\necho "$SPARK_SUBMIT_OPTS"\n')
+    variables = {"SPARK_HOME": str(spark_home), "SPARK_SUBMIT_OPTS": "-Dmine=1"}
+    assert "SharedArchiveFile" not in submit(tree, "echo", **variables).stdout
+    (spark_home / "classes.jsa").touch()
+    [said] = submit(tree, "echo", **variables).stdout.splitlines()
+    assert said.startswith(f"'-Xlog:disable' '-XX:SharedArchiveFile={spark_home}/classes.jsa' '-D")
+    assert said.endswith("' -Dmine=1")
+
+
 def test_a_copy_of_the_code_stays_while_its_line_is_printed_or_run(tree: Path, spark_home: Path) -> None:
     lines, copies = {}, {}
     for version in ("run", "printed", "idle", "young", "unmarked"):

@@ -1,0 +1,35 @@
+"""The archive of Java's classes: who is told of it, and that it fits the JVM that it is for. `make setup` makes it."""
+
+from pathlib import Path
+
+import pyspark
+import pytest
+from pyspark.sql import SparkSession
+
+from seqrec.command import make_class_archive
+from seqrec.command.class_archive import NAME, archive_options
+
+ARCHIVE = Path(pyspark.__file__).resolve().parent / NAME
+
+
+def test_a_jvm_is_told_of_an_archive_that_is_there(tmp_path: Path) -> None:
+    assert archive_options(tmp_path) == []
+    (tmp_path / NAME).touch()
+    assert archive_options(tmp_path)[-1] == f"-XX:SharedArchiveFile={tmp_path / NAME}"
+
+
+def test_without_a_place_for_it_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    make_class_archive.main(tmp_path)
+    assert capsys.readouterr().out == f"{tmp_path} can't be written: {make_class_archive.WITHOUT}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not ARCHIVE.exists(), reason="make setup makes the archive")
+def test_the_archive_fits_the_jvm_of_the_tests(spark: SparkSession) -> None:
+    """One that doesn't fit is ignored without a word."""
+    assert spark._jvm is not None
+    pid = spark._jvm.java.lang.ProcessHandle.current().pid()
+    assert f" {ARCHIVE}\n" in Path(f"/proc/{pid}/maps").read_text()
