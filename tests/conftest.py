@@ -75,6 +75,9 @@ def spark() -> Iterator[SparkSession]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
+        # Spark compiles classes for each query, which takes longer than a few rows do. Jobs in JVMs of their own have it so.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     session = open_session("tests", **settings)
     yield session

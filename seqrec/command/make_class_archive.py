@@ -79,7 +79,7 @@ def _end_java() -> None:
     assert gateway is not None
     java: subprocess.Popen[bytes] = gateway.proc
     assert java.stdin is not None
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs that the JVM is gone
+    logging.disable()  # py4j logs at the end of this process that the JVM is gone
     java.stdin.close()
     java.wait()
 

@@ -38,6 +38,7 @@ DEFAULTS = {
     "spark.sql.optimizer.windowGroupLimitThreshold": "10000",
     "spark.sql.execution.replaceHashWithSortAgg": "true",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",  # else each operation on a column looks up its line of Python
     "spark.sql.codegen.cache.maxEntries": "1000",  # with Spark's 100 a long job compiles its classes again and again
 }
 SUBMITTED = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}  # one is set where a master, and with it the workers, was chosen
