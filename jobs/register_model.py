@@ -29,7 +29,7 @@ def run(cfg: RegisterModel) -> None:
 
     if not all(files.is_local(folder) for folder in (cfg.model, *(cfg.second_stage() or ()))):
         open_session("register_model")
-    place = find_place()
+    place = find_place(cfg.experiment)
     with tempfile.TemporaryDirectory(prefix="seqrec-register-") as temporary:
         folder = Path(temporary, ARTIFACT)
         export = fill_folder(folder, model=cfg.model, second=cfg.second_stage(), rules=cfg.rerank.rules(), top_k=cfg.top_k)
@@ -38,7 +38,7 @@ def run(cfg: RegisterModel) -> None:
             log.warning("the model has an item with the id 0: zeros in a request are that item, and pad no history")
         log.info("%s takes %.1f MB", export.meta.name, folder_bytes(folder) / 1e6)
         example = example_row(served)
-        registered = register(folder, export, place=place, example=example, experiment=cfg.experiment, name=cfg.name)
+        registered = register(folder, export, place=place, example=example, name=cfg.name)
     request = json.dumps({"dataframe_records": [example]}, ensure_ascii=False)
     show(f"RUN_ID={registered.run_id}\n{serve_command(registered.run_id, place)}")
     show(f"curl http://127.0.0.1:{PORT}/invocations -H 'Content-Type: application/json' -d {shlex.quote(request)}")

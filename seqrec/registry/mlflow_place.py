@@ -11,31 +11,34 @@ URI, OTHER_URI = "MLFLOW_TRACKING_URI", "MLFLOW_URI"
 ALLOW_FOLDERS = "MLFLOW_ALLOW_FILE_STORE"  # without it MLflow refuses addresses of folders
 FOLDERS = ("file:", "/", ".")  # how such addresses begin
 LOCAL = "mlruns"
+EXPERIMENT, PARENT = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_PARENT_RUN_ID"  # variables
 
 
 class MlflowPlace(NamedTuple):
-    """An address; where a new experiment's files go, None: MLflow decides; and the variables that a program of MLflow needs.
+    """An address, an experiment, where the files of a new one go (None: MLflow decides), and what programs of MLflow need.
 
     `variables` are as a shell reads them: an address that may hold a password is named by its variable.
     """
 
     uri: str
+    experiment: str
     artifacts: str | None
     variables: list[str]
 
 
-def find_place() -> MlflowPlace:
-    """The place that the environment names."""
+def find_place(experiment: str | None) -> MlflowPlace:
+    """The place that the environment names; it may name the experiment too, else that is seqrec."""
+    experiment = experiment or os.environ.get(EXPERIMENT) or "seqrec"
     named = next((name for name in (URI, OTHER_URI) if os.environ.get(name, "").strip()), None)
     if named is None:
         folder = Path.cwd() / LOCAL
         uri = f"sqlite:///{folder}/mlflow.db"
-        return MlflowPlace(uri, (folder / "artifacts").as_uri(), [f"{URI}={quote(uri)}"])
+        return MlflowPlace(uri, experiment, (folder / "artifacts").as_uri(), [f"{URI}={quote(uri)}"])
     uri = os.environ[named]
     variables = [f'{URI}="${OTHER_URI}"'] if named == OTHER_URI else []
     if uri.startswith(FOLDERS) and not os.environ.get(ALLOW_FOLDERS):
         variables.append(f"{ALLOW_FOLDERS}=true")
-    return MlflowPlace(uri, None, variables)
+    return MlflowPlace(uri, experiment, None, variables)
 
 
 def path_variable() -> list[str]:

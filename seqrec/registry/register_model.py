@@ -1,6 +1,6 @@
 """An exported model into MLflow, as a model that `mlflow models serve` answers from.
 
-    registered = register(folder, export, place=find_place(), example={"instances": [318]}, experiment="seqrec", name="films")
+    registered = register(folder, export, place=find_place(None), example={"instances": [318]}, name="films")
     serve_command(registered.run_id, place)
 
 The run holds the model alone: its folder, its code, and what that needs.
@@ -28,7 +28,7 @@ from mlflow.exceptions import MlflowException
 
 from seqrec.error_messages import hide_secrets
 from seqrec.errors import UserError
-from seqrec.registry.mlflow_place import ALLOW_FOLDERS, FOLDERS, MlflowPlace, path_variable
+from seqrec.registry.mlflow_place import ALLOW_FOLDERS, FOLDERS, PARENT, MlflowPlace, path_variable
 from seqrec.registry.served_code import served_code
 from seqrec.serving.exports import Export
 from seqrec.serving.served_folder import ARTIFACT, ServedContent, ServedModel
@@ -57,10 +57,8 @@ def example_row(served: ServedModel) -> dict[str, object]:
     return {"instances": [*ids, *[0] * (EXAMPLE_LENGTH - len(ids) if padded else 0)]}
 
 
-def register(
-    folder: Path, export: Export, *, place: MlflowPlace, example: dict[str, object], experiment: str, name: str | None
-) -> Registered:
-    """A new run of the experiment that holds the model of a folder; with a name, a new version of that registered model too.
+def register(folder: Path, export: Export, *, place: MlflowPlace, example: dict[str, object], name: str | None) -> Registered:
+    """A new run that holds the model of a folder; with a name, a new version of that registered model too.
 
     UserError if MLflow can't be reached, or refuses it.
     """
@@ -68,7 +66,7 @@ def register(
     with tempfile.TemporaryDirectory(prefix="seqrec-code-") as temporary, _quietly(place):
         root = Path(temporary)
         code.write(root)
-        _open(place, experiment)
+        _open(place)
         with mlflow.start_run(run_name=export.meta.name) as run:
             mlflow.set_tags(_origin(folder, export))
             logged = mlflow.pyfunc.log_model(
@@ -91,27 +89,28 @@ def serve_command(run_id: str, place: MlflowPlace) -> str:
     return " ".join([*path_variable(), *place.variables, join(words)])
 
 
-def _open(place: MlflowPlace, experiment: str) -> None:
-    """Let MLflow use the place and the experiment, which is made if it isn't there."""
+def _open(place: MlflowPlace) -> None:
+    """Let MLflow use the place and its experiment, which is made if it isn't there."""
     if place.uri.startswith(FOLDERS):
         os.environ[ALLOW_FOLDERS] = os.environ.get(ALLOW_FOLDERS) or "true"
     if place.artifacts is not None:
         Path(place.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(place.uri)
-    if mlflow.get_experiment_by_name(experiment) is None:
+    if mlflow.get_experiment_by_name(place.experiment) is None:
         try:
-            mlflow.create_experiment(experiment, place.artifacts)
+            mlflow.create_experiment(place.experiment, place.artifacts)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another job was faster
                 raise
-    mlflow.set_experiment(experiment)
+    mlflow.set_experiment(place.experiment)
 
 
 def _origin(folder: Path, export: Export) -> dict[str, str]:
-    """The run ids that the model was made from, as tags."""
+    """The run ids that the model was made from, as tags, and the run that the chain has."""
     second = ServedContent.read(folder).second_stage
     tags = {"model": export.meta.name, "model_run_id": export.meta.run_id, "dataset": export.meta.dataset, **second}
-    return {f"seqrec.{key}": value for key, value in tags.items()}
+    parent = os.environ.get(PARENT)
+    return {f"seqrec.{key}": value for key, value in tags.items()} | ({"mlflow.parentRunId": parent} if parent else {})
 
 
 @contextmanager

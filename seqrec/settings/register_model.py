@@ -18,7 +18,9 @@ class RegisterModel(Strict):
     features: Path | None = Field(None, description="with ranker: folder of build_features")
     rerank: Rerank = Rerank()
     top_k: ListLength = Field(10, description="items of a list where a request doesn't say k")
-    experiment: Path = Field("seqrec", description="experiment of MLflow, made if it isn't there")
+    experiment: str | None = Field(
+        None, min_length=1, description="MLflow's experiment; null: MLFLOW_EXPERIMENT_NAME, else seqrec"
+    )
     name: str | None = Field(None, min_length=1, description="registered model that gets a new version; null: none")
 
     @model_validator(mode="after")
