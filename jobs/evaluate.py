@@ -28,6 +28,7 @@ from seqrec.serving.topk import BlockSizes
 from seqrec.settings.evaluate import DescribedUsers, Evaluate
 from seqrec.storage import files
 from seqrec.storage.metadata import EvaluationMeta
+from seqrec.tracking.tracked import add_metrics
 
 
 def run(cfg: Evaluate) -> None:
@@ -47,6 +48,8 @@ def run(cfg: Evaluate) -> None:
         if draft is not None and cfg.save_predictions:
             write_predictions(measured.first, held_out, files.join(draft.path, "predictions"), k=cfg.predictions_k)
     spark.catalog.clearCache()
+    for name, results in measured.results.items():
+        add_metrics(results, prefix="" if name == measured.first.name else f"{name}/")
     show(f"{cfg.split} of dataset {dataset.run_id}\n{measured.shown()}")
     if draft is not None:
         origin = {"run_id": draft.run_id, "dataset": dataset.run_id, "split": cfg.split}

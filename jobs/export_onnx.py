@@ -7,6 +7,7 @@ from seqrec.export.export_onnx import Conversion, export, require_place
 from seqrec.settings.export_onnx import ExportOnnx
 from seqrec.storage import files
 from seqrec.storage.made_from import record
+from seqrec.tracking.tracked import begin_run
 
 
 def run(cfg: ExportOnnx) -> None:
@@ -18,6 +19,7 @@ def run(cfg: ExportOnnx) -> None:
     else:
         require_place(cfg.output)
         files.require_writable(cfg.output, key="output")
+    begin_run()
     conversion = Conversion(opset=cfg.opset, parity_users=cfg.parity_users, parity_tolerance=cfg.parity_tolerance)
     made = origin(cfg)
     exported = export(cfg.model, data=cfg.data, checkpoint=cfg.checkpoint, into=cfg.output, keep=cfg.keep, conversion=conversion)

@@ -11,6 +11,7 @@ from seqrec.storage.metadata import ListsMeta
 from seqrec.stores.open_stores import Addresses, connect
 from seqrec.tables import schemas
 from seqrec.tables.id_lists import read_ids
+from seqrec.tracking.tracked import begin_run
 
 
 def run(cfg: Publish) -> None:
@@ -19,6 +20,8 @@ def run(cfg: Publish) -> None:
     kind = schemas.IDS[ListsMeta.read(version).id_types.user]
     spark = open_session("publish")
     files.require_writable(version.rpartition("/")[0], key="output")
+    if not cfg.dry_run:
+        begin_run()
     with connect(spark, Addresses.from_settings(cfg.stores)) as stores:
         users = None if cfg.users is None else read_ids(spark, cfg.users, column="user_id", kind=kind)
         destinations = destinations_of(stores, mongo=cfg.mongo, milvus=cfg.milvus)

@@ -21,6 +21,7 @@ from seqrec.rankers.survey import survey
 from seqrec.rankers.train_ranker import Parity, RankerInputs, importances_line, measure_ranker, metrics_table, write_ranker
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.storage import files
+from seqrec.tracking.tracked import add_metrics
 from seqrec.training.processes import leads
 
 log = logging.getLogger("seqrec")
@@ -40,7 +41,7 @@ def run(cfg: TrainRanker) -> None:
     if not leads():
         train_network(network_setup(cfg, samples, survey(samples, columns, max_categories=cfg.max_categories)))
         return
-    draft = open_draft(cfg, cfg.output)
+    draft = open_draft(cfg, cfg.output, trains=cfg.method == "wide_deep")
     surveyed = survey(samples, columns, max_categories=cfg.max_categories)
     log.info("rows by split: %s; %s", listed(surveyed.rows), counted(len(surveyed.encoding.features), "feature"))
     if surveyed.left_out:
@@ -50,6 +51,7 @@ def run(cfg: TrainRanker) -> None:
         trained = METHODS[cfg.method](cfg)(inputs)
         measured = measure_ranker(inputs, trained, Parity(rows=cfg.parity_rows, tolerance=cfg.parity_tolerance))
         write_ranker(draft, inputs, measured, method=cfg.method)
+    add_metrics({split: {who: one.values for who, one in by_who.items()} for split, by_who in measured.metrics.items()})
     draft.commit(keep=cfg.keep)
     if cfg.method == "wide_deep":
         files.remove(checkpoints_of(cfg))

@@ -34,6 +34,7 @@ from seqrec.towers.matching_inputs import ITEMS, PAST, USERS
 from seqrec.towers.tower_export import export_towers
 from seqrec.towers.tower_setup import plan_towers
 from seqrec.towers.tower_training import train_towers
+from seqrec.tracking.tracked import add_metrics
 from seqrec.training.distributed import run_on_spark, train_on_spark
 from seqrec.training.plan_simplex import PlanSimpleX
 from seqrec.training.processes import leads
@@ -71,7 +72,7 @@ def run(cfg: TrainTwoTower) -> None:
         return
     cfg = cfg.model_copy(update={"data": versions.resolve(cfg.data)})
     files.require_writable(cfg.model, key="model")
-    draft = open_draft(cfg, cfg.output)
+    draft = open_draft(cfg, cfg.output, trains=True)
     if unread := [key for key in changed_settings() if any(f"{key}.".startswith(f"{name}.") for name in UNREAD[cfg.towers])]:
         log.warning("towers=%s doesn't read %s: see towers in docs/keys.md", cfg.towers, ", ".join(unread))
     spark = open_session("train_two_tower", **{"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"})
@@ -89,6 +90,7 @@ def run(cfg: TrainTwoTower) -> None:
             alias = destination.open()
             metrics["milvus"] = search_lists(draft.path, alias, dataset=dataset, hidden=made.hidden, search=search)
     write_metrics(metrics, draft.path)
+    add_metrics(metrics)
     versions.write_meta(draft.path, versions.read_meta(draft.path))  # a second time, with the table that the search wrote
     draft.commit(keep=cfg.keep)
     show("\n".join(f"{name}: {listed(measured)}" for name, measured in metrics.items()))
@@ -135,7 +137,8 @@ def lists_of_features(cfg: TrainTwoTower, spark: SparkSession, draft: Draft) -> 
         ", ".join(survey.items.names),
     )
     training = partial(train_towers, setup)
-    trained = run_on_spark(spark, training, processes=cfg.processes) if cfg.distributor == "spark" else training()
+    on_spark = partial(run_on_spark, spark, training, processes=cfg.processes, folder=setup.folder)
+    trained = on_spark() if cfg.distributor == "spark" else training()
     exported, dataset = export_towers(setup, keep=cfg.keep), open_dataset(spark, cfg.data)
     seen = read_past(dataset, exported.path, setup.inputs.table(PAST))
     scoring = TowerScoring(

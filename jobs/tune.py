@@ -10,6 +10,7 @@ from seqrec.command.story import end
 from seqrec.errors import UserError
 from seqrec.settings.tune import Tune
 from seqrec.storage import files
+from seqrec.tracking.tracked import add_metrics, keep_files
 
 
 def run(cfg: Tune) -> None:
@@ -27,7 +28,9 @@ def run(cfg: Tune) -> None:
     plan = plan_study(cfg)
     remote = not all(map(files.is_local, (plan.source, plan.folder)))
     rows = run_study(plan, open_session("tune") if plan.job.on_spark or remote else None)
+    keep_files(plan.folder)
     best = require_complete(rows, lower=plan.lower)
+    add_metrics({plan.metric: best.outcome and best.outcome.value})
     show(f"{trials_table(rows, metric=plan.metric, lower=plan.lower)}\n{describe_best(best, metric=plan.metric)}")
     then = f"{program()} {plan.job.name} --conf {files.join(plan.folder, BEST)}"
     end(made=f"the study {cfg.app_name} of {counted(len(rows), 'trial')}", path=plan.folder, then=then)

@@ -36,6 +36,7 @@ from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
 from seqrec.storage.lock import hold
+from seqrec.tracking.chain_run import tracked_chain
 
 MADE_FROM = "chain.json"
 STARTED = time.monotonic()
@@ -174,7 +175,7 @@ def working_in(folder: str) -> Iterator[str]:
     root = str(files.local_path(folder).absolute()) if local else folder
     os.environ["SEQREC_ROOT"] = root
     lock = hold(Path(root, ".chain.lock"), what=root, remedy="wait until it ends, or set another SEQREC_ROOT")
-    with lock if local else nullcontext():
+    with lock if local else nullcontext(), tracked_chain("chain"):
         yield root
         log.info("all users: make stores SEQREC_ROOT=%s", shlex.quote(root))
         log.info("done in %s", duration(time.monotonic() - STARTED))

@@ -10,7 +10,10 @@ USER_ERROR = re.compile(r"^(?:.*\b)?seqrec\.errors\.(?:User|File)Error: (.+)$", 
 CAUSE = re.compile(r"^\s*(?:Caused by: |: )([\w.$]+(?:Exception|Error|Failure)\w*(?:: .*)?)$", re.MULTILINE)
 PYTHON_CAUSE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt)(?:: .*)?)$", re.MULTILINE)
 LONGEST = 400
-SECRETS = ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+SECRETS = (
+    *("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+)
 MEMORY = "give it more, as in SPARK_DRIVER_MEMORY=8g ./spark-submit.sh … (on a cluster also `-- --executor-memory 8g`)"
 GONE = f"Spark's JVM has gone, most often killed for want of memory: free memory, or {MEMORY}"
 DISK_FULL = (

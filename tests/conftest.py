@@ -26,7 +26,8 @@ if "-XX:SharedArchiveFile" not in os.environ["SPARK_SUBMIT_OPTS"]:
 os.environ["SEQREC_LOG"] = os.devnull
 os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
 # The stores and the root of whoever runs the tests: make exports them, and no test may write there.
-for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT"):
+TRACKING = ("MLFLOW_TRACKING_URI", "MLFLOW_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID")
+for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", *TRACKING):
     os.environ.pop(name, None)
 
 

@@ -21,6 +21,7 @@ LAYERS = [
     {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "enrichment", "simulate")},
     {f"seqrec.{name}" for name in ("settings", "submit", "catalogue", "planted", "metrics")},
     {f"seqrec.{name}" for name in ("command", "tables", "reranking")},
+    {"seqrec.tracking"},
     {"seqrec.storage"},
     {f"seqrec.{name}" for name in ("errors", "error_messages", "indices", "ragged", "user_hashes")},
 ]
@@ -34,10 +35,10 @@ ONLY_IN = {
     "milvus_lite": {"seqrec.stores.embedded_milvus"},
     "optuna": {"seqrec.tuning.trial_study"},
     "tokenizers": {"seqrec.texts.sentences"},
-    "mlflow": {"seqrec.serving.mlflow_model", "seqrec.registry.register_model"},
+    "mlflow": {"seqrec.serving.mlflow_model", "seqrec.registry.register_model", "seqrec.tracking.server"},
 }
 NEITHER_TORCH_NOR_SPARK = {
-    *("registry", "submit", "reranking", "serving", "enrichment", "recommend", "catalogue", "storage"),
+    *("registry", "submit", "tracking", "reranking", "serving", "enrichment", "recommend", "catalogue", "storage"),
     *("metrics", "ragged", "user_hashes"),
 }
 SPARK_ALONE = {"dataset", "ranking", "retrieval", "stores", "publishing", "tables"}
@@ -169,8 +170,9 @@ def test_a_notebook_and_a_command_for_one_user_load_neither_torch_nor_spark(modu
     assert loaded.isdisjoint({"torch", "pyspark", "petastorm"})
 
 
-def test_the_trainer_loads_no_spark() -> None:
-    assert "pyspark" not in loaded_by("seqrec.training.train")
+def test_the_trainer_loads_neither_spark_nor_mlflow() -> None:
+    """A job loads MLflow when it is tracked."""
+    assert loaded_by("seqrec.training.train").isdisjoint({"pyspark", "mlflow"})
 
 
 @pytest.mark.parametrize("uri", ["embedded", "none", "http://127.0.0.1:1"])

@@ -1,19 +1,17 @@
 """Configurations: a YAML template, presets and key=value overrides into a frozen, strict model."""
 
-import difflib
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from seqrec.command.environment import STORE_CHOICES, VARIABLE, check_text, variable
 from seqrec.command.installation import home
 from seqrec.command.overrides import parse_overrides
+from seqrec.command.settings_errors import explain_settings
 from seqrec.command.template import read_yaml, refuse_emptied
 from seqrec.errors import UserError
-
-LONGEST_VALUE = 200
 
 
 class Strict(BaseModel):
@@ -55,6 +53,17 @@ class Stores(Strict):
     milvus_token: SecretStr = SecretStr("")
 
 
+class Frame(Strict):
+    """Keys of every job that don't change what it makes: they stand neither in its settings nor in a meta.json."""
+
+    track: Literal["none", "mlflow"] | None = Field(
+        None, description="mlflow: the job is a run of MLflow; null: where MLFLOW_TRACKING_URI is set, see docs/tracking.md"
+    )
+    experiment: str | None = Field(
+        None, min_length=1, description="MLflow's experiment; null: MLFLOW_EXPERIMENT_NAME, else seqrec"
+    )
+
+
 S = TypeVar("S", bound=Strict)
 
 
@@ -64,7 +73,12 @@ def load_config(settings: type[S], path: str, overrides: list[str]) -> S:
     Raises UserError, naming the key, the file and the remedy, for an unknown key, a wrong type, a variable that is unset
     or empty, a missing file, or a store's variable that the job needs and the environment lacks.
     """
-    return fill_settings(settings, path, parse_overrides(overrides), said_by="the command line")
+    return load_job(settings, path, overrides)[0]
+
+
+def load_job(settings: type[S], path: str, overrides: list[str]) -> tuple[S, Frame]:
+    """As `load_config`, with the keys that every job has."""
+    return _fill(settings, path, parse_overrides(overrides), said_by="the command line")
 
 
 def fill_settings(settings: type[S], path: str, above: dict[str, Any], *, said_by: str) -> S:
@@ -72,6 +86,11 @@ def fill_settings(settings: type[S], path: str, above: dict[str, Any], *, said_b
 
     Raises UserError as `load_config` does.
     """
+    return _fill(settings, path, above, said_by=said_by)[0]
+
+
+def _fill(settings: type[S], path: str, above: dict[str, Any], *, said_by: str) -> tuple[S, Frame]:
+    """The settings as `fill_settings` has them, and the keys that every job has."""
     content = read_yaml(path)
     template = home() / "conf" / f"{settings.__module__.rsplit('.', 1)[-1]}.yaml"
     if template.exists():
@@ -84,10 +103,12 @@ def fill_settings(settings: type[S], path: str, above: dict[str, Any], *, said_b
         if "stores" in content:
             raise UserError(f"{path}: stores are set by MONGODB_URI and MILVUS_URI in the environment, not by the key `stores`")
         content["stores"] = _stores()
+    frame = {key: content.pop(key) for key in Frame.model_fields.keys() - settings.model_fields.keys() if key in content}
     try:
-        return settings.model_validate(content)
+        return settings.model_validate(content), Frame.model_validate(frame)
     except ValidationError as error:
-        raise UserError(_explain(error, settings, {path: {}, said_by: above})) from None
+        keys = [line.split()[0] for line in describe_keys(settings) + describe_keys(Frame)]
+        raise UserError(explain_settings(error, keys, {path: {}, said_by: above})) from None
 
 
 def preset_path(preset: str) -> str:
@@ -197,42 +218,3 @@ def _is_boolean(value: Any) -> bool:
 def _is_huge(value: Any) -> bool:
     """Whether a value is a whole number that 64 bits do not hold."""
     return isinstance(value, int) and not -(2**63) <= value < 2**63
-
-
-def _explain(error: ValidationError, settings: type[BaseModel], places: dict[str, dict[str, Any]]) -> str:
-    """One line on what is wrong in a configuration: first the file, then what was set over it, by what `places` calls the two."""
-    keys = [line.split()[0] for line in describe_keys(settings)]
-    problems: dict[str, list[str]] = {place: [] for place in places}
-    path, above = places
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
-        messages = problems[above if _holds(places[above], problem["loc"]) else path]
-        if problem["type"] == "extra_forbidden":
-            leaves = {name.rsplit(".", 1)[-1]: name for name in keys}
-            close = difflib.get_close_matches(key, keys, n=1)
-            close = close or [leaves[leaf] for leaf in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaves, n=1)]
-            hint = f"; did you mean {close[0]}?" if close else "; --help lists the keys"
-            messages.append(f"unknown key {key}{hint}")
-        elif problem["type"] == "missing":
-            messages.append(f"key {key} is missing: set it in the file or pass {key}=…")
-        else:
-            shown = "" if isinstance(problem["input"], dict) else f"{key}={_short(problem['input'])}: "
-            messages.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(f"{place}: {'; '.join(dict.fromkeys(messages))}" for place, messages in problems.items() if messages)
-
-
-def _short(value: Any) -> str:
-    """A value's text, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
-
-
-def _holds(nested: Any, location: tuple[int | str, ...]) -> bool:
-    """Whether a nested dict has the key at a location; for a location inside a list, whether it has the list."""
-    for part in location:
-        if not isinstance(nested, dict):
-            return True
-        if part not in nested:
-            return False
-        nested = nested[part]
-    return bool(location)

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from seqrec.command import screen, story
-from seqrec.command.config import Strict, describe_keys, load_config
+from seqrec.command.config import Frame, Strict, describe_keys, load_job
 from seqrec.command.kept_log import MemoryHandler, forget_logs, memory_handler, write_logs
 from seqrec.command.log_file import append
 from seqrec.command.screen import LEVELS, VERBOSITY, ScreenHandler, connect_streams
 from seqrec.error_messages import explain, hide_secrets, one_line
 from seqrec.errors import UserError
+from seqrec.tracking.place import choose_place
+from seqrec.tracking.tracked import tracked_job
 
 SAID = "SEQREC_SAID"
 S = TypeVar("S", bound=Strict)
@@ -38,7 +40,7 @@ def run_job(
     connect_streams()
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
-        epilog="keys, their defaults and what they mean:\n" + "\n".join(describe_keys(settings)),
+        epilog="keys, their defaults and what they mean:\n" + "\n".join(describe_keys(settings) + describe_keys(Frame)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = "default: conf/JOB.yaml beside the folder of the job's script"
@@ -50,9 +52,13 @@ def run_job(
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"keys to set over the file's, e.g. {examples}")
     arguments = parser.parse_intermixed_args(argv)
     with command_line(arguments):
-        config = load_config(settings, arguments.conf or str(template_of(run)), arguments.overrides)
-        story.begin(settings, config, script=Path(inspect.getfile(run)).absolute())
-        (dry_run if dry_run is not None and arguments.dry_run else run)(config)
+        config, frame = load_job(settings, arguments.conf or str(template_of(run)), arguments.overrides)
+        parameters = story.begin(settings, config, script=Path(inspect.getfile(run)).absolute())
+        if dry_run is not None and arguments.dry_run:
+            dry_run(config)
+        else:
+            with tracked_job(story.job_name(settings), parameters, choose_place(frame.track, frame.experiment)):
+                run(config)
 
 
 def template_of(run: Callable[..., None]) -> Path:

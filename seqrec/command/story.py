@@ -26,9 +26,11 @@ from seqrec.command.kept_log import keep_log
 from seqrec.command.lineage import made_from
 from seqrec.command.overrides import show_value
 from seqrec.command.screen import duration, heading, wrapped
+from seqrec.error_messages import hide_secrets
 from seqrec.errors import UserError
 from seqrec.storage.draft import Draft
 from seqrec.storage.made_from import MadeFrom
+from seqrec.tracking.tracked import begin_run
 
 STEP = "SEQREC_STEP"  # the number of the job in a chain, which says itself what is done, where, and what comes next
 PATHS = ("input.table", "input.path", "data", "model", "output")  # shown always: where a job reads and writes
@@ -65,8 +67,11 @@ class _Run:
 _run = _Run()
 
 
-def begin(settings: type[Strict], config: BaseModel, *, script: Path | None = None) -> None:
-    """Log what a job will do, the paths that it works on, and the settings that differ from conf/JOB.yaml."""
+def begin(settings: type[Strict], config: BaseModel, *, script: Path | None = None) -> dict[str, str]:
+    """Log what a job will do, the paths that it works on, and the settings that differ from conf/JOB.yaml.
+
+    Returns all settings but those of stores, by their dotted keys, as overrides would be written and without secrets.
+    """
     global _run
     name = job_name(settings)
     now = {key: value for key, value in flatten(public(config)).items() if not key.startswith("stores.")}
@@ -83,6 +88,7 @@ def begin(settings: type[Strict], config: BaseModel, *, script: Path | None = No
     sentence = first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first
     lines = [f"  {sentence}" if chained else f"{heading(name)}: {sentence}", *lines]
     log.info("%s", "\n".join(line for line in lines if line.strip()))
+    return {key: hide_secrets(show_setting(value)) for key, value in now.items()}
 
 
 def changed_settings() -> list[str]:
@@ -96,10 +102,15 @@ def origin(config: Strict) -> MadeFrom:
     return made_from(config, job=job, script=_run.script or home() / "jobs" / f"{job}.py")
 
 
-def open_draft(config: Strict, folder: str, *, key: str = "output") -> Draft:
-    """A new version of a folder, with the job's settings; its log.txt will have the job's log (see `Draft.of`)."""
+def open_draft(config: Strict, folder: str, *, key: str = "output", trains: bool = False) -> Draft:
+    """A new version of a folder, with the job's settings; its log.txt will have the job's log (see `Draft.of`).
+
+    With it the job's run begins, if the job is tracked; where the job trains, with the training, which may go on in its own run.
+    """
     draft = Draft.of(folder, settings=public(config), key=key, made_from=origin(config))
     keep_log(draft.path)
+    if not trains:
+        begin_run()
     return draft
 
 

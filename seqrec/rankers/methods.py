@@ -74,7 +74,7 @@ def wide_and_deep(cfg: TrainRanker) -> Training:
             from seqrec.training.distributed import run_on_spark
 
             spark = open_session("train_ranker")
-            run_on_spark(spark, partial(train_network, setup), processes=cfg.processes)
+            run_on_spark(spark, partial(train_network, setup), processes=cfg.processes, folder=setup.folder)
         else:
             train_network(setup)
         return trained_network(setup, inputs, read_valid(inputs), opset=cfg.opset)

@@ -32,6 +32,11 @@ class RowBatch(NamedTuple):
         """How many rows there are."""
         return float(len(self.labels))
 
+    @property
+    def tokens(self) -> int:
+        """How many rows the network reads."""
+        return len(self.labels)
+
     def parts(self, number: int) -> "list[RowBatch]":
         """The rows in at most `number` parts of near-equal size, in order."""
         parts = min(number, len(self.labels))

@@ -10,7 +10,7 @@ from seqrec.reporting.charts import Labels, Series, line_chart
 from seqrec.reporting.event_counts import run_time
 from seqrec.reporting.markup import Markup, element, facts, paragraph, table
 from seqrec.reporting.sections import absent, charts, no_version, origin, parts
-from seqrec.training.sinks import Record, read_records
+from seqrec.training.epochs_file import Record, read_records
 
 COLUMNS = {"epoch": ",.0f", "step": ",.0f", "train_loss": ".4f", "loss": ".4f", "ndcg@10": ".4f", "recall@10": ".4f", "lr": ".3g"}
 MOST_ROWS = 12  # of the table of validations: the newest

@@ -4,6 +4,7 @@ A missing key or a wrong value raises a UserError that names the file, the key a
 """
 
 import json
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
@@ -14,6 +15,11 @@ from seqrec.storage import files, parts
 from seqrec.storage.config_file import write_config
 
 META = "meta.json"
+
+Observer = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+# Called with the folder and the content of each meta.json before it is written; what they return is added to it.
+observers: list[Observer] = []
 
 EXPECTED = {  # what was expected, by pydantic's names of errors
     "string_type": "a string",
@@ -73,6 +79,8 @@ class Meta(TableRecords):
 def write_meta(path: str, meta: dict[str, Any]) -> None:
     """Write PATH/meta.json, after all other files of PATH; rows and files of the tables there, and packages, are added."""
     described = {**meta, "tables": parts.describe_tables(path), "versions": _packages()}
+    for observe in observers:
+        described |= observe(path, described)
     text = json.dumps(described, indent=2, sort_keys=True, ensure_ascii=False)
     files.write_text(files.join(path, META), text + "\n")
 

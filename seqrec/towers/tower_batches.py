@@ -36,6 +36,11 @@ class TowerBatch(NamedTuple):
         """How many users there are."""
         return float(len(self.users))
 
+    @property
+    def tokens(self) -> int:
+        """How many rows the towers read: users and items."""
+        return len(self.users) + len(self.items)
+
     def parts(self, number: int) -> "list[TowerBatch]":  # noqa: ARG002 - the loop asks for it
         """The batch alone, whatever the number: its items are negatives of all of its users."""
         return [self]

@@ -16,19 +16,21 @@ from seqrec.command.session import require_slots
 from seqrec.errors import UserError
 from seqrec.training.processes import require_gpus
 from seqrec.training.setup import TrainingSetup
+from seqrec.training.tracked_records import tracked_elsewhere
 from seqrec.training.train import Trained, run_training
 
 
 def train_on_spark(spark: SparkSession, setup: TrainingSetup, *, processes: int) -> Trained:
     """`run_training` in processes that Spark starts, see `run_on_spark`."""
-    return run_on_spark(spark, partial(run_training, setup), processes=processes)
+    return run_on_spark(spark, partial(run_training, setup), processes=processes, folder=setup.folder)
 
 
-def run_on_spark(spark: SparkSession, training: Callable[[], Trained], *, processes: int) -> Trained:
+def run_on_spark(spark: SparkSession, training: Callable[[], Trained], *, processes: int, folder: str) -> Trained:
     """Train in `processes` processes: on the driver for a local master, else one in each task slot of the cluster.
 
     With a local master, the driver's GPUs are used; else those that Spark assigns (spark.task.resource.gpu.amount). What is
-    called is pickled to a file for the processes; it holds no secret. Raises UserError with the message of the process that
+    called is pickled to a file for the processes; it holds no secret. Where the job is tracked, its run gets the records of the
+    training's folder at the end. Raises UserError with the message of the process that
     failed, and if the cluster has fewer slots than processes, because they have to start together.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
@@ -48,7 +50,8 @@ def run_on_spark(spark: SparkSession, training: Callable[[], Trained], *, proces
     gpus = not local and context.getConf().contains("spark.task.resource.gpu.amount")
     try:
         distributor = TorchDistributor(num_processes=processes, local_mode=local, use_gpu=gpus)
-        outcome = distributor.run(_train_or_message, training)
+        with tracked_elsewhere(folder):
+            outcome = distributor.run(_train_or_message, training)
     except (RuntimeError, ValueError, PySparkException, Py4JJavaError) as error:
         cause = str(error).partition(" The task output is ")[0].partition(" The last ")[0].strip().splitlines()[0]
         raise UserError(

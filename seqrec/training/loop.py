@@ -32,11 +32,12 @@ import torch
 from seqrec.command.bars import Bar
 from seqrec.errors import UserError
 from seqrec.training.checkpoint import Checkpointer
+from seqrec.training.epochs_file import Record
 from seqrec.training.limits import Milestones, TrainingLimits
 from seqrec.training.processes import Process
-from seqrec.training.progress import Progress
+from seqrec.training.progress import Pace, Progress
 from seqrec.training.signals import StopRequest, ending, stop_requests
-from seqrec.training.sinks import Record, Sink
+from seqrec.training.sinks import Sink
 from seqrec.training.steps import Stepper, StepResult, Stop
 
 log = logging.getLogger("seqrec")
@@ -70,6 +71,7 @@ class Trainer:
     optimizer_key: str = "optimizer"  # of the settings, for messages
     stage: int | None = None  # its number from 1, which records say, where several trainings follow each other
     metrics: dict[str, float] = field(default_factory=dict)  # of the model as it is, where it has been validated
+    pace: Pace = field(default_factory=Pace)
     recent: Progress = field(default_factory=Progress)  # its sums alone: of the steps since the last scalars, in this run
 
     def run(self) -> dict[str, float]:
@@ -115,7 +117,9 @@ class Trainer:
             progress.add(result.loss_sum, result.losses, result.extras)
             progress.advance(self.batches.steps)
             self._log_step(result)
-            progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
+            spent, clock = time.monotonic() - clock, time.monotonic()
+            progress.seconds += spent
+            self.pace.add(result.tokens, spent)
             done = progress.step_in_epoch or self.batches.steps
             bar.reach(done, note=f"loss {result.loss_sum / max(1, result.losses):.3f}")
             if self._validates_now():
@@ -131,7 +135,7 @@ class Trainer:
 
     def _validate(self) -> None:
         """Validate, give the sinks a record, and keep the model if it is the best; losses are means since the last time."""
-        record = {**self._reached(), **self._mean_losses(), "lr": self._rate()}
+        record = {**self._reached(), **self._mean_losses(), "lr": self._rate(), **self._speed()}
         self.progress.clear_sums()
         if self.measure is not None:
             record |= self._judge()
@@ -161,6 +165,12 @@ class Trainer:
             record = {name: total / max(1.0, count) for name, total in sums.items()} | {"lr": self._rate(), "step": step}
             for sink in self.sinks:
                 sink.log(record)
+
+    def _speed(self) -> Record:
+        """The tokens that all processes read a second since the last validation; a run that goes on just there has read none."""
+        tokens, seconds = float(self.process.sum(torch.tensor([self.pace.tokens]))[0]), self.pace.seconds
+        self.pace.clear()
+        return {"tokens_per_second": tokens / seconds} if seconds else {}
 
     def _rate(self) -> float:
         """The learning rate of the last step."""

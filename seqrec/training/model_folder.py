@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seqrec.command.kept_log import LOG
 from seqrec.serving.sealed import USERS, VOCABULARY
 from seqrec.storage import files, versions
+from seqrec.tracking.kept_files import RUN_FILE
 from seqrec.training.curves import PICTURES
 from seqrec.training.training_data import TrainingData
 
@@ -25,7 +26,7 @@ def start_model_folder(folder: str, data: TrainingData, user_hashes: NDArray[np.
     The exports of the earlier training stay: they are in use until the new model is exported. The hashes are of the users with
     embeddings, None for a model without.
     """
-    for name in ("meta.json", "checkpoints", "epochs.jsonl", "tensorboard", *PICTURES, LOG, USERS):
+    for name in ("meta.json", "checkpoints", "epochs.jsonl", "tensorboard", *PICTURES, LOG, USERS, RUN_FILE):
         files.remove(files.join(folder, name))
     sink = io.BytesIO()
     pq.write_table(data.items, sink)

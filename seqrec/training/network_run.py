@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from seqrec.settings.training import Optimizer
 from seqrec.storage import files
 from seqrec.storage.lock import hold_in
+from seqrec.tracking.kept_files import RUN_FILE
 from seqrec.training import checkpoint
 from seqrec.training.averaging import WeightAverage
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
@@ -112,7 +113,7 @@ def take_folder(
             log.info("going on with the training of %s, at step %d", run.folder, state.step)
             return state
         log.warning("%s holds a training with other settings (%s): training anew", run.folder, ", ".join(others))
-    for name in ("checkpoints", "epochs.jsonl", "tensorboard", *PICTURES):
+    for name in ("checkpoints", "epochs.jsonl", "tensorboard", *PICTURES, RUN_FILE):
         files.remove(files.join(run.folder, name))
     return None
 

@@ -65,6 +65,11 @@ class PreferenceBatch(NamedTuple):
         """How many pairs there are."""
         return float(len(self.rejected))
 
+    @property
+    def tokens(self) -> int:
+        """How many events the model reads of the contexts, without padding."""
+        return self.items.tokens
+
     def parts(self, number: int) -> "list[PreferenceBatch]":
         """The pairs in at most `number` parts of near-equal size, in order, without the columns that only pad."""
         rejected = self.rejected.tensor_split(min(number, len(self.rejected)))

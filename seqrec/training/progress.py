@@ -9,6 +9,22 @@ Recorded = dict[str, Any]  # a progress as plain values, in a checkpoint
 
 
 @dataclass
+class Pace:
+    """The tokens of a process's steps in this run since the last validation, and the time that they took."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, tokens: int, seconds: float) -> None:
+        """Add a step."""
+        self.tokens, self.seconds = self.tokens + tokens, self.seconds + seconds
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.tokens, self.seconds = 0, 0.0
+
+
+@dataclass
 class Progress:
     """What a checkpoint needs besides weights and optimiser. The random state of a step follows from (seed, step, rank).
 

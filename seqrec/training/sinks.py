@@ -1,10 +1,9 @@
-"""Where the records of a training go: epochs.jsonl, a table on the screen and in log.txt, TensorBoard, pictures.
+"""Where the records of a training go: epochs.jsonl, a table on the screen and in log.txt, TensorBoard, pictures, MLflow.
 
-A record is a validation's result: epoch, step, seconds, train_loss, lr, the metrics, and whether the model is the best so far. A
-sink is an object with the four methods of `Sink`; the trainer gives every record to every sink, in rank 0 alone.
+A record is a validation's result: epoch, step, seconds, train_loss, lr, tokens_per_second, the metrics, and whether the model is
+the best so far. A sink is an object with the four methods of `Sink`; the trainer gives every record to every sink, in rank 0.
 """
 
-import json
 import logging
 import tempfile
 import time
@@ -15,12 +14,12 @@ from typing import Any, NamedTuple, Protocol
 from seqrec.command.kept_log import write_logs
 from seqrec.storage import files
 from seqrec.training.curves import can_draw, draw_curves
+from seqrec.training.epochs_file import EpochsFile, Record, read_records
+from seqrec.training.tracked_records import tracked_records
 
 COPY_S = 60.0  # between two copies of TensorBoard's file to a remote folder, and between two drawings of the pictures
 
 log = logging.getLogger("seqrec")
-
-Record = dict[str, float]  # integers and the boolean `best` too
 
 
 class Sink(Protocol):
@@ -37,36 +36,6 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish, at the end of the run."""
-
-
-class EpochsFile:
-    """MODEL/epochs.jsonl, with a record a line.
-
-    Records after the step from which a run continues are dropped: the run makes them again.
-    """
-
-    def __init__(self, folder: str, *, step: int) -> None:
-        self.path = files.join(folder, "epochs.jsonl")
-        self.records = [record for record in read_records(folder) if record["step"] <= step]
-        self._write()
-
-    def add(self, record: Record) -> None:
-        """Append a line."""
-        self.records.append(record)
-        self._write()
-
-    def log(self, record: Record) -> None:
-        """Nothing: the file holds what the training has reached at its validations."""
-
-    def show(self, record: Record) -> None:
-        """Nothing: the file holds what the training has reached at its validations."""
-
-    def close(self) -> None:
-        """Nothing: the file is whole after each record."""
-
-    def _write(self) -> None:
-        """Write the file whole: object stores can't append."""
-        files.write_text(self.path, "".join(json.dumps(record) + "\n" for record in self.records))
 
 
 class Column(NamedTuple):
@@ -214,12 +183,4 @@ def open_sinks(folder: str, *, step: int, tensorboard: bool, plots: bool, column
         sinks.append(Pictures(folder, step=step))
     elif plots:
         log.info("the curves are not drawn: matplotlib isn't installed (pip install matplotlib, or plots=false)")
-    return sinks
-
-
-def read_records(folder: str) -> list[Record]:
-    """The records of MODEL/epochs.jsonl; none if there is no such file."""
-    path = files.join(folder, "epochs.jsonl")
-    if not files.exists(path):
-        return []
-    return [json.loads(line) for line in files.read_text(path).splitlines()]
+    return [*sinks, *tracked_records(folder)]

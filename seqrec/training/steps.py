@@ -29,6 +29,7 @@ class StepResult:
 
     loss_sum: float
     losses: float  # the sum of the predictions' weights
+    tokens: int  # events, or rows, that the model read
     extras: dict[str, float]
     stop: Stop
 
@@ -71,7 +72,8 @@ class Stepper:
             self.average.update(number=number)
         loss_sum = sum(float(loss.sum) for loss in summed)
         extras = {name: sum(float(loss.extras[name]) for loss in summed) for name in summed[0].extras}
-        return StepResult(loss_sum=loss_sum, losses=losses, extras=extras, stop=Stop(late=late > 0, signalled=signalled > 0))
+        stops = Stop(late=late > 0, signalled=signalled > 0)
+        return StepResult(loss_sum=loss_sum, losses=losses, tokens=batch.tokens, extras=extras, stop=stops)
 
     def _loss(self, part: Batch) -> Loss:
         """The loss of a part, on the training's device."""

@@ -26,6 +26,10 @@ class Batch(Protocol):
     def losses(self) -> float:
         """The sum of the weights of the batch's predictions; the gradient is of the loss divided by it, over all processes."""
 
+    @property
+    def tokens(self) -> int:
+        """How many events, or rows of features, the model reads."""
+
     def parts(self, number: int) -> "Sequence[Batch]":
         """The batch in at most `number` parts of near-equal size, in order."""
 
@@ -47,6 +51,11 @@ class ItemBatch(NamedTuple):
         """The sum of the weights of the targets; without weights, how many there are."""
         predicted = self.targets != PADDING
         return float(torch.count_nonzero(predicted) if self.weights is None else self.weights[predicted].sum(dtype=torch.float64))
+
+    @property
+    def tokens(self) -> int:
+        """How many events the model reads, without padding."""
+        return int(torch.count_nonzero(self.inputs != PADDING))
 
     def parts(self, number: int) -> "list[ItemBatch]":
         """The windows in at most `number` parts of near-equal size, in order, without the columns that only pad.
@@ -83,8 +92,8 @@ def next_item(windows: Windows) -> ItemBatch:
     """Each item is predicted from those before it; the first of a window has none before it, others are another window's.
 
     >>> batch = next_item(Windows(torch.tensor([[0, 0, 5, 6], [2, 3, 4, 5]]), torch.tensor([0, 0]), torch.tensor([0, 1])))
-    >>> batch.inputs.tolist(), batch.targets.tolist(), batch.losses
-    ([[0, 0, 5], [2, 3, 4]], [[0, 0, 6], [0, 4, 5]], 3.0)
+    >>> batch.inputs.tolist(), batch.targets.tolist(), batch.losses, batch.tokens
+    ([[0, 0, 5], [2, 3, 4]], [[0, 0, 6], [0, 4, 5]], 3.0, 4)
     """
     inputs, following = windows.items[:, :-1], windows.items[:, 1:]
     ages = (inputs != PADDING).cumsum(1)  # (B, L): 1 at a window's first item, 0 at pads

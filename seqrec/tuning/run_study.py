@@ -15,6 +15,7 @@ from seqrec.command.bars import Bar
 from seqrec.command.screen import duration
 from seqrec.errors import UserError
 from seqrec.storage import files
+from seqrec.tracking.tracked import begin_run
 from seqrec.tuning.trial_outcome import Outcome, TrialRow, best_trial
 from seqrec.tuning.trial_process import Running
 from seqrec.tuning.trial_study import Drawn, TrialStudy
@@ -114,6 +115,7 @@ class StudyRun:
 
     def _begin(self, drawn: Drawn) -> None:
         """Start a trial; values that don't fit together are its failure."""
+        begin_run()
         try:
             self.running[drawn.number] = (drawn, self.start(drawn, self._folder(drawn.number)))
         except UserError as error:

@@ -26,7 +26,7 @@ from seqrec.command.session import SUBMITTED
 from seqrec.command.story import STEP
 from seqrec.storage import files
 from seqrec.storage.config_file import write_config
-from seqrec.training.sinks import read_records
+from seqrec.training.epochs_file import read_records
 from seqrec.tuning.trial_outcome import METRICS_FILE, Outcome
 
 LOG = "log.txt"

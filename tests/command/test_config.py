@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from seqrec.command.config import Stores, Strict, describe_keys, load_config, preset_path, public
+from seqrec.command.config import Stores, Strict, describe_keys, load_config, load_job, preset_path, public
 from seqrec.errors import UserError
 
 
@@ -210,3 +210,16 @@ def test_a_path_at_the_root_is_taken_where_it_is_meant(write: Any, tmp_path: Pat
         load_config(Settings, write("data: /none-such"), [])
     write("data: '${ROOT}/tmp'", "conf/test_config.yaml")
     assert load_config(Settings, write("data: /tmp"), []).data == "/tmp"
+
+
+def test_keys_of_every_job_are_no_settings(write: Any) -> None:
+    """They are read from the file and from the command line, and checked as settings are."""
+    path = write("data: d\ntrack: mlflow")
+    settings, frame = load_job(Settings, path, ["experiment=nightly"])
+    assert (frame.track, frame.experiment) == ("mlflow", "nightly")
+    assert "track" not in public(settings)
+    assert load_job(Settings, path, ["track=null"])[1].track is None
+    with pytest.raises(UserError, match=r"^the command line: track=.mlflw.: Input should be 'none' or 'mlflow'$"):
+        load_config(Settings, path, ["track=mlflw"])
+    with pytest.raises(UserError, match=r"unknown key trak; did you mean track\?"):
+        load_config(Settings, path, ["trak=mlflow"])

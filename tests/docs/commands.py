@@ -16,7 +16,7 @@ FENCE = re.compile(r"^```(\w*)$")
 MARK = re.compile(r"^<!-- (.+) -->$")
 RECORDED = (
     "./spark-submit.sh",
-    *(f".venv/bin/{program}" for program in ("python", "torchrun", "pre-commit", "tensorboard")),
+    *(f".venv/bin/{program}" for program in ("python", "torchrun", "pre-commit", "tensorboard", "mlflow")),
     *(
         f"bin/{program}"
         for program in (

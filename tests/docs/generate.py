@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel
 from pyspark.sql.types import ArrayType, DataType, FloatType, StructField, StructType
 
-from seqrec.command.config import describe_keys
+from seqrec.command.config import Frame, describe_keys
 from seqrec.storage.parts import JOBS
 from seqrec.tables import feature_schemas, schemas
 
@@ -127,7 +127,8 @@ def keys_page() -> str:
         "# Keys of every job\n",
         "A key is set in the template `conf/JOB.yaml`, or on the command line: `./spark-submit.sh JOB key=value`. How values are",
         "written is in [jobs.md](jobs.md). The column *template* shows a value only where the template sets another than the",
-        "default. `./spark-submit.sh JOB --help` prints the same list.\n",
+        "default. `./spark-submit.sh JOB --help` prints the same list. All jobs have these keys besides:\n",
+        *("| key | default | template | meaning |", "|---|---|---|---|", *_key_rows(Frame, {}), ""),
         ", ".join(f"[{job}](#{job})" for job in jobs) + "; programs: " + ", ".join(_link(title) for title, _ in PROGRAMS) + "\n",
     ]
     for job in jobs:

@@ -24,7 +24,7 @@ from seqrec.serving.ranker import Ranker
 from seqrec.serving.ranker_version import locate_ranker
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.training import checkpoint
-from seqrec.training.sinks import read_records
+from seqrec.training.epochs_file import read_records
 from tests.rankers.toy import sample_table, write_samples
 from tests.training.ranks import run_ranks
 

@@ -33,9 +33,9 @@ from seqrec.towers.tower_setup import TowerSetup, plan_towers
 from seqrec.towers.tower_training import train_towers
 from seqrec.towers.tower_validation import measure_towers, validation_events
 from seqrec.training import checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.fingerprint import OtherTrainingError, require_same
 from seqrec.training.processes import Process
-from seqrec.training.sinks import read_records
 from seqrec.training.train import _load_state
 from tests.towers.toy import (
     NEW_ITEM,

@@ -27,8 +27,8 @@ from seqrec.settings.train import Train
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.training import checkpoint
 from seqrec.training.distributed import train_on_spark
+from seqrec.training.epochs_file import read_records
 from seqrec.training.plan_transformer import sequence_setup
-from seqrec.training.sinks import read_records
 from seqrec.training.validation import validate
 from tests.training.conftest import ALONE, RUN_ID, train, validation_users, write_dataset
 from tests.training.meeting import meet

@@ -15,12 +15,13 @@ import torch
 from jobs import train as job
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.loader import Windows
-from seqrec.training.sinks import read_records
 from seqrec.training.steps import Stepper, StepResult, Stop
 from tests.training.conftest import MASKED, train
 
 Make = Callable[..., Train]
+TIMES = ("seconds", "tokens_per_second")  # of records, which differ in each run
 
 
 def ended(folder: str) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def ended(folder: str) -> dict[str, Any]:
     for content in contents.values():
         content["meta"] = {key: value for key, value in content["meta"].items() if key not in ("run_id", "settings")}
         (content["progress"] or {}).pop("seconds", None)
-    records = [{key: value for key, value in record.items() if key != "seconds"} for record in read_records(folder)]
+    records = [{key: value for key, value in record.items() if key not in TIMES} for record in read_records(folder)]
     return {"checkpoints": contents, "records": records}
 
 

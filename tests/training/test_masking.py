@@ -19,13 +19,13 @@ from seqrec.serving.recommender import Recommender
 from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.loader import Batches, Pooling, Windows, open_shard
 from seqrec.training.masking import MaskedItems
 from seqrec.training.objective import Loss, count_hits
 from seqrec.training.plan import PlanInputs
 from seqrec.training.plan_transformer import OBJECTIVES, sequence_setup
 from seqrec.training.processes import Process
-from seqrec.training.sinks import read_records
 from seqrec.training.steps import Stepper, Stop
 from seqrec.training.tasks import ItemBatch
 from seqrec.training.training_data import open_training_data

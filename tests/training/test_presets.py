@@ -17,8 +17,8 @@ from seqrec.settings.sequence_shape import SequenceShape
 from seqrec.settings.train import Masking, SequenceLoss, Train
 from seqrec.settings.training import Optimizer
 from seqrec.training import checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.fingerprint import SHAPING
-from seqrec.training.sinks import read_records
 from tests.training.conftest import train
 
 Make = Callable[..., Train]

@@ -12,6 +12,7 @@ from seqrec.settings.train import Train
 from seqrec.storage import files
 from seqrec.training import sinks
 from seqrec.training.curves import PICTURES, draw_curves
+from seqrec.training.epochs_file import Record, read_records
 from seqrec.training.validation import REPORTED
 from tests.training.conftest import train
 
@@ -32,17 +33,17 @@ def test_scalars_of_steps_and_of_validations(settings: Make, tmp_path: Path) -> 
     folder = tmp_path / "model" / "tensorboard"
     assert scalars(folder) == {
         **{name: [2, 4, 6, 8] for name in ("step/train_loss", "step/lr")},
-        **{name: [4, 8] for name in ("train_loss", "lr", "loss", "misses", *REPORTED)},
+        **{name: [4, 8] for name in ("train_loss", "lr", "tokens_per_second", "loss", "misses", *REPORTED)},
     }
     lines = (tmp_path / "model" / "epochs.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 
 
 def test_the_loss_of_steps_is_the_mean_since_the_last_scalar(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    logged: list[sinks.Record] = []
+    logged: list[Record] = []
     monkeypatch.setattr(sinks.TensorBoard, "log", lambda board, record: logged.append(record))
     train(settings(max_epochs=2, tensorboard=True, log_every=4))
-    records = sinks.read_records(settings().model)
+    records = read_records(settings().model)
     assert [record["step"] for record in logged] == [record["step"] for record in records]
     assert [record["train_loss"] for record in logged] == pytest.approx([record["train_loss"] for record in records])
     train(settings(max_epochs=3, tensorboard=True, log_every=None))
@@ -71,7 +72,7 @@ def test_a_remote_folder_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_curves_are_drawn_and_go_on(settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[list[float]] = []
 
-    def draw(records: list[sinks.Record]) -> dict[str, bytes]:
+    def draw(records: list[Record]) -> dict[str, bytes]:
         drawn.append([record["epoch"] for record in records])
         return draw_curves(records)
 
@@ -101,3 +102,12 @@ def test_without_matplotlib_the_training_says_so(
         train(settings(max_epochs=1, plots=True))
     assert "matplotlib isn't installed" in caplog.text
     assert not any((tmp_path / "model" / name).exists() for name in PICTURES)
+
+
+def test_tokens_a_second_are_the_events_that_were_read(settings: Make, windows: list[list[int]]) -> None:
+    """All windows of an epoch are read, each but for its last item."""
+    train(settings(max_epochs=2))
+    first, second = read_records(settings().model)
+    read = sum(len(window) - 1 for window in windows)
+    assert first["tokens_per_second"] * first["seconds"] == pytest.approx(read)
+    assert second["tokens_per_second"] * (second["seconds"] - first["seconds"]) == pytest.approx(read)

@@ -17,10 +17,10 @@ from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.frozen import freeze
 from seqrec.training.memory import estimate_gb
 from seqrec.training.setup import TrainingSetup
-from seqrec.training.sinks import read_records
 from seqrec.training.train import Trained, run_training
 from tests.training.conftest import train
 from tests.training.test_interruptions import ended, falling_at, killed, require_equal

@@ -23,9 +23,9 @@ from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint, plan_transformer
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.objective import ItemObjective, Loss
 from seqrec.training.precision import repeat_bits
-from seqrec.training.sinks import read_records
 from seqrec.training.tasks import ItemBatch
 from seqrec.training.training_data import open_training_data
 from seqrec.training.validation import validate
@@ -276,7 +276,9 @@ def test_training_without_validation(settings: Make, caplog: pytest.LogCaptureFi
     cfg = settings(max_epochs=2, validate=False, patience=1)
     assert train(cfg) == {}
     assert checkpoint.find(cfg.model, "best") == checkpoint.find(cfg.model, "last")
-    assert [set(record) for record in read_records(cfg.model)] == [{"epoch", "step", "seconds", "train_loss", "lr"}] * 2
+    assert [set(record) for record in read_records(cfg.model)] == [
+        {"epoch", "step", "seconds", "train_loss", "lr", "tokens_per_second"}
+    ] * 2
     assert "validate=false: the training ends by max_epochs" in caplog.text
     weights, whole = last(cfg).model, settings(max_epochs=2, resume=False)
     train(whole)

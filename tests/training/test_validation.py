@@ -15,7 +15,7 @@ from seqrec.models.transformer import Transformer
 from seqrec.ragged import Ragged
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint
-from seqrec.training.sinks import read_records
+from seqrec.training.epochs_file import read_records
 from seqrec.training.validation import validate
 from tests.training.conftest import ALONE, MAX_LEN, RUN_ID, V, train, validation_users
 

@@ -24,8 +24,8 @@ from seqrec.models.encoder import Encoder
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint, warm_start
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.epochs_file import read_records
 from seqrec.training.new_rows import NEAR
-from seqrec.training.sinks import read_records
 from tests.metas import dataset_meta
 from tests.training.conftest import INDICES, MAX_LEN, RUN_ID, V, train, write, write_dataset
 from tests.training.test_item_vectors import CIRCLE, write_vectors
