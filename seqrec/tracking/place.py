@@ -1,8 +1,8 @@
 """Where a job is tracked: nowhere, at the address that the environment has, or in ./mlruns."""
 
-import importlib.util
 import logging
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ def choose_place(track: str | None, experiment: str | None) -> Place | None:
     uri = next((os.environ[name] for name in URIS if os.environ.get(name, "").strip()), "")
     if track == "none" or (track is None and not uri):
         return None
-    if importlib.util.find_spec("mlflow") is None:
+    if find_spec("mlflow") is None:
         if track is not None:
             raise UserError(f"track={track} needs MLflow, which isn't installed: {INSTALL}, or set track=none")
         name = next(name for name in URIS if os.environ.get(name))

@@ -15,7 +15,6 @@ from seqrec.command.config import Stores, Strict
 from seqrec.command.entry import run_job
 from seqrec.errors import UserError
 from seqrec.storage.meta import write_meta
-from seqrec.tracking import place
 from seqrec.tracking.chain_run import tracked_chain
 from seqrec.tracking.tracked import add_metrics, begin_run
 from tests.tracking.conftest import Runs
@@ -164,7 +163,7 @@ def test_no_room_below_mlruns_is_one_warning(run: Callable[..., None], caplog: p
 def test_without_mlflow_the_key_is_an_error_and_the_environment_a_warning(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(place.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("seqrec.tracking.place.find_spec", lambda name: None)
     with pytest.raises(SystemExit, match="track=mlflow needs MLflow, which isn't installed: pip install 'seqrec\\[track\\]'"):
         run(make_version, "track=mlflow")
     assert not Path("output").exists()

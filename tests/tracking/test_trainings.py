@@ -38,23 +38,23 @@ def test_a_training_goes_on_in_its_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_PARENT_RUN_ID", "a-chain")
-    run_train("max_steps=6", "max_epochs=null")
+    run_train("max_steps=6")
     model = Path(settings().model)
     [first] = tracked.all()
     assert json.loads((model / "meta.json").read_text())["mlflow_run_id"] == first.info.run_id
-    run_train("max_epochs=3", "max_steps=null")
+    run_train()
     [run] = tracked.all()
     assert (run.info.run_id, run.info.run_name, run.info.status) == (first.info.run_id, "train", "FINISHED")
     for name in CURVES:
         assert tracked.steps(run.info.run_id, name) == [4, 8, 12], name
     assert run.data.params["encoder.dim"] == "8"
     assert run.data.params["max_steps"] == "6"
-    assert run.data.tags["seqrec.changed"] == "max_epochs=3 max_steps=null"
+    assert run.data.tags["seqrec.changed"] == "max_steps=null"
     assert run.data.tags["mlflow.parentRunId"] == "a-chain"
     assert run.data.tags["seqrec.dataset"] == "20260101T000000Z-0000"
     kept = {f"model/{name}" for name in ("config.yaml", "epochs.jsonl", "meta.json", "vocabulary.parquet")}
     assert kept <= tracked.files(run.info.run_id)
-    run_train("max_epochs=3", "max_steps=null")  # nothing is left to do
+    run_train()  # nothing is left to do
     [again] = tracked.all()
     assert again.info.end_time == run.info.end_time
 
@@ -73,7 +73,7 @@ def test_a_run_gets_the_validations_that_nobody_tracked(run_train: Callable[...,
 
 
 def test_stages_are_curves_of_one_run(run_train: Callable[..., None], tracked: Runs) -> None:
-    run_train("max_epochs=1", "stages=[{name: body}, {name: head, freeze: [body], max_epochs: 2}]")
+    run_train("max_epochs=1", "stages=[{name: body}, {name: head, freeze: [blocks], max_epochs: 2}]")
     [run] = tracked.all()
     assert tracked.steps(run.info.run_id, "stage_1/ndcg_at_10") == [4]
     assert tracked.steps(run.info.run_id, "stage_2/ndcg_at_10")[-1] == 8
