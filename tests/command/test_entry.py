@@ -39,7 +39,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_run_gets_the_configuration_and_the_log_no_secret(conf: str, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[Settings] = []
     with caplog.at_level(logging.INFO, logger="seqrec"):
-        run_job(Settings, seen.append, ["--conf", conf, "data=y"])
+        run_job(Settings, lambda settings: seen.append(settings), ["--conf", conf, "data=y"])
     assert seen[0].data == "y"
     assert "settings: what the job does\n  data=y\n" in caplog.text
     assert "hidden" not in caplog.text
