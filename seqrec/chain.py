@@ -27,7 +27,7 @@ from seqrec.chains.start import call, step, submit
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
-from seqrec.command.installation import home, kept_folder
+from seqrec.command.installation import home, in_checkout, kept_folder
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.command.screen import duration, heading, show
 from seqrec.command.story import module_command
@@ -136,7 +136,7 @@ def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = ()
     `titles` are the options of stores.show that name a file of titles.
     """
     if not ratings:
-        raise UserError("say which ratings: make recommend RATINGS=ratings.csv")
+        raise UserError(f"say which ratings: {'make recommend RATINGS=' if in_checkout() else '--ratings '}ratings.csv")
     inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
     with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
         path = f"input.path={show_value(str(Path(ratings).absolute()))}"
@@ -177,7 +177,9 @@ def working_in(folder: str) -> Iterator[str]:
     lock = hold(Path(root, ".chain.lock"), what=root, remedy="wait until it ends, or set another SEQREC_ROOT")
     with lock if local else nullcontext(), tracked_chain("chain"):
         yield root
-        log.info("all users: make stores SEQREC_ROOT=%s", shlex.quote(root))
+        placed = f"SEQREC_ROOT={shlex.quote(root)}"
+        served = f"make stores {placed}" if in_checkout() else f"{placed} {module_command('seqrec.stores.embedded', '--serve')}"
+        log.info("all users: %s", served)
         log.info("done in %s", duration(time.monotonic() - STARTED))
         log.info("look at it in a browser: %s", files.uri(files.join(root, PAGE)))
 

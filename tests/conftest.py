@@ -36,6 +36,7 @@ SLOWEST = (
     "training/test_distributed.py",
     "test_chain.py",
     "test_jobs.py",
+    "submit/test_package.py",
     "publishing/test_publish.py",
     "publishing/test_publish_machine.py",
     "training/test_interruptions.py",

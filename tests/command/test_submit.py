@@ -210,13 +210,18 @@ def test_a_printed_line_runs_from_anywhere_the_code_that_it_was_printed_for(tree
     arguments = ["echo", "--conf", f"{tree}/it's.yaml", "say=a  b;$c", "--", "--master", "spark://h:7077"]
     (tree / "it's.yaml").write_text("data: x\n")
     variables = {"SPARK_HOME": str(spark_home), "SEQREC_ROOT": "s3a://it's/$HOME", "AWS_ENDPOINT_URL": "http://127.0.0.1:7070"}
-    secrets = {"MONGODB_URI": "mongodb://u:hidden@h", "AWS_SECRET_ACCESS_KEY": "hidden"}
+    secrets = {
+        "MONGODB_URI": "mongodb://u:hidden@h",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "MLFLOW_TRACKING_URI": "http://u:hidden@h",
+    }
     run = submit(tree, *arguments, **variables, **secrets).stdout.splitlines()
     printed = submit(tree, "--print", *arguments, **variables, **secrets)
     assert (printed.returncode, len(printed.stdout.splitlines())) == (0, 1)
     assert "hidden" not in printed.stdout
     assert printed.stderr == (
-        "not in the line, because they may hold secrets: set MONGODB_URI AWS_SECRET_ACCESS_KEY where it runs\n"
+        "not in the line, because they may hold secrets: "
+        "set MONGODB_URI AWS_SECRET_ACCESS_KEY MLFLOW_TRACKING_URI where it runs\n"
     )
     job = (tree / "jobs" / "echo.py").read_text()
     (tree / "jobs" / "echo.py").write_text("changed")

@@ -55,7 +55,7 @@ class Stage:
         environment = {"HOME": "/tmp", **self.variables, **more}
         enter = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', self.folder]
         words = [str(self.root), self.user, *(f"{name}={value}" for name, value in environment.items()), *enter, *command]
-        return subprocess.run(["unshare", "--mount", "bash", "-c", shell, *words], check=False).returncode
+        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "bash", "-c", shell, *words], check=False).returncode
 
 
 def instructions(text: str) -> Iterator[Instruction]:
