@@ -39,6 +39,11 @@ def run_group(command: Sequence[str], variables: Mapping[str, str], work: WorkFo
     return status if status >= 0 else 128 - status
 
 
+def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Those of some signals that whoever started this process doesn't want ignored, as nohup does SIGHUP."""
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+
+
 @contextmanager
 def _passing_signals(group: int) -> Iterator[None]:
     """In the `with` block, a signal to this process goes to a process group."""
@@ -47,7 +52,7 @@ def _passing_signals(group: int) -> Iterator[None]:
         with suppress(ProcessLookupError):
             os.killpg(group, number)
 
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    before = {number: signal.signal(number, pass_on) for number in heeded(*SIGNALS)}
     try:
         yield
     finally:
@@ -70,8 +75,9 @@ def end_line(job: str, status: int, work: Path, log: Path) -> str | None:
             sink.write("\n".join(lines) + "\n")
     if (work / "said").exists() or status in SILENT:
         return None
-    causes = (line for line in lines if re.search("Exception|Error", line))
-    cause = re.sub(r'^Exception in thread "[^"]*" ', "", next(causes, ""))
+    causes = [line for line in lines if re.search("Exception|Error", line)]
+    roots = [line.removeprefix("Caused by: ") for line in causes if line.startswith("Caused by: ")]
+    cause = re.sub(r'^Exception in thread "[^"]*" ', "", [*causes[:1], *roots][-1]) if causes else ""
     cause = KILLED if status == 128 + signal.SIGKILL else cause.removeprefix("Error: ")[:LONGEST]
     logged = f" (log: {log})" if log.is_file() and log.stat().st_size else ""
     return f"error: {job} ended with status {status}{f': {cause}' if cause else ''}{logged}"

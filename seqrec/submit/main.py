@@ -13,7 +13,7 @@ from seqrec.errors import UserError
 from seqrec.submit import machine, s3
 from seqrec.submit.arguments import Request, parse
 from seqrec.submit.copied_templates import copy_templates
-from seqrec.submit.job_process import end_line, run_group
+from seqrec.submit.job_process import end_line, heeded, run_group
 from seqrec.submit.printed_line import printed_line, secret_variables
 from seqrec.submit.scripts import find_script
 from seqrec.submit.shipped_code import ARCHIVE, keep_code, ship
@@ -33,7 +33,7 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {"run": run_chain, "templates":
 def main(argv: list[str] | None = None) -> None:
     """Run what the words ask for, and end with its status."""
     words = sys.argv[1:] if argv is None else argv
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in heeded(signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     try:
         sys.exit(_run(words))

@@ -298,8 +298,12 @@ def test_a_real_spark_is_quiet_and_the_job_s_streams_and_status_come_through(tre
 
 def test_a_spark_that_can_t_say_why_it_ended_gets_one_line(tree: Path, spark_home: Path) -> None:
     unknown = "Error: Unrecognized option: --bogus\\n\\nUsage: spark-submit [options]\\n  --master"
+    trace = (
+        'Exception in thread "main" java.lang.Error\\n\tat x\\nCaused by: java.net.UnknownHostException: vm\\n\t... 17 more\\n'
+    )
     ends = {
         "kill -9 $$": "137: it was killed, most often for want of",
+        f"printf '{trace}' >&2; exit 1": "1: java.net.UnknownHostException: vm (log: ",
         f"printf '{unknown}' >&2; exit 1": "1: Unrecognized option",
     }
     for end, said in ends.items():
@@ -358,6 +362,34 @@ def test_a_signal_ends_the_whole_job(tree: Path, number: int, status: int) -> No
     while (left := running(str(tree))) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
+
+
+def test_a_signal_that_is_ignored_ends_nothing(tree: Path, spark_home: Path) -> None:
+    """As nohup ignores SIGHUP: the job outlives the terminal that it was started from."""
+    (spark_home / "bin" / "spark-submit").write_text("#!/usr/bin/env bash\necho started\nsleep 2\necho ended\n")
+    command = ["nohup", str(tree / "spark-submit.sh"), "echo"]
+    with subprocess.Popen(
+        command,
+        env=environment(tree.parent, SPARK_HOME=str(spark_home)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "started\n"
+        started.send_signal(signal.SIGHUP)
+        assert started.communicate(timeout=30)[0] == "ended\n"
+    assert started.returncode == 0
+
+
+def test_modules_in_the_user_s_folder_are_not_taken_for_python_s(tree: Path, spark_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    for name in ("yaml", "json", "seqrec", "random"):
+        (tmp_path / "here" / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    command = [str(tree / "spark-submit.sh"), "echo"]
+    variables = environment(tree.parent, SPARK_HOME=str(spark_home))
+    done = subprocess.run(command, env=variables, cwd=tmp_path / "here", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def running(words: str) -> list[str]:

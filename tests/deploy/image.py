@@ -11,6 +11,7 @@ import fnmatch
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,7 @@ def build(base: Path, folder: Path, given: dict[str, str]) -> Stage:
             name = instruction.value.partition(" AS ")[2] or str(len(stages))
             subprocess.run(["cp", "--archive", str(base), str(folder / name)], check=True)
             shutil.copyfile("/etc/resolv.conf", folder / name / "etc/resolv.conf")
+            (folder / name / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")  # as Docker does
             shutil.copyfile(CERTIFICATES, folder / name / "this-machine.crt")
             stage = stages[name] = Stage(root=folder / name)
         else:
