@@ -111,11 +111,12 @@ class Wikipedia:
 
     def _is_meant(self, page: Page, title: SearchedTitle) -> bool:
         """Whether an article is on the item, by its introduction."""
-        begin = page.extract[:KIND_CHARS]
-        about = " ".join((page_title(page.title).qualifier, page.short, begin)).casefold()
+        qualifier, begin = page_title(page.title).qualifier, page.extract[:KIND_CHARS]
+        about = " ".join((qualifier, page.short, begin)).casefold()
         if page.disambiguates or (self.hint is not None and self.hint.casefold() not in about):
             return False
-        return _same_year(title.year, self._year(page)) or str(title.year) in about
+        stated = first_year(qualifier, page.short)
+        return _same_year(title.year, stated or first_year(begin)) or (stated is None and str(title.year) in begin)
 
     def _year(self, page: Page) -> int | None:
         """The year of what an article is about: by its title, by Wikidata's words, by the introduction."""

@@ -33,9 +33,7 @@ ARTICLES = (
         extract="Toy Story is a 1995 American animated film directed by John Lasseter. Woody is a cowboy.",
     ),
     Article(page_id=2, title="Toy Story 2", extract="Toy Story 2 is a 1999 American animated film directed by John Lasseter."),
-    Article(
-        page_id=3, title="Heat", extract="In thermodynamics, heat is energy in transfer. The film industry uses it, too."[:44]
-    ),
+    Article(page_id=3, title="Heat", extract="In thermodynamics, heat is energy in transfer."),
     Article(
         page_id=4,
         title="Heat (1995 film)",
@@ -59,7 +57,13 @@ ARTICLES = (
     Article(
         page_id=9, title="La Cité des enfants perdus", extract="La Cité des enfants perdus is a 1995 film.", short="1995 film"
     ),
-    Article(page_id=10, title="Sabrina (1954 film)", extract="Sabrina is a 1954 American romantic comedy film."),
+    Article(page_id=10, title="Sabrina (1954 film)", extract="Sabrina is a 1954 film. It was made anew in 1995."),
+    Article(
+        page_id=11, title="Mercury", extract="Mercury may refer to a film of 1998, and to other things.", disambiguation=True
+    ),
+    Article(page_id=12, title="Python", extract=f"Python is a snake. {'It eats. ' * 60}A film of 2000 shows one."),
+    Article(page_id=13, title="Nosferatu", extract="Nosferatu is a 1922 film, which was made anew in 1979.", short="1922 film"),
+    Article(page_id=14, title="Stalker", extract="Stalker, after a novel of 1972, is a film of 1979."),
 )
 
 

@@ -43,9 +43,20 @@ MOVIES = """movieId,title
 6,Sabrina (1995)
 7,Nowhere to Be Found (1990)
 8,
+10,Mercury (1998)
+11,Python (2000)
+12,Nosferatu (1979)
+13,Stalker (1979)
 """
 STEAM = "appid,name,developer,genres\n1,Toy Story,Disney,Adventure;Family\n2,Other,,\n"
-PAGES = {1: "Toy_Story", 2: "Heat_(1995_film)", 3: "The_Matrix", 4: "Star_Wars_(film)", 5: "La_Cité_des_enfants_perdus"}
+PAGES = {
+    1: "Toy_Story",
+    2: "Heat_(1995_film)",
+    3: "The_Matrix",
+    4: "Star_Wars_(film)",
+    5: "La_Cité_des_enfants_perdus",
+    13: "Stalker",
+}
 
 
 def keys(services: Services, *more: str) -> list[str]:
@@ -80,7 +91,11 @@ def enrich(folder: Path, *overrides: str) -> tuple[dict[Any, dict[str, Any]], di
 def test_articles_are_found_and_others_are_not_taken(
     services: Services, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Heat is not the article on thermodynamics, nor the film of 1986; Sabrina of 1995 is not that of 1954."""
+    """Heat isn't the film of 1986, Sabrina of 1995 not that of 1954, Nosferatu of 1979 not that of 1922; Python is no snake.
+
+    Mercury is a list of meanings. The first year that the article on Stalker names is a novel's. Three articles that don't
+    fit are found by both searches, and asked for once.
+    """
     rows, meta = enrich(folder, *keys(services))
     found = {item: row["url"].rpartition("/")[2] for item, row in rows.items() if row["url"]}
     assert found == PAGES
@@ -91,16 +106,16 @@ def test_articles_are_found_and_others_are_not_taken(
     )
     assert rows[3]["summary"] == "The Matrix is a 1999 science fiction film. It is set in a simulation."
     assert (rows[6]["title"], rows[6]["summary"], rows[6]["summary_source"]) == ("Sabrina (1995)", None, None)
-    assert list(rows) == list(range(1, 9))  # all items, in the file's order
+    assert list(rows) == [*range(1, 9), *range(10, 14)]  # all items, in the file's order
     assert meta["by_source"]["wikipedia"] == {
-        "found": 5, "not_found": 2, "failed": 0, "left_out": 1, "requests": services.asked, "cached": 0
+        "found": 6, "not_found": 5, "failed": 0, "left_out": 1, "requests": services.asked, "cached": 3
     }  # fmt: skip
-    assert meta["counts"] == {"items": 8, "untitled": 1, "without_id": 0, "repeated": 0, "known": 5}
-    assert meta["with_value"]["summary"] == 5
+    assert meta["counts"] == {"items": 12, "untitled": 1, "without_id": 0, "repeated": 0, "known": 6}
+    assert meta["with_value"]["summary"] == 6
     assert services.searches[0] == "Toy Story 1995 film"
     [agent] = services.agents
     assert re.fullmatch(r"seqrec/\S+ \(ann@example\.org\) python-urllib/3\.\S+", agent)
-    assert re.search(r"wikipedia +5 +2 +0 +1 ", capsys.readouterr().out)
+    assert re.search(r"wikipedia +6 +5 +0 +1 ", capsys.readouterr().out)
 
 
 def test_nothing_is_asked_twice_but_what_is_new_or_failed(
@@ -124,7 +139,7 @@ def test_nothing_is_asked_twice_but_what_is_new_or_failed(
     again, _ = enrich(folder, *keys(services))
     assert (services.asked, again) == (0, rows)
     enrich(folder, *keys(services, "refresh=true"))
-    assert services.asked > 10
+    assert services.asked > 20
 
 
 def test_sources_are_merged_by_priority_and_a_model_reads_them(
@@ -154,12 +169,12 @@ def test_sources_are_merged_by_priority_and_a_model_reads_them(
     assert (matrix["genres"], matrix["keywords"], matrix["year"]) == (["Sci-fi"], ["simulation"], 1999)
     assert matrix["year_source"] == "wikipedia"
     counts = meta["by_source"]["llm"]
-    assert (counts["found"], counts["not_found"], counts["left_out"], counts["unsupported"]) == (2, 3, 3, 2)
-    assert (meta["by_source"]["steam"]["found"], meta["by_source"]["steam"]["not_found"]) == (2, 6)
+    assert (counts["found"], counts["not_found"], counts["left_out"], counts["unsupported"]) == (2, 4, 6, 2)
+    assert (meta["by_source"]["steam"]["found"], meta["by_source"]["steam"]["not_found"]) == (2, 10)
     assert services.chats[0]["model"] == "tiny"
     assert services.chats[0]["response_format"] == {"type": "json_object"}
     assert "Genres: Adventure, Family." in services.chats[0]["messages"][1]["content"]
-    assert len(services.chats) == 6
+    assert len(services.chats) == 7
     written = [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     assert written == []
     assert KEY not in caplog.text
@@ -233,9 +248,9 @@ def test_a_killed_run_goes_on_where_it_was(services: Services, folder: Path) -> 
     services.broken = lambda _: None
     services.forget()
     rows, meta = enrich(folder, *keys(services))
-    assert sum(row["summary"] is not None for row in rows.values()) == 5
+    assert sum(row["summary"] is not None for row in rows.values()) == 6
     assert before & set(services.searches) == {"Star Wars Episode IV A New Hope 1977 film"}
-    assert meta["by_source"]["wikipedia"]["cached"] == 6  # a search and a reading of each of three items
+    assert meta["by_source"]["wikipedia"]["cached"] == 9  # a search and a reading of each of three items, and three as above
 
 
 def test_two_runs_do_not_ask_at_the_same_time(services: Services, folder: Path) -> None:
