@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo recommend stores tensorboard test check format bench docs clean
+.PHONY: help setup demo recommend stores tensorboard test check format bench docs clean ml-1m dvc
 
 # .env sets what the environment doesn't; its values are never printed.
 ENV_NAMES := $(shell ./read-env.sh names)
@@ -35,7 +35,7 @@ demo: export SEQREC_ROOT := $(CURDIR)/.seqrec/demo
 demo: export MONGODB_URI := embedded
 demo: export MILVUS_URI := embedded
 tensorboard: export LOGS ?= $(or $(SEQREC_ROOT),.seqrec)
-stores: export SEQREC_ROOT ?= $(CURDIR)/.seqrec/demo
+stores dvc: export SEQREC_ROOT ?= $(CURDIR)/.seqrec/demo
 
 override export RATINGS := $(value RATINGS)
 override export INPUT := $(value INPUT)
@@ -46,7 +46,7 @@ export DEMO_SIZE ?= --users 8000 --items 1000 --events 200000
 export DEMO_TRAIN ?=
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(STAMP) ## make .venv (PYTHON=python3.11 chooses the interpreter), look for Java, fetch the embedded store's jars
 	@echo "set up: $(BIN)/python is Python $(VERSION)"
@@ -94,6 +94,16 @@ demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 5
 recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv shows titles; INPUT="input.delimiter=;", TRAIN="max_epochs=20" set keys
 	@$(BIN)/python -m seqrec.chain recommend --ratings "$$RATINGS" --input "$$INPUT" --train "$$TRAIN" \
 	    --titles "$$TITLES" --title-columns "$$TITLE_COLUMNS"
+
+ml-1m: $(STAMP) ## download MovieLens-1M from GroupLens into .seqrec and check it (ML_1M="--url URL" takes another place)
+	@$(BIN)/python -m seqrec.movielens $(ML_1M)
+
+dvc: $(STAMP) ## write CHAIN=demo as stages of DVC into dvc.yaml; dvc-train runs the stage train and what comes before it (DVC=-f forces)
+	@./spark-submit.sh run $(or $(CHAIN),demo) --dvc
+
+dvc-%: $(STAMP)
+	@$(BIN)/python -c 'import dvc' 2>/dev/null || { echo "error: DVC isn't installed: $(PIP_INSTALL) '.[repro]'" >&2; exit 1; }
+	@$(BIN)/python -m dvc repro $(DVC) $*
 
 bench: $(TEST_STAMP) ## measure the speed of each part against a plain way to do the same
 	$(BIN)/python -m tests.bench

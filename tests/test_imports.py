@@ -18,7 +18,7 @@ LAYERS = [
     {"seqrec.towers"},
     {f"seqrec.{name}" for name in ("evaluation", "export", "publishing", "ranking", "rankers", "registry")},
     {f"seqrec.{name}" for name in ("scoring", "training", "texts")},
-    {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "enrichment", "simulate")},
+    {f"seqrec.{name}" for name in ("dataset", "retrieval", "serving", "models", "stores", "enrichment", "simulate", "movielens")},
     {f"seqrec.{name}" for name in ("settings", "submit", "catalogue", "planted", "metrics")},
     {f"seqrec.{name}" for name in ("command", "tables", "reranking")},
     {"seqrec.tracking"},

@@ -24,6 +24,9 @@ from seqrec.command.overrides import parse_overrides
 from seqrec.command.story import show_setting
 from seqrec.command.template import read_yaml
 from seqrec.errors import UserError
+from seqrec.settings.training import Training
+from seqrec.storage import files
+from seqrec.storage.made_from import EXPORTS, is_below
 
 STEPS = "steps"
 OWN_KEYS = ("job", "conf", "after")  # of a step; all others are its job's
@@ -43,9 +46,22 @@ class Step:
     writes: str | None
 
     @property
+    def makes(self) -> tuple[str, ...]:
+        """The folders that it makes: its version's, and those of a model and its exports, where it trains one besides."""
+        written = () if self.writes is None else (self.writes,)
+        if not isinstance(self.config, Training) or self.writes == self.config.model:
+            return written
+        return (*written, self.config.model, files.join(self.config.model, EXPORTS))
+
+    @property
     def script(self) -> Path:
         """The job's script."""
         return home() / "jobs" / f"{self.job}.py"
+
+    def made_folder(self, path: str) -> str | None:
+        """The longest of its folders that a path is or lies in; a model's exports are no part of a training's folder."""
+        inside = [made for made in self.makes if is_below(path, made) and not is_below(path, files.join(made, EXPORTS))]
+        return max(inside, key=len, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from seqrec.chains.chain_file import Chain, Step
+from seqrec.command.lineage import MAYBE, TABLE
 from seqrec.errors import UserError
-from seqrec.storage import files
-from seqrec.storage.made_from import EXPORTS, is_below, state_of
+from seqrec.storage.made_from import state_of
 
 Before = dict[str, dict[str, str]]  # for each step, the steps before it, and the key or the `after` that says so
 
@@ -41,7 +41,7 @@ def require_inputs(steps: Sequence[Step], made: Mapping[str, Mapping[str, str]],
     for step in steps:
         for key, place in step.reads.items():
             makers = {name for name, by in made[step.name].items() if by == key}
-            if key.endswith(".table") or makers & names or state_of(place) is not None:
+            if key.endswith(TABLE) or f"{key}{MAYBE}" in step.config.reads() or makers & names or state_of(place) is not None:
                 continue
             remedy = f"run the step {min(makers)} first" if makers else "write a step that makes it, or mend the path"
             raise UserError(f"{path}: the step {step.name} reads {key}={place}, which isn't there: {remedy}")
@@ -50,17 +50,13 @@ def require_inputs(steps: Sequence[Step], made: Mapping[str, Mapping[str, str]],
 def _before(step: Step, chain: Chain) -> dict[str, str]:
     """The steps before one, by name, and the key of what it reads from each; `after` for those that it names alone."""
     found = dict.fromkeys(step.after, "after")
-    for key, place in step.reads.items():
-        makers = [other for other in chain.steps if other.name != step.name and other.writes and makes(other.writes, place)]
-        if makers:
-            nearest = max(makers, key=lambda other: len(_place(other.writes or "")))
-            found[nearest.name] = key
+    for key, path in step.reads.items():
+        made = {
+            other.name: len(folder) for other in chain.steps if other.name != step.name and (folder := other.made_folder(path))
+        }
+        if made:
+            found[max(made, key=lambda name: made[name])] = key
     return found
-
-
-def makes(folder: str, place: str) -> bool:
-    """Whether a step that writes a folder makes a path: the folder, or what lies in it, but not the exports of its model."""
-    return is_below(place, folder) and not is_below(place, files.join(folder, EXPORTS))
 
 
 def _place(path: str) -> str:

@@ -7,18 +7,21 @@
 import argparse
 import logging
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from seqrec.chains.chain_file import Chain, Step, read_chain
+from seqrec.chains.dvc_stages import write_stages
 from seqrec.chains.order import ordered, require_inputs, steps_before
 from seqrec.chains.start import step, submit
-from seqrec.chains.status import Comparison, Status, record_of, statuses
+from seqrec.chains.status import RECORDS, Comparison, Status, record_of, statuses
 from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import variable
-from seqrec.command.installation import program
+from seqrec.command.installation import home, in_checkout, program
 from seqrec.command.lineage import made_from
 from seqrec.command.screen import aligned, counted, duration, show
 from seqrec.errors import UserError
@@ -26,7 +29,6 @@ from seqrec.storage import files
 from seqrec.storage.lock import hold_in
 
 LOCK = ".chain.lock"
-RECORDS = "chain_steps"  # folder in SEQREC_ROOT: what the steps without a version were made from
 
 log = logging.getLogger("seqrec")
 
@@ -108,6 +110,15 @@ def _records(chain: Chain) -> str | None:
     return files.join(variable("SEQREC_ROOT", "a step without a version"), RECORDS)
 
 
+def _write_dvc(chain: Chain, file: str, overrides: Sequence[str]) -> None:
+    """Write a chain as stages of DVC, and say what comes next."""
+    place = Path(file or (home() if in_checkout() else Path.cwd()) / "dvc.yaml")
+    if place.name != "dvc.yaml":
+        raise UserError(f"--dvc {file}: DVC reads files of the name dvc.yaml alone: write --dvc FOLDER/dvc.yaml")
+    stages = write_stages(chain, ordered(chain), file=place, overrides=overrides)
+    show(f"{place}: {counted(len(stages), 'stage')}, {', '.join(stages)}\nnext: dvc repro {shlex.quote(str(place))}")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
@@ -121,6 +132,13 @@ def parser() -> argparse.ArgumentParser:
         "--only", action="append", default=[], metavar="STEP", help="this step alone; it may be there several times"
     )
     made.add_argument("--any-code", action="store_true", help="a version that other code made is up to date, too")
+    made.add_argument(
+        "--dvc",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write the steps as stages of DVC into FILE (dvc.yaml), and run nothing",
+    )
     verbosity_arguments(made)
     return made
 
@@ -132,6 +150,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_intermixed_args(own)
     with command_line(arguments):
         chain = read_chain(arguments.chain, arguments.overrides)
+        if arguments.dvc is not None:
+            _write_dvc(chain, arguments.dvc, arguments.overrides)
+            return
         records = _records(chain)
         comparison = Comparison(records=records, by_code=not arguments.any_code, force=arguments.force)
         if arguments.dry_run:

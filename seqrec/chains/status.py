@@ -22,6 +22,7 @@ WITHOUT_EFFECT = {  # settings that change nothing in what is made; a preset's k
 FOLDERS = {"data", "model", "output", "result_path"}  # compared by what lies there, so that a root can be moved
 LIMITS = {"max_epochs", "max_steps"}  # which a finished training can go on to, if they are raised
 NONE = "nothing"
+RECORDS = "chain_steps"  # folder in SEQREC_ROOT: what the steps without a version were made from
 
 
 @dataclass(frozen=True, kw_only=True)

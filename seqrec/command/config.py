@@ -20,7 +20,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     def reads(self) -> tuple[str, ...]:
-        """Of a job's settings, the keys of what it reads: `data`, `sources.*.path`, or `model/exports`, a folder in a key's."""
+        """Of a job's settings, the keys of what it reads: `data`, `sources.*.path`, `model/exports`, a folder in a key's.
+
+        A `?` at its end is of what may be absent.
+        """
         return ()
 
     def writes(self) -> str | None:

@@ -12,6 +12,7 @@ from seqrec.storage import files
 from seqrec.storage.made_from import MadeFrom, state_of
 
 TABLE = ".table"  # ends the key of a table that Spark knows by name
+MAYBE = "?"  # ends the key of what may be absent
 
 
 def paths_read(config: Strict) -> dict[str, str]:
@@ -47,7 +48,7 @@ def settings_kept(config: BaseModel) -> dict[str, Any]:
 
 def _matching(content: dict[str, Any], pattern: str) -> Iterator[tuple[str, str]]:
     """Keys and values of nested settings by a pattern of keys, of which `*` is any name; values that are no text are left out."""
-    place, _, below = pattern.partition("/")
+    place, _, below = pattern.removesuffix(MAYBE).partition("/")
     for key, value in _values(content, place.split("."), ()):
         if isinstance(value, str) and value:
             yield ".".join(key), files.join(value, below) if below else value

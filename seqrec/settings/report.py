@@ -52,3 +52,6 @@ class Report(Strict):
         [], max_length=100, description="ids of items whose neighbours are shown; empty: the most popular"
     )
     sample_items: SampleSize = Field(6, description="how many items are shown where none are named")
+
+    def reads(self) -> tuple[str, ...]:
+        return ("data?", "model?", "evaluation?", "lists?", "items.path")

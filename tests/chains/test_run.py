@@ -9,6 +9,7 @@ import pytest
 
 from seqrec.chains import run, status
 from seqrec.chains.chain_file import Step, job_names, read_chain, settings_of
+from seqrec.chains.order import ordered, steps_before
 from seqrec.command import lineage
 from seqrec.command.config import load_config
 from seqrec.command.lineage import made_from, paths_read
@@ -19,6 +20,7 @@ from seqrec.storage.made_from import record, state_of
 ROOT = Path(__file__).parents[2]
 Go = Callable[..., list[str]]
 SMALL = ["train.max_epochs=2"]
+REQUIRED = {"enrich_items": ["wikipedia.contact=someone@example.org"]}  # keys that a template can't have
 STEPS = ["build_sequences", "train", "export_onnx", "evaluate", "batch_recommend"]
 
 
@@ -77,7 +79,7 @@ def go(root: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
 def shown(*arguments: str, chain: str = "demo") -> dict[str, str]:
     """What --dry-run says of each step."""
     read = read_chain(chain, arguments)
-    records = files.join(os.environ["SEQREC_ROOT"], run.RECORDS)
+    records = files.join(os.environ["SEQREC_ROOT"], status.RECORDS)
     return {one.step.name: one.shown() for one in run.plan(read, status.Comparison(records=records))}
 
 
@@ -230,8 +232,18 @@ def test_every_chain_of_conf_is_in_order(root: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("job", job_names())
 def test_every_job_says_what_it_reads_and_writes_by_keys_that_it_has(job: str, root: Path) -> None:
     settings = settings_of(job)
-    config = load_config(settings, str(ROOT / "conf" / f"{job}.yaml"), [])
+    config = load_config(settings, str(ROOT / "conf" / f"{job}.yaml"), REQUIRED.get(job, []))
     patterns = [*config.reads(), *([config.writes()] if config.writes() else [])]
     assert config.reads()
-    assert {str(pattern).partition("/")[0].partition(".")[0] for pattern in patterns} <= settings.model_fields.keys()
+    assert {
+        str(pattern).partition("/")[0].partition(".")[0].removesuffix("?") for pattern in patterns
+    } <= settings.model_fields.keys()
     assert paths_read(config)
+
+
+def test_what_a_step_trains_beside_its_version_is_made_by_it(root: Path, tmp_path: Path) -> None:
+    lists = "  lists:\n    job: batch_recommend\n    model: ${SEQREC_ROOT}/two_tower\n    publish: false\n"
+    (tmp_path / "chain.yaml").write_text(f"steps:\n{lists}  train_two_tower:\n  build_sequences:\n")
+    chain = read_chain(str(tmp_path / "chain.yaml"))
+    assert [step.name for step in ordered(chain)] == ["build_sequences", "train_two_tower", "lists"]
+    assert steps_before(chain)["lists"] == {"train_two_tower": "model", "build_sequences": "data"}

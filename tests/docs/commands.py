@@ -29,6 +29,7 @@ RECORDED = (
             "chmod",
             "seqrec",
             "git",
+            "dvc",
             "envsubst",
             "unzip",
             "curl",

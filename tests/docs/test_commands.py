@@ -52,6 +52,7 @@ def check(command: list[str]) -> None:
     else:
         assert name in (
             "git",
+            "dvc",
             "envsubst",
             "unzip",
             "curl",
