@@ -86,6 +86,6 @@ def _put(path: str, folder: Path) -> None:
     if not files.is_local(path):
         return
     try:
-        target.hardlink_to(local)
+        target.hardlink_to(local.resolve())  # a link to a link would be one
     except OSError:  # another file system, or one without such links
         shutil.copyfile(local, target)

@@ -25,8 +25,9 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
-from seqrec.error_messages import hide_secrets
+from seqrec.error_messages import explain, hide_secrets
 from seqrec.errors import UserError
 from seqrec.registry.mlflow_place import ALLOW_FOLDERS, FOLDERS, PARENT, MlflowPlace, path_variable
 from seqrec.registry.served_code import served_code
@@ -123,8 +124,8 @@ def _quietly(place: MlflowPlace) -> Iterator[None]:
         with warnings.catch_warnings(), redirect_stderr(texts):
             warnings.simplefilter("ignore")
             yield
-    except MlflowException as error:
-        raise UserError(f"MLflow at {hide_secrets(place.uri)}: {error}") from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise UserError(f"MLflow at {hide_secrets(place.uri)}: {explain(error)}") from error
     finally:
         logger.setLevel(level)
         for line in filter(str.strip, texts.getvalue().splitlines()):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ def served(command: str, folder: Path) -> Iterator[str]:
             time.sleep(0.2)
         yield f"{address}/invocations"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has ended, and the test says why
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(ANSWER_S)
 
 
@@ -269,6 +270,13 @@ def test_a_server_that_is_gone_is_one_line(root: Path, monkeypatch: pytest.Monke
     assert "MLflow" in message
     assert "127.0.0.1" in message
     assert "hidden" not in message
+
+
+def test_a_database_that_cannot_be_made_is_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/numbers/meta.json")
+    message = error_of("model=${SEQREC_ROOT}/numbers")
+    assert message.startswith(f"error: MLflow at sqlite:///{root}/numbers/meta.json: ")
+    assert "not a database" in message
 
 
 def test_zeros_that_are_an_item_are_said(
