@@ -20,7 +20,7 @@ from seqrec.command.entry import command_line
 from seqrec.command.installation import home
 from seqrec.command.session import open_session
 
-SPARK = Path(pyspark.__file__).parent
+SPARK = Path(pyspark.__file__).resolve().parent
 COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # less work for a JVM that ends soon; the archive fits all
 WITHOUT = "jobs start without an archive of Java's classes, more slowly"
 SETTINGS = {"spark.master": "local[2]", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}

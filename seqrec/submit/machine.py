@@ -43,7 +43,7 @@ def spark_home() -> Path:
         package = importlib.util.find_spec("pyspark")
         if package is None or not package.submodule_search_locations:
             raise UserError(f"{sys.executable} has no pyspark: run {set_up(extras='train')} first, or set SPARK_HOME")
-        folder = Path(package.submodule_search_locations[0])
+        folder = Path(package.submodule_search_locations[0]).resolve()  # as pyspark itself names it
     if not os.access(folder / "bin" / "spark-submit", os.X_OK):
         raise UserError(f"SPARK_HOME={folder} holds no bin/spark-submit: set it to Spark's folder, or unset it")
     return folder
