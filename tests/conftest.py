@@ -33,14 +33,16 @@ for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", *TRACKI
 
 # Files whose tests wait most (for timeouts, jobs and other processes). They come first, so that none is left for the end alone.
 SLOWEST = (
-    "training/test_distributed.py",
     "test_chain.py",
+    "submit/test_package.py",
+    "training/test_distributed.py",
     "test_jobs.py",
     "submit/test_package.py",
     "publishing/test_publish.py",
     "publishing/test_publish_machine.py",
     "training/test_interruptions.py",
     "test_two_tower.py",
+    "registry/test_register_model.py",
     "command/test_bare_submit.py",
     "command/test_submit.py",
     "stores/test_outages.py",
