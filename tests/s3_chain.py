@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pyspark.sql import SparkSession
 
-from jobs import batch_recommend, build_sequences, export_onnx, train
+from jobs import batch_recommend, build_sequences, export_onnx, report, train
 from seqrec.command.session import open_session
 from seqrec.errors import UserError
 from seqrec.storage import files, versions
@@ -83,6 +83,8 @@ def run_chain(root: str, ratings: str) -> None:
         subprocess.run(f"envsubst < '{template(batch_recommend)}' > '{rendered}'", shell=True, check=True)
         del os.environ["SEQREC_ROOT"]  # the rendered file needs it no more
         batch_recommend.main(["--conf", str(rendered), "top_k=5"])
+    os.environ["SEQREC_ROOT"] = root
+    run(report)
 
 
 def template(job: ModuleType) -> Path:
@@ -107,7 +109,10 @@ def main() -> None:
     checked = time.monotonic()
     run_chain(root, arguments["ratings"])
     recommendations = io.open_table(spark, files.join(versions.resolve(files.join(root, "output")), "recommendations"))
+    page = files.read_text(files.join(root, "report.html"))
     found = {
+        "sections": page.count("<section>"),
+        "problems": page.count("written by evaluate"),
         "refusals": refusals,
         "users": recommendations.count(),
         "seconds": [checked - started, time.monotonic() - checked],

@@ -17,7 +17,7 @@ from seqrec.storage.meta import META
 from seqrec.storage.run_ids import read_current
 
 WITHOUT_EFFECT = {  # settings that change nothing in what is made; a preset's keys are settings themselves
-    *("keep", "preset", "resume", "dry_run", "tensorboard", "log_every", "memory_gb", "max_minutes", "reader_workers"),
+    *("keep", "preset", "resume", "dry_run", "tensorboard", "plots", "log_every", "memory_gb", "max_minutes", "reader_workers"),
 }
 FOLDERS = {"data", "model", "output", "result_path"}  # compared by what lies there, so that a root can be moved
 LIMITS = {"max_epochs", "max_steps"}  # which a finished training can go on to, if they are raised

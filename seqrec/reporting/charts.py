@@ -11,9 +11,9 @@ from seqrec.reporting.markup import Markup, element
 from seqrec.reporting.scales import Axis, axis, shown_mark
 
 WIDE, HIGH = 440, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 46  # from the edges to the rectangle of the values
+LEFT, RIGHT, TOP, BOTTOM = 60, 14, 14, 46  # from the edges to the rectangle of the values
 ROW = 44  # of a chart of intervals
-LETTER = 6.6  # the width of a letter, by which labels that would touch are left out
+LETTER = 8.0  # the width of a letter on a phone, by which labels that would touch are left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def _label_every(names: Sequence[str], slot: float) -> int:
     """Of how many labels one is shown, so that none touches another.
 
     >>> _label_every(["1997-09", "1997-10", "1997-11"], 30)
-    2
+    3
     """
     widest = max(map(len, names)) * LETTER + 8
     return max(1, -(-int(widest) // max(1, int(slot))))

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqrec.command.config import flatten
+from seqrec.command.screen import counted
 from seqrec.command.story import show_setting
 from seqrec.error_messages import hide_secrets
 from seqrec.publishing.journal import Entry
 from seqrec.reporting.chain_versions import Chain, Version, model_source
 from seqrec.reporting.event_counts import iso_time, run_time
-from seqrec.reporting.markup import Content, Markup, element, folded, joined, paragraph, table
+from seqrec.reporting.markup import Markup, element, folded, joined, listing, paragraph, table
 from seqrec.reporting.sections import absent, origin, parts
-from seqrec.storage import files
-from seqrec.storage.run_ids import CURRENT, run_ids
+from seqrec.storage.run_ids import run_ids
 
 NEWEST = 10  # publications that are listed
 JOBS = {
@@ -40,27 +40,16 @@ def publications(chain: Chain) -> Markup:
         )
     if chain.lists is not None and chain.lists.run_id != last.run_id:
         said.append(f"The newest lists are {chain.lists.run_id}, so users read other lists than this page shows.")
-    rows = [_publication(entry) for entry in newest]
-    header = ["publication", "lists", "stores", "ended", "users"]
-    return parts(paragraph(*said), table(header, rows, caption="The newest publications, the last one first", left=4))
+    return parts(paragraph(*said), element("div", *(_publication(entry) for entry in newest), class_="cards"))
 
 
-def _publication(entry: Entry) -> list[Content]:
-    """A publication as a row of the table."""
-    kind = "" if entry.whole else " (a subset of the users)"
-    stores = (
-        joined([hide_secrets(store) for store in entry.stores], "")
-        if len(entry.stores) == 1
-        else joined((element("div", hide_secrets(store)) for store in entry.stores), "")
-    )
-    users = "–" if entry.users is None else f"{entry.users:,}"
-    ended = iso_time(entry.finished) if entry.finished else "not ended"
-    return [_whole(entry.publish_id), joined([_whole(entry.run_id), kind], ""), stores, _whole(ended), users]
-
-
-def _whole(text: str) -> Markup:
-    """A text that isn't broken into lines."""
-    return element("span", text, class_="nowrap")
+def _publication(entry: Entry) -> Markup:
+    """A publication as a card."""
+    of = f"lists {entry.run_id}" + ("" if entry.whole else ", of a subset of the users")
+    users = "" if entry.users is None else f", {counted(entry.users, 'user')}"
+    ended = f"ended {iso_time(entry.finished)}{users}" if entry.finished else "did not end"
+    lines = [of, *(hide_secrets(store) for store in entry.stores), ended]
+    return element("div", element("h3", entry.publish_id), listing(lines), class_="card")
 
 
 def lineage(chain: Chain) -> Markup:
@@ -72,13 +61,13 @@ def lineage(chain: Chain) -> Markup:
         "Each version says in its meta.json what it was made from.",
         "A run id begins with the time at which its job started, in UTC.",
     )
-    rows = [_version_row(name, version) for name, version in found.items()]
-    shown = table(["version", "run id", "job", "made at", "made from"], rows, caption="The versions of this page", left=5)
-    return parts(said, shown, _second_stage(found.get("lists")), _versions_kept(chain), _packages(found), _settings(found))
+    cards = (_version(name, version) for name, version in found.items())
+    shown = element("div", *cards, class_="cards")
+    return parts(said, shown, _second_stage(found.get("lists")), _packages(found), _settings(found))
 
 
-def _version_row(name: str, version: Version) -> list[Content]:
-    """A version and what it was made from."""
+def _version(name: str, version: Version) -> Markup:
+    """A version and what it was made from, as a card."""
     run_id = str(version.meta.get("run_id", "?")) if name == "training" else version.run_id
     inputs = {
         "dataset": version.meta.get("dataset"),
@@ -89,8 +78,11 @@ def _version_row(name: str, version: Version) -> list[Content]:
     if name == "evaluation":
         source = model_source(version)
         inputs |= {"training": source.get("model_run_id"), "export": source.get("export")}
-    made_from = joined((element("div", f"{kind} {value}") for kind, value in inputs.items() if value), "")
-    return [name, element("code", run_id), JOBS[name], run_time(run_id), made_from]
+    made_from = [f"from {kind} {value}" for kind, value in inputs.items() if value]
+    folder = version.path.rpartition("/")[0]
+    kept = [] if name == "training" else [f"{counted(len(run_ids(folder)), 'version')} in {folder}"]
+    lines = [element("code", run_id), f"by {JOBS[name]}, {run_time(run_id)}", *made_from, *kept]
+    return element("div", element("h3", name.capitalize()), listing(lines), class_="card")
 
 
 def _second_stage(lists: Version | None) -> Markup | None:
@@ -100,27 +92,6 @@ def _second_stage(lists: Version | None) -> Markup | None:
         return None
     of = ", ".join(f"{name} {second[name]}" for name in ("ranker", "candidates", "features") if name in second)
     return paragraph(f"The lists were ranked by {second.get('method')}, from {of}.")
-
-
-def _versions_kept(chain: Chain) -> Markup:
-    """How many versions of each folder there are."""
-    folders = {
-        "dataset": chain.folders.data,
-        "export": chain.folders.exports,
-        "evaluation": chain.folders.evaluation,
-        "lists": chain.folders.lists,
-    }
-    rows: list[list[Content]] = []
-    for name, folder in folders.items():
-        there = run_ids(folder)
-        if there:
-            rows.append([name, element("code", files.join(folder, CURRENT)), there[0], f"{len(there)}"])
-    return table(
-        ["folder", "which version is current stands in", "oldest version", "versions"],
-        rows,
-        caption="Versions that are kept",
-        left=3,
-    )
 
 
 def _packages(found: Mapping[str, Version]) -> Markup | None:

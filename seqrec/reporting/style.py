@@ -17,7 +17,7 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .5rem; overflow-wrap: any
 h2 { font-size: 1.3rem; line-height: 1.3; margin: 3rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1.05rem; margin: 1.75rem 0 .5rem; overflow-wrap: anywhere; }
 p, ul, ol, dl { margin: .6rem 0; }
-p { max-width: 46rem; overflow-wrap: anywhere; }
+p, main > section > ul { max-width: 46rem; overflow-wrap: anywhere; }
 a { color: var(--link); }
 code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .lead { font-size: 1.08rem; }
@@ -34,7 +34,7 @@ table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabu
 caption { text-align: left; color: var(--muted); padding-bottom: .35rem; font-size: .88rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } tbody th { font-weight: 400; }
-th:first-child { min-width: 6rem; max-width: 24rem; overflow-wrap: break-word; }
+th:first-child { min-width: 8rem; max-width: 24rem; overflow-wrap: break-word; }
 th.number, td.number { text-align: right; padding: .3rem 0 .3rem .9rem; }
 td.number, .nowrap { white-space: nowrap; }
 thead th.number { max-width: 13rem; overflow-wrap: break-word; }
@@ -47,7 +47,9 @@ figcaption strong { display: block; } figcaption span { color: var(--muted); fon
 figcaption .key { display: inline-block; margin: .25rem 1rem 0 0; color: var(--ink); }
 .key::before { content: ""; display: inline-block; width: .8em; height: .8em; margin-right: .4em; background: var(--series); }
 svg { display: block; width: 100%; height: auto; margin-top: .5rem; }
-svg text { fill: var(--muted); font-size: 12px; } svg text.axis { fill: var(--ink); }
+svg text { fill: var(--muted); font-size: 12px; }
+@media (max-width: 30rem) { svg text { font-size: 14.5px; } }
+svg text.axis { fill: var(--ink); }
 .grid { stroke: var(--line); stroke-width: 1; }
 .series-0 { --series: var(--s0); } .series-1 { --series: var(--s1); } .series-2 { --series: var(--s2); }
 .line { fill: none; stroke: var(--series); stroke-width: 2; } .dot, .bar { fill: var(--series); }
@@ -58,7 +60,8 @@ line.span { stroke: var(--series); stroke-width: 3; stroke-linecap: round; }
 .card h3 { margin: 0 0 .2rem; }
 .card .lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 11rem), 1fr)); gap: .5rem 1.25rem; }
 .card h4 { font-size: .85rem; color: var(--muted); font-weight: 600; margin: .4rem 0 0; }
-.card ol { margin: .2rem 0; padding-left: 1.5rem; font-size: .92rem; } .card li { overflow-wrap: anywhere; }
+.card ol, .card ul { margin: .2rem 0; padding-left: 1.5rem; font-size: .92rem; } .card ul { list-style: none; padding: 0; }
+.card li { overflow-wrap: anywhere; }
 .new { font-weight: 600; }
 details { margin: .75rem 0; } summary { cursor: pointer; color: var(--link); }
 footer { padding: 2rem 1.25rem 3rem; overflow-wrap: anywhere; }

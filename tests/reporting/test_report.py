@@ -163,7 +163,7 @@ def test_neighbours_are_those_of_the_model(root: Path) -> None:
 def test_what_was_published_hides_passwords(root: Path) -> None:
     html = page(root)
     assert "is of lists " + LISTS in section(html, "published")
-    assert "2026-01-02 03:04 UTC 5" in section(html, "published")
+    assert "ended 2026-01-02 03:04 UTC, 5 users" in section(html, "published")
     assert "secret" not in html
     write_journal(root, run_id="20260101T040000Z-0004", finished=None)
     text = section(page(root), "published")
@@ -175,10 +175,10 @@ def test_what_was_published_hides_passwords(root: Path) -> None:
 
 def test_the_lineage_names_runs_settings_and_packages(root: Path) -> None:
     text = section(page(root), "lineage")
-    assert f"dataset {DATASET} build_sequences 2026-01-01 01:00 UTC ratings r &amp; s.csv" in text
-    made_from = f"dataset {DATASET} training {small_chain.TRAINING} export {EXPORT}"
-    assert f"evaluation {EVALUATION} evaluate 2026-01-01 04:00 UTC {made_from}" in text
-    assert f"lists {LISTS} batch_recommend 2026-01-01 05:00 UTC {made_from}" in text
+    assert f"Dataset {DATASET} by build_sequences, 2026-01-01 01:00 UTC from ratings r &amp; s.csv" in text
+    made_from = f"from dataset {DATASET} from training {small_chain.TRAINING} from export {EXPORT}"
+    assert f"Evaluation {EVALUATION} by evaluate, 2026-01-01 04:00 UTC {made_from}" in text
+    assert f"Lists {LISTS} by batch_recommend, 2026-01-01 05:00 UTC {made_from}" in text
     assert "min_rating 3" in text
     assert "pyarrow 14.0.2" in text
 
