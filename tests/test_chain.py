@@ -114,7 +114,7 @@ def test_the_demo_says_how_near_it_came(
     said = f"test NDCG@10: {model} {reached[model]:.4f} ({100 * reached[model] / best:.0f} %), popularity "
     (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith(said)]
     assert line.endswith(f"; the best possible is {best:.4f}")
-    assert "Item " in (tmp_path / "report.html").read_text()  # titles stand there
+    assert " no. 1" in (tmp_path / "report.html").read_text()  # titles stand there
 
 
 def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -66,7 +66,7 @@ def bar_chart(names: Sequence[str], series: Sequence[Series], labels: Labels, *,
             )
     every = _label_every(names, slot)
     drawn += [
-        _text(round(LEFT + slot * (place + 0.5), 1), HIGH - BOTTOM + 16, name, anchor="middle")
+        _text(round(LEFT + slot * (place + 0.5), 1), HIGH - BOTTOM + 19, name, anchor="middle")
         for place, name in enumerate(names)
         if place % every == 0
     ]
@@ -128,7 +128,7 @@ def _grid(up: Axis, *, percent: bool = False) -> list[Markup]:
 
 def _marks_across(across: Axis, *, bottom: float = HIGH - BOTTOM) -> list[Markup]:
     """A number at each mark of the axis below."""
-    return [_text(across.at(mark), bottom + 16, shown_mark(mark), anchor="middle") for mark in across.marks]
+    return [_text(across.at(mark), bottom + 19, shown_mark(mark), anchor="middle") for mark in across.marks]
 
 
 def _axis_titles(labels: Labels) -> list[Markup]:

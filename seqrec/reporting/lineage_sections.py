@@ -10,7 +10,7 @@ from seqrec.error_messages import hide_secrets
 from seqrec.publishing.journal import Entry
 from seqrec.reporting.chain_versions import Chain, Version, model_source
 from seqrec.reporting.event_counts import iso_time, run_time
-from seqrec.reporting.markup import Markup, element, folded, joined, listing, paragraph, table
+from seqrec.reporting.markup import Content, Markup, element, folded, joined, listing, paragraph, table
 from seqrec.reporting.sections import absent, origin, parts
 from seqrec.storage.run_ids import run_ids
 
@@ -81,7 +81,7 @@ def _version(name: str, version: Version) -> Markup:
     made_from = [f"from {kind} {value}" for kind, value in inputs.items() if value]
     folder = version.path.rpartition("/")[0]
     kept = [] if name == "training" else [f"{counted(len(run_ids(folder)), 'version')} in {folder}"]
-    lines = [element("code", run_id), f"by {JOBS[name]}, {run_time(run_id)}", *made_from, *kept]
+    lines: list[Content] = [element("code", run_id), f"by {JOBS[name]}, {run_time(run_id)}", *made_from, *kept]
     return element("div", element("h3", name.capitalize()), listing(lines), class_="card")
 
 

@@ -65,7 +65,7 @@ line.span { stroke: var(--series); stroke-width: 3; stroke-linecap: round; }
 .new { font-weight: 600; }
 details { margin: .75rem 0; } summary { cursor: pointer; color: var(--link); }
 footer { padding: 2rem 1.25rem 3rem; overflow-wrap: anywhere; }
-@media print { @page { margin: 16mm; } body { font-size: 10pt; } main, header, nav, footer { max-width: none; padding: 0; }
+@media print { @page { margin: 16mm; } html { font-size: 10pt; } main, header, nav, footer { max-width: none; padding: 0; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .scroll { overflow: visible; } table { font-size: 8.5pt; }
   th, td, th.number, td.number, th:first-child, .nowrap { white-space: normal; overflow-wrap: anywhere; }
   th:first-child, thead th.number { min-width: 0; max-width: none; }
