@@ -31,10 +31,15 @@ def run(cfg: Report) -> None:
         named_items=tuple(cfg.known_items),
         titles=_titles(cfg.items),
     )
-    page = make_page(chain, other, samples=samples, name=folder.rstrip("/").rpartition("/")[2] or folder)
+    page = make_page(chain, other, samples=samples, name=_chain_name(cfg.data))
     files.write_text(cfg.output, page)
     end(made=f"a page of {len(page) / 1000:,.0f} kB", path=cfg.output)
     show(f"report: {files.uri(cfg.output)}")
+
+
+def _chain_name(data: str) -> str:
+    """The name of the folder that holds a chain's dataset."""
+    return files.absolute(data).rstrip("/").rpartition("/")[0].rpartition("/")[2]
 
 
 def _titles(items: TitledItems) -> Titles:

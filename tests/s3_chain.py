@@ -22,7 +22,7 @@ from seqrec.errors import UserError
 from seqrec.storage import files, versions
 from seqrec.tables import io
 
-TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=1", "tensorboard=false", "plots=false"]
+TINY = ["encoder.dim=16", "encoder.blocks=1", "batch_size=32", "max_epochs=1", "tensorboard=false"]
 AWKWARD = ["a b", "[x]", "{a,b}", "*", "?", "a%20b", "a #b", "a: b", "ü 日本", "a\\b", "k=v", "a+&;b", "[a]: b#?%"]
 
 
@@ -111,6 +111,7 @@ def main() -> None:
     recommendations = io.open_table(spark, files.join(versions.resolve(files.join(root, "output")), "recommendations"))
     page = files.read_text(files.join(root, "report.html"))
     found = {
+        "pictures": [name for name in files.names(files.join(root, "model")) if name.endswith(".png")],
         "sections": page.count("<section>"),
         "problems": page.count("written by evaluate"),
         "refusals": refusals,

@@ -145,7 +145,7 @@ def _completed(folders: Folders, found: dict[str, Version], problems: list[str])
     if files.exists(files.join(folders.model, META)):
         training = Version(path=folders.model, meta=versions.read_meta(folders.model))
     else:
-        problems.insert(1 if problems else 0, f"training (written by train): {folders.model} has no {META}")
+        problems.append(f"training (written by train): {folders.model} has no {META}")
     export = found.get("export")
     if training is not None and export is not None and training.meta.get("run_id") != export.meta.get("run_id"):
         problems.append(

@@ -315,6 +315,7 @@ def test_the_page_is_replaced_and_its_address_printed(root: Path, capsys: pytest
     assert capsys.readouterr().out.splitlines()[-1] == f"report: file://{str(root).replace(' ', '%20')}/report.html"
     write_evaluation(root, run_id=NEWER)
     assert NEWER in page(root)
+    assert "<h1>Report: a chain</h1>" in page(root, f"output={root}/report.html")
     assert sorted(path.name for path in root.iterdir()) == ["dataset", "evaluation", "model", "output", "report.html"]
 
 

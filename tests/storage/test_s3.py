@@ -197,6 +197,7 @@ def test_the_chain_runs_on_s3_by_spark(bucket: Path, tmp_path: Path) -> None:
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("found "))
     found = json.loads(line.removeprefix("found "))
     assert found["users"] == 40
+    assert found["pictures"] == ["train_loss.png", "val_ndcg10.png", "val_recall10.png"]
     assert (found["sections"], found["problems"]) == (8, 1)  # of the report, which says that no evaluation is there
     for name, words in (
         ("bucket", "there is no such bucket"),
