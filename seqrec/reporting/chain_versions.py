@@ -15,7 +15,6 @@ from seqrec.errors import UserError
 from seqrec.publishing.journal import Entry, read_journal
 from seqrec.serving.sealed import EXPORTS
 from seqrec.storage import files, versions
-from seqrec.storage.meta import META
 
 METRICS, STATS = "metrics.json", "stats.json"
 
@@ -108,7 +107,7 @@ def current_chain(folders: Folders) -> Chain:
             found[name] = Version(path=path, meta=versions.read_meta(path))
         except UserError as error:
             problems.append(f"{name} (written by {job}): {error}")
-    return _completed(folders, found, problems)
+    return _completed(folders, found, [*problems, *_training_problems(folders, found.get("export"))])
 
 
 def chain_of_run(folders: Folders, run_id: str) -> Chain:
@@ -141,18 +140,6 @@ def chain_of_run(folders: Folders, run_id: str) -> Chain:
 
 def _completed(folders: Folders, found: dict[str, Version], problems: list[str]) -> Chain:
     """The chain of the versions that were found, with the training, the evaluation before, publications, and what doesn't fit."""
-    training = None
-    if files.exists(files.join(folders.model, META)):
-        training = Version(path=folders.model, meta=versions.read_meta(folders.model))
-    else:
-        problems.append(f"training (written by train): {folders.model} has no {META}")
-    export = found.get("export")
-    if training is not None and export is not None and training.meta.get("run_id") != export.meta.get("run_id"):
-        problems.append(
-            f"{folders.model} holds the training {training.meta.get('run_id')}, and the export is of the training "
-            f"{export.meta.get('run_id')}: the curves are left out; run export_onnx, evaluate and batch_recommend for the new one"
-        )
-        training = None
     evaluation = found.get("evaluation")
     published: tuple[Entry, ...] = ()
     try:
@@ -162,12 +149,37 @@ def _completed(folders: Folders, found: dict[str, Version], problems: list[str])
         problems.append(str(error))
     return Chain(
         folders=folders,
-        training=training,
+        training=_training(folders, found.get("export")),
         before=None if evaluation is None else _before(folders.evaluation, evaluation),
         published=published,
         problems=(*problems, *_mismatches(found)),
         **found,
     )
+
+
+def _training(folders: Folders, export: Version | None) -> Version | None:
+    """The training in the model's folder, if it is the one that was exported, or if nothing was."""
+    try:
+        training = Version(path=folders.model, meta=versions.read_meta(folders.model))
+    except UserError:
+        return None
+    other = export is not None and export.meta.get("run_id") != training.meta.get("run_id")
+    return None if other else training
+
+
+def _training_problems(folders: Folders, export: Version | None) -> Iterator[str]:
+    """In words, why the training of an export isn't shown."""
+    try:
+        training = versions.read_meta(folders.model).get("run_id")
+    except UserError as error:
+        yield f"training (written by train): {error}"
+        return
+    exported = training if export is None else export.meta.get("run_id")
+    if training != exported:
+        yield (
+            f"{folders.model} holds the training {training}, and the export is of the training {exported}: the curves are left "
+            "out; run export_onnx, evaluate and batch_recommend for the new one"
+        )
 
 
 def _mismatches(found: dict[str, Version]) -> Iterator[str]:

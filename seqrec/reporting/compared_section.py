@@ -9,7 +9,7 @@ from seqrec.command.screen import counted, grouped
 from seqrec.errors import UserError
 from seqrec.reporting.chain_versions import METRICS, STATS, Chain, Version
 from seqrec.reporting.charts import Labels, Series, bar_chart
-from seqrec.reporting.lineage_sections import JOBS, flat_settings
+from seqrec.reporting.lineage_sections import SETTINGS_OF, flat_settings
 from seqrec.reporting.list_counts import FIRST, Id
 from seqrec.reporting.list_overlap import MOST_USERS, FirstItems, Overlap, overlap, read_first_items, rows_of
 from seqrec.reporting.markup import Content, Markup, element, listing, paragraph, table
@@ -50,7 +50,7 @@ def _which(now: Chain, before: Chain) -> list[str]:
 def _settings(now: Chain, before: Chain) -> Markup:
     """The settings that differ, job by job."""
     rows: list[list[Content]] = []
-    for name, job in JOBS.items():
+    for name, job in SETTINGS_OF.items():
         new, old = (_settings_of(getattr(chain, name)) for chain in (now, before))
         if new is None or old is None:
             continue

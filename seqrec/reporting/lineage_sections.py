@@ -22,6 +22,12 @@ JOBS = {
     "evaluation": "evaluate",
     "lists": "batch_recommend",
 }
+SETTINGS_OF = {  # the job whose settings a version holds: an export has those of its training
+    "dataset": "build_sequences",
+    "export": "train",
+    "evaluation": "evaluate",
+    "lists": "batch_recommend",
+}
 
 
 def publications(chain: Chain) -> Markup:
@@ -107,12 +113,13 @@ def _packages(found: Mapping[str, Version]) -> Markup | None:
 def _settings(found: Mapping[str, Version]) -> Markup:
     """All settings of each job, folded."""
     shown = [element("h3", "Settings")]
-    for name, version in found.items():
-        settings = version.meta.get("settings")
-        if isinstance(settings, dict) and settings:
+    for name, job in SETTINGS_OF.items():
+        version = found.get("training", found.get(name)) if name == "export" else found.get(name)
+        settings = None if version is None else version.meta.get("settings")
+        if version is not None and isinstance(settings, dict) and settings:
             flat = flat_settings(settings)
-            inner = parts(settings_table(list(flat.items()), caption=f"Settings of {JOBS[name]}"), origin(version))
-            shown.append(folded(f"{JOBS[name]}: {len(flat)} settings, which are also in config.yaml", inner))
+            inner = parts(settings_table(list(flat.items()), caption=f"Settings of {job}"), origin(version))
+            shown.append(folded(f"{job}: {len(flat)} settings, which are also in config.yaml", inner))
     return joined(shown)
 
 

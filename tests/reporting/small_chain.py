@@ -100,11 +100,11 @@ def write_training(root: Path, *, run_id: str = TRAINING) -> None:
     )
 
 
-def write_export(root: Path, *, run_id: str = EXPORT) -> None:
+def write_export(root: Path, *, run_id: str = EXPORT, seed: int = 1) -> None:
     """The export, whose item matrix is MATRIX."""
     version = root / "model" / "exports" / run_id
     write_model(version, MATRIX, IDS, COUNTS, run_id=TRAINING, name=MODEL)
-    finish(version, {**versions.read_meta(str(version)), "dataset": DATASET, "export": run_id})
+    finish(version, {**versions.read_meta(str(version)), "dataset": DATASET, "export": run_id, "settings": {"seed": seed}})
 
 
 def write_evaluation(

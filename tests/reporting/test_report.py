@@ -227,6 +227,8 @@ def test_half_a_chain_shows_what_there_is(root: Path, lost: str, name: str, said
         (f"evaluation/{EVALUATION}/metrics.json", "metrics", "metrics.json is not valid JSON"),
         ("model/epochs.jsonl", "training", "epochs.jsonl is damaged"),
         ("output/PUBLISHED.json", "published", "Nothing was published"),
+        ("model/meta.json", "training", "There is no finished training of this export here."),
+        (f"output/{LISTS}/meta.json", "lists", "There is no finished version of lists here."),
         (f"dataset/{DATASET}/stats.json", "data", "stats.json is not valid JSON"),
     ],
 )
@@ -252,7 +254,7 @@ def test_what_does_not_fit_together_is_said_at_the_top(root: Path, caplog: pytes
 
 def test_a_run_is_compared_with_what_belongs_to_it(root: Path) -> None:
     """Newer lists by another export, and the older ones by the run id of their evaluation, their export, or themselves."""
-    write_export(root, run_id="20260103T000000Z-0003")
+    write_export(root, run_id="20260103T000000Z-0003", seed=2)
     better = {"metrics": {"other": {"users": 5.0, "ndcg@10": 0.75}}}
     write_evaluation(root, run_id="20260103T000000Z-0004", export="20260103T000000Z-0003", metrics=better, ranks=[1] * 5, seed=7)
     best = {1: ["d", "e"], 2: ["b", "a"], 3: ["b", "e"], 4: ["d"], 6: ["a"]}
@@ -262,6 +264,7 @@ def test_a_run_is_compared_with_what_belongs_to_it(root: Path) -> None:
     text = texts[0].replace("&#x27;", "'")
     assert f"The same dataset, {DATASET}." in text
     assert "evaluate seed 42 7" in text
+    assert "train seed 1 2" in text
     assert "Both are of the same dataset." in text
     assert "NDCG@10 0.5000 0.7500 +0.2500" in text
     assert "NDCG@10 differs by +0.5877" in text
