@@ -19,7 +19,8 @@ from seqrec.tuning.trial_outcome import TrialRow
 PICTURE = "trials.svg"
 WIDE, HIGH, PANEL, ACROSS = 860, 220, 200, 4  # pixels: the upper plot, a panel, and how many panels stand beside each other
 LEFT, BELOW, GAP = 56, 34, 20
-LOG_FROM = 20.0  # numbers of which the highest is so many times the lowest are drawn on a scale of logarithms
+LOG_FROM = 10.0  # numbers of which the highest is so many times the lowest are drawn on a scale of logarithms
+ENDS = {0.0: "start", 1.0: "end"}  # how labels at the ends of an axis lie, so that they run into no other
 DOT, BEST_LINE = "#4878a8", "#c05020"
 
 
@@ -93,7 +94,8 @@ def _panel(plot: Plot, rows: Sequence[TrialRow], key: str) -> list[str]:
     places, labels = place_values([row.values[key] for row in those])
     lines = plot.frame(key)
     lines += [_dot(plot.across(place), plot, row) for place, row in zip(places, those, strict=True)]
-    return lines + [_text(plot.across(place), plot.y + plot.height + 14, label, anchor="middle") for place, label in labels]
+    below = plot.y + plot.height + 14
+    return lines + [_text(plot.across(place), below, label, anchor=ENDS.get(place, "middle")) for place, label in labels]
 
 
 def place_values(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:
