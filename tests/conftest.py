@@ -37,7 +37,6 @@ SLOWEST = (
     "submit/test_package.py",
     "training/test_distributed.py",
     "test_jobs.py",
-    "submit/test_package.py",
     "publishing/test_publish.py",
     "publishing/test_publish_machine.py",
     "training/test_interruptions.py",
@@ -79,9 +78,6 @@ def spark() -> Iterator[SparkSession]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
-        # Spark compiles classes for each query, which takes longer than a few rows do. Jobs in JVMs of their own have it so.
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     session = open_session("tests", **settings)
     yield session
