@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from seqrec.chains.chain_file import Chain, Step, read_chain
@@ -27,6 +27,7 @@ from seqrec.command.screen import aligned, counted, duration, show
 from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.storage.lock import hold_in
+from seqrec.tracking.chain_run import tracked_chain
 
 LOCK = ".chain.lock"
 
@@ -161,4 +162,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         with _alone():
             planned = plan(chain, comparison, only=arguments.only)
             log.info("%s", describe(planned))
-            run_chain(chain, planned, records=records, options=words[len(own) + 1 :])
+            several = sum(status.stale for status in planned) > 1
+            with tracked_chain(chain.name) if several else nullcontext():
+                run_chain(chain, planned, records=records, options=words[len(own) + 1 :])

@@ -13,9 +13,10 @@ from seqrec.chains.order import ordered, steps_before
 from seqrec.command import lineage
 from seqrec.command.config import load_config
 from seqrec.command.lineage import made_from, paths_read
-from seqrec.storage import files, versions
+from seqrec.storage import files, hadoop, versions
 from seqrec.storage.draft import Draft
 from seqrec.storage.made_from import record, state_of
+from tests import s3
 
 ROOT = Path(__file__).parents[2]
 Go = Callable[..., list[str]]
@@ -141,6 +142,25 @@ def test_a_root_that_was_moved_is_up_to_date(root: Path, go: Go, monkeypatch: py
     go()
     monkeypatch.setenv("SEQREC_ROOT", str(root.rename(root.parent / "moved")))
     assert go() == []
+
+
+def test_a_root_on_s3_works_as_a_local_one(root: Path, go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if (binary := s3.build()) is None:
+        pytest.skip("no S3 server: there is no Go to build versitygw, or it can't be built")
+    for name in ("s3/bucket", "notes"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(hadoop, "runs", lambda: False)
+    with s3.serve(binary, tmp_path / "s3", tmp_path / "notes") as address:
+        for name, value in {**s3.KEYS, "AWS_ENDPOINT_URL": address, "SEQREC_ROOT": "s3a://bucket/root"}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit, match=r"reads input\.path=s3a://bucket/root/ratings\.csv, which isn't there"):
+            run.main(["demo"])
+        files.put(root / "ratings.csv", "s3a://bucket/root/ratings.csv")
+        assert go(fails_at="train") == ["build_sequences", "train resume=same"]
+        assert go() == ["train resume=same", *STEPS[2:]]
+        assert go() == []
+        files.write_text("s3a://bucket/root/ratings.csv", "user,item\n1,3\n2,3\n")
+        assert go()[0] == "build_sequences"
 
 
 def test_a_version_that_says_nothing_of_its_making_is_stale(root: Path, go: Go) -> None:
