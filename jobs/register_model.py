@@ -14,6 +14,7 @@ from seqrec.command.story import end
 from seqrec.errors import UserError
 from seqrec.settings.register_model import RegisterModel
 from seqrec.storage import files
+from seqrec.tracking.place import choose_place
 
 log = logging.getLogger("seqrec")
 
@@ -23,13 +24,15 @@ def run(cfg: RegisterModel) -> None:
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("register_model writes to MLflow, which isn't installed: pip install 'seqrec[track]'")
     from seqrec.registry.fill_folder import fill_folder, folder_bytes
-    from seqrec.registry.mlflow_place import find_place
+    from seqrec.registry.mlflow_place import place_variables
     from seqrec.registry.register_model import PORT, example_row, register, serve_command
     from seqrec.serving.served_folder import ARTIFACT, ServedModel
 
     if not all(files.is_local(folder) for folder in (cfg.model, *(cfg.second_stage() or ()))):
         open_session("register_model")
-    place = find_place(cfg.experiment)
+    place = choose_place("mlflow", cfg.experiment)
+    assert place is not None, "that is what mlflow says"
+    variables = place_variables(place)  # before MLflow sets them for itself
     with tempfile.TemporaryDirectory(prefix="seqrec-register-") as temporary:
         folder = Path(temporary, ARTIFACT)
         export = fill_folder(folder, model=cfg.model, second=cfg.second_stage(), rules=cfg.rerank.rules(), top_k=cfg.top_k)
@@ -40,7 +43,7 @@ def run(cfg: RegisterModel) -> None:
         example = example_row(served)
         registered = register(folder, export, place=place, example=example, name=cfg.name)
     request = json.dumps({"dataframe_records": [example]}, ensure_ascii=False)
-    show(f"RUN_ID={registered.run_id}\n{serve_command(registered.run_id, place)}")
+    show(f"RUN_ID={registered.run_id}\n{serve_command(registered.run_id, variables)}")
     show(f"curl http://127.0.0.1:{PORT}/invocations -H 'Content-Type: application/json' -d {shlex.quote(request)}")
     named = "" if registered.version is None else f", version {registered.version} of {cfg.name}"
     end(made=f"run {registered.run_id} of MLflow{named}")

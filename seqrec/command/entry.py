@@ -40,7 +40,8 @@ def run_job(
     connect_streams()
     parser = argparse.ArgumentParser(
         description=settings.__doc__,
-        epilog="keys, their defaults and what they mean:\n" + "\n".join(describe_keys(settings) + describe_keys(Frame)),
+        epilog="keys, their defaults and what they mean:\n"
+        + "\n".join(dict.fromkeys(describe_keys(settings) + describe_keys(Frame))),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = "default: conf/JOB.yaml beside the folder of the job's script"

@@ -2,6 +2,6 @@
 
 fill_folder     an export, a second stage and rules into a folder (read by `serving.served_folder`)
 served_code     the modules that serving imports, and the packages that they need
-mlflow_place    where MLflow is
+mlflow_place    how programs of MLflow find it
 register_model  the run in MLflow, and the version of a registered model
 """

@@ -1,7 +1,8 @@
 """An exported model into MLflow, as a model that `mlflow models serve` answers from.
 
-    registered = register(folder, export, place=find_place(None), example={"instances": [318]}, name="films")
-    serve_command(registered.run_id, place)
+    variables = place_variables(place)
+    registered = register(folder, export, place=place, example={"instances": [318]}, name="films")
+    serve_command(registered.run_id, variables)
 
 The run holds the model alone: its folder, its code, and what that needs.
 """
@@ -27,12 +28,14 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from seqrec.error_messages import explain, hide_secrets
+from seqrec.error_messages import explain
 from seqrec.errors import UserError
-from seqrec.registry.mlflow_place import ALLOW_FOLDERS, FOLDERS, PARENT, MlflowPlace, path_variable
+from seqrec.registry.mlflow_place import ALLOW_FOLDERS, PARENT, path_variable
 from seqrec.registry.served_code import served_code
 from seqrec.serving.exports import Export
 from seqrec.serving.served_folder import ARTIFACT, ServedContent, ServedModel
+from seqrec.tracking.place import Place
+from seqrec.tracking.server import FOLDERS
 
 NAME = "model"  # of the model in its run
 PORT = 5001
@@ -58,7 +61,7 @@ def example_row(served: ServedModel) -> dict[str, object]:
     return {"instances": [*ids, *[0] * (EXAMPLE_LENGTH - len(ids) if padded else 0)]}
 
 
-def register(folder: Path, export: Export, *, place: MlflowPlace, example: dict[str, object], name: str | None) -> Registered:
+def register(folder: Path, export: Export, *, place: Place, example: dict[str, object], name: str | None) -> Registered:
     """A new run that holds the model of a folder; with a name, a new version of that registered model too.
 
     UserError if MLflow can't be reached, or refuses it.
@@ -84,13 +87,13 @@ def register(folder: Path, export: Export, *, place: MlflowPlace, example: dict[
     return Registered(run_id=run.info.run_id, version=None if version is None else int(version))
 
 
-def serve_command(run_id: str, place: MlflowPlace) -> str:
-    """The line that serves the model of a run from this machine, with this Python's programs and where MLflow is."""
+def serve_command(run_id: str, variables: list[str]) -> str:
+    """The line that serves the model of a run from this machine, with this Python's programs and these variables."""
     words = ["mlflow", "models", "serve", "-m", f"runs:/{run_id}/{NAME}", "-p", str(PORT), "--env-manager", "local"]
-    return " ".join([*path_variable(), *place.variables, join(words)])
+    return " ".join([*path_variable(), *variables, join(words)])
 
 
-def _open(place: MlflowPlace) -> None:
+def _open(place: Place) -> None:
     """Let MLflow use the place and its experiment, which is made if it isn't there."""
     if place.uri.startswith(FOLDERS):
         os.environ[ALLOW_FOLDERS] = os.environ.get(ALLOW_FOLDERS) or "true"
@@ -115,7 +118,7 @@ def _origin(folder: Path, export: Export) -> dict[str, str]:
 
 
 @contextmanager
-def _quietly(place: MlflowPlace) -> Iterator[None]:
+def _quietly(place: Place) -> Iterator[None]:
     """In the `with` block, what MLflow says is a detail of the log, and its errors become UserErrors."""
     logger, texts = logging.getLogger("mlflow"), io.StringIO()
     level = logger.level
@@ -125,7 +128,7 @@ def _quietly(place: MlflowPlace) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise UserError(f"MLflow at {hide_secrets(place.uri)}: {explain(error)}") from error
+        raise UserError(f"MLflow at {place.shown}: {explain(error)}") from error
     finally:
         logger.setLevel(level)
         for line in filter(str.strip, texts.getvalue().splitlines()):
