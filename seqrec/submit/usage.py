@@ -22,6 +22,7 @@ jobs:
 environment, which in a checkout a file .env of KEY=value lines may set too:
   SEQREC_ROOT               where data, models and outputs lie: a folder, file://, hdfs:// or s3a://
   MONGODB_URI, MILVUS_URI   mongodb://… and http://…, embedded, or none (jobs that publish); MILVUS_TOKEN where one is needed
+  MLFLOW_TRACKING_URI       an MLflow server, where each job is a run
   AWS_ENDPOINT_URL          an S3 server other than Amazon's; keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
   SPARK_HOME, PYSPARK_PYTHON, JAVA_HOME, SPARK_DRIVER_MEMORY   taken from {python} and this machine unless set
   SEQREC_LOG_LEVEL          what of Spark's log comes to the screen: nothing unless set, else ERROR, WARN, INFO or DEBUG
