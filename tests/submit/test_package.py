@@ -42,9 +42,14 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path) -> Path:
-    """The wheel, built as pip builds it from what PyPI would hold."""
+    """The wheel, built by pip from what the source distribution holds, in a folder where a module of an older build is left."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(sdist.parent, filter="data")
+    source = sdist.parent / sdist.name.removesuffix(".tar.gz")
+    (source / "build/lib/seqrec").mkdir(parents=True)
+    (source / "build/lib/seqrec/gone.py").touch()
     done = run(
-        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", sdist.parent, sdist, cwd=sdist.parent
+        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", sdist.parent, source, cwd=sdist.parent
     )
     assert done.returncode == 0, done.stderr
     [built] = sdist.parent.glob("*.whl")
