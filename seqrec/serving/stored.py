@@ -49,7 +49,9 @@ class StoredLists:
         if (one := documents.find_one({}, {"_id": 1})) is None:
             raise UserError(f"MongoDB has no documents in {database}.{collection}: publish first, or name another collection")
         entries = [{"item_id": item_id, "score": score} for item_id, score in popular]
-        return cls(documents=documents, id_type=type(one["_id"]), popular=entries)
+        return cls(
+            documents=documents, id_type=int if isinstance(one["_id"], int) else type(one["_id"]), popular=entries
+        )  # bson has an Int64
 
     def of_user(self, user: Id, *, k: int = 10) -> dict[str, Any]:
         """The user's document with the first K items; for a user without one, popular items, with the source `popular`.
