@@ -22,6 +22,7 @@ PUBLIC = (
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
+    "MLFLOW_EXPERIMENT_NAME",
     "TMPDIR",
     "LC_ALL",
 )

@@ -24,6 +24,7 @@ environment, which in a checkout a file .env of KEY=value lines may set too:
   MONGODB_URI, MILVUS_URI   mongodb://… and http://…, embedded, or none (jobs that publish); MILVUS_TOKEN where one is needed
   MLFLOW_TRACKING_URI       an MLflow server, where each job is a run
   AWS_ENDPOINT_URL          an S3 server other than Amazon's; keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+  MLFLOW_TRACKING_URI       an MLflow in which each job is a run (the extra track); MLFLOW_EXPERIMENT_NAME (seqrec)
   SPARK_HOME, PYSPARK_PYTHON, JAVA_HOME, SPARK_DRIVER_MEMORY   taken from {python} and this machine unless set
   SEQREC_LOG_LEVEL          what of Spark's log comes to the screen: nothing unless set, else ERROR, WARN, INFO or DEBUG
   TMPDIR                    where temporary files lie, Spark's too; removed when the job ends (/tmp)
