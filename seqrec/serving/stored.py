@@ -49,16 +49,14 @@ class StoredLists:
         if (one := documents.find_one({}, {"_id": 1})) is None:
             raise UserError(f"MongoDB has no documents in {database}.{collection}: publish first, or name another collection")
         entries = [{"item_id": item_id, "score": score} for item_id, score in popular]
-        return cls(
-            documents=documents, id_type=int if isinstance(one["_id"], int) else type(one["_id"]), popular=entries
-        )  # bson has an Int64
+        return cls(documents=documents, id_type=str if isinstance(one["_id"], str) else int, popular=entries)
 
     def of_user(self, user: Id, *, k: int = 10) -> dict[str, Any]:
         """The user's document with the first K items; for a user without one, popular items, with the source `popular`.
 
         UserError for an id of another type than the documents have, which no user could have.
         """
-        if type(user) is not self.id_type:
+        if not isinstance(user, self.id_type):
             raise UserError(f"user {user!r}: the users' ids are of type {self.id_type.__name__}")
         document = self.documents.find_one({"_id": user}) or {"_id": user, "source": "popular", "items": self.popular}
         return {**document, "items": document["items"][:k]}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bson import Int64
 
 from seqrec.errors import UserError
 from seqrec.serving import stored
@@ -49,8 +50,9 @@ def test_an_unknown_user_gets_what_is_popular(collection: MongoCollection) -> No
 
 
 def test_an_id_of_another_type_is_refused(collection: MongoCollection) -> None:
-    """Else every user of a service that passes texts would get the popular list."""
-    publish(collection, document(1, [3]))
+    """Else every user of a service that passes texts would get the popular list. Documents have integers of 64 bits."""
+    publish(collection, document(Int64(1), [3]))
+    assert lists_of(collection).of_user(1) == document(1, [3])
     with pytest.raises(UserError, match="user '1': the users' ids are of type int"):
         lists_of(collection).of_user("1")
 
