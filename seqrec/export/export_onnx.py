@@ -146,7 +146,9 @@ def _write_items(encoder: Encoder, vocabulary: pa.Table, work: Path) -> NDArray[
     matrix: NDArray[np.float32] = encoder.item_matrix().detach().numpy()
     np.save(work / sealed.MATRIX, matrix)
     write_item_embeddings(matrix, vocabulary, work / sealed.EMBEDDINGS_PART)
-    pq.write_table(vocabulary, work / sealed.VOCABULARY)
+    pq.write_table(
+        vocabulary.replace_schema_metadata(None), work / sealed.VOCABULARY
+    )  # else Spark reads the columns it wrote alone
     ids = zip(vocabulary["item_id"].to_pylist(), vocabulary["item_idx"].to_pylist(), strict=True)
     (work / sealed.ITEM2ID).write_text(json.dumps({str(item): index for item, index in ids}, ensure_ascii=False), "utf-8")
     return matrix

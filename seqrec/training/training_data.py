@@ -28,8 +28,11 @@ class TrainingData:
         return torch.from_numpy(self.items["count"].to_numpy().copy())
 
     def with_vectors(self, known: NDArray[np.bool_]) -> "TrainingData":
-        """The data, whose items say which of them (V,) have a vector."""
-        return replace(self, items=self.items.append_column("vector", pa.array(known)))
+        """The data, whose items say which of them (V,) have a vector.
+
+        What Spark noted of the columns goes: a table with these notes is read by Spark without any column that they lack.
+        """
+        return replace(self, items=self.items.append_column("vector", pa.array(known)).replace_schema_metadata(None))
 
     def table(self, name: str) -> str:
         """The path of a table."""

@@ -5,6 +5,7 @@ The items of the tiny dataset stand on a circle. Two more have no events: `cold`
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,14 @@ def test_an_item_that_nobody_had_is_recommended_where_its_like_is(
     assert "bare" not in found
     assert "cold" in [item for item, _ in recommender.neighbours("i5", k=2)]
     assert [item for item, _ in recommender.recommend([], k=V + 2)].count("cold") == 0
+
+
+def test_spark_reads_the_column_that_marks_items_with_a_vector(dataset: Path, tmp_path: Path) -> None:
+    """Spark notes the columns that it wrote in a file, and reads no others from one with these notes: the vocabulary has none."""
+    data = open_training_data(str(dataset), tmp_path / "cache")
+    noted = data.items.replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": "{}"})
+    marked = replace(data, items=noted).with_vectors(np.ones(len(noted), bool)).items
+    assert (marked.schema.metadata, marked.column_names[-1]) == (None, "vector")
 
 
 @pytest.mark.parametrize("use", ["project", "initialise"])
