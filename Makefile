@@ -26,6 +26,8 @@ SUM := $(shell { cat pyproject.toml constraints.txt; echo $(VERSION); } | cksum 
 STAMP := $(VENV)/.set-up-$(SUM)
 TEST_STAMP := $(VENV)/.tests-set-up-$(SUM)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+# Slim images come without the lists of packages.
+APT_INSTALL = apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 
 # The demo's folder and stores are its own, recommend's and stores' are the environment's, if it has them.
 export MONGODB_URI ?= embedded
@@ -60,7 +62,7 @@ $(STAMP):
 	$(BIN)/python -m seqrec.command.java --install
 	$(PIP_INSTALL) '.[train,tune,stores,text]'
 	$(BIN)/python -m pip check --disable-pip-version-check
-	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq libgomp1; } \
+	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { [[ $$(id -u) == 0 ]] && $(APT_INSTALL) libgomp1; } \
 	    || { echo "error: LightGBM needs libgomp.so.1: install it with sudo apt-get install -y libgomp1" >&2; exit 1; }
 	$(BIN)/python -m seqrec.stores.embedded --fetch
 	$(BIN)/python -m seqrec.command.make_class_archive
@@ -70,7 +72,7 @@ $(STAMP):
 $(TEST_STAMP): $(STAMP)
 	$(PIP_INSTALL) '.[train,tune,stores,text,track,repro,dev]'
 	$(BIN)/python -m pip check --disable-pip-version-check
-	@command -v chromium >/dev/null || { [[ $$(id -u) == 0 ]] && apt-get install -y -qq chromium >/dev/null; } \
+	@command -v chromium >/dev/null || { [[ $$(id -u) == 0 ]] && { $(APT_INSTALL) chromium; } >/dev/null; } \
 	    || echo "no chromium: the tests of pages will be skipped; to run them: sudo apt-get install -y chromium"
 	@rm -f $(VENV)/.tests-set-up-* && touch $@
 

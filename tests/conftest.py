@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from seqrec.command.class_archive import archive_options
+from seqrec.command.java import quoted_option
 from seqrec.command.session import open_session
 from tests.servers import alias, collection, milvus_server, mongodb
 
@@ -22,7 +23,7 @@ os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 if "-XX:SharedArchiveFile" not in os.environ["SPARK_SUBMIT_OPTS"]:
     own = archive_options(Path(pyspark.__file__).resolve().parent)  # as pyspark finds its own Spark
-    os.environ["SPARK_SUBMIT_OPTS"] += "".join(f" '{option}'" for option in own)
+    os.environ["SPARK_SUBMIT_OPTS"] += "".join(f" {quoted_option(option)}" for option in own)
 os.environ["SEQREC_LOG"] = os.devnull
 os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
 # The stores and the root of whoever runs the tests: make exports them, and no test may write there.

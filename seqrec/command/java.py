@@ -55,6 +55,15 @@ def install_line() -> str:
     return " && ".join(("sudo " if as_root else "") + step for step in INSTALLERS[tool].split(" && "))
 
 
+def quoted_option(text: str) -> str:
+    r"""An option of the JVM in single quotes, as spark-submit reads SPARK_SUBMIT_OPTS.
+
+    >>> print(quoted_option("it's"))
+    'it'"'"'s'
+    """
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
 def parse_properties(text: str) -> tuple[int, str]:
     """The release and the home in the output of `java -XshowSettings:properties -version`; (0, "") if they aren't there.
 

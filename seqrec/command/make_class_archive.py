@@ -18,7 +18,9 @@ from pyspark.sql import functions as F
 from seqrec.command.class_archive import NAME, QUIET
 from seqrec.command.entry import command_line
 from seqrec.command.installation import home
+from seqrec.command.java import quoted_option
 from seqrec.command.session import open_session
+from seqrec.error_messages import explain
 
 SPARK = Path(pyspark.__file__).resolve().parent
 COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # less work for a JVM that ends soon; the archive fits all
@@ -31,7 +33,8 @@ def make_archive(spark: Path) -> None:
     new = spark / f"{NAME}.{os.getpid()}"
     os.environ["SPARK_HOME"] = str(spark)
     options = [QUIET, f"-Dlog4j2.configurationFile={home() / 'conf' / 'log4j2.properties'}", f"-XX:ArchiveClassesAtExit={new}"]
-    os.environ["SPARK_SUBMIT_OPTS"] = " ".join(f"'{option}'" for option in (*options, *COMPILER))
+    os.environ["SPARK_SUBMIT_OPTS"] = " ".join(map(quoted_option, (*options, *COMPILER)))
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # no host's name needs to be known
     session = open_session("class_archive", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         _work(session, Path(folder))
@@ -44,12 +47,17 @@ def make_archive(spark: Path) -> None:
 
 
 def main(spark: Path = SPARK) -> None:
-    """Make the archive, in place of one that is there; where it can't be written, jobs run all the same."""
+    """Make the archive, in place of one that is there; where it can't be made, that is said, and jobs run all the same."""
     with command_line():
-        if os.access(spark, os.W_OK):
-            make_archive(spark)
-        else:
+        if not os.access(spark, os.W_OK):
             sys.stdout.write(f"{spark} can't be written: {WITHOUT}\n")
+            return
+        try:
+            make_archive(spark)
+        except Exception as error:
+            _end_java()
+            (spark / f"{NAME}.{os.getpid()}").unlink(missing_ok=True)
+            sys.stdout.write(f"no archive of Java's classes could be made ({explain(error)}): {WITHOUT}\n")
 
 
 def _work(session: SparkSession, folder: Path) -> None:
@@ -76,7 +84,8 @@ def _through_python(table: DataFrame) -> DataFrame:
 def _end_java() -> None:
     """End the JVM by its input's end, and wait for it: the archive is written then."""
     gateway = SparkContext._gateway
-    assert gateway is not None
+    if gateway is None:  # it didn't start
+        return
     java: subprocess.Popen[bytes] = gateway.proc
     assert java.stdin is not None
     logging.disable()  # py4j logs at the end of this process that the JVM is gone

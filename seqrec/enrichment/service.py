@@ -106,7 +106,7 @@ class Service:
                 if response.status < 500 and response.status not in AGAIN:
                     break
             except UnreadableAnswerError as error:
-                reason = str(error)
+                reason = self._hidden(str(error))
             except NO_ANSWER as error:
                 reason = self._hidden(_no_answer(error))
             if attempt + 1 < self.limits.attempts:

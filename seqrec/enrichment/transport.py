@@ -20,6 +20,7 @@ from seqrec.enrichment.answers import Question
 
 MOST_BYTES = 16 << 20  # of an answer
 PIECE = 1 << 16
+EXCERPT_BYTES = 4096  # more than is shown, so that a key isn't cut before it is hidden
 NO_ANSWER = (OSError, http.client.HTTPException)  # what `send` raises where there is no whole answer
 
 
@@ -29,11 +30,13 @@ class Response(NamedTuple):
     status: int
     content: bytes
     retry_after: float | None = None
+    key: str | None = None  # which an answer may repeat, and no message does
 
     @property
     def excerpt(self) -> str:
-        """The beginning of the content on one line, for messages."""
-        return " ".join(self.content[:400].decode(errors="replace").split())[:160]
+        """The beginning of the content on one line and without the key, for messages."""
+        text = self.content[:EXCERPT_BYTES].decode(errors="replace")
+        return " ".join((text.replace(self.key, "***") if self.key else text).split())[:160]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +74,10 @@ def send(question: Question, headers: Headers, *, timeout_s: float) -> Response:
     until = time.monotonic() + timeout_s
     try:
         with _opener.open(request, timeout=timeout_s) as answer:
-            return Response(answer.status, _read(answer, until))
+            return Response(answer.status, _read(answer, until), key=headers.key)
     except urllib.error.HTTPError as error:
         with error:
-            return Response(error.code, _read(error, until), _retry_after(error.headers))
+            return Response(error.code, _read(error, until), _retry_after(error.headers), headers.key)
 
 
 def _read(answer: Any, until: float) -> bytes:

@@ -32,7 +32,7 @@ def run_group(command: Sequence[str], variables: Mapping[str, str], work: WorkFo
             stdin=subprocess.DEVNULL,
             stderr=None if shown else kept,
             process_group=0,
-            pass_fds=(work.lock,),
+            pass_fds=() if work.lock is None else (work.lock,),
         )
     with _passing_signals(process.pid):
         status = process.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 from seqrec.command.class_archive import archive_options
 from seqrec.command.environment import check_python, check_settings, needed_variables, variable
 from seqrec.command.installation import HOME_VARIABLE, home, in_checkout, set_up, shown_template
-from seqrec.command.java import require_java
+from seqrec.command.java import quoted_option, require_java
 from seqrec.command.log_file import choose
 from seqrec.errors import UserError
 
@@ -69,7 +69,7 @@ def java_options(spark: Path, temporary: Path | None) -> str:
     own = [*archive_options(spark), f"-Dlog4j2.configurationFile={home() / 'conf' / 'log4j2.properties'}"]
     if temporary is not None:
         own.append(f"-Djava.io.tmpdir={temporary}")
-    return " ".join([*map(_quoted, own), os.environ.get("SPARK_SUBMIT_OPTS", "")])
+    return " ".join([*map(quoted_option, own), os.environ.get("SPARK_SUBMIT_OPTS", "")])
 
 
 def default_memory() -> str:
@@ -97,12 +97,3 @@ def chooses_local_folder(options: list[str], spark: Path) -> bool:
         or any("spark.local.dir" in option for option in options)
         or re.search(r"^\s*spark\.local\.dir", spark_defaults(spark), re.MULTILINE) is not None
     )
-
-
-def _quoted(text: str) -> str:
-    r"""In single quotes, as spark-submit reads SPARK_SUBMIT_OPTS.
-
-    >>> print(_quoted("it's"))
-    'it'"'"'s'
-    """
-    return "'" + text.replace("'", "'\"'\"'") + "'"

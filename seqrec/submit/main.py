@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from seqrec.command.environment import check_python
+from seqrec.command.installation import program
 from seqrec.error_messages import explain
 from seqrec.errors import UserError
 from seqrec.submit import machine, s3
@@ -23,7 +25,11 @@ from seqrec.submit.work_folder import WorkFolder, work_folder
 
 
 def run_chain(words: list[str]) -> NoReturn:
-    """`run CHAIN`: this process becomes that of the chain, which starts each of its jobs as a user does."""
+    """`run CHAIN`: this process becomes that of the chain, which starts each of its jobs as a user does.
+
+    Raises UserError for a Python without the packages, before it becomes one that can't say so.
+    """
+    check_python()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "seqrec.chains", *words])
 
 
@@ -53,6 +59,8 @@ def _run(words: list[str]) -> int:
         (sys.stdout if words else sys.stderr).write(usage())
         return 0 if words else 2
     if words[0] in OTHERS:
+        if printing:
+            raise UserError(f"--print prints the line of a job, and {words[0]} is none: run `{program()} {words[0]}` without it")
         OTHERS[words[0]](words[1:])
         return 0
     script = find_script(words[0])

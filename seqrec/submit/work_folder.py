@@ -1,6 +1,7 @@
 """The folder of a job's temporary files, Spark's too, which goes with the job.
 
-It is locked while a process of the job lives, so that the next job knows which folders were left by jobs that were killed.
+It is locked while a process of the job lives, so that the next job knows which folders were left by jobs that were killed. A file
+system without locks, as Lustre may be, is taken all the same: what a killed job leaves there stays until somebody removes it.
 """
 
 import fcntl
@@ -19,10 +20,10 @@ PREFIX = "seqrec."
 
 
 class WorkFolder(NamedTuple):
-    """The folder, and the file descriptor of its lock, which the job's processes inherit."""
+    """The folder, and the file descriptor of its lock, which the job's processes inherit; None where there are no locks."""
 
     path: Path
-    lock: int
+    lock: int | None
 
     @property
     def temporary(self) -> Path:
@@ -54,10 +55,14 @@ def work_folder() -> Iterator[WorkFolder]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _lock(folder: Path) -> int:
-    """Lock the folder; its lock is there under that name only when it is held."""
+def _lock(folder: Path) -> int | None:
+    """Lock the folder; its lock is there under that name only when it is held. None where the file system has no locks."""
     descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
     (folder / ".lock").rename(folder / "lock")
     return descriptor
 

@@ -1,5 +1,7 @@
 """The archive of Java's classes: who is told of it, and that it fits the JVM that it is for. `make setup` makes it."""
 
+import errno
+import os
 from pathlib import Path
 
 import pyspark
@@ -24,6 +26,22 @@ def test_without_a_place_for_it_that_is_said(
     monkeypatch.setattr("os.access", lambda path, mode: False)
     make_class_archive.main(tmp_path)
     assert capsys.readouterr().out == f"{tmp_path} can't be written: {make_class_archive.WITHOUT}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spark_that_doesn_t_start_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(spark: Path) -> None:
+        (spark / f"{NAME}.{os.getpid()}").touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
+
+    monkeypatch.setattr(make_class_archive, "make_archive", fail)
+    monkeypatch.setattr(make_class_archive, "_end_java", lambda: None)  # that of the tests goes on
+    make_class_archive.main(tmp_path)
+    said = capsys.readouterr().out
+    assert said.startswith("no archive of Java's classes could be made (/tmp/x: the disk is full")
+    assert said.endswith(f"{make_class_archive.WITHOUT}\n")
     assert list(tmp_path.iterdir()) == []
 
 

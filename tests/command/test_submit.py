@@ -1,5 +1,6 @@
 """spark-submit.sh and the Makefile: what they check, pass on and leave behind."""
 
+import errno
 import fcntl
 import os
 import shlex
@@ -14,6 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from seqrec.submit.job_process import run_group
+from seqrec.submit.main import main
+from seqrec.submit.work_folder import work_folder
 
 ROOT = Path(__file__).parents[2]
 AWKWARD = ["a #b", "a: b", "it's", '"a"', "a\\b", "{a}", "[a]", "$HOME", "${SEQREC_ROOT}", "a&b", "50%", "ä→日", "*"]
@@ -287,6 +292,33 @@ def test_a_dump_gets_its_options_as_they_are(tree: Path, spark_home: Path) -> No
     assert submit(tree, "kopy").stderr == "error: there is no job kopy; did you mean copy? jobs are: echo copy\n"
 
 
+@pytest.mark.parametrize("words", [["templates", "mine"], ["run", "demo"]])
+def test_print_runs_nothing_that_is_no_job(tree: Path, words: list[str]) -> None:
+    done = submit(tree, "--print", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: --print prints the line of a job, and {words[0]} is none")
+    assert not list(tree.parent.rglob("mine"))
+
+
+def test_a_chain_names_the_packages_that_its_python_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pydantic" else object())
+    monkeypatch.setattr("os.execv", lambda *words: pytest.fail("the chain was started"))
+    with pytest.raises(SystemExit, match=f"error: {sys.executable} has no pydantic: run `make setup` first"):
+        main(["run", "demo", "--dry-run"])
+
+
+def test_a_folder_without_locks_is_taken_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, _: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with work_folder() as work:
+        assert run_group(["touch", str(work.temporary / "made")], {}, work) == 0
+        assert (work.temporary / "made").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_real_spark_is_quiet_and_the_job_s_streams_and_status_come_through(tree: Path) -> None:
     done = submit(tree, "echo", "--quiet", "x=1", "--", "--master", "local[1]")
     assert done.returncode == 7
@@ -451,6 +483,14 @@ def test_nothing_is_set_up_twice(tmp_path: Path) -> None:
     Path(stamp).touch()
     assert "pip install" not in make("--dry-run", "setup", f"VENV={tmp_path}").stdout
     assert "pip install" in make("--dry-run", "setup", f"VENV={tmp_path}", "PYTHON=false").stdout
+
+
+@pytest.mark.parametrize("package", ["libgomp1", "chromium"])
+def test_packages_are_installed_after_their_lists(package: str, tmp_path: Path) -> None:
+    """Slim images have none."""
+    planned = make("--dry-run", "test", f"VENV={tmp_path}").stdout
+    [line] = [line for line in planned.splitlines() if f"apt-get install -y -qq {package}" in line]
+    assert "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install" in line
 
 
 def test_scripts_can_be_run() -> None:

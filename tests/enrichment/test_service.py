@@ -143,6 +143,26 @@ def test_a_key_that_is_refused_is_not_shown(services: Services, service_of: Call
     assert "sk-secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("before", [b"", b"x" * 140], ids=["whole", "cut"])
+def test_a_key_in_an_answer_that_is_no_json_is_not_shown(
+    services: Services, service_of: Callable[..., Service], caplog: pytest.LogCaptureFixture, before: bytes
+) -> None:
+    services.failures = [Failure(content=before + b" Bearer sk-secret-of-mine")] * 3
+    with pytest.raises(FailedRequestError, match="the answer is no JSON") as raised:
+        service_of(key="sk-secret-of-mine").ask(question(services), titles)
+    assert "sk-" not in str(raised.value) + caplog.text
+    assert "request 3 of this run" in caplog.text
+
+
+def test_a_key_in_what_a_service_says_is_wrong_is_not_shown(services: Services, service_of: Callable[..., Service]) -> None:
+    def refuse(answer: Any) -> None:
+        raise UnreadableAnswerError(f"it says {answer['error']}")
+
+    services.failures = [Failure(content=b'{"error": "Bearer sk-secret-of-mine"}')] * 3
+    with pytest.raises(FailedRequestError, match=r"it says Bearer \*\*\*"):
+        service_of(key="sk-secret-of-mine").ask(question(services), refuse)
+
+
 def test_answers_are_kept_and_failures_are_not(services: Services, service_of: Callable[..., Service], tmp_path: Path) -> None:
     services.failures = [Failure(content=b"[]")] * 3
     with pytest.raises(FailedRequestError):

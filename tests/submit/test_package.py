@@ -34,6 +34,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sdist")
     hidden = shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(*BUILT))
     shutil.copytree(ROOT / ".ci", hidden / ".ci")
+    (hidden / "deploy/.env").write_text("MONGO_PASSWORD=secret\n")
     done = run(sys.executable, "-c", BUILD, folder, cwd=folder / "source")
     assert done.returncode == 0, done.stderr
     [built] = folder.glob("*.tar.gz")
@@ -86,6 +87,8 @@ def test_the_source_distribution_can_be_run_and_tested_as_a_checkout(sdist: Path
     there = {path.relative_to(ROOT).as_posix() for folder in ("docs", "tests") for path in (ROOT / folder).rglob("*.*")}
     assert {name for name in there if "__pycache__" not in name} - names == set()
     assert {"spark-submit.sh", "Makefile", "constraints.txt", ".ci/run", "conf/train.yaml", "jobs/train.py"} <= names
+    assert {name for name in names if name.startswith("deploy/")} >= {"deploy/env.example", "deploy/compose.yaml"}
+    assert not {name for name in names if ".env" in name}  # a .env holds secrets
 
 
 def test_nothing_but_the_package_can_be_imported(bin_folder: Path, tmp_path: Path) -> None:
