@@ -54,7 +54,11 @@ env_value() {
 # The names and values of the file, into env_names and env_values.
 parse_env() {
     local line number=0 key='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$' known=" " env_read=
-    [[ -n $env_file && -e $env_file ]] || return 0
+    [[ -n $env_file ]] || return 0
+    if [[ ! -e $env_file && ! -L $env_file ]]; then
+        [[ -z ${SEQREC_ENV_FILE-} ]] || env_fail "" "SEQREC_ENV_FILE names this file, which isn't there: mend the name, or set SEQREC_ENV_FILE= to read none"
+        return 0
+    fi
     check_env_file
     while IFS= read -r line || [[ -n $line ]]; do
         number=$((number + 1)) line=${line%$'\r'}

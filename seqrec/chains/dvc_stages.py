@@ -25,17 +25,20 @@ from seqrec.errors import UserError
 from seqrec.settings.training import STAGES, Training
 from seqrec.settings.tune import Tune
 from seqrec.storage import files
-from seqrec.storage.made_from import MARKS, is_below
+from seqrec.storage.made_from import is_below
 from seqrec.storage.meta import META
+from seqrec.storage.path_files import folder_above, is_pattern
 from seqrec.storage.run_ids import CURRENT, RUN_ID
 
-HEADER = "# Written by `{command}`, which writes it anew: change the chain instead.\n"
+HEADER = "# Written by `{command}` in this folder, which writes it anew: change the chain instead.\n"
 IGNORED = (".*.lock", "PUBLISHED.json", "_temporary/", "__pycache__/")  # beside versions and code, and no part of them
 TRAINED = (META, "config.yaml", "vocabulary.parquet", "epochs.jsonl", "checkpoints")  # of a model's folder, which has exports too
 
 
-def write_stages(chain: Chain, steps: Sequence[Step], *, file: Path, overrides: Sequence[str]) -> list[str]:
-    """Write the file, and what DVC ignores beside it; returns the names of the stages.
+def write_stages(
+    chain: Chain, steps: Sequence[Step], *, file: Path, overrides: Sequence[str], options: Sequence[str] = ()
+) -> list[str]:
+    """Write the file, and what DVC ignores beside it; returns the names of the stages. `options` are spark-submit's.
 
     Raises UserError, before anything is written, for a root or an input that isn't local, a root or a chain's file outside of the
     repository, and a file of that name that has stages of its own.
@@ -52,8 +55,10 @@ def write_stages(chain: Chain, steps: Sequence[Step], *, file: Path, overrides: 
         )
     if file.exists() and not file.read_text(encoding="utf-8").startswith(HEADER.partition("{")[0]):
         raise UserError(f"{file} has stages of its own: name another one, --dvc FOLDER/dvc.yaml, or move it away")
-    stages = {step.name: _stage(step, chain, file.absolute().parent, overrides) for step in steps}
-    header = HEADER.format(command=shlex.join([program(), "run", chain.name, "--dvc", *overrides]))
+    folder, behind = file.absolute().parent, ["--", *options] if options else []
+    stages = {step.name: _stage(step, chain, folder, overrides, behind) for step in steps}
+    words = ["run", _shown(chain.path, folder), "--dvc", file.name, *overrides, *behind]
+    header = HEADER.format(command=f"{_program(folder)} {shlex.join(words)}")
     text = yaml.safe_dump({"stages": stages}, sort_keys=False, allow_unicode=True, width=1000)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(header + text, encoding="utf-8")
@@ -61,10 +66,10 @@ def write_stages(chain: Chain, steps: Sequence[Step], *, file: Path, overrides: 
     return list(stages)
 
 
-def _stage(step: Step, chain: Chain, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """A step as a stage of a dvc.yaml in a folder."""
+def _stage(step: Step, chain: Chain, folder: Path, overrides: Sequence[str], behind: Sequence[str]) -> dict[str, Any]:
+    """A step as a stage of a dvc.yaml in a folder; `behind` are spark-submit's options behind `--`."""
     given = [override for override in overrides if override.startswith(f"{step.name}.")]
-    words = ["run", _shown(chain.path, folder), "--only", step.name, "--force", *given]
+    words = ["run", _shown(chain.path, folder), "--only", step.name, "--force", *given, *behind]
     command = f'SEQREC_ROOT="$PWD/{_shown(variable("SEQREC_ROOT", "a dvc.yaml"), folder)}" {_program(folder)} {shlex.join(words)}'
     name = getattr(step.config, "name", None) or getattr(step.config, "model", None)
     made: dict[str, Any] = {
@@ -105,7 +110,7 @@ def _inputs(step: Step, chain: Chain) -> Iterator[str]:
             raise UserError(f"the step {step.name} reads {key}={path}: DVC's stages read files of this machine")
         by = next((other for other in chain.steps if other.name != step.name and path in other.makes), None)
         if by is not None or files.exists(path) or f"{key}{MAYBE}" not in step.config.reads():
-            yield _pointer(path, by=by)
+            yield _whole(step, key, path) if by is None and is_pattern(path) and not files.exists(path) else _pointer(path, by=by)
     for other in chain.steps:
         if other.name in step.after:
             yield _pointer(other.writes, by=other) if other.writes else _record(other)
@@ -117,10 +122,18 @@ def _pointer(path: str, *, by: Step | None) -> str:
         return files.join(path, META)
     if by is not None and isinstance(by.config, Training) and path == by.config.model:
         return files.join(path, META)
-    if by is not None or files.exists(files.join(path, CURRENT)):
-        return files.join(path, CURRENT)
-    mark = MARKS.search(path)
-    return path if mark is None or files.exists(path) else path[: mark.start()].rpartition("/")[0]
+    return files.join(path, CURRENT) if by is not None or files.exists(files.join(path, CURRENT)) else path
+
+
+def _whole(step: Step, key: str, pattern: str) -> str:
+    """The folder of a pattern's files, which DVC watches whole; UserError where SEQREC_ROOT lies in it, with what stages make."""
+    folder, root = folder_above(pattern) or "/", variable("SEQREC_ROOT", "a dvc.yaml")
+    if is_below(root, folder):
+        raise UserError(
+            f"the step {step.name} reads {key}={pattern}: DVC would watch all of {folder}, where the stages write too "
+            f"(SEQREC_ROOT={root}); put the files into a folder of their own, such as {files.join(root, 'input')}"
+        )
+    return folder
 
 
 def _outputs(step: Step) -> Iterator[str]:

@@ -111,12 +111,19 @@ def _records(chain: Chain) -> str | None:
     return files.join(variable("SEQREC_ROOT", "a step without a version"), RECORDS)
 
 
-def _write_dvc(chain: Chain, file: str, overrides: Sequence[str]) -> None:
+def _refuse_beside_dvc(arguments: argparse.Namespace) -> None:
+    """Raise UserError for an option that says which steps run: with --dvc none does, and all are written."""
+    options = [f"--{name.replace('_', '-')}" for name in ("only", "force", "any_code", "dry_run") if getattr(arguments, name)]
+    if options:
+        raise UserError(f"--dvc writes all steps, and DVC says which of them run: leave out {', '.join(options)}")
+
+
+def _write_dvc(chain: Chain, file: str, overrides: Sequence[str], *, options: Sequence[str]) -> None:
     """Write a chain as stages of DVC, and say what comes next."""
     place = Path(file or (home() if in_checkout() else Path.cwd()) / "dvc.yaml")
     if place.name != "dvc.yaml":
         raise UserError(f"--dvc {file}: DVC reads files of the name dvc.yaml alone: write --dvc FOLDER/dvc.yaml")
-    stages = write_stages(chain, ordered(chain), file=place, overrides=overrides)
+    stages = write_stages(chain, ordered(chain), file=place, overrides=overrides, options=options)
     show(f"{place}: {counted(len(stages), 'stage')}, {', '.join(stages)}\nnext: dvc repro {shlex.quote(str(place))}")
 
 
@@ -152,7 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with command_line(arguments):
         chain = read_chain(arguments.chain, arguments.overrides)
         if arguments.dvc is not None:
-            _write_dvc(chain, arguments.dvc, arguments.overrides)
+            _refuse_beside_dvc(arguments)
+            _write_dvc(chain, arguments.dvc, arguments.overrides, options=words[len(own) + 1 :])
             return
         records = _records(chain)
         comparison = Comparison(records=records, by_code=not arguments.any_code, force=arguments.force)

@@ -1,5 +1,6 @@
 """Which steps of a chain are up to date, which are stale, and why: what a version was made from, compared with what is now."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,7 @@ def _status(step: Step, above: Sequence[str], comparison: Comparison) -> Status:
     reasons = [_unfinished(step, path)] if made is None else list(_differences(step, made, now, by_code=comparison.by_code))
     if made is not None and path is not None and _unpublished(step, path):
         reasons.append(f"{path.rpartition('/')[2]} isn't published")
-    starts_over = made is not None and _starts_over(step, made, now)
+    starts_over = made is not None and _starts_over(step, made, now, by_code=comparison.by_code)
     if above and made is not None and not comparison.force:
         reasons.append(f"follows {', '.join(above)}")
     if comparison.force and not reasons:
@@ -89,8 +90,11 @@ def _finished(step: Step, comparison: Comparison) -> tuple[str | None, MadeFrom 
         where = record_of(step, comparison.records)
         if where is None or not files.exists(where):
             return None, None
-        content = files.read_text(where)
-        return None, MadeFrom.model_validate_json(content)
+        try:
+            content = json.loads(files.read_text(where))
+        except ValueError:
+            content = {}
+        return None, MadeFrom.of(content, path=where, remedy="remove this file, and its step runs again")
     current = read_current(step.writes)
     path = step.writes if current is None else files.join(step.writes, current)
     return (path, read_made_from(path)) if files.exists(files.join(path, META)) else (None, None)
@@ -145,16 +149,17 @@ def _trains_a_model(step: Step) -> bool:
     return isinstance(step.config, Training) and step.writes == step.config.model
 
 
-def _starts_over(step: Step, made: MadeFrom, now: MadeFrom) -> bool:
-    """Whether a finished training begins anew: not where its limits were raised and nothing else changed."""
+def _starts_over(step: Step, made: MadeFrom, now: MadeFrom, *, by_code: bool) -> bool:
+    """Whether a finished training begins anew: not where its limits were raised and nothing else changed that counts."""
+    other_code = by_code and made.code != now.code
     if not isinstance(step.config, Training):
         return False
     if not _trains_a_model(step):
-        return made.code != now.code
+        return other_code
     changed = _changed_settings(made, now)
     old, new = flatten(made.settings), flatten(now.settings)
     raised = all(key in LIMITS and None not in (old[key], new[key]) and new[key] > old[key] for key in changed)
-    return not raised or made.inputs != now.inputs or made.code != now.code
+    return not raised or made.inputs != now.inputs or other_code
 
 
 def _arguments(step: Step, starts_over: bool) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ from pyspark.sql.types import ArrayType, StructType
 
 from seqrec.dataset.content import MOST, RangedFile, decode_start, encoding_of, first_content
 from seqrec.dataset.dialect import LEAST_SHARE, LINES, CutLines, column_names, cut_lines, decimal_mark, first_part, text_lines
-from seqrec.dataset.first_files import InputFile, first_file
+from seqrec.dataset.first_files import first_file
 from seqrec.dataset.json_head import json_rows, text_of
 from seqrec.dataset.roles import is_header
 from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table, table_format
 from seqrec.errors import UserError
 from seqrec.storage import files, versions
+from seqrec.storage.path_files import InputFile
 from seqrec.tables.input_table import AUTO, InputTable, WantedTable
 
 LIST_COLUMNS = ("user_id", "items")

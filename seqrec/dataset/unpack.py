@@ -23,11 +23,12 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from seqrec.dataset.content import BY_NAME, RangedFile, member_of, packing_of
-from seqrec.dataset.first_files import InputFile, first_file, input_files
+from seqrec.dataset.first_files import first_file, input_files
 from seqrec.dataset.snapshot import UNFINISHED, changed_error
 from seqrec.dataset.spark_tables import SPARK_TABLES
 from seqrec.errors import FileError, UserError
 from seqrec.storage import files, versions
+from seqrec.storage.path_files import InputFile
 from seqrec.tables.input_table import InputTable
 
 log = logging.getLogger("seqrec")

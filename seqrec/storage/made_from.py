@@ -8,22 +8,20 @@ The state of an input is a text that changes when the input does: the run id of 
 model, or a hash of the content of other files. Two states are only ever compared.
 """
 
-import glob
 import hashlib
 import json
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seqrec.storage import files, paths
+from seqrec.storage import files, path_files, paths
 from seqrec.storage.meta import META, Part
 from seqrec.storage.run_ids import RUN_ID, read_current
 
 KEY = "made_from"
 HASHED_BYTES = 1 << 30  # of more bytes than this, sizes and times of change are compared in place of the content
-MARKS = re.compile(r"[*?\[{]")  # of a pattern
 BEST = "best_"
 EXPORTS = "exports"  # of a model's folder
 
@@ -65,14 +63,14 @@ def state_of(path: str) -> str | None:
     """
     path = path.rstrip("/") or "/"
     if files.is_local(path) and files.local_path(path).is_file():
-        return _content(path)
+        return _files_state(path)
     if RUN_ID.match(name := path.rsplit("/", 1)[-1]):
         return name if files.exists(files.join(path, META)) else None
     if current := read_current(path):
         return current if files.exists(files.join(path, current, META)) else None
     if name == EXPORTS and not files.exists(path):  # MODEL may be an export itself, or a version of one
         return _training(path.rpartition("/")[0], of_export=True)
-    return _training(path) or (_content(path) if files.is_local(path) else _listing(path))
+    return _training(path) or _files_state(path)
 
 
 def _training(folder: str, *, of_export: bool = False) -> str | None:
@@ -90,59 +88,45 @@ def _training(folder: str, *, of_export: bool = False) -> str | None:
     return " ".join(str(word) for word in (meta.get("run_id"), meta.get("export"), *best[-1:]) if word)
 
 
-def _content(path: str) -> str | None:
-    """A hash of the files that a local path or pattern means; of their sizes and times if they are too large."""
-    root = files.local_path(path)
-    places = [root] if root.exists() else [Path(place) for place in sorted(glob.glob(str(root)))]
-    found = [file for place in places for file in _files_in(place)]
+def _files_state(path: str) -> str | None:
+    """The state of the files that a path or a pattern means; None without any.
+
+    Local ones are hashed whole, too large ones with their sizes and times; remote ones have sizes and the newest change.
+    """
+    matches = sorted(path_files.places(path))
+    found = [file for place in matches for file in path_files.files_of(place, below=True)]
     if not found:
         return None
-    sizes = [file.stat().st_size for file in found]
+    names = [(_name_in(path, file.path), file.size) for file in found]
+    size = sum(file.size for file in found)
+    if files.is_local(path):
+        return _described(len(found), size, _hash_of(names, [files.local_path(file.path) for file in found]))
+    newest = max(files.newest_change(place) for place in matches)
+    hashed = hashlib.blake2b(repr(names).encode(), digest_size=16).hexdigest()
+    return _described(len(found), size, f"{hashed}, {datetime.fromtimestamp(newest, UTC):%FT%TZ}")
+
+
+def _hash_of(names: Sequence[tuple[str, int]], found: Sequence[Path]) -> str:
+    """A hash of the names, sizes and content of local files; in place of the content of their times if they are too large."""
     hashed = hashlib.blake2b(digest_size=16)
-    for file, size in zip(found, sizes, strict=True):
-        name = file.relative_to(root) if file.is_relative_to(root) else file.name
+    large = sum(size for _, size in names) > HASHED_BYTES
+    for (name, size), file in zip(names, found, strict=True):
         hashed.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
-        if sum(sizes) > HASHED_BYTES:
+        if large:
             hashed.update(f"{file.stat().st_mtime_ns}\0".encode())
             continue
         with file.open("rb") as source:
             while block := source.read(1 << 20):
                 hashed.update(block)
-    return _described(len(found), sum(sizes), hashed.hexdigest())
+    return hashed.hexdigest()
 
 
-def _files_in(place: Path) -> Iterator[Path]:
-    """A file itself, or the files below a folder, in order; names that begin with a point or _ are left out, as Spark does."""
-    if place.is_file():
-        yield place
-        return
-    for inner in sorted(place.iterdir()):
-        if not inner.name.startswith((".", "_")):
-            yield from _files_in(inner)
-
-
-def _listing(path: str) -> str | None:
-    """Names, sizes and the newest change of a remote file or folder; of a pattern those of the folder above its first mark."""
-    if mark := MARKS.search(path):
-        path = path[: mark.start()].rpartition("/")[0]
-    if not files.exists(path):
-        return None
-    size = files.size_of(path)
-    entries = list(_remote_files(path, "")) if size is None else [(path.rpartition("/")[2], size)]
-    newest = files.newest_change(path)
-    hashed = hashlib.blake2b(repr(entries).encode(), digest_size=16).hexdigest()
-    return _described(len(entries), sum(size for _, size in entries), f"{hashed}, {datetime.fromtimestamp(newest, UTC):%FT%TZ}")
-
-
-def _remote_files(folder: str, below: str) -> Iterator[tuple[str, int]]:
-    """Names, from the folder on, and sizes of the files below a remote folder."""
-    for name, size in files.sizes(files.join(folder, below) if below else folder).items():
-        if name.startswith((".", "_")):
-            continue
-        if size is not None:
-            yield f"{below}{name}", size
-        else:
-            yield from _remote_files(folder, f"{below}{name}/")
+def _name_in(path: str, file: str) -> str:
+    """A file's name from the folder on, of a pattern from the folder above its first mark on; `.` is the path itself."""
+    start = path if files.exists(path) else path_files.folder_above(path)
+    if files.is_local(path):
+        return os.path.relpath(files.local_path(file), files.local_path(start))
+    return file.removeprefix(start).lstrip("/") or path.rpartition("/")[2]
 
 
 def _described(count: int, size: int, hashed: str) -> str:

@@ -155,6 +155,11 @@ def test_stages_run_where_something_changed_and_their_versions_come_back(
         ({}, ["--dvc", "FOLDER/stages.yaml"], "DVC reads files of the name dvc.yaml alone"),
         ({}, ["--dvc", "FOLDER/own/dvc.yaml"], "has stages of its own"),
         ({}, ["--dvc", "FOLDER/dvc.yaml", "build_sequences.input.path=s3a://b/r.csv"], "DVC's stages read files of this machine"),
+        (
+            {},
+            ["--dvc", "FOLDER/dvc.yaml", "build_sequences.input.path=FOLDER/root/r-*.csv"],
+            "into a folder of their own",
+        ),
     ],
 )
 def test_what_dvc_can_t_do_is_said(
@@ -178,11 +183,15 @@ def test_a_stage_has_what_its_step_reads_and_makes(tmp_path: Path, monkeypatch: 
         "  build_sequences:\n  train:\n    preset: gsasrec\n  export_onnx:\n  batch_recommend:\n  publish:\n    after: [train]\n"
     )
     (tmp_path / "chain.yaml").write_text(f"steps:\n{steps}")
-    run.main([str(tmp_path / "chain.yaml"), "train.name=${HOME}", "--dvc", f"{tmp_path}/stages/dvc.yaml"])
+    run.main(
+        [str(tmp_path / "chain.yaml"), "train.name=${HOME}", "--dvc", f"{tmp_path}/stages/dvc.yaml", "--", "--master", "local[2]"]
+    )
+    written = (tmp_path / "stages" / "dvc.yaml").read_text()
+    assert "run ../chain.yaml --dvc dvc.yaml 'train.name=${HOME}' -- --master 'local[2]'` in this folder" in written
     stages = yaml.safe_load((tmp_path / "stages" / "dvc.yaml").read_text())["stages"]
     train, publish = stages["train"], stages["publish"]
     assert train["cmd"].startswith('SEQREC_ROOT="$PWD/../root" ')
-    assert train["cmd"].endswith(r"run ../chain.yaml --only train --force 'train.name=\${HOME}'")
+    assert train["cmd"].endswith(r"run ../chain.yaml --only train --force 'train.name=\${HOME}' -- --master 'local[2]'")
     assert {
         "../root/dataset/CURRENT",
         f"{ROOT}/jobs/train.py",

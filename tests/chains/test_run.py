@@ -139,7 +139,11 @@ def test_versions_that_other_code_made_are_stale(root: Path, go: Go, monkeypatch
     monkeypatch.setattr(lineage, "code_version", lambda script: "0" * 12 if script.stem == "evaluate" else "1" * 12)
     assert "the job's code changed" in shown()["evaluate"]
     assert go("--any-code") == []
-    assert go()[1] == "train resume=false"
+    assert go("--any-code", "--force", "--only", "train") == ["train resume=same"]
+    monkeypatch.setattr(lineage, "code_version", lambda script: "2" * 12)
+    assert go("--any-code", "train.max_epochs=99")[0] == "train resume=same"
+    monkeypatch.setattr(lineage, "code_version", lambda script: "3" * 12)
+    assert go("train.max_epochs=99")[1] == "train resume=false"
 
 
 def test_a_root_that_was_moved_is_up_to_date(root: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +169,10 @@ def test_a_root_on_s3_works_as_a_local_one(root: Path, go: Go, tmp_path: Path, m
         assert go() == []
         files.write_text("s3a://bucket/root/ratings.csv", "user,item\n1,3\n2,3\n")
         assert go()[0] == "build_sequences"
+        pattern = "build_sequences.input.path=s3a://bucket/root/r*.csv"
+        assert state_of("s3a://bucket/root/r*.csv") == state_of("s3a://bucket/root/[r]atings.csv")
+        assert go(pattern)[0] == "build_sequences"
+        assert go(pattern) == []
 
 
 def test_a_version_that_says_nothing_of_its_making_is_stale(root: Path, go: Go) -> None:
@@ -195,6 +203,9 @@ def test_a_step_without_a_version_is_recorded(root: Path, go: Go, tmp_path: Path
     ]
     assert go(chain=chain) == []
     assert go("publish.mongo.collection=others", chain=chain) == ["publish"]
+    (root / "chain_steps" / "publish.json").write_text('{"job": "publish"}')
+    with pytest.raises(SystemExit, match=r"publish\.json lacks \w+: remove this file, and its step runs again"):
+        run.main([chain])
 
 
 @pytest.mark.parametrize(
@@ -239,6 +250,7 @@ def test_what_is_wrong_with_a_chain_is_said_before_anything_runs(root: Path, tmp
         (["demo", "max_epochs=1"], "`max_epochs=1` names no step: write STEP.key=value"),
         (["demo", "train.max_epoch=1"], "unknown key max_epoch; did you mean max_epochs\\?"),
         (["demo", "--only", "trian"], "--only trian is no step"),
+        (["demo", "--dvc", "--only", "train", "-f"], "DVC says which of them run: leave out --only, --force"),
         (["demo", "build_sequences.input.path=/none.csv"], "reads input.path=/none.csv, which isn't there: .* mend the path"),
     ],
 )

@@ -96,3 +96,19 @@ def test_make_and_the_script_take_it_unless_the_environment_says_otherwise(tmp_p
         assert f"error: {tmp_path}/.env, line 1: expected KEY=value" in done.stderr
     environment["SEQREC_ENV_FILE"] = ""
     assert run("make", "help").returncode == 0
+
+
+def test_a_file_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    assert read(tmp_path, "A=1\n", SEQREC_ENV_FILE="").stdout == "A=unset\nB=unset\nC=unset\n"
+    done = read(tmp_path, "A=1\n", SEQREC_ENV_FILE="prdo.env")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: prdo.env: SEQREC_ENV_FILE names this file, which isn't there: mend the name")
+    (tmp_path / ".env").unlink()
+    environment = {"PATH": os.environ["PATH"]}
+
+    def read_again() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", "-c", SHOW], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert read_again().stdout == "A=unset\nB=unset\nC=unset\n"
+    (tmp_path / ".env").symlink_to(tmp_path / "gone.env")
+    assert read_again().stderr == f"error: {tmp_path}/.env: this is no file that can be read: make it one, or remove it\n"

@@ -61,7 +61,7 @@ def test_the_state_of_files_is_their_content(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "in" / ".a.csv.crc").touch()
     os.utime(tmp_path / "in" / "a.csv", (1, 1))
     assert state_of(f"{tmp_path}/in") == before
-    assert state_of(f"{tmp_path}/i*/a.csv") == before
+    assert state_of(f"{tmp_path}/in/*.csv") == before
     (tmp_path / "in" / "b" / "c.csv").write_text("22")
     assert str(state_of(f"{tmp_path}/in")).startswith("2 files, 3 bytes, ")
     monkeypatch.setattr(made_from, "HASHED_BYTES", 2)
@@ -70,3 +70,26 @@ def test_the_state_of_files_is_their_content(tmp_path: Path, monkeypatch: pytest
     assert state_of(f"{tmp_path}/in") != large  # files that are too large are compared by their times
     assert state_of(f"{tmp_path}/none") is None
     assert state_of(f"{tmp_path}/in/*.json") is None
+
+
+def test_the_files_of_a_pattern_are_those_that_spark_reads(tmp_path: Path) -> None:
+    for name in ("b.csv", "c.csv", "_day=1/part.csv"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("1")
+    pair, folder = state_of(f"{tmp_path}/in/{{b,c}}.csv"), state_of(f"{tmp_path}/in")
+    assert str(pair).startswith("2 files, 2 bytes, ")
+    assert str(folder).startswith("3 files, 3 bytes, ")
+    (tmp_path / "in" / "c.csv").write_text("2")
+    assert state_of(f"{tmp_path}/in/{{b,c}}.csv") != pair
+    assert state_of(f"{tmp_path}/in") != folder
+    folder = state_of(f"{tmp_path}/in")
+    (tmp_path / "in" / "_day=1" / "part.csv").write_text("2")
+    assert state_of(f"{tmp_path}/in") != folder
+
+
+def test_a_broken_link_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("1")
+    before = state_of(f"{tmp_path}/in")
+    (tmp_path / "in" / "b.csv").symlink_to(tmp_path / "gone.csv")
+    assert state_of(f"{tmp_path}/in") == state_of(f"{tmp_path}/in/*.csv") == before
