@@ -170,9 +170,9 @@ def test_a_root_on_s3_works_as_a_local_one(root: Path, go: Go, tmp_path: Path, m
         files.write_text("s3a://bucket/root/ratings.csv", "user,item\n1,3\n2,3\n")
         assert go()[0] == "build_sequences"
         pattern = "build_sequences.input.path=s3a://bucket/root/r*.csv"
-        assert state_of("s3a://bucket/root/r*.csv") == state_of("s3a://bucket/root/[r]atings.csv")
+        files.write_text("s3a://bucket/root/ratings2.csv", "user,item\n4,3\n")
         assert go(pattern)[0] == "build_sequences"
-        assert go(pattern) == []
+        assert go(pattern) == []  # what the steps made beside the files is none of them
 
 
 def test_a_version_that_says_nothing_of_its_making_is_stale(root: Path, go: Go) -> None:
