@@ -12,8 +12,10 @@ PYTHON_CAUSE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt)(?:: .
 LONGEST = 400
 SECRETS = (
     *("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "OPENAI_API_KEY"),
 )
+CREDENTIALS = re.compile(r'://[^/@\s"]+@')  # of an address; a quote ends an address of JSON
+_named: set[str] = set()  # the variables that settings name, beside SECRETS
 MEMORY = "give it more, as in SPARK_DRIVER_MEMORY=8g ./spark-submit.sh … (on a cluster also `-- --executor-memory 8g`)"
 GONE = f"Spark's JVM has gone, most often killed for want of memory: free memory, or {MEMORY}"
 DISK_FULL = (
@@ -74,11 +76,16 @@ def hide_secrets(text: str) -> str:
     >>> hide_secrets("can't reach mongodb://ann:pass@host:1")
     "can't reach mongodb://***@host:1"
     """
-    for name in SECRETS:
+    for name in (*SECRETS, *_named):
         value = os.environ.get(name, "")
         if len(value) > len("embedded"):
-            text = text.replace(value, re.sub(r"://[^/@\s]+@", "://***@", value) if "://" in value else "***")
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+            text = text.replace(value, CREDENTIALS.sub("://***@", value) if "://" in value else "***")
+    return CREDENTIALS.sub("://***@", text)
+
+
+def add_secret(name: str) -> None:
+    """From here on, hide the value of this environment variable too: a setting names it."""
+    _named.add(name)
 
 
 def one_line(text: str) -> str:

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from seqrec.error_messages import DISK_FULL, explain, hide_secrets
 from seqrec.errors import UserError
+from seqrec.settings.enrich_items import Llm
 
 JAVA = """An error occurred while calling o64.parquet.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times
@@ -93,6 +94,15 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGODB_URI", "mongodb://u:p%40ss@h/x")
     text = hide_secrets("mongodb://u:p%40ss@h/x said root:hidden-token, s3a://key:secret@bucket/x")
     assert text == "mongodb://***@h/x said ***, s3a://***@bucket/x"
+    assert hide_secrets('["http://x","ann@example.org"]') == '["http://x","ann@example.org"]'
+
+
+def test_keys_of_language_models_are_masked_whatever_variable_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden-one")
+    monkeypatch.setenv("OUR_MODEL_KEY", "sk-hidden-two")
+    assert hide_secrets("sk-hidden-one sk-hidden-two") == "*** sk-hidden-two"
+    Llm(key_variable="OUR_MODEL_KEY")
+    assert hide_secrets("sk-hidden-one sk-hidden-two") == "*** ***"
 
 
 def test_the_errors_of_spark_s_python_workers_are_one_line(spark: SparkSession) -> None:

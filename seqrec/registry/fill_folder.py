@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqrec.catalogue.item_columns import read_item_columns
+from seqrec.error_messages import hide_secrets
 from seqrec.reranking.rules import Rules
 from seqrec.serving import exports
 from seqrec.serving.exports import Export
@@ -32,7 +33,8 @@ def fill_folder(folder: Path, *, model: str, second: tuple[str, str, str] | None
     """
     export = exports.locate(model)
     folder.mkdir()
-    for name in [META, *(name for name, _ in export.scoring_files())]:
+    _put_meta(export.path, folder / MODEL)
+    for name, _ in export.scoring_files():
         _put(files.join(export.path, name), folder / MODEL)
     run_ids = {} if second is None else _put_second_stage(folder, open_inputs(*second[:2]), locate_ranker(second[2]))
     kept = None if rules is None else _put_items(folder, rules, ID_KINDS[export.meta.id_types.item])
@@ -59,7 +61,7 @@ def _put_second_stage(folder: Path, inputs: SecondStageInputs, ranker: RankerVer
         for file in [*versions.table_files(table), *(["_SUCCESS"] if files.exists(files.join(table, "_SUCCESS")) else [])]:
             _put(files.join(table, file), places[name] / table.rsplit("/", 1)[-1])
     for name, path in paths.items():
-        _put(files.join(path, META), places[name])
+        _put_meta(path, places[name])
     _put(files.join(inputs.features, FEATURE_SCHEMA), places["features"])
     for file, _ in ranker.scoring_files():
         _put(files.join(ranker.path, file), places["ranker"])
@@ -76,6 +78,12 @@ def _put_items(folder: Path, rules: Rules, kind: pa.DataType) -> Rules:
     listed = {name: pa.array(values, pa.list_(pa.string())) for name, values in columns.values.items()}
     pq.write_table(pa.table({"item_id": columns.ids, **listed}), folder / ITEMS)
     return replace(rules, items=ITEMS, item_key="item_id")
+
+
+def _put_meta(path: str, folder: Path) -> None:
+    """Put a version's meta.json into a folder of this machine, without the credentials that its addresses may have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / META).write_text(hide_secrets(files.read_text(files.join(path, META))))
 
 
 def _put(path: str, folder: Path) -> None:

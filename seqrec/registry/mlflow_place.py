@@ -10,7 +10,6 @@ from seqrec.tracking.place import URIS, Place
 from seqrec.tracking.server import FOLDERS
 
 ALLOW_FOLDERS = "MLFLOW_ALLOW_FILE_STORE"  # without it MLflow refuses addresses of folders
-PARENT = "MLFLOW_PARENT_RUN_ID"
 
 
 def place_variables(place: Place) -> list[str]:

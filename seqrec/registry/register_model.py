@@ -30,12 +30,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from seqrec.error_messages import explain
 from seqrec.errors import UserError
-from seqrec.registry.mlflow_place import ALLOW_FOLDERS, PARENT, path_variable
+from seqrec.registry.mlflow_place import ALLOW_FOLDERS, path_variable
 from seqrec.registry.served_code import served_code
 from seqrec.serving.exports import Export
 from seqrec.serving.served_folder import ARTIFACT, ServedContent, ServedModel
+from seqrec.tracking.job_run import tags_of
 from seqrec.tracking.place import Place
-from seqrec.tracking.server import FOLDERS
+from seqrec.tracking.server import FOLDERS, shorten_retries
 
 NAME = "model"  # of the model in its run
 PORT = 5001
@@ -70,9 +71,9 @@ def register(folder: Path, export: Export, *, place: Place, example: dict[str, o
     with tempfile.TemporaryDirectory(prefix="seqrec-code-") as temporary, _quietly(place):
         root = Path(temporary)
         code.write(root)
-        _open(place)
-        with mlflow.start_run(run_name=export.meta.name) as run:
-            mlflow.set_tags(_origin(folder, export))
+        experiment, tags = _open(place), tags_of("register_model") | _origin(folder, export)
+        run = mlflow.MlflowClient().create_run(experiment, run_name=export.meta.name, tags=tags)
+        with mlflow.start_run(run_id=run.info.run_id):  # without an id it would go on with the run that MLFLOW_RUN_ID names
             logged = mlflow.pyfunc.log_model(
                 name=NAME,
                 python_model=str(root / Path(*ENTRY.split(".")).with_suffix(".py")),
@@ -93,12 +94,13 @@ def serve_command(run_id: str, variables: list[str]) -> str:
     return " ".join([*path_variable(), *variables, join(words)])
 
 
-def _open(place: Place) -> None:
-    """Let MLflow use the place and its experiment, which is made if it isn't there."""
+def _open(place: Place) -> str:
+    """Let MLflow use the place and its experiment, which is made if it isn't there; the experiment's id."""
     if place.uri.startswith(FOLDERS):
         os.environ[ALLOW_FOLDERS] = os.environ.get(ALLOW_FOLDERS) or "true"
     if place.artifacts is not None:
         Path(place.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    shorten_retries(place)
     mlflow.set_tracking_uri(place.uri)
     if mlflow.get_experiment_by_name(place.experiment) is None:
         try:
@@ -106,15 +108,14 @@ def _open(place: Place) -> None:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another job was faster
                 raise
-    mlflow.set_experiment(place.experiment)
+    return str(mlflow.set_experiment(place.experiment).experiment_id)
 
 
 def _origin(folder: Path, export: Export) -> dict[str, str]:
-    """The run ids that the model was made from, as tags, and the run that the chain has."""
+    """The run ids that the model was made from, as tags."""
     second = ServedContent.read(folder).second_stage
     tags = {"model": export.meta.name, "model_run_id": export.meta.run_id, "dataset": export.meta.dataset, **second}
-    parent = os.environ.get(PARENT)
-    return {f"seqrec.{key}": value for key, value in tags.items()} | ({"mlflow.parentRunId": parent} if parent else {})
+    return {f"seqrec.{key}": value for key, value in tags.items()}
 
 
 @contextmanager

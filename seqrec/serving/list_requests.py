@@ -124,7 +124,9 @@ def _id(value: Any, column: str, ids: ModelIds, *, of: Kind) -> Id:
 
 def _length(value: Any) -> int:
     """How many items a list is to have."""
-    whole = isinstance(value, int | float | np.integer) and not isinstance(value, bool) and float(value).is_integer()
+    whole = (isinstance(value, int | np.integer) and not isinstance(value, bool)) or (
+        isinstance(value, float) and value.is_integer()
+    )
     if not whole or not 1 <= value <= MOST_ITEMS:
         raise UserError(f"k: {reprlib.repr(value)} is no whole number from 1 to {MOST_ITEMS:,}")
     return int(value)

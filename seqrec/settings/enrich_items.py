@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from seqrec.command.config import Strict
+from seqrec.error_messages import add_secret
 from seqrec.settings import Path, Positive, Share
 
 SourceName = Literal["steam", "wikipedia", "llm"]
@@ -113,6 +114,7 @@ class Llm(WebService):
             raise ValueError(
                 "llm.key_variable is the name of an environment variable, never the key: export the key, and name it"
             )
+        add_secret(self.key_variable)  # here, because a chain with this job is tracked before the job runs
         return self
 
 

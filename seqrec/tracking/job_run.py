@@ -11,22 +11,21 @@ A training's folder names its run in mlflow_run.json; a training that goes on th
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seqrec.error_messages import hide_secrets, one_line
+from seqrec.error_messages import explain, hide_secrets, one_line
 from seqrec.storage import files, meta
 from seqrec.storage.run_ids import RUN_ID
 from seqrec.tracking.kept_files import RUN_FILE, kept_files
+from seqrec.tracking.names import parameters_of, tracked_name
 from seqrec.tracking.server import Point, Server, now_ms
 from seqrec.tracking.source_code import find_source_code
 
 PARENTS = ("MLFLOW_PARENT_RUN_ID", "MLFLOW_RUN_ID")  # of the run that a job's run belongs to: the first that is set counts
 META_KEY = "mlflow_run_id"
 NOT_METRICS = ("step", "stage", "best")
-REFUSED = re.compile(r"[^/\w.\- ]")  # what MLflow takes in no name
 
 log = logging.getLogger("seqrec")
 Record = Mapping[str, float]
@@ -44,7 +43,11 @@ class JobRun:
     former: str | None = None  # the run that a training of this job began in
     folders: list[str] = field(default_factory=list)  # with the files that the job made
     tags: dict[str, str] = field(default_factory=dict)
-    points: list[Point] = field(default_factory=list)  # that MLflow doesn't have yet
+    parameters: dict[str, str] = field(default_factory=dict)  # that MLflow doesn't have yet, as the next two
+    points: list[Point] = field(default_factory=list)
+    difference: str = ""  # of the code from its commit
+    tried: bool = False  # whether the run was to begin
+    missed: dict[str, Sequence[Record]] = field(default_factory=dict)  # by training's folder, while the run couldn't begin
     known: dict[str, set[int]] = field(default_factory=dict)  # the steps of each stage's curves that were taken for MLflow
     signed: set[str] = field(default_factory=set)  # folders of trainings that name the run
 
@@ -52,6 +55,7 @@ class JobRun:
         """Make the run, or go on with the former one: a training always, another part of the job unless that run has finished."""
         if self.run_id is not None:
             return
+        self.tried = True
         former = self.server.find(self.former) if self.former else None
         if self.former and former and (trains or not former.finished):
             self._go_on(self.former, former.parameters)
@@ -62,22 +66,24 @@ class JobRun:
         """Go on with a run. Its parameters stay, as MLflow wants it: a tag has those whose values are others now."""
         self.run_id = run_id
         self.server.reopen(run_id)
-        changed = [f"{name}={value}" for name, value in self.settings.items() if before.get(name, value) != value]
+        settings = parameters_of(self.settings)
+        changed = [f"{name}={value}" for name, value in settings.items() if before.get(name, value) != value]
         if changed:
             self.tags["seqrec.changed"] = " ".join(changed)
-        self.server.add_parameters(run_id, {name: value for name, value in self.settings.items() if name not in before})
+        self.parameters = {name: value for name, value in settings.items() if name not in before}
+        self._flush()
 
     def _create(self) -> None:
         """Make a run: its settings, and the code that runs."""
         source = find_source_code()
-        tags = _tags(self.job) | ({} if source is None else {"mlflow.source.git.commit": source.commit})
-        if source is not None:
+        tags = tags_of(self.job) | ({} if source is None else {"mlflow.source.git.commit": source.commit})
+        if source is not None and source.difference is not None:
             tags["seqrec.git_dirty"] = str(bool(source.difference)).lower()
         self.run_id = self.server.create(name=self.job, tags=tags, started=self.started)
         if self.run_id is not None:
-            self.server.add_parameters(self.run_id, self.settings)
-            if source is not None and source.difference:
-                self.server.add_text(self.run_id, source.difference, "git.diff")
+            self.parameters = parameters_of(self.settings)
+            self.difference = (source.difference if source is not None else None) or ""
+            self._flush()
 
     def resume(self, folder: str) -> None:
         """Remember the run in which a training of this folder began."""
@@ -102,6 +108,7 @@ class JobRun:
         """Add those of a training's validations that the run doesn't have; the training's folder gets the name of the run."""
         self.begin(trains=True)
         if self.run_id is None:
+            self.missed[folder] = records
             return
         self._sign(folder)
         for record in records:
@@ -121,32 +128,51 @@ class JobRun:
 
     def end(self, status: str, error: BaseException | None) -> None:
         """Give MLflow what it lacks, the files of a job that wasn't stopped, and say how the job ended."""
+        self.server.ask_again()
+        if self.run_id is None:
+            self._begin_late()
         if self.run_id is None:
             return
-        self.server.ask_again()
         if error is not None:
             self.tags["seqrec.error"] = one_line(hide_secrets(str(error) or type(error).__name__))
         if self.tags:
             self.server.add_tags(self.run_id, self.tags)
         self._flush()
-        if status != "KILLED":
+        if status != "KILLED" and self.server.answers:
             self._keep_files(self.run_id)
+            self.server.ask_again()  # it may refuse a file and nothing else
         if self.server.end(self.run_id, status):
             place = self.server.place
             log.info("tracked as run %s of the experiment %s at %s", self.run_id, place.experiment, place.shown)
 
+    def _begin_late(self) -> None:
+        """Let a run begin at the job's end, if MLflow didn't answer before, and the job made something."""
+        if not self.tried or not (self.folders or self.points or self.missed):
+            return
+        self.begin(trains=bool(self.missed))
+        for folder, records in self.missed.items() if self.run_id is not None else ():
+            self.add_records(folder, records)
+
     def _flush(self) -> None:
-        """Give MLflow the points that it lacks, if it answers."""
-        if self.run_id is not None and self.points and self.server.add_points(self.run_id, self.points):
+        """Give MLflow the parameters, points and text that it lacks, if it answers."""
+        if self.run_id is None:
+            return
+        if self.parameters and self.server.add_parameters(self.run_id, self.parameters):
+            self.parameters = {}
+        if self.points and self.server.add_points(self.run_id, self.points):
             self.points.clear()
+        if self.difference and self.server.add_text(self.run_id, self.difference, "git.diff"):
+            self.difference = ""
 
     def _keep_files(self, run_id: str) -> None:
-        """Copy the files of all folders that the job wrote, as long as MLflow takes them."""
+        """Copy the files of all folders that the job wrote, as long as MLflow takes them; what fails is a warning."""
         left_out: list[str] = []
-        for folder in self.folders:
-            for kept in kept_files(folder, left_out):
+        try:
+            for kept in (kept for folder in self.folders for kept in kept_files(folder, left_out)):
                 if not self.server.add_file(run_id, kept.path, kept.folder):
                     return
+        except Exception as error:  # whatever it is, the run is to end
+            log.warning("the run %s of MLflow lacks files that the job made: %s", run_id, explain(error))
         if left_out:
             log.info("not copied to MLflow, because they are large: %s", ", ".join(left_out))
 
@@ -161,7 +187,7 @@ class JobRun:
         try:
             files.write_text(files.join(folder, RUN_FILE), json.dumps(named) + "\n")
             if files.exists(files.join(folder, meta.META)) and (content := meta.read_meta(folder)).get(META_KEY) != self.run_id:
-                meta.write_meta(folder, content)
+                meta.write_meta(folder, content | {META_KEY: self.run_id})
         except OSError as error:
             log.warning("%s doesn't name its run of MLflow, so a later training there won't go on in it: %s", folder, error)
 
@@ -181,22 +207,13 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     return flat
 
 
-def metric_name(name: str) -> str:
-    """A metric's name as MLflow takes it.
-
-    >>> metric_name("popularity/ndcg@10"), metric_name("counts/events/2020+")
-    ('popularity/ndcg_at_10', 'counts/events/2020_')
-    """
-    return REFUSED.sub("_", name.replace("@", "_at_"))
-
-
 def _points(values: Mapping[str, float], *, step: int) -> list[Point]:
     """Metrics at a step, now."""
     now = now_ms()
-    return [Point(metric_name(name), float(value), step, now) for name, value in values.items()]
+    return [Point(tracked_name(name), float(value), step, now) for name, value in values.items()]
 
 
-def _tags(job: str) -> dict[str, str]:
+def tags_of(job: str) -> dict[str, str]:
     """What a new run says of its job, the user, and the run that it belongs to."""
     parent = next((os.environ[name] for name in PARENTS if os.environ.get(name)), None)
     root = os.environ.get("SEQREC_ROOT")

@@ -1,16 +1,21 @@
-"""The files of a version or of a model's folder that a run keeps copies of: those that people read, and the encoder."""
+"""The files of a version or of a model's folder that a run keeps copies of: those that people read, and the encoder.
+
+A copy has no credentials, though the file may: whoever runs the job again needs them, and a reader of MLflow doesn't.
+"""
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from seqrec.error_messages import hide_secrets
 from seqrec.storage import files
 from seqrec.storage.run_ids import RUN_ID
 
 SUFFIXES = (".json", ".jsonl", ".yaml", ".csv", ".png", ".svg", ".html", ".onnx", ".onnx.data")
 RUN_FILE = "mlflow_run.json"  # in a training's folder, the run that it began in; not kept
 VOCABULARY, ITEMS = "vocabulary", "items"  # a file of a model, a table of a dataset
+MASKED = (".json", ".jsonl", ".yaml", ".html")  # texts that may name addresses
 MOST_BYTES = 512 * 2**20  # larger files stay where they are
 
 
@@ -38,4 +43,18 @@ def kept_files(folder: str, left_out: list[str]) -> Iterator[KeptFile]:
                 left_out.append(path)
                 continue
             with tempfile.TemporaryDirectory(prefix="seqrec-track-") as cache:
-                yield KeptFile(files.fetch(path, Path(cache)), f"{name}/{part}".rstrip("/"), path)
+                yield KeptFile(_copy(path, Path(cache)), f"{name}/{part}".rstrip("/"), path)
+
+
+def _copy(path: str, folder: Path) -> Path:
+    """A file on this machine: the one at the path, unless that holds credentials; then a copy in the folder without them."""
+    local = files.fetch(path, folder)
+    if not path.endswith(MASKED):
+        return local
+    text = local.read_text(errors="surrogateescape")
+    if (masked := hide_secrets(text)) == text:
+        return local
+    (folder / "masked").mkdir()
+    copy = folder / "masked" / local.name
+    copy.write_text(masked, errors="surrogateescape")
+    return copy

@@ -21,10 +21,13 @@ PATIENCE = {  # what the environment doesn't set
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "PGCONNECT_TIMEOUT": "10",  # of PostgreSQL's client
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a job's stdout has its results alone
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # how the address of a database begins
+DATABASE_TRIES = 2  # MLflow's own are 10, with pauses of 100 seconds in all
 FOLDERS = ("file:", "/", ".")  # how the address of a folder begins: MLflow refuses folders unless it is told to take them
 MOST_PARAMETERS, MOST_METRICS = 100, 1000  # that MLflow takes at once
 LONGEST_VALUE, LONGEST_TAG = 6000, 5000
@@ -79,13 +82,13 @@ class Server:
         """Say that a run goes on."""
         self._ask(lambda client: client.update_run(run_id, status="RUNNING"))
 
-    def add_parameters(self, run_id: str, values: Mapping[str, str]) -> None:
-        """Add parameters that the run doesn't have yet."""
+    def add_parameters(self, run_id: str, values: Mapping[str, str]) -> bool:
+        """Add parameters; whether MLflow has them. The run takes one that it has already only with the value that it has."""
         from mlflow.entities import Param
 
         parameters = [Param(name, value[:LONGEST_VALUE]) for name, value in values.items()]
-        for start in range(0, len(parameters), MOST_PARAMETERS):
-            self._ask(partial(_log, run_id=run_id, params=parameters[start : start + MOST_PARAMETERS]))
+        parts = [parameters[start : start + MOST_PARAMETERS] for start in range(0, len(parameters), MOST_PARAMETERS)]
+        return all(self._ask(partial(_log, run_id=run_id, params=part)) for part in parts)
 
     def add_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -110,13 +113,18 @@ class Server:
         """Add a file to those of a run, below a folder; whether MLflow has it."""
         return self._ask(lambda client: client.log_artifact(run_id, str(path), folder or None) is None) or False
 
-    def add_text(self, run_id: str, text: str, name: str) -> None:
-        """Add a text as a file."""
-        self._ask(lambda client: client.log_text(run_id, text, name))
+    def add_text(self, run_id: str, text: str, name: str) -> bool:
+        """Add a text as a file; whether MLflow has it."""
+        return self._ask(lambda client: client.log_text(run_id, text, name) is None) or False
 
     def end(self, run_id: str, status: str) -> bool:
         """Say how a run ended: FINISHED, FAILED or KILLED; whether MLflow knows."""
         return self._ask(lambda client: client.set_terminated(run_id, status) is None) or False
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return self.lost_at is None
 
     def ask_again(self) -> None:
         """Ask the server even though it failed a short time ago."""
@@ -170,9 +178,18 @@ def _open(place: Place) -> Any:
         Path(place.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     from mlflow import MlflowClient
 
+    shorten_retries(place)
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=place.uri)
+
+
+def shorten_retries(place: Place) -> None:
+    """Let MLflow try twice to open a database that can't be opened: no variable of its own says so."""
+    if place.uri.startswith(DATABASES):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = DATABASE_TRIES
 
 
 def _log(client: Any, **batch: Any) -> bool:

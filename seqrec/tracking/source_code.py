@@ -14,10 +14,10 @@ READING = ("--no-optional-locks", "-c", "core.fsmonitor=false")
 
 
 class SourceCode(NamedTuple):
-    """A commit, and what differs from it; the difference is empty for a clean working tree."""
+    """A commit, and what differs from it: nothing for a clean working tree, None where git didn't say it."""
 
     commit: str
-    difference: str
+    difference: str | None
 
 
 def find_source_code() -> SourceCode | None:
@@ -29,21 +29,27 @@ def find_source_code() -> SourceCode | None:
     return None
 
 
-def _difference(folder: Path) -> str:
-    """Files that git doesn't know, by name, and the changes to those that it knows; secrets of the environment are masked."""
-    unknown = [line[3:] for line in _git(folder, "status", "--porcelain").splitlines() if line.startswith("??")]
-    named = "".join(f"# not in git: {name}\n" for name in unknown)
+def _difference(folder: Path) -> str | None:
+    """Files that git doesn't know, by name, and the changes to those that it knows; secrets of the environment are masked.
+
+    None if git fails, or takes longer than LIMIT_S: then nobody knows whether the working tree is clean.
+    """
+    status = _git(folder, "status", "--porcelain")
     changes = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color")
+    if status is None or changes is None:
+        return None
+    unknown = [line[3:] for line in status.splitlines() if line.startswith("??")]
+    named = "".join(f"# not in git: {name}\n" for name in unknown)
     if len(changes) > LONGEST_DIFF:
         changes = f"{changes[:LONGEST_DIFF]}\n# cut here: the whole has {len(changes):,} characters\n"
     return hide_secrets(named + changes)
 
 
-def _git(folder: Path, *words: str) -> str:
-    """What a command of git prints; empty if it fails, or isn't there."""
+def _git(folder: Path, *words: str) -> str | None:
+    """What a command of git prints; None if it fails, takes too long, or isn't there."""
     command = ["git", "-C", str(folder), *READING, *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -219,6 +219,20 @@ def test_a_request_of_curl_gets_what_code_gets(
             assert answer["message"].startswith(sentence)
 
 
+def test_the_run_that_the_environment_names_is_the_parent_and_stays_as_it_is(
+    root: Path, elsewhere: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    client = mlflow.MlflowClient(elsewhere)
+    parent = client.create_run(client.create_experiment("seqrec")).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent)
+    run_id = register(capsys, "model=${SEQREC_ROOT}/numbers")[0].removeprefix("RUN_ID=")
+    assert run_id != parent
+    made = client.get_run(run_id)
+    assert (made.info.status, made.data.tags["mlflow.parentRunId"]) == ("FINISHED", parent)
+    assert client.get_run(parent).info.status == "RUNNING"
+
+
 def test_rules_are_those_of_code(root: Path, elsewhere: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Opened by MLflow, though the file of items is gone; the table lies in the model."""
     items = root / "films.csv"

@@ -35,6 +35,12 @@ def test_each_row_says_what_it_wants() -> None:
     assert second == ListRequest(history=[], k=10, filter_seen=True, allow=[56], deny=[], user=None)
 
 
+def test_a_number_beyond_all_floats_is_refused_as_others_are() -> None:
+    table = pd.DataFrame({"instances": [[1]], "k": pd.Series([10**309], dtype=object)})
+    with pytest.raises(UserError, match=r"row 1: k: 1000.* is no whole number from 1 to 10,000"):
+        read_requests(table, NUMBERS, top_k=10)
+
+
 def test_a_table_of_numpy_is_read_as_one_of_json() -> None:
     table = pd.DataFrame({"instances": [np.array([1.0, 34.0])], "k": np.array([2], np.int32), "user": np.array([7])})
     [one] = read_requests(table, NUMBERS, top_k=10)

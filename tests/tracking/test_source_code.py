@@ -34,3 +34,5 @@ def test_the_commit_and_what_differs_from_it(tmp_path: Path, monkeypatch: pytest
     assert found.difference.startswith("# not in git: notes.txt\ndiff --git")
     assert "-old = 1\n+new = '***'\n" in found.difference
     assert git(tmp_path, "status", "--porcelain") == "M job.py\n?? notes.txt"
+    (tmp_path / ".git" / "index").write_text("no index")
+    assert find_source_code() == (commit, None), "git fails, so nobody knows what differs"

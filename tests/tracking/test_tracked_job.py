@@ -14,6 +14,7 @@ import pytest
 from seqrec.command.config import Stores, Strict
 from seqrec.command.entry import run_job
 from seqrec.errors import UserError
+from seqrec.storage.config_file import write_config
 from seqrec.storage.meta import write_meta
 from seqrec.tracking.chain_run import tracked_chain
 from seqrec.tracking.tracked import add_metrics, begin_run
@@ -31,14 +32,16 @@ class Settings(Strict):
     stores: Stores
 
 
-def make_version(_: object) -> None:
+def make_version(settings: Settings) -> None:
     """A job that writes a version."""
     folder = Path("output", VERSION)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text("{}")
     (folder / "part-0.parquet").write_text("")
     add_metrics({"ndcg@10": 0.5, "markov": {"ndcg@10": 0.25, "name": "x"}})
-    write_meta(f"output/{VERSION}", {"run_id": VERSION, "dataset": DATASET, "counts": {"users": 3}})
+    shown = {"data": settings.data}
+    write_config(f"output/{VERSION}", shown)
+    write_meta(f"output/{VERSION}", {"run_id": VERSION, "dataset": DATASET, "counts": {"users": 3}, "settings": shown})
 
 
 @pytest.fixture
@@ -86,6 +89,10 @@ def test_without_an_address_runs_lie_in_mlruns_below_those_of_their_chain(run: C
     kept = runs.files(made.info.run_id)
     assert {"output/meta.json", "output/metrics.json"} <= kept
     assert "output/part-0.parquet" not in kept
+    for name in ("config.yaml", "meta.json"):
+        text = Path(runs.client.download_artifacts(made.info.run_id, f"output/{name}")).read_text()
+        assert ("s3a://***@bucket" in text, "hidden" in text) == (True, False), name
+        assert "s3a://key:hidden@bucket" in Path("output", VERSION, name).read_text(), "the job can be run again from it"
     assert json.loads(Path("output", VERSION, "meta.json").read_text())["mlflow_run_id"] == made.info.run_id
 
 
