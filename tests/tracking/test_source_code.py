@@ -30,6 +30,7 @@ def test_the_commit_and_what_differs_from_it(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "notes.txt").touch()
     found = find_source_code()
     assert found is not None
+    assert found.difference is not None
     assert found.commit == commit
     assert found.difference.startswith("# not in git: notes.txt\ndiff --git")
     assert "-old = 1\n+new = '***'\n" in found.difference
