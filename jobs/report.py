@@ -1,17 +1,21 @@
 """A chain as one page of HTML, from its finished versions; no store need be running."""
 
+import logging
+
 from seqrec.catalogue.titles import NO_TITLES, Titles, read_titles
 from seqrec.command.entry import run_job
 from seqrec.command.screen import show
 from seqrec.command.session import open_session
 from seqrec.command.story import end
-from seqrec.reporting.chain_versions import Folders
+from seqrec.reporting.chain_folders import Folders, folder_of
 from seqrec.reporting.report import make_page, open_chains
 from seqrec.reporting.sections import Samples
 from seqrec.settings.report import Report, TitledItems
 from seqrec.storage import files
 
 TITLE_KEYS = "items.id=ID items.title=TITLE"
+
+log = logging.getLogger("seqrec")
 
 
 def run(cfg: Report) -> None:
@@ -39,7 +43,7 @@ def run(cfg: Report) -> None:
 
 def _chain_name(data: str) -> str:
     """The name of the folder that holds a chain's dataset."""
-    return files.absolute(data).rstrip("/").rpartition("/")[0].rpartition("/")[2]
+    return folder_of(files.absolute(data)).rstrip("/").rpartition("/")[0].rpartition("/")[2]
 
 
 def _titles(items: TitledItems) -> Titles:
@@ -47,7 +51,9 @@ def _titles(items: TitledItems) -> Titles:
     if items.path is None:
         return NO_TITLES
     columns = None if items.id is None else f'"{items.id}","{items.title}"'
-    return read_titles(items.path, columns, option=TITLE_KEYS)
+    titles = read_titles(items.path, columns, option=TITLE_KEYS)
+    log.info("%s", titles.words)
+    return titles
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -12,32 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqrec.errors import UserError
+from seqrec.evaluation.baselines import BASELINES
 from seqrec.publishing.journal import Entry, read_journal
-from seqrec.serving.sealed import EXPORTS
+from seqrec.reporting.chain_folders import Folders
 from seqrec.storage import files, versions
 
 METRICS, STATS = "metrics.json", "stats.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folders:
-    """The folders of a chain."""
-
-    data: str
-    model: str
-    evaluation: str
-    lists: str
-
-    @classmethod
-    def below(cls, root: str) -> "Folders":
-        """Those of a chain's folder, as the templates name them."""
-        names = {"data": "dataset", "model": "model", "evaluation": "evaluation", "lists": "output"}
-        return cls(**{key: files.join(root, name) for key, name in names.items()})
-
-    @property
-    def exports(self) -> str:
-        """The folder of the model's exports."""
-        return files.join(self.model, EXPORTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +33,16 @@ class Version:
         return self.path.rsplit("/", 1)[-1]
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A file beside meta.json; empty if it isn't there, UserError if it is no JSON."""
+        """A file beside meta.json; empty if it isn't there, UserError if it is no JSON object."""
         path = files.join(self.path, name)
         try:
-            content: dict[str, Any] = json.loads(files.read_text(path))
+            content: Any = json.loads(files.read_text(path))
         except FileNotFoundError:
             return {}
         except ValueError as error:
             raise UserError(f"{path} is not valid JSON ({error})") from None
+        if not isinstance(content, dict):
+            raise UserError(f"{path} holds {json.dumps(content)[:40]}, not an object of names and values")
         return content
 
 
@@ -107,11 +89,12 @@ def current_chain(folders: Folders) -> Chain:
             found[name] = Version(path=path, meta=versions.read_meta(path))
         except UserError as error:
             problems.append(f"{name} (written by {job}): {error}")
-    return _completed(folders, found, [*problems, *_training_problems(folders, found.get("export"))])
+    return _completed(folders.above_versions(), found, [*problems, *_training_problems(folders, found.get("export"))])
 
 
 def chain_of_run(folders: Folders, run_id: str) -> Chain:
     """The versions that belong to a run; UserError if no folder has it."""
+    folders = folders.above_versions()
     places = {"evaluation": folders.evaluation, "lists": folders.lists, "export": folders.exports, "dataset": folders.data}
     named = ((name, _version(folder, run_id)) for name, folder in places.items())
     starts = [(name, version) for name, version in named if version is not None]
@@ -124,7 +107,7 @@ def chain_of_run(folders: Folders, run_id: str) -> Chain:
     candidates: dict[str, list[Version | None]] = {
         "export": [_version(folders.exports, export)] if export else [],
         "evaluation": list(_newest_first(folders.evaluation)),
-        "lists": list(_newest_first(folders.lists)),
+        "lists": [one for one in _newest_first(folders.lists) if one.meta.get("users") is None],  # a subset, if it is named alone
     }
     for other, those in candidates.items():
         fitting = (one for one in those if one is not None and _belongs(one, other, export, start))
@@ -133,8 +116,8 @@ def chain_of_run(folders: Folders, run_id: str) -> Chain:
     dataset = start.run_id if name == "dataset" else str(start.meta.get("dataset"))
     if "dataset" not in found and (made_from := _version(folders.data, dataset)) is not None:
         found["dataset"] = made_from
-    kinds = ("dataset", "export", "evaluation", "lists")
-    problems = [f"{kind}: none of run {run_id} is there any more" for kind in kinds if kind not in found]
+    kinds = {"dataset": "dataset", "export": "export", "evaluation": "evaluation", "lists": "lists of all users"}
+    problems = [f"{words}: none of run {run_id} is there any more" for kind, words in kinds.items() if kind not in found]
     return _completed(folders, found, problems)
 
 
@@ -222,10 +205,23 @@ def _belongs(version: Version, kind: str, export: str | None, start: Version) ->
 
 
 def _before(folder: str, evaluation: Version) -> Version | None:
-    """The newest evaluation of the same split before this one."""
-    split = evaluation.meta.get("split")
-    older = (one for one in _newest_first(folder) if one.run_id < evaluation.run_id)
-    return next((one for one in older if one.meta.get("split") == split), None)
+    """The newest evaluation before this one of the same split, whose first method is of the same kind."""
+    split, kind = evaluation.meta.get("split"), first_kind(evaluation)
+    older = (one for one in _newest_first(folder) if one.run_id < evaluation.run_id and one.meta.get("split") == split)
+    return next((one for one in older if first_kind(one) == kind), None)
+
+
+def first_kind(evaluation: Version) -> str | None:
+    """What an evaluation measures first: candidates, table, model, or the name of a baseline; None if it can't be told."""
+    try:
+        metrics = evaluation.read_json(METRICS).get("metrics")
+    except UserError:
+        return None
+    first = next(iter(metrics), None) if isinstance(metrics, dict) else None
+    if first in BASELINES:
+        return str(first)
+    settings = evaluation.meta.get("settings") or {}
+    return next((kind for kind in ("candidates", "table") if settings.get(kind)), None if first is None else "model")
 
 
 def _newest_first(folder: str) -> Iterator[Version]:

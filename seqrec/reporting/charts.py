@@ -4,8 +4,10 @@ A chart is WIDE units wide and scaled with the page, so its letters are readable
 shows stands in its title and description too, for those who don't see it; a bar and a point say their value when pointed at.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from seqrec.reporting.markup import Markup, element
 from seqrec.reporting.scales import Axis, axis, shown_mark
@@ -32,6 +34,15 @@ class Series:
 
     name: str
     points: Sequence[tuple[float, float]]
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value of a file can be drawn.
+
+    >>> [is_finite(value) for value in (0.5, 3, float("nan"), None, "0.5")]
+    [True, True, False, False, False]
+    """
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def line_chart(series: Sequence[Series], labels: Labels, *, best: int | None = None) -> Markup:

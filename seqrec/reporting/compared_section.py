@@ -105,8 +105,7 @@ def _metrics(now: Chain, before: Chain) -> Markup:
         ours, theirs = (version.meta.get(key) for version in (now.evaluation, before.evaluation))
         if ours != theirs:
             said.insert(0, f"The {key} is {ours} now and was {theirs}: a difference may come from that alone.")
-    names = f"Now {next(iter(new))}; before {next(iter(old))}"
-    return parts(title, paragraph(*said), changes_table(new, old, caption=names))
+    return parts(title, paragraph(*said), changes_table(new, old))
 
 
 def _shown_lists(now: Chain, before: Chain, titles: Titles) -> Markup:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqrec.command.config import flatten
+from seqrec.command.installation import program
 from seqrec.command.screen import counted
 from seqrec.command.story import show_setting
 from seqrec.error_messages import hide_secrets
@@ -35,7 +36,7 @@ def publications(chain: Chain) -> Markup:
     if not chain.published:
         return absent(
             "Nothing was published from this folder: users read no lists of it yet.",
-            "./spark-submit.sh publish puts the lists into MongoDB and the items' vectors into Milvus.",
+            f"{program()} publish puts the lists into MongoDB and the items' vectors into Milvus.",
         )
     newest = list(reversed(chain.published))[:NEWEST]
     last = newest[0]

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqrec.command.installation import program
 from seqrec.evaluation.baselines import BASELINES
 from seqrec.evaluation.report import COUNTS, labelled_metrics, shown_number
 from seqrec.evaluation.verdict import Comparison
 from seqrec.reporting.chain_versions import METRICS, Chain, Version
-from seqrec.reporting.charts import Labels, Span, interval_chart
+from seqrec.reporting.charts import Labels, Span, interval_chart, is_finite
 from seqrec.reporting.event_counts import run_time
 from seqrec.reporting.markup import Content, Markup, element, joined, listing, paragraph, table
 from seqrec.reporting.paired import compare_evaluations
@@ -101,7 +102,7 @@ def _no_baseline(results: Mapping[str, Metrics]) -> Markup | None:
         return None
     return absent(
         "There is no baseline beside the model, so that nothing says whether these numbers are good.",
-        "Run ./spark-submit.sh evaluate popularity=true markov=true.",
+        f"Run {program()} evaluate popularity=true markov=true.",
     )
 
 
@@ -126,13 +127,13 @@ def _chart(
     """NDCG@10 of all methods with intervals."""
     spans = []
     for method, metrics in results.items():
-        if MAIN in metrics:
+        if is_finite(metrics.get(MAIN)):
             ends = intervals.get(method, {}).get(MAIN)
             spans.append(
                 Span(
                     name=f"{names[method]}: {metrics[MAIN]:.4f}",
                     value=metrics[MAIN],
-                    interval=(ends[0], ends[1]) if ends else None,
+                    interval=(ends[0], ends[1]) if ends and all(map(is_finite, ends)) else None,
                 )
             )
     if not spans:
@@ -178,7 +179,8 @@ def _before(evaluation: Version, before: Version | None, results: Mapping[str, M
     """This evaluation's first method against that of the evaluation before."""
     title = element("h3", "Against the run before")
     if before is None:
-        return parts(title, paragraph("There is no evaluation of this split before this one."))
+        none = "There is no evaluation of this split before this one whose first method is of the same kind."
+        return parts(title, paragraph(none))
     older: dict[str, Metrics] = before.read_json(METRICS).get("metrics", {})
     said = [f"The run before is {before.run_id}, of {run_time(before.run_id)}."]
     if before.meta.get("dataset") != evaluation.meta.get("dataset"):
@@ -186,20 +188,18 @@ def _before(evaluation: Version, before: Version | None, results: Mapping[str, M
     if not older:
         return parts(title, paragraph(*said), absent(f"{before.path} has no metrics."))
     compared = paired_sentence(compare_evaluations(evaluation, before))
-    return parts(
-        title, paragraph(*said, compared), changes_table(results, older, caption="The first method of each, before and now")
-    )
+    return parts(title, paragraph(*said, compared), changes_table(results, older))
 
 
-def changes_table(now: Mapping[str, Metrics], before: Mapping[str, Metrics], *, caption: str) -> Markup:
-    """The metrics of the first methods of two evaluations, and their differences."""
+def changes_table(now: Mapping[str, Metrics], before: Mapping[str, Metrics]) -> Markup:
+    """The metrics of the first methods of two evaluations, which the caption names, and their differences."""
     (ours, new), (theirs, old) = next(iter(now.items())), next(iter(before.items()))
     labels = labelled_metrics({ours: new, f"{theirs} before": old})
     rows = [
         [label, shown_number(metric, old.get(metric)), shown_number(metric, new.get(metric)), _difference(metric, new, old)]
         for metric, label in labels.items()
     ]
-    return table(["metric", "before", "now", "difference"], rows, caption=caption)
+    return table(["metric", "before", "now", "difference"], rows, caption=f"Now {ours}; before {theirs}")
 
 
 def _difference(metric: str, new: Metrics, old: Metrics) -> str:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from seqrec.catalogue.titles import Titles
 from seqrec.errors import UserError
-from seqrec.reporting.chain_versions import Chain, Folders, chain_of_run, current_chain
+from seqrec.reporting.chain_folders import Folders
+from seqrec.reporting.chain_versions import Chain, chain_of_run, current_chain
 from seqrec.reporting.compared_section import LISTS, compared_with
 from seqrec.reporting.data_section import data_quality
 from seqrec.reporting.lineage_sections import lineage, publications
@@ -18,7 +20,7 @@ from seqrec.reporting.metrics_section import metrics_with_intervals
 from seqrec.reporting.page import write_page
 from seqrec.reporting.sample_users import History, read_histories, spread_users, typed_users
 from seqrec.reporting.samples_sections import neighbours_of_items, sample_users
-from seqrec.reporting.sections import Samples, Section, section
+from seqrec.reporting.sections import BROKEN, Samples, Section, section, why
 from seqrec.reporting.training_section import training_curves
 from seqrec.storage import files
 from seqrec.storage.run_ids import RUN_ID
@@ -63,6 +65,7 @@ def open_chains(folders: Folders, compare: str | None) -> tuple[Chain, Chain | N
 def make_page(chain: Chain, other: Chain | None, *, samples: Samples, name: str) -> str:
     """The page as HTML. What is missing or broken is said in its place; UserError for named users of a wrong type."""
     lists, broken = _read_lists(chain, samples)
+    chain = replace(chain, problems=(*chain.problems, *_untitled(chain, lists, samples.titles)))
     for problem in (*chain.problems, *broken):
         log.warning("%s", problem)
     sections: Sequence[Section] = [
@@ -77,6 +80,18 @@ def make_page(chain: Chain, other: Chain | None, *, samples: Samples, name: str)
         section("lineage", "Versions and lineage", partial(lineage, chain)),
     ]
     return write_page(chain, sections, name=name, made_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+
+
+def _untitled(chain: Chain, lists: Lists, titles: Titles) -> list[str]:
+    """In words, that none of the items has a title, if there are titles and a dataset; a broken one is told by its section."""
+    if not titles.texts or chain.dataset is None:
+        return []
+    try:
+        catalogue = lists.catalogue or Catalogue.read(chain.dataset.path)
+    except BROKEN:
+        return []
+    words = titles.mismatch(catalogue.ids.to_pylist())
+    return [words] if words else []
 
 
 def _lists_section(chain: Chain, lists: Lists, samples: Samples, broken: Sequence[str]) -> Markup:
@@ -102,8 +117,8 @@ def _read_lists(chain: Chain, samples: Samples) -> tuple[Lists, list[str]]:
         return Lists(
             catalogue=catalogue, counts=counts, histories=_ordered(read_histories(table, users, catalogue, number=LATEST), users)
         ), []
-    except UserError as error:
-        return Lists(), [str(error)]
+    except BROKEN as error:
+        return Lists(), [why(error)]
 
 
 def _ordered(histories: dict[Id, History], users: Sequence[Id]) -> dict[Id, History]:

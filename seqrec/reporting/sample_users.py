@@ -1,6 +1,7 @@
 """Users to show: their latest items, in original ids, by the dataset that their lists were made from."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,19 +35,22 @@ def spread_users(table: str, number: int) -> list[Id]:
 
 
 def typed_users(given: Sequence[Id], kind: str) -> list[Id]:
-    """Users that settings name, in the type of the ids, bigint or string; UserError for a text that is no integer.
+    """Users that settings name, in the type of the ids, bigint or string; UserError for a text that is no integer of 64 bits.
 
     >>> typed_users(["7", 8], "bigint"), typed_users([7], "string")
     ([7, 8], ['7'])
     """
     if kind == "string":
         return [str(user) for user in given]
-    try:
-        return [int(user) for user in given]
-    except ValueError as error:
-        raise UserError(
-            f"users: {str(error).rpartition(' ')[2]} is no id of this dataset, whose users are whole numbers"
-        ) from None
+    return [_whole(user) for user in given]
+
+
+def _whole(user: Id) -> int:
+    """An id as the integer that it is."""
+    with suppress(ValueError):
+        if -(2**63) <= (number := int(user)) < 2**63:
+            return number
+    raise UserError(f"users: {user!r} is no id of this dataset, whose users are whole numbers of 64 bits")
 
 
 def read_histories(table: str, users: Collection[Id], catalogue: Catalogue, *, number: int) -> dict[Id, History]:

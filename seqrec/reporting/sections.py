@@ -1,12 +1,19 @@
 """What a section of the page is: a heading, an anchor, and content; of a part that isn't there, what would bring it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from seqrec.catalogue.titles import NO_TITLES, Titles
+from seqrec.command.installation import program
 from seqrec.errors import UserError
 from seqrec.reporting.chain_versions import Version
 from seqrec.reporting.markup import Markup, element, joined, paragraph
+
+# What a bad value, or a file that can't be read, raises.
+BROKEN = (UserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError)
+
+log = logging.getLogger("seqrec")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +42,24 @@ class Samples:
 
 
 def section(name: str, title: str, write: Callable[[], Markup]) -> Section:
-    """A section whose content is what `write` gives; if a version turns out to be broken, the content says that."""
+    """A section whose content is what `write` gives; if a version turns out to be broken, the content and the log say that."""
     try:
         content = write()
-    except UserError as error:
-        content = absent(f"This part can't be shown: {error}.")
+    except BROKEN as error:
+        content = absent(f"This part can't be shown: {why(error)}.")
+        log.warning("the part %r of the report can't be shown: %s", title, why(error))
     return Section(name=name, title=title, content=content)
+
+
+def why(error: Exception) -> str:
+    """In words, why something can't be shown.
+
+    >>> why(UserError("stats.json is no JSON")), why(KeyError("step"))
+    ('stats.json is no JSON', "a value in its files is missing or of a wrong kind (KeyError: 'step')")
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    return f"a value in its files is missing or of a wrong kind ({type(error).__name__}: {error})"
 
 
 def absent(*sentences: str) -> Markup:
@@ -50,7 +69,7 @@ def absent(*sentences: str) -> Markup:
 
 def no_version(what: str, job: str) -> Markup:
     """Of a section whose version isn't there."""
-    return absent(f"There is no finished {what} here.", f"It is written by ./spark-submit.sh {job}.")
+    return absent(f"There is no finished {what} here.", f"It is written by {program()} {job}.")
 
 
 def origin(version: Version) -> Markup:

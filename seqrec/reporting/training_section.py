@@ -1,12 +1,11 @@
 """Training: what was trained, how far it came, and the curves of its loss and of what was validated."""
 
-import json
 from collections.abc import Sequence
 
 from seqrec.command.screen import counted, duration
 from seqrec.errors import UserError
 from seqrec.reporting.chain_versions import Chain
-from seqrec.reporting.charts import Labels, Series, line_chart
+from seqrec.reporting.charts import Labels, Series, is_finite, line_chart
 from seqrec.reporting.event_counts import run_time
 from seqrec.reporting.markup import Markup, element, facts, paragraph, table
 from seqrec.reporting.sections import absent, charts, no_version, origin, parts
@@ -23,7 +22,7 @@ def training_curves(chain: Chain) -> Markup:
         return no_version("training of this export", "train")
     try:
         records = read_records(training.path)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UserError(f"{training.path}/epochs.jsonl is damaged ({error})") from None
     meta = training.meta
     shown = facts(
@@ -52,6 +51,12 @@ def _sentences(records: Sequence[Record]) -> Markup:
         said.append(
             f"The best validation, whose weights are kept, is number {best + 1}, after step {int(records[best]['step']):,}.{last}"
         )
+    broken = sum(any(name in record and not is_finite(record[name]) for name in COLUMNS) for record in records)
+    if broken:
+        said.append(
+            f"{counted(broken, 'validation')} {'has' if broken == 1 else 'have'} a value that is no finite number, such as nan: "
+            "the curves leave those values out."
+        )
     return paragraph(*said)
 
 
@@ -79,7 +84,11 @@ def _curves(records: Sequence[Record]) -> list[Markup]:
 
 def _points(records: Sequence[Record], value: str) -> list[tuple[float, float]]:
     """A value by step."""
-    return [(float(record["step"]), float(record[value])) for record in records if value in record]
+    return [
+        (float(record["step"]), float(record[value]))
+        for record in records
+        if is_finite(record.get("step")) and is_finite(record.get(value))
+    ]
 
 
 def _newest(records: Sequence[Record]) -> Markup:
@@ -88,7 +97,7 @@ def _newest(records: Sequence[Record]) -> Markup:
     rows = [
         [
             f"{number}{' (best)' if record.get('best') else ''}",
-            *(format(record[name], COLUMNS[name]) if name in record else "–" for name in names),
+            *("–" if record.get(name) is None else format(record[name], COLUMNS[name]) for name in names),
         ]
         for number, record in list(enumerate(records, start=1))[-MOST_ROWS:]
     ]

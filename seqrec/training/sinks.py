@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from seqrec.command.kept_log import write_logs
+from seqrec.error_messages import explain
 from seqrec.storage import files
 from seqrec.training.curves import can_draw, draw_curves
 from seqrec.training.epochs_file import EpochsFile, Record, read_records
@@ -143,12 +144,16 @@ class TensorBoard:
 
 
 class Pictures:
-    """MODEL/train_loss.png, val_ndcg10.png and val_recall10.png (see `curves`), drawn at most once a minute and at the end."""
+    """MODEL/train_loss.png, val_ndcg10.png and val_recall10.png (see `curves`), drawn at most once a minute and at the end.
+
+    A picture that can't be drawn or written is no reason to lose a training: a warning says why, once, and no more are drawn.
+    """
 
     def __init__(self, folder: str, *, step: int) -> None:
         self.folder = folder
         self.records = [record for record in read_records(folder) if record["step"] <= step]
         self.drawn, self.drawn_at = 0, time.monotonic()
+        self.failed = False
 
     def add(self, record: Record) -> None:
         """Take a record, and draw all of them if the pictures are old."""
@@ -169,8 +174,14 @@ class Pictures:
 
     def _draw(self) -> None:
         """Replace the pictures."""
-        for name, picture in draw_curves(self.records).items():
-            files.write_bytes(files.join(self.folder, name), picture)
+        if self.failed:
+            return
+        try:
+            for name, picture in draw_curves(self.records).items():
+                files.write_bytes(files.join(self.folder, name), picture)
+        except Exception as error:  # a broken matplotlib may raise anything
+            self.failed = True
+            log.warning("the curves in %s are not drawn any more, and the training goes on: %s", self.folder, explain(error))
         self.drawn, self.drawn_at = len(self.records), time.monotonic()
 
 

@@ -109,7 +109,7 @@ def test_metrics_have_intervals_baselines_and_segments(root: Path) -> None:
     assert "NDCG@10 0.5000 0.4000–0.6000 0.2500 0.2000–0.3000" in text
     assert "hit rate = recall@10 0.7500 0.5000" in text
     assert "1 to 3 4 0.5000 0.3000–0.7000 –" in text
-    assert "There is no evaluation of this split before this one." in text
+    assert "There is no evaluation of this split before this one whose first method is of the same kind." in text
 
 
 def test_the_run_before_is_compared_user_by_user_where_users_have_values(root: Path) -> None:

@@ -111,3 +111,30 @@ def test_tokens_a_second_are_the_events_that_were_read(settings: Make, windows: 
     read = sum(len(window) - 1 for window in windows)
     assert first["tokens_per_second"] * first["seconds"] == pytest.approx(read)
     assert second["tokens_per_second"] * (second["seconds"] - first["seconds"]) == pytest.approx(read)
+
+
+def test_a_picture_that_fails_is_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawn: list[int] = []
+
+    def fail(records: list[Record]) -> dict[str, bytes]:
+        drawn.append(len(records))
+        raise RuntimeError("freetype is of another release")
+
+    monkeypatch.setattr(sinks, "COPY_S", -1.0)
+    monkeypatch.setattr(sinks, "draw_curves", fail)
+    pictures = sinks.Pictures(str(tmp_path), step=0)
+    for step in (4, 8):
+        pictures.add({"step": step, "train_loss": 2.0})
+    pictures.close()
+    assert drawn == [1]
+    assert caplog.text.count("freetype is of another release") == 1
+
+
+def test_a_picture_that_cannot_be_written_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "train_loss.png").mkdir()
+    pictures = sinks.Pictures(str(tmp_path), step=0)
+    pictures.add({"step": 4, "train_loss": 2.0})
+    pictures.close()
+    assert "are not drawn any more, and the training goes on" in caplog.text
