@@ -3,14 +3,16 @@
 import logging
 import os
 import platform
+import shlex
 from typing import Any
 
 from seqrec import __version__
 from seqrec.command.entry import run_job
 from seqrec.command.environment import check_text
+from seqrec.command.installation import program
 from seqrec.command.screen import counted, show
 from seqrec.command.session import open_session
-from seqrec.command.story import end, open_draft
+from seqrec.command.story import end, open_draft, show_setting
 from seqrec.enrichment.answers import Answers
 from seqrec.enrichment.catalogue_items import CatalogueItems, read_catalogue_items
 from seqrec.enrichment.enrich_items import Source, describe, enrich, write_enriched
@@ -60,7 +62,8 @@ def run(cfg: EnrichItems) -> None:
     draft.commit(keep=cfg.keep)
     show(describe(enriched, columns, items=len(catalogue.items)))
     made = f"what sources say of {len(enriched.facts):,} of {counted(len(catalogue.items), 'item')}, {draft.run_id}"
-    then = f"./spark-submit.sh embed_items items.path={cfg.output} template='\"{{title}}. {{genres}}. {{summary}}\"'"
+    items = shlex.quote(f"items.path={show_setting(cfg.output)}")
+    then = f"{program()} embed_items {items} template='\"{{title}}. {{genres}}. {{summary}}\"'"
     end(made=made, path=draft.path, then=then)
 
 

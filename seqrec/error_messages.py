@@ -16,7 +16,7 @@ SECRETS = (
 )
 CREDENTIALS = re.compile(r'://[^/@\s"]+@')  # of an address; a quote ends an address of JSON
 _named: set[str] = set()  # the variables that settings name, beside SECRETS
-MEMORY = "give it more, as in SPARK_DRIVER_MEMORY=8g ./spark-submit.sh … (on a cluster also `-- --executor-memory 8g`)"
+MEMORY = "give it more, by SPARK_DRIVER_MEMORY=8g in the environment (on a cluster also `-- --executor-memory 8g`)"
 GONE = f"Spark's JVM has gone, most often killed for want of memory: free memory, or {MEMORY}"
 DISK_FULL = (
     "the disk is full: free space where the job writes and where temporary files lie (TMPDIR), or set them to a larger disk; "

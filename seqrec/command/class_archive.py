@@ -5,9 +5,17 @@ ignores it without a word (https://docs.oracle.com/en/java/javase/17/vm/class-da
 """
 
 from pathlib import Path
+from typing import Any
 
 NAME = "classes.jsa"
+MADE_BY = "classes.jsa.java"  # a file beside it: the Java that wrote it
 QUIET = "-Xlog:disable"  # Java's warnings about archives go to stdout
+
+
+def java_of(jvm: Any) -> str:
+    """The home and the version of a JVM, by its gateway: another one ignores the archive."""
+    properties = jvm.java.lang.System.getProperty
+    return f"{properties('java.home')} {properties('java.vm.version')}\n"
 
 
 def archive_options(spark: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from seqrec.command.class_archive import NAME, QUIET
+from seqrec.command.class_archive import MADE_BY, NAME, QUIET, java_of
 from seqrec.command.entry import command_line
 from seqrec.command.installation import home
 from seqrec.command.java import quoted_option
@@ -38,10 +38,12 @@ def make_archive(spark: Path) -> None:
     session = open_session("class_archive", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         _work(session, Path(folder))
+    java = java_of(session._jvm)
     session.stop()
     _end_java()
     if new.exists():
         new.replace(spark / NAME)
+        (spark / MADE_BY).write_text(java)
     else:
         sys.stdout.write(f"this Java wrote no archive of its classes: {WITHOUT}\n")
 
@@ -55,9 +57,10 @@ def main(spark: Path = SPARK) -> None:
         try:
             make_archive(spark)
         except Exception as error:
+            reason = explain(error)  # which asks the JVM what it raised
             _end_java()
             (spark / f"{NAME}.{os.getpid()}").unlink(missing_ok=True)
-            sys.stdout.write(f"no archive of Java's classes could be made ({explain(error)}): {WITHOUT}\n")
+            sys.stdout.write(f"no archive of Java's classes could be made ({reason}): {WITHOUT}\n")
 
 
 def _work(session: SparkSession, folder: Path) -> None:

@@ -19,6 +19,7 @@ from seqrec.enrichment.service import Service, UnreadableAnswerError
 from seqrec.enrichment.title_forms import SearchedTitle, first_year, likeness, page_title, parse_title, title_words
 
 MOST_READ = 3  # articles whose introductions are read for one search
+LONGEST_SEARCH = 300  # letters; Wikipedia's search refuses more (CirrusSearch's CirrusSearchMaxFullTextQueryLength)
 KIND_CHARS = 400  # of an introduction, in which the hint and the year are looked for
 OPERATORS = {"and", "or", "not"}
 COMMON = {"action": "query", "format": "json", "formatversion": "2"}
@@ -73,8 +74,8 @@ class Wikipedia:
         for place, form in enumerate(title.forms):
             plain = search_words(form)
             if place == 0 and title.year is not None:
-                yield " ".join(filter(None, (plain, str(title.year), self.hint)))
-            yield " ".join(filter(None, (plain, self.hint)))
+                yield with_more_words(plain, str(title.year), self.hint)
+            yield with_more_words(plain, self.hint)
 
     def _search(self, words: str) -> list[Hit]:
         """The articles that Wikipedia's search finds, in its order."""
@@ -142,6 +143,19 @@ def search_words(title: str) -> str:
     return " ".join(
         word.lower() if word.lower() in OPERATORS else word for word in plain.split() if title_words(word) or word == "&"
     )
+
+
+def with_more_words(title: str, *more: str | None) -> str:
+    """The words of a title and others behind it, the title cut behind a word where Wikipedia would refuse the whole.
+
+    >>> len(with_more_words("word " * 100, "1995", "film")), with_more_words("Heat", None, "film")
+    (299, 'Heat film')
+    """
+    behind = [word for word in more if word]
+    room = max(LONGEST_SEARCH - sum(len(word) + 1 for word in behind), 0)
+    if len(title) > room:
+        title = title[: room + 1].rpartition(" ")[0].rstrip() or title[:room]  # of a script without blanks, its first letters
+    return " ".join([title, *behind])
 
 
 def _same_year(wanted: int | None, found: int | None) -> bool:

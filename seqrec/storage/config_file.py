@@ -8,7 +8,7 @@ from seqrec.storage import files
 
 CONFIG = "config.yaml"
 LEFT_OUT = ("stores", "preset")  # what the environment alone sets; a preset's keys are there themselves
-HEADER = "# The settings of the job that made this, in full: `./spark-submit.sh JOB --conf config.yaml` takes them again.\n"
+HEADER = "# The settings of the job that made this, in full: the same job takes them again by `--conf config.yaml`.\n"
 
 
 def write_config(folder: str, settings: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """deploy/compose.yaml and the workflow of CI: names, ports, tags and variables are those that the code has."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,3 +85,22 @@ def test_the_workflow_runs_what_ci_runs_anywhere() -> None:
     files = {word for command in image for word in re.findall(r"--file (\S+)", command)}
     assert files == {"deploy/Dockerfile", "deploy/compose.yaml"}
     assert workflow["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize(
+    ("docker", "status"),
+    [
+        ("exit 0", 1),
+        ('for name in ${!MONGO*} ${!S3*}; do [[ ${!name} ]] || { echo "set $name"; exit 1; }; done', 0),
+        ("exit 1", 1),
+    ],
+    ids=["takes all", "refuses empty ones", "takes none"],
+)
+def test_the_workflow_sees_a_secret_that_isn_t_refused(tmp_path: Path, docker: str, status: int) -> None:
+    workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text())
+    [step] = [step for step in workflow["jobs"]["image"]["steps"] if "secret" in step.get("name", "")]
+    (tmp_path / "docker").write_text(f"#!/usr/bin/env bash\n{docker}\n")
+    (tmp_path / "docker").chmod(0o755)
+    environment = {**os.environ, **step["env"], "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], env=environment, capture_output=True, check=False)
+    assert done.returncode == status, done.stderr

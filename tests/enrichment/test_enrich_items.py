@@ -1,8 +1,10 @@
 """The job, against a server that answers as Wikipedia and an OpenAI-compatible endpoint do."""
 
 import json
+import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -116,6 +118,25 @@ def test_articles_are_found_and_others_are_not_taken(
     [agent] = services.agents
     assert re.fullmatch(r"seqrec/\S+ \(ann@example\.org\) python-urllib/3\.\S+", agent)
     assert re.search(r"wikipedia +6 +5 +0 +1 ", capsys.readouterr().out)
+
+
+def test_a_long_title_is_cut_where_wikipedia_would_refuse_it(services: Services, folder: Path) -> None:
+    """Its search takes 300 letters."""
+    long = "The Matrix " + "and what came of it " * 20
+    (folder / "movies.csv").write_text(f"movieId,title\n1,{long}(1999)\n2,{'長' * 400}\n3,The Matrix (1999)\n")
+    enrich(folder, *keys(services))
+    assert max(map(len, services.searches)) == 300
+    assert "長" * 295 + " film" in services.searches
+    [cut, _] = [words for words in services.searches if words.startswith("The Matrix and")]
+    assert re.fullmatch(r"The Matrix and what .* (and|what|came|of|it) 1999 film", cut)
+
+
+def test_the_next_command_can_be_pasted(services: Services, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        run(load_config(EnrichItems, CONF, keys(services, f"output={folder}/my items")))
+    [line] = [line for line in caplog.text.splitlines() if line.startswith("next: ")]
+    _, *words = shlex.split(line.removeprefix("next: "))
+    assert words == ["embed_items", f"items.path={folder}/my items", 'template="{title}. {genres}. {summary}"']
 
 
 def test_nothing_is_asked_twice_but_what_is_new_or_failed(
