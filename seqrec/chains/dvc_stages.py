@@ -23,7 +23,6 @@ from seqrec.command.installation import home, in_checkout, program
 from seqrec.command.lineage import MAYBE, TABLE
 from seqrec.errors import UserError
 from seqrec.settings.training import STAGES, Training
-from seqrec.settings.tune import Tune
 from seqrec.storage import files
 from seqrec.storage.made_from import is_below
 from seqrec.storage.meta import META
@@ -79,7 +78,9 @@ def _stage(step: Step, chain: Chain, folder: Path, overrides: Sequence[str], beh
         "deps": sorted({_shown(path, folder) for path in (*_code(step), *_templates(step), *_inputs(step, chain))}),
         "params": [{_shown(chain.path, folder): [f"steps.{step.name}"]}],
     }
-    return made | {"outs": [{_shown(path, folder): {"persist": True}} for path in _outputs(step)]}
+    return made | {
+        "outs": [{_shown(path, folder): {"persist": True}} for path in _outputs(step, _repository(folder / "dvc.yaml"))]
+    }
 
 
 def _code(step: Step) -> Iterator[str]:
@@ -105,6 +106,8 @@ def _inputs(step: Step, chain: Chain) -> Iterator[str]:
     """The files that say whether what a step reads, or a step that it comes after, has changed."""
     for key, path in step.reads.items():
         if key.endswith(TABLE) or (step.writes is not None and is_below(path, step.writes)):
+            continue
+        if not in_checkout() and files.is_local(path) and is_below(path, str(home())):
             continue
         if not files.is_local(path):
             raise UserError(f"the step {step.name} reads {key}={path}: DVC's stages read files of this machine")
@@ -136,7 +139,7 @@ def _whole(step: Step, key: str, pattern: str) -> str:
     return folder
 
 
-def _outputs(step: Step) -> Iterator[str]:
+def _outputs(step: Step, repository: Path) -> Iterator[str]:
     """What a step makes: its folder of versions; of a training the files of the model's folder, in which exports lie too."""
     cfg = step.config
     if isinstance(cfg, Training) and step.writes == cfg.model:
@@ -147,8 +150,9 @@ def _outputs(step: Step) -> Iterator[str]:
         yield step.writes
     else:
         yield _record(step)
-        if isinstance(cfg, Tune):
-            yield files.join(cfg.result_path, cfg.app_name)
+        left = cfg.leaves()
+        if left is not None and files.is_local(left) and _inside(left, repository):
+            yield left
 
 
 def _record(step: Step) -> str:

@@ -73,6 +73,9 @@ def _status(step: Step, above: Sequence[str], comparison: Comparison) -> Status:
     path, made = _finished(step, comparison)
     now = made_from(step.config, job=step.job, script=step.script)
     reasons = [_unfinished(step, path)] if made is None else list(_differences(step, made, now, by_code=comparison.by_code))
+    left = None if step.writes is not None else step.config.leaves()
+    if made is not None and left is not None and not files.exists(left):
+        reasons.append(f"{left} isn't there")
     if made is not None and path is not None and _unpublished(step, path):
         reasons.append(f"{path.rpartition('/')[2]} isn't published")
     starts_over = made is not None and _starts_over(step, made, now, by_code=comparison.by_code)

@@ -26,6 +26,14 @@ class Strict(BaseModel):
         """
         return ()
 
+    def reads_besides(self) -> dict[str, str]:
+        """Of a job's settings, files and folders that it reads and that no key of its own names, by a name for each."""
+        return {}
+
+    def leaves(self) -> str | None:
+        """Of the settings of a job without a version, the file or folder that it makes; None for one that leaves nothing here."""
+        return None
+
     def writes(self) -> str | None:
         """Of a job's settings, the key of the folder that gets its version, as in `reads`; None for a job without one."""
         return None
@@ -101,7 +109,7 @@ def _fill(settings: type[S], path: str, above: dict[str, Any], *, said_by: str) 
     preset = above.get("preset", content.get("preset"))
     if preset is not None and "preset" in settings.model_fields:
         content = merge_settings(content, read_yaml(preset_path(str(preset))))
-    content = _expand(merge_settings(content, above), path)
+    content = expand(merge_settings(content, above), path)
     if "stores" in settings.model_fields:
         if "stores" in content:
             raise UserError(f"{path}: stores are set by MONGODB_URI and MILVUS_URI in the environment, not by the key `stores`")
@@ -184,12 +192,12 @@ def merge_settings(below: dict[str, Any], above: dict[str, Any]) -> dict[str, An
     return merged
 
 
-def _expand(value: Any, path: str, key: str = "") -> Any:
+def expand(value: Any, path: str, key: str = "") -> Any:
     """A value with the ${VARIABLES} in it filled in; errors name the key and the file."""
     if isinstance(value, dict):
-        return {name: _expand(inner, path, f"{key}.{name}".lstrip(".")) for name, inner in value.items()}
+        return {name: expand(inner, path, f"{key}.{name}".lstrip(".")) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_expand(inner, path, key) for inner in value]
+        return [expand(inner, path, key) for inner in value]
     if not isinstance(value, str):
         return value
     return VARIABLE.sub(lambda match: variable(match[1], f"key {key} of {path}"), value)

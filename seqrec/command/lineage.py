@@ -18,17 +18,23 @@ MAYBE = "?"  # ends the key of what may be absent
 def paths_read(config: Strict) -> dict[str, str]:
     """The files and folders that a job reads, by their keys; those below a key's folder, such as MODEL/exports, as they are.
 
+    Two of one key are told apart by the part below, as model and model/checkpoints/last.pt; what no key names has a name.
+
     A table that Spark knows by name is there by its name.
     """
     content = public(config)
-    found = {key: path for pattern in config.reads() for key, path in _matching(content, pattern)}
+    found: dict[str, str] = {}
+    for pattern in config.reads():
+        for key, path in matching(content, pattern):
+            found[key if found.get(key, path) == path else pattern.removesuffix(MAYBE)] = path
+    found |= config.reads_besides()
     return {key: path for key, path in found.items() if f"{key.removesuffix('.path')}{TABLE}" not in found.keys() - {key}}
 
 
 def folder_written(config: Strict) -> str | None:
     """The folder that gets a job's version; None for a job without one."""
     pattern = config.writes()
-    return None if pattern is None else next((path for _, path in _matching(public(config), pattern)), None)
+    return None if pattern is None else next((path for _, path in matching(public(config), pattern)), None)
 
 
 def made_from(config: Strict, *, job: str, script: Path) -> MadeFrom:
@@ -46,7 +52,7 @@ def settings_kept(config: BaseModel) -> dict[str, Any]:
     return {key: value for key, value in public(config).items() if key != "stores"}
 
 
-def _matching(content: dict[str, Any], pattern: str) -> Iterator[tuple[str, str]]:
+def matching(content: dict[str, Any], pattern: str) -> Iterator[tuple[str, str]]:
     """Keys and values of nested settings by a pattern of keys, of which `*` is any name; values that are no text are left out."""
     place, _, below = pattern.removesuffix(MAYBE).partition("/")
     for key, value in _values(content, place.split("."), ()):

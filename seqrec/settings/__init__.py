@@ -11,3 +11,12 @@ DropoutRate = Annotated[float, Field(ge=0, le=0.99)]  # rates are rounded to 1/2
 Share = Annotated[float, Field(ge=0, le=1)]
 Path = Annotated[str, Field(min_length=1)]
 History = Literal["full", "valid", "test"]
+
+
+def checkpoint_read(checkpoint: str) -> tuple[str, ...]:
+    """The key of what is read for `checkpoint`, beside the model's folder, whose state is of its best one.
+
+    >>> checkpoint_read("best"), checkpoint_read("last"), checkpoint_read("/seq/model/checkpoints/last.pt")
+    ((), ('model/checkpoints/last.pt',), ('checkpoint',))
+    """
+    return {"best": (), "last": ("model/checkpoints/last.pt",)}.get(checkpoint, ("checkpoint",))

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
-from seqrec.settings import ListLength, Path, Positive, Seed
+from seqrec.settings import ListLength, Path, Positive, Seed, checkpoint_read
 from seqrec.settings.files import HeadedTable
 
 SAVED = 10  # items of a saved list where nothing else is said
@@ -70,7 +70,8 @@ class Evaluate(Strict):
 
     def reads(self) -> tuple[str, ...]:
         model = () if self.table or self.candidates else ("model/exports",) if self.onnx else ("model",)
-        return ("data", *model, "table", "candidates", "compared.*", *FACTS)
+        checkpoint = checkpoint_read(self.checkpoint) if model == ("model",) else ()
+        return ("data", *model, *checkpoint, "table", "candidates", "compared.*", *FACTS)
 
     def writes(self) -> str | None:
         return "output" if self.output else None

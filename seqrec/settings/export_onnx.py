@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from seqrec.command.config import Strict
-from seqrec.settings import Path, Positive
+from seqrec.settings import Path, Positive, checkpoint_read
 
 
 class ExportOnnx(Strict):
@@ -25,7 +25,7 @@ class ExportOnnx(Strict):
     keep: Positive = Field(5, description="newest exports that stay")
 
     def reads(self) -> tuple[str, ...]:
-        return ("data", "model")
+        return ("data", "model", *checkpoint_read(self.checkpoint))
 
     def writes(self) -> str | None:
         return "output" if self.output else "model/exports"

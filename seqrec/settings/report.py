@@ -55,3 +55,6 @@ class Report(Strict):
 
     def reads(self) -> tuple[str, ...]:
         return ("data?", "model?", "evaluation?", "lists?", "items.path")
+
+    def leaves(self) -> str | None:
+        return self.output

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from seqrec.command.config import Strict
 from seqrec.settings import ListLength, Path, Positive, Seed
-
-TunedModel = Literal["sasrec", "bert4rec", "simplex", "lightgbm", "wide_deep", "item_cf", "swing", "candidates"]
+from seqrec.settings.tuned import TunedModel, files_read
+from seqrec.storage import files
 
 
 class Pruning(Strict):
@@ -76,8 +76,14 @@ class Tune(Strict):
     def reads(self) -> tuple[str, ...]:
         return ("samples",) if self.model_name in ("lightgbm", "wide_deep") else ("data",)
 
+    def reads_besides(self) -> dict[str, str]:
+        return files_read(self.model_name, self.common_param, self.hyper_param)
+
     def writes(self) -> str | None:
         return None
+
+    def leaves(self) -> str | None:
+        return files.join(self.result_path, self.app_name)
 
     @model_validator(mode="after")
     def _trials_read_something(self) -> "Tune":

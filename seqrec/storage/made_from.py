@@ -22,7 +22,7 @@ from seqrec.storage.run_ids import RUN_ID, read_current
 
 KEY = "made_from"
 HASHED_BYTES = 1 << 30  # of more bytes than this, sizes and times of change are compared in place of the content
-BEST = "best_"
+BEST, LAST = "best_", "last.pt"
 EXPORTS = "exports"  # of a model's folder
 
 
@@ -76,6 +76,8 @@ def state_of(path: str) -> str | None:
 def _training(folder: str, *, of_export: bool = False) -> str | None:
     """The run id in a folder's meta.json, its export's if it is one, and the best checkpoint's name; None without a meta.json.
 
+    Of a model that was trained without validation it is the state of the last checkpoint.
+
     With of_export, None too unless the folder is an export.
     """
     try:
@@ -84,8 +86,10 @@ def _training(folder: str, *, of_export: bool = False) -> str | None:
         return None
     if of_export and "files" not in meta:
         return None
-    best = [name for name in files.names(files.join(folder, "checkpoints")) if name.startswith(BEST)]
-    return " ".join(str(word) for word in (meta.get("run_id"), meta.get("export"), *best[-1:]) if word)
+    names = files.names(files.join(folder, "checkpoints"))
+    best = [name for name in names if name.startswith(BEST)]
+    last = _files_state(files.join(folder, "checkpoints", LAST)) if LAST in names and not best else None
+    return " ".join(str(word) for word in (meta.get("run_id"), meta.get("export"), *best[-1:], last) if word)
 
 
 def _files_state(path: str) -> str | None:

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from seqrec.command.config import Strict, kinds_in
 from seqrec.command.story import show_setting
 from seqrec.errors import UserError
+from seqrec.settings.tuned import leaves, nested_keys
 
 RANGE = {"low", "high", "log", "step"}
 MOST_COMBINATIONS = 1_000_000
@@ -83,33 +84,6 @@ class Span:
 
 
 Dimension = Choices | Span
-
-
-def nested_keys(content: dict[str, Any]) -> dict[str, Any]:
-    """Settings whose keys may be dotted, as nested ones; what comes later counts, and a range stays a value.
-
-    >>> nested_keys({"encoder.dim": 32, "encoder": {"blocks": 2}, "optimizer": {"lr": {"low": 1, "high": 2}}})
-    {'encoder': {'dim': 32, 'blocks': 2}, 'optimizer': {'lr': {'low': 1, 'high': 2}}}
-    """
-    nested: dict[str, Any] = {}
-    for key, value in leaves(content):
-        *parents, leaf = key.split(".")
-        inner = nested
-        for parent in parents:
-            if not isinstance(inner.get(parent), dict):
-                inner[parent] = {}
-            inner = inner[parent]
-        inner[leaf] = value
-    return nested
-
-
-def leaves(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted keys with what is no further mapping: a range is none, nor is an empty one."""
-    flat: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        inner = isinstance(value, dict) and value and not {"low", "high"} <= value.keys()
-        flat += leaves(value, f"{prefix}{key}.") if inner else [(f"{prefix}{key}", value)]
-    return flat
 
 
 def read_space(hyper_param: dict[str, Any], settings: type[BaseModel]) -> list[Dimension]:

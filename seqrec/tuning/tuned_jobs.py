@@ -15,7 +15,6 @@ from typing import Any
 from seqrec.command.config import Strict, fill_settings, flatten, merge_settings, public
 from seqrec.command.environment import STORE_CHOICES
 from seqrec.command.installation import home
-from seqrec.command.template import read_yaml
 from seqrec.errors import UserError
 from seqrec.settings.build_candidates import BuildCandidates
 from seqrec.settings.item_similarity import ItemSimilarity
@@ -23,9 +22,10 @@ from seqrec.settings.train import Train
 from seqrec.settings.train_ranker import TrainRanker
 from seqrec.settings.train_two_tower import TrainTwoTower
 from seqrec.settings.tune import Tune
+from seqrec.settings.tuned import JOBS, nested_keys, wanted_space
 from seqrec.storage import files
 from seqrec.tuning.read_versions import at_versions
-from seqrec.tuning.space import Dimension, leaves, nested_keys, read_space
+from seqrec.tuning.space import Dimension, read_space
 
 ALONE = {"distributor": "none", "processes": 1}  # a trial trains in one process
 ANYWHERE = ("model", "output")  # where the job that takes best.yaml writes
@@ -62,19 +62,21 @@ class TunedJob:
 OF_TRAIN: dict[str, Any] = {"trial": {"history": "train"}, "metric": "ndcg@10", "on_spark": True}
 TRAINING = {"validate": True, "stages": [], "resume": True, "tensorboard": False, "plots": False, "name": None, **ALONE}
 TUNED: dict[str, TunedJob] = {
-    "sasrec": TunedJob(name="train", settings=Train, trial=TRAINING, records="model"),
-    "bert4rec": TunedJob(name="train", settings=Train, default={"preset": "bert4rec"}, trial=TRAINING, records="model"),
+    "sasrec": TunedJob(name=JOBS["sasrec"].job, settings=Train, trial=TRAINING, records="model"),
+    "bert4rec": TunedJob(
+        name=JOBS["bert4rec"].job, settings=Train, default={"preset": JOBS["bert4rec"].preset}, trial=TRAINING, records="model"
+    ),
     "simplex": TunedJob(
-        name="train_two_tower", settings=TrainTwoTower, means={"towers": "histories"}, trial=TRAINING, records="model"
+        name=JOBS["simplex"].job, settings=TrainTwoTower, means={"towers": "histories"}, trial=TRAINING, records="model"
     ),
-    "lightgbm": TunedJob(name="train_ranker", settings=TrainRanker, means={"method": "lightgbm"}, trial=ALONE),
+    "lightgbm": TunedJob(name=JOBS["lightgbm"].job, settings=TrainRanker, means={"method": "lightgbm"}, trial=ALONE),
     "wide_deep": TunedJob(
-        name="train_ranker", settings=TrainRanker, means={"method": "wide_deep"}, trial=ALONE, records="output/training"
+        name=JOBS["wide_deep"].job, settings=TrainRanker, means={"method": "wide_deep"}, trial=ALONE, records="output/training"
     ),
-    "item_cf": TunedJob(name="item_similarity", settings=ItemSimilarity, means={"method": "item_cf"}, **OF_TRAIN),
-    "swing": TunedJob(name="item_similarity", settings=ItemSimilarity, means={"method": "swing"}, **OF_TRAIN),
+    "item_cf": TunedJob(name=JOBS["item_cf"].job, settings=ItemSimilarity, means={"method": "item_cf"}, **OF_TRAIN),
+    "swing": TunedJob(name=JOBS["swing"].job, settings=ItemSimilarity, means={"method": "swing"}, **OF_TRAIN),
     "candidates": TunedJob(
-        name="build_candidates", settings=BuildCandidates, means={"history": "valid"}, metric="ndcg@10", on_spark=True
+        name=JOBS["candidates"].job, settings=BuildCandidates, means={"history": "valid"}, metric="ndcg@10", on_spark=True
     ),
 }
 
@@ -84,9 +86,7 @@ def search_space(cfg: Tune) -> list[Dimension]:
 
     Raises UserError for a key that the job doesn't have, a value that it doesn't take, and a key that a study sets itself.
     """
-    job, wanted = TUNED[cfg.model_name], nested_keys(cfg.hyper_param)
-    if not any(value is not None for _, value in leaves(wanted)):
-        wanted = merge_settings(nested_keys(read_yaml(str(home() / "conf" / "spaces" / f"{cfg.model_name}.yaml"))), wanted)
+    job, (wanted, _) = TUNED[cfg.model_name], wanted_space(cfg.model_name, cfg.hyper_param)
     space = read_space(wanted, job.settings)
     _refuse_fixed(job, [part.key for part in space], group="hyper_param", beside=(*ANYWHERE, "metric", "seed"))
     return space

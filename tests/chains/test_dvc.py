@@ -181,6 +181,7 @@ def test_a_stage_has_what_its_step_reads_and_makes(tmp_path: Path, monkeypatch: 
     (tmp_path / ".dvc").mkdir()
     steps = (
         "  build_sequences:\n  train:\n    preset: gsasrec\n  export_onnx:\n  batch_recommend:\n  publish:\n    after: [train]\n"
+        "  report:\n  tune:\n"
     )
     (tmp_path / "chain.yaml").write_text(f"steps:\n{steps}")
     run.main(
@@ -202,4 +203,6 @@ def test_a_stage_has_what_its_step_reads_and_makes(tmp_path: Path, monkeypatch: 
     assert "../root/model/exports/CURRENT" in stages["batch_recommend"]["deps"]
     assert {"../root/output/CURRENT", "../root/model/meta.json"} <= set(publish["deps"])
     assert publish["outs"] == [{"../root/chain_steps/publish.json": {"persist": True}}]
+    assert {"../root/report.html": {"persist": True}} in stages["report"]["outs"]
+    assert {f"{ROOT}/conf/spaces/sasrec.yaml", f"{ROOT}/conf/train.yaml"} <= set(stages["tune"]["deps"])
     assert "PUBLISHED.json" in (tmp_path / ".dvcignore").read_text()

@@ -48,6 +48,8 @@ def play(step: Step, *, finished: bool = True) -> None:
         draft = Draft.of(step.writes, settings={}, made_from=made)
         versions.write_meta(draft.path, {"run_id": draft.run_id})
         draft.commit(keep=5)
+    elif (left := step.config.leaves()) is not None:
+        files.write_text(left, "")
 
 
 @pytest.fixture
@@ -283,3 +285,62 @@ def test_what_a_step_trains_beside_its_version_is_made_by_it(root: Path, tmp_pat
     chain = read_chain(str(tmp_path / "chain.yaml"))
     assert [step.name for step in ordered(chain)] == ["build_sequences", "train_two_tower", "lists"]
     assert steps_before(chain)["lists"] == {"train_two_tower": "model", "build_sequences": "data"}
+
+
+def test_a_step_whose_page_or_study_is_gone_runs_again(root: Path, go: Go) -> None:
+    go()
+    (root / "report.html").unlink()
+    assert shown()["report"] == f"stale: {root}/report.html isn't there"
+    assert go() == ["report"]
+
+
+def test_a_checkpoint_that_is_not_the_best_is_an_input(root: Path, go: Go) -> None:
+    last = f"{root}/model/checkpoints/last.pt"
+    files.write_text(last, "1")
+    files.write_text(f"{root}/model/checkpoints/best_step1.pt", "1")
+    files.write_text(f"{root}/other.pt", "1")
+    choice = ["export_onnx.checkpoint=last", f"evaluate.checkpoint={root}/other.pt"]
+    go(*choice)
+    assert go(*choice) == []
+    files.write_text(last, "2")
+    assert shown(*choice)["export_onnx"].startswith("stale: model/checkpoints/last.pt ")
+    assert go(*choice) == ["export_onnx", "batch_recommend", "report"]
+    files.write_text(f"{root}/other.pt", "2")
+    assert shown(*choice)["evaluate"].startswith("stale: checkpoint 1 file, 1 bytes, ")
+
+
+def test_a_study_is_made_from_its_space_its_template_and_what_its_settings_name(root: Path, tmp_path: Path) -> None:
+    steps = (
+        "  tune:\n    model_name: candidates\n    common_param: {sources: {two_tower: null, sequence: null}, sources.swing.path: "
+        "'${SEQREC_ROOT}/mine'}\n  item_similarity:\n    output: ${SEQREC_ROOT}/item_cf\n  swing:\n    job: item_similarity\n"
+        "    output: ${SEQREC_ROOT}/mine\n  build_sequences:\n"
+    )
+    (tmp_path / "chain.yaml").write_text(f"steps:\n{steps}")
+    chain = read_chain(str(tmp_path / "chain.yaml"))
+    assert [step.name for step in ordered(chain)] == ["build_sequences", "item_similarity", "swing", "tune"]
+    (tune,) = (step for step in chain.steps if step.name == "tune")
+    assert tune.reads == {
+        "data": f"{root}/dataset",
+        "conf/build_candidates.yaml": f"{ROOT}/conf/build_candidates.yaml",
+        "conf/spaces/candidates.yaml": f"{ROOT}/conf/spaces/candidates.yaml",
+        "common_param.sources.item_cf.path": f"{root}/item_cf",
+        "common_param.sources.swing.path": f"{root}/mine",
+    }
+    assert None not in [made_from(tune.config, job="tune", script=tune.script).inputs[key] for key in tune.reads if "conf" in key]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "read"),
+    [
+        ([], {"conf/train.yaml", "conf/spaces/sasrec.yaml"}),
+        (["model_name=bert4rec"], {"conf/train.yaml", "conf/presets/bert4rec", "conf/spaces/bert4rec.yaml"}),
+        (["model_name=simplex"], {"conf/train_two_tower.yaml", "conf/spaces/simplex.yaml"}),
+        (
+            ["common_param.preset=gsasrec", "hyper_param.init=[/a, null, /b]"],
+            {"conf/train.yaml", "conf/presets/gsasrec", "hyper_param.init/0", "hyper_param.init/2"},
+        ),
+    ],
+)
+def test_what_a_study_reads(overrides: list[str], read: set[str], root: Path) -> None:
+    config = load_config(settings_of("tune"), str(ROOT / "conf" / "tune.yaml"), overrides)
+    assert paths_read(config).keys() - {"data"} == read

@@ -44,6 +44,8 @@ def test_the_state_of_a_model_is_its_training_and_its_best_checkpoint(tmp_path: 
     versions.write_meta(str(tmp_path), {"run_id": "r"})
     (tmp_path / "checkpoints").mkdir()
     assert state_of(str(tmp_path)) == "r"
+    (tmp_path / "checkpoints" / "last.pt").write_text("1")
+    assert str(state_of(str(tmp_path))).startswith("r 1 file, 1 bytes, ")  # a training without validation has no best one
     (tmp_path / "checkpoints" / "best_step9_ndcg10_0.1.pt").touch()
     (tmp_path / "checkpoints" / "last.pt").touch()
     assert state_of(str(tmp_path)) == "r best_step9_ndcg10_0.1.pt"
