@@ -9,7 +9,9 @@ ENV_NAMES := $(shell ./read-env.sh names)
 ifneq ($(.SHELLSTATUS),0)
 $(error mend .env first)
 endif
-$(foreach name,$(ENV_NAMES),$(if $(filter undefined,$(origin $(name))),$(eval export $(name) := $$(shell ./read-env.sh value $(name)))))
+ENV_OWN := $(foreach name,$(ENV_NAMES),$(if $(filter undefined,$(origin $(name))),$(name)))
+$(foreach name,$(ENV_OWN),$(eval export $(name) := $$(shell ./read-env.sh value $(name))))
+export SEQREC_ENV_NAMES := $(strip $(SEQREC_ENV_NAMES) $(ENV_OWN))
 
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -73,14 +73,15 @@ parse_env() {
     done <"$env_file"
 }
 
-# Exports what the environment doesn't have yet.
+# Exports what the environment doesn't have yet, and the names of that as SEQREC_ENV_NAMES: the shell of the user lacks them.
 read_env() {
-    local place name
+    local place name own=${SEQREC_ENV_NAMES-}
     parse_env
     for place in "${!env_names[@]}"; do
         name=${env_names[place]}
-        if [[ -z ${!name+set} ]]; then export "$name=${env_values[place]}"; fi
+        if [[ -z ${!name+set} ]]; then export "$name=${env_values[place]}" && own+="${own:+ }$name"; fi
     done
+    export SEQREC_ENV_NAMES=$own
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

@@ -28,7 +28,7 @@ os.environ["SEQREC_LOG"] = os.devnull
 os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
 # The stores and the root of whoever runs the tests: make exports them, and no test may write there.
 TRACKING = ("MLFLOW_TRACKING_URI", "MLFLOW_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID")
-for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", *TRACKING):
+for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", "SEQREC_ENV_NAMES", *TRACKING):
     os.environ.pop(name, None)
 
 

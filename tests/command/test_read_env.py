@@ -41,6 +41,20 @@ def test_the_environment_wins_even_where_it_is_empty(tmp_path: Path) -> None:
     assert read(tmp_path, "A=file\nB=file\nC=file\n", A="environment", B="").stdout == "A=environment\nB=\nC=file\n"
 
 
+def test_names_that_the_shell_lacks_are_told_apart(tmp_path: Path) -> None:
+    """Twice, as in a job that starts another; and by make."""
+    show = 'source ./read-env.sh; read_env; read_env; echo "$SEQREC_ENV_NAMES"'
+    for name in ("read-env.sh", "Makefile"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".env").write_text("A=1\nB=2\nC=3\n")
+    (tmp_path / ".env").chmod(0o600)
+    (tmp_path / "show.mk").write_text('include Makefile\nshow: ; @echo "$$SEQREC_ENV_NAMES"\n')
+    environment = {"PATH": os.environ["PATH"], "B": "mine"}
+    for command in (["bash", "-c", show], ["make", "-f", "show.mk", "show"]):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "A C\n", command
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
