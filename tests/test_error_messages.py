@@ -34,7 +34,7 @@ def raised(call: Callable[[], object]) -> BaseException:
         ("java.io.IOException: No space left on device", f"{DISK_FULL} (IOException: No space left on device)"),
         (
             "java.lang.OutOfMemoryError: Java heap space",
-            "Java's memory is too small (OutOfMemoryError): give it more, as in SPARK_D",
+            "Java's memory is too small (OutOfMemoryError): give it more, by SPARK_D",
         ),
         ("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)", "a Python worker of Spark ended within"),
         (

@@ -134,7 +134,7 @@ def test_a_long_title_is_cut_where_wikipedia_would_refuse_it(services: Services,
 def test_the_next_command_can_be_pasted(services: Services, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         run(load_config(EnrichItems, CONF, keys(services, f"output={folder}/my items")))
-    [line] = [line for line in caplog.text.splitlines() if line.startswith("next: ")]
+    [line] = [line for line in "\n".join(caplog.messages).splitlines() if line.startswith("next: ")]
     _, *words = shlex.split(line.removeprefix("next: "))
     assert words == ["embed_items", f"items.path={folder}/my items", 'template="{title}. {genres}. {summary}"']
 
