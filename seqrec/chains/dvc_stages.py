@@ -130,7 +130,7 @@ def _pointer(path: str, *, by: Step | None) -> str:
 
 def _whole(step: Step, key: str, pattern: str) -> str:
     """The folder of a pattern's files, which DVC watches whole; UserError where SEQREC_ROOT lies in it, with what stages make."""
-    folder, root = folder_above(pattern) or "/", variable("SEQREC_ROOT", "a dvc.yaml")
+    folder, root = folder_above(pattern), variable("SEQREC_ROOT", "a dvc.yaml")
     if is_below(root, folder):
         raise UserError(
             f"the step {step.name} reads {key}={pattern}: DVC would watch all of {folder}, where the stages write too "

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ def _files_state(path: str) -> str | None:
     found = [file for place in matches for file in path_files.files_of(place, below=True)]
     if not found:
         return None
-    names = [(_name_in(path, file.path), file.size) for file in found]
+    start = path if matches == [path] else path_files.folder_above(path)
+    names = [(_name_from(start, file.path), file.size) for file in found]
     size = sum(file.size for file in found)
     if files.is_local(path):
         return _described(len(found), size, _hash_of(names, [files.local_path(file.path) for file in found]))
@@ -116,21 +118,21 @@ def _hash_of(names: Sequence[tuple[str, int]], found: Sequence[Path]) -> str:
     large = sum(size for _, size in names) > HASHED_BYTES
     for (name, size), file in zip(names, found, strict=True):
         hashed.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
-        if large:
-            hashed.update(f"{file.stat().st_mtime_ns}\0".encode())
-            continue
-        with file.open("rb") as source:
-            while block := source.read(1 << 20):
-                hashed.update(block)
+        with suppress(FileNotFoundError):  # a file that vanishes meanwhile has no content
+            if large:
+                hashed.update(f"{file.stat().st_mtime_ns}\0".encode())
+                continue
+            with file.open("rb") as source:
+                while block := source.read(1 << 20):
+                    hashed.update(block)
     return hashed.hexdigest()
 
 
-def _name_in(path: str, file: str) -> str:
-    """A file's name from the folder on, of a pattern from the folder above its first mark on; `.` is the path itself."""
-    start = path if files.exists(path) else path_files.folder_above(path)
-    if files.is_local(path):
+def _name_from(start: str, file: str) -> str:
+    """A file's name from a folder on; of the file itself `.` if it is local, else its own name."""
+    if files.is_local(start):
         return os.path.relpath(files.local_path(file), files.local_path(start))
-    return file.removeprefix(start).lstrip("/") or path.rpartition("/")[2]
+    return file.removeprefix(start).lstrip("/") or start.rpartition("/")[2]
 
 
 def _described(count: int, size: int, hashed: str) -> str:

@@ -36,10 +36,12 @@ def is_pattern(path: str) -> bool:
 def folder_above(pattern: str) -> str:
     """The folder above a pattern's first mark.
 
-    >>> folder_above("s3a://b/root/day=*/r-?.csv")
-    's3a://b/root'
+    >>> folder_above("s3a://b/root/day=*/r-?.csv"), folder_above("*.csv"), folder_above("/*.csv")
+    ('s3a://b/root', '.', '/')
     """
-    return pattern[: mark.start()].rpartition("/")[0] if (mark := MARKS.search(pattern)) else pattern
+    mark = MARKS.search(pattern)
+    folder, slash, _ = pattern[: mark.start()].rpartition("/") if mark else (pattern, "", "")
+    return folder or slash or "."
 
 
 def files_of(place: str, *, below: bool = False) -> Iterator[InputFile]:
