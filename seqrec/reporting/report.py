@@ -14,11 +14,12 @@ from seqrec.reporting.compared_section import LISTS, compared_with
 from seqrec.reporting.data_section import data_quality
 from seqrec.reporting.lineage_sections import lineage, publications
 from seqrec.reporting.list_counts import Catalogue, Id, ListCounts, count_lists
+from seqrec.reporting.list_overlap import rows_of
 from seqrec.reporting.lists_section import recommended_lists
 from seqrec.reporting.markup import Markup
 from seqrec.reporting.metrics_section import metrics_with_intervals
 from seqrec.reporting.page import write_page
-from seqrec.reporting.sample_users import History, read_histories, spread_users, typed_users
+from seqrec.reporting.sample_users import History, first_users, read_histories, spread_users, typed_users
 from seqrec.reporting.samples_sections import neighbours_of_items, sample_users
 from seqrec.reporting.sections import BROKEN, Samples, Section, section, why
 from seqrec.reporting.training_section import training_curves
@@ -113,7 +114,11 @@ def _read_lists(chain: Chain, samples: Samples) -> tuple[Lists, list[str]]:
     try:
         catalogue = Catalogue.read(dataset.path)
         users = named or spread_users(table, samples.users)
-        counts = count_lists(files.join(version.path, LISTS), catalogue, users=users)
+        lists = files.join(version.path, LISTS)
+        counts = count_lists(lists, catalogue, users=users)
+        if not named and len(counts.rows) < len(users):  # lists of a subset of the users
+            users = spread_users(table, samples.users, among=first_users(lists))
+            counts = replace(counts, rows=rows_of(lists, users))
         return Lists(
             catalogue=catalogue, counts=counts, histories=_ordered(read_histories(table, users, catalogue, number=LATEST), users)
         ), []

@@ -22,27 +22,31 @@ def sample_users(chain: Chain, counts: ListCounts | None, histories: Mapping[Id,
     """The section of users."""
     if chain.lists is None:
         return no_version("version of lists", "batch_recommend")
-    if counts is None or not counts.rows:
-        return absent("None of the users has a list here.")
+    rows = {} if counts is None else counts.rows
+    asked = [str(user) for user in samples.named_users if str(user) not in map(str, rows)]
+    without = f"Users without a list: {', '.join(asked)}."
+    if not rows:
+        return absent("None of the users has a list here.", *([without] if asked else []))
     history = chain.lists.meta.get("history", "full")
     known = "" if history == "full" else f" The lists were made from the histories without what {history} holds out."
-    asked = [str(user) for user in samples.named_users if user not in counts.rows and str(user) not in map(str, counts.rows)]
     said = [
         "These users were named."
         if samples.named_users
         else "These users have histories from short to long; they are not chosen for good lists.",
         f"The latest items come first, beside the first {FIRST} items that are recommended, with their scores.{known}",
+        "Of a long history the dataset keeps the newest items alone, by max_history.",
         "Scores only put the items of one list in order: those of two users can't be compared.",
     ]
-    missing = absent(f"Users without a list: {', '.join(asked)}.") if asked else None
-    users = [user for user in histories if user in counts.rows] + [user for user in counts.rows if user not in histories]
-    cards = [user_card(user, histories.get(user), counts.rows[user], samples.titles) for user in users]
+    missing = absent(without) if asked else None
+    users = [user for user in histories if user in rows] + [user for user in rows if user not in histories]
+    cards = [user_card(user, histories.get(user), rows[user], samples.titles) for user in users]
     return parts(paragraph(*said), missing, element("div", *cards, class_="cards"), origin(chain.lists))
 
 
 def user_card(user: Id, history: History | None, row: Mapping[str, Any], titles: Titles) -> Markup:
     """A user's history beside the list."""
-    had = "their history is no longer there" if history is None else f"{counted(history.length, 'item')} in the history"
+    kept = None if history is None else counted(history.length, "item")
+    had = "their history is no longer there" if kept is None else f"the newest {kept} of the history"
     latest = (
         listing([titles.shown(item) for item in history.latest], ordered=True) if history and history.latest else paragraph("–")
     )

@@ -1,6 +1,7 @@
 """What the page of a chain says where values are of a wrong kind, and where numbers could be taken for others."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,11 @@ def test_a_version_may_be_named_by_its_folder(root: Path) -> None:
     assert f"<h1>Report: {root.name}</h1>" in html
     assert f"is of lists {LISTS}" in section(html, "published")
     assert f"The run before is {EVALUATION}" in section(html, "metrics")
+
+
+def test_sample_users_are_those_who_have_a_list(root: Path) -> None:
+    write_lists(root, run_id=NEWER, best={2: ["a", "b"], 4: ["a"]})
+    assert re.findall(r"User (\d)", section(page(root), "users")) == ["2", "4"]
+    assert re.findall(r"User (\d)", section(page(root, "sample_users=1"), "users")) == ["2"]
+    text = section(page(root, "users=[77, 3]"), "users")
+    assert "None of the users has a list here. Users without a list: 77, 3." in text

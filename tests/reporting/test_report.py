@@ -144,7 +144,7 @@ def test_sample_users_have_their_latest_items_and_their_list(root: Path) -> None
     (root / "titles.csv").write_text('id,title\na,"Alien, <the> film"\nb,Brazil\n')
     text = section(page(root, f"items.path={root}/titles.csv", "users=[4, 77]"), "users")
     assert "Users without a list: 77." in text
-    assert "User 4 5 items in the history; source of the list: model" in text
+    assert "User 4 the newest 5 items of the history; source of the list: model" in text
     assert "Latest items item e item d item &lt;i&gt;c&lt;/i&gt; Brazil Alien, &lt;the&gt; film" in text
     assert "Recommended Alien, &lt;the&gt; film (2.000)" in text
     assert "User 1 " not in text
