@@ -48,7 +48,7 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """The versions of a chain; None for what isn't there. `before` is the evaluation of the same split before this one."""
+    """The versions of a chain; None for what isn't there. `before` is an older evaluation of the same split and kind."""
 
     folders: Folders
     dataset: Version | None = None
