@@ -71,7 +71,7 @@ class JobRun:
         if changed:
             self.tags["seqrec.changed"] = " ".join(changed)
         self.parameters = {name: value for name, value in settings.items() if name not in before}
-        self._flush()
+        self._add_settings()
 
     def _create(self) -> None:
         """Make a run: its settings, and the code that runs."""
@@ -83,7 +83,7 @@ class JobRun:
         if self.run_id is not None:
             self.parameters = parameters_of(self.settings)
             self.difference = (source.difference if source is not None else None) or ""
-            self._flush()
+            self._add_settings()
 
     def resume(self, folder: str) -> None:
         """Remember the run in which a training of this folder began."""
@@ -138,9 +138,12 @@ class JobRun:
         if self.tags:
             self.server.add_tags(self.run_id, self.tags)
         self._flush()
-        if status != "KILLED" and self.server.answers:
-            self._keep_files(self.run_id)
-            self.server.ask_again()  # it may refuse a file and nothing else
+        if self.server.answers:
+            self._add_settings()
+            self.server.ask_again()  # it may have refused that and nothing else
+            if status != "KILLED":
+                self._keep_files()
+                self.server.ask_again()
         if self.server.end(self.run_id, status):
             place = self.server.place
             log.info("tracked as run %s of the experiment %s at %s", self.run_id, place.experiment, place.shown)
@@ -154,19 +157,23 @@ class JobRun:
             self.add_records(folder, records)
 
     def _flush(self) -> None:
-        """Give MLflow the parameters, points and text that it lacks, if it answers."""
+        """Give MLflow the points that it lacks, if it answers."""
+        if self.run_id is not None and self.points and self.server.add_points(self.run_id, self.points):
+            self.points.clear()
+
+    def _add_settings(self) -> None:
+        """Give MLflow the parameters and the difference of the code that it lacks: at the run's beginning, else at its end."""
         if self.run_id is None:
             return
         if self.parameters and self.server.add_parameters(self.run_id, self.parameters):
             self.parameters = {}
-        if self.points and self.server.add_points(self.run_id, self.points):
-            self.points.clear()
         if self.difference and self.server.add_text(self.run_id, self.difference, "git.diff"):
             self.difference = ""
 
-    def _keep_files(self, run_id: str) -> None:
+    def _keep_files(self) -> None:
         """Copy the files of all folders that the job wrote, as long as MLflow takes them; what fails is a warning."""
         left_out: list[str] = []
+        run_id = str(self.run_id)
         try:
             for kept in (kept for folder in self.folders for kept in kept_files(folder, left_out)):
                 if not self.server.add_file(run_id, kept.path, kept.folder):

@@ -67,6 +67,19 @@ def test_parameters_and_the_difference_that_a_failure_kept_back_come_at_the_end(
     assert "git.diff" in runs.files(last(runs).info.run_id)
 
 
+def test_a_run_whose_files_are_refused_has_all_else(make: Make, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(top_k="9")
+    monkeypatch.setattr(run.server, "add_text", lambda *_: lose(run.server))
+    run.begin()
+    run.difference = run.difference or "diff"
+    run.server.ask_again()
+    for step in (1, 2):
+        run.add_metrics({"loss": 0.5}, step=step)
+        assert run.points == [], "it isn't asked for the file each time"
+    run.end("FINISHED", None)
+    assert (last(runs).data.params, last(runs).info.status) == ({"top_k": "9"}, "FINISHED")
+
+
 def test_a_job_that_found_no_server_gets_its_run_at_its_end(make: Make, runs: Runs, tmp_path: Path) -> None:
     before = len(runs.all())
     run = make(top_k="8")
