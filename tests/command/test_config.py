@@ -159,6 +159,7 @@ def test_help_shows_every_key_and_no_store() -> None:
 
 
 TEMPLATES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf").glob("*.yaml"))
+REQUIRED = {"enrich_items": ["wikipedia.contact=someone@example.org"]}  # keys that a template can't have
 ROOTS = ["s3a://bucket/prefix", "/a #b", "/a: b", "/[x]", '/"a"', "/a\\b", "/{a}&*!", "/ä→日"]
 
 
@@ -178,11 +179,12 @@ def test_a_template_rendered_by_envsubst_is_the_template(job: str, tmp_path: Pat
     monkeypatch.setenv("MILVUS_URI", "none")
     module = importlib.import_module(f"seqrec.settings.{job}")
     settings = next(kind for kind in vars(module).values() if getattr(kind, "__name__", "") == job.title().replace("_", ""))
+    given = REQUIRED.get(job, [])
     for root in ROOTS:
         monkeypatch.setenv("SEQREC_ROOT", root)
-        direct = load_config(settings, str(Path(__file__).parents[2] / "conf" / f"{job}.yaml"), [])
+        direct = load_config(settings, str(Path(__file__).parents[2] / "conf" / f"{job}.yaml"), given)
         monkeypatch.delenv("SEQREC_ROOT")
-        assert load_config(settings, render(job, tmp_path / "out.yaml", SEQREC_ROOT=root), []) == direct
+        assert load_config(settings, render(job, tmp_path / "out.yaml", SEQREC_ROOT=root), given) == direct
         assert root in str(direct) or repr(root)[1:-1] in str(direct)
 
 
