@@ -160,7 +160,7 @@ def test_help_shows_every_key_and_no_store() -> None:
 
 TEMPLATES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf").glob("*.yaml"))
 REQUIRED = {"enrich_items": ["wikipedia.contact=someone@example.org"]}  # keys that a template can't have
-ROOTS = ["s3a://bucket/prefix", "/a #b", "/a: b", "/[x]", '/"a"', "/a\\b", "/{a}&*!", "/ä→日"]
+ROOTS = ["s3a://bucket/prefix", "/data/seq rec-1.0", "/a #b", "/a: b", "/[x]", '/"a"', "/a\\b", "/{a}&*!", "/ä→日"]
 
 
 def render(job: str, target: Path, **variables: str) -> str:

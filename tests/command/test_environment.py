@@ -1,15 +1,10 @@
 """What the environment may hold: awkward values pass as they are, or are refused by the variable's name."""
 
-import importlib
-import pkgutil
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seqrec import settings
 from seqrec.command import environment
 from seqrec.command.config import Strict, load_config
 from seqrec.command.java import require_java
@@ -84,22 +79,6 @@ def test_a_variable_is_needed_where_the_template_has_it(tmp_path: Path, monkeypa
     monkeypatch.delenv("SEQREC_ROOT")
     with pytest.raises(UserError, match=r"^SEQREC_ROOT is unset or empty, and .*/job\.yaml needs it: `export SEQREC_ROOT"):
         check_job("job", str(tmp_path / "job.yaml"))
-
-
-@pytest.mark.parametrize("template", sorted((Path(__file__).parents[2] / "conf").glob("*.yaml")), ids=lambda path: path.stem)
-def test_envsubst_by_hand_gives_what_the_template_gives(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("envsubst") is None:
-        pytest.skip("envsubst isn't installed")
-    for name, value in {"SEQREC_ROOT": "/data/seq rec-1.0", "MONGODB_URI": "none", "MILVUS_URI": "none"}.items():
-        monkeypatch.setenv(name, value)
-    rendered = tmp_path / "out.yaml"
-    with template.open() as source, rendered.open("w") as sink:
-        subprocess.run(["envsubst"], stdin=source, stdout=sink, check=True)
-    name = "".join(word.capitalize() for word in template.stem.split("_"))
-    modules = [importlib.import_module(f"seqrec.settings.{module.name}") for module in pkgutil.iter_modules(settings.__path__)]
-    [job] = {vars(module)[name] for module in modules if name in vars(module)}
-    assert load_config(job, str(rendered), []) == load_config(job, str(template), [])
-    assert "/data/seq rec-1.0/" in str(load_config(job, str(rendered), []))
 
 
 @pytest.mark.parametrize(
