@@ -154,7 +154,8 @@ def test_the_strongest_are_those_of_a_double_loop(block: int, monkeypatch: pytes
     ]
     expected = strongest_by_loops(support, lists, 4)
     assert [[item for item, _ in pairs] for pairs in found] == [[item for item, _ in pairs] for pairs in expected]
-    assert np.allclose([score for pairs in found for _, score in pairs], [score for pairs in expected for _, score in pairs])
+    ours, theirs = ([score for pairs in lists_of for _, score in pairs] for lists_of in (found, expected))
+    assert np.allclose(ours, theirs, atol=1e-5)  # in float32 a processor adds in an order of its own
 
 
 def test_so_many_vectors_are_in_memory_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
