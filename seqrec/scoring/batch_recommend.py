@@ -86,18 +86,16 @@ def write_recommendations(
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
     second, explanation = _open_second(dataset, scoring), scoring.lists.explanation
-    stamps = {"model": F.lit(export.meta.name), "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
-    if second is not None:
-        stamps["model"] = F.when(F.col("source") == RANKER, second.described.name).otherwise(export.meta.name)
+    name = F.lit(export.meta.name)
+    made_by = name if second is None else F.when(F.col("source") == RANKER, second.described.name).otherwise(name)
+    stamps = {"model": made_by, "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
     scored = _score(histories, model, replace(scoring, lists=lists), available, second).withColumns(stamps)
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
     recommendable = count_available(spark, export, available)
     counts |= {} if scoring.lists.horizon is None else {"repeated": count_repeated(histories)}
-    if rules is not None:
-        table = io.open_table(spark, files.join(draft.path, "recommendations"))
-        counts |= count_under_rules(table, rules, full=min(lists.top_k, recommendable))
+    counts |= _count_rules(spark, draft, rules, full=min(lists.top_k, recommendable))
     ListsMeta(
         run_id=draft.run_id,
         id_types=dataset.meta.id_types,
@@ -119,6 +117,13 @@ def write_recommendations(
         settings=draft.settings,
     ).write(draft.path)
     return counts
+
+
+def _count_rules(spark: SparkSession, draft: Draft, rules: ListRules | None, *, full: int) -> dict[str, int]:
+    """Act: what the rules did to the lists, of `full` items each if nothing is missing; nothing without rules."""
+    if rules is None:
+        return {}
+    return count_under_rules(io.open_table(spark, files.join(draft.path, "recommendations")), rules, full=full)
 
 
 def _choose_histories(dataset: Dataset, scoring: Scoring, subset: Subset | None) -> tuple[DataFrame, ListSettings]:

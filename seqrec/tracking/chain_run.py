@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from seqrec.tracking.job_run import PARENTS, JobRun
 from seqrec.tracking.place import choose_place
 from seqrec.tracking.server import Server
-from seqrec.tracking.tracked import status_of
+from seqrec.tracking.tracked import ended
 
 
 @contextmanager
@@ -25,15 +25,11 @@ def tracked_chain(name: str, *, track: str | None = None, experiment: str | None
     before = os.environ.get(variable)
     if run.run_id is not None:
         os.environ[variable] = run.run_id
-    error: BaseException | None = None
-    try:
-        yield
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        if before is None:
-            os.environ.pop(variable, None)
-        else:
-            os.environ[variable] = before
-        run.end(status_of(error), error)
+    with ended(run):
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = before

@@ -56,6 +56,17 @@ def tracked_job(job: str, settings: Mapping[str, str], place: Place | None) -> I
     run = JobRun(job=job, settings=settings, server=Server(place))
     _current.append(run)
     meta.observers.append(run.observe)
+    with ended(run):
+        try:
+            yield
+        finally:
+            meta.observers.remove(run.observe)
+            _current.remove(run)
+
+
+@contextmanager
+def ended(run: JobRun) -> Iterator[None]:
+    """End the run with the `with` block, by the error that ends it, if one does."""
     error: BaseException | None = None
     try:
         yield
@@ -63,12 +74,10 @@ def tracked_job(job: str, settings: Mapping[str, str], place: Place | None) -> I
         error = raised
         raise
     finally:
-        meta.observers.remove(run.observe)
-        _current.remove(run)
         try:
             run.end(status_of(error), error)
         except Exception as unexpected:  # whatever it is, the job itself has ended as it did
-            log.warning("the run %s of MLflow lacks what the job made: %s", run.run_id, explain(unexpected))
+            log.warning("the run %s of MLflow lacks what was made in it: %s", run.run_id, explain(unexpected))
 
 
 def status_of(error: BaseException | None) -> str:
