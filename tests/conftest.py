@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import logging
 import os
 import sys
 from collections import Counter
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pyspark
 import pytest
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from seqrec.command.class_archive import archive_options
@@ -30,6 +32,10 @@ os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't rea
 TRACKING = ("MLFLOW_TRACKING_URI", "MLFLOW_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID")
 for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", "SEQREC_ENV_NAMES", *TRACKING):
     os.environ.pop(name, None)
+
+
+# pytest hands its handler to loggers that don't propagate: PySpark's don't, and they would make it write JSON in all later tests.
+PySparkLogger.addHandler = logging.Logger.addHandler  # type: ignore[method-assign, assignment]
 
 
 # Files whose tests wait most (for timeouts, jobs and other processes). They come first, so that none is left for the end alone.
