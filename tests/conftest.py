@@ -26,6 +26,8 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 if "-XX:SharedArchiveFile" not in os.environ["SPARK_SUBMIT_OPTS"]:
     own = archive_options(Path(pyspark.__file__).resolve().parent)  # as pyspark finds its own Spark
     os.environ["SPARK_SUBMIT_OPTS"] += "".join(f" {quoted_option(option)}" for option in own)
+# Threads of OpenMP wait for each other by spinning: beside other processes, tiny networks took three times the CPU time with two.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in the processes that tests start
 os.environ["SEQREC_LOG"] = os.devnull
 os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
 # The stores and the root of whoever runs the tests: make exports them, and no test may write there.
