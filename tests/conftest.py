@@ -23,6 +23,9 @@ os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executa
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # Tests end before Java's second compiler pays: with the first alone, Spark's driver takes half of the CPU time.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+if "-XX:ReservedCodeCacheSize" not in os.environ["SPARK_SUBMIT_OPTS"]:
+    # With the first alone, Java holds 48 MB of compiled code. Spark's tests need more, and would be compiled again and again.
+    os.environ["SPARK_SUBMIT_OPTS"] += " -XX:ReservedCodeCacheSize=256m"
 if "-XX:SharedArchiveFile" not in os.environ["SPARK_SUBMIT_OPTS"]:
     own = archive_options(Path(pyspark.__file__).resolve().parent)  # as pyspark finds its own Spark
     os.environ["SPARK_SUBMIT_OPTS"] += "".join(f" {quoted_option(option)}" for option in own)
