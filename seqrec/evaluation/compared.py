@@ -27,6 +27,7 @@ from seqrec.storage import files, versions
 
 LEVEL = 0.05  # of p, from which on a difference may be chance
 SHOWN_MEASURES = (("ndcg", "NDCG", 10), ("recall", "recall", 20))  # by the name in verdict.MEASURES, as shown, and the depth
+MEASURED = (*((measure, depth) for measure, _, depth in SHOWN_MEASURES), ("ndcg", 20))  # what is compared: shown, and stored
 
 
 def rank_by_lists(held_out: HeldOut, name: str, folder: str) -> Ranked:
@@ -55,13 +56,11 @@ def require_comparable(methods: Sequence[Ranked]) -> None:
 
 
 def compare_pipelines(first: Ranked, others: Sequence[Ranked], *, seed: int) -> dict[str, list[Comparison]]:
-    """Act: each of the other methods against the first, by SHOWN_MEASURES, down to where the lists of all end."""
+    """Act: each of the other methods against the first, by all that is MEASURED, down to where the lists of all end."""
     lengths = [ranked.listed for ranked in (first, *others) if ranked.listed is not None]
+    measured = dict.fromkeys((measure, min([depth, *lengths])) for measure, depth in MEASURED)
     return {
-        other.name: [
-            compare(other, first, seed=seed, measure=measure, depth=min([depth, *lengths]))
-            for measure, _, depth in SHOWN_MEASURES
-        ]
+        other.name: [compare(other, first, seed=seed, measure=measure, depth=depth) for measure, depth in measured]
         for other in others
     }
 
@@ -76,7 +75,7 @@ def show_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> s
     two_stage   0.5000  +0.2500 (+0.1250 to +0.3750; p 0.0020), ahead
     """
     labels = {measure: shown for measure, shown, _ in SHOWN_MEASURES}
-    compared = {name: [one for one in comparisons if one.measure in labels] for name, comparisons in compared.items()}
+    compared = {name: _first_of_each(comparisons, list(labels)) for name, comparisons in compared.items()}
     one_row = next(iter(compared.values()))
     header = ["", *(text for one in one_row for text in (f"{labels[one.measure]}@{one.depth}", "difference"))]
     rows = [
@@ -85,6 +84,12 @@ def show_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> s
     ]
     title = f"compared with {first}, over {one_row[0].users:,} users; intervals of the difference with 95 % confidence"
     return f"{title}\n{aligned([header, *rows])}"
+
+
+def _first_of_each(comparisons: Sequence[Comparison], measures: Sequence[str]) -> list[Comparison]:
+    """Of comparisons the first one of each measure that is there, at the depth that is shown."""
+    first = {one.measure: one for one in reversed(comparisons)}
+    return [first[measure] for measure in measures if measure in first]
 
 
 def show_lists_compared(first: str, compared: Mapping[str, Sequence[Comparison]]) -> str | None:

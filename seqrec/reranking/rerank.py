@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from seqrec.reranking.candidates import Candidates
 from seqrec.reranking.item_values import ItemValues
-from seqrec.reranking.likeness import MOST_SQUARE, Likeness
+from seqrec.reranking.likeness import Likeness, all_pairs
 from seqrec.reranking.limits import CapLimit, Wanted, users_within
 from seqrec.reranking.rules import Rules
 
 NOWHERE = -1  # fills up a list that is shorter than the others
-FLOATS = 2**23  # of the vectors, of the similarities, or of a cap, of the users that go through together: 32 MB
+FLOATS = 2**23  # of the candidates, or of a cap, of the users that go through together: 32 MB
+NEAR = 2**19  # of their vectors, or of the products of all pairs: 2 MB, which stay near the processor until all places are filled
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -41,33 +42,40 @@ def rerank(candidates: Candidates, rules: Rules, values: ItemValues, *, top_k: i
     """The lists of N users under the rules; a list is shorter than K if the rules leave no more of the candidates."""
     users, pool = candidates.scores.shape
     width = min(top_k, pool)
-    floats = 1 if rules.mmr_lambda is None else max(candidates.vectors.shape[1], pool if pool <= MOST_SQUARE else 0)
-    step = min([FLOATS // max(1, pool * floats), *(users_within(cap, pool=pool, floats=FLOATS) for cap in values.caps)])
-    step = max(1, step)
-    chosen, scores = np.full((users, width), NOWHERE), np.full((users, width), -np.inf, np.float32)
+    ruled = min(width, rules.places or width)
+    step = _users_together(candidates, rules, values, places=ruled)
+    chosen, reached = np.full((users, width), NOWHERE), np.full((users, width), -np.inf)
     for first in range(0, users, step):
         part = slice(first, first + step)
-        chosen[part], scores[part] = _rerank(candidates.part(part), rules, values, width)
-    return Order(chosen, scores)
+        _rerank(candidates.part(part), rules, values, ruled, chosen[part], reached[part])
+    return Order(chosen, falling(reached))
 
 
-def _rerank(candidates: Candidates, rules: Rules, values: ItemValues, width: int) -> tuple[Integers, NDArray[np.float32]]:
-    """The lists of users that fit into memory together."""
+def _users_together(candidates: Candidates, rules: Rules, values: ItemValues, *, places: int) -> int:
+    """How many users go through together, at least 1."""
+    pool = max(1, candidates.scores.shape[1])
+    together = [FLOATS // pool, *(users_within(cap, pool=pool, floats=FLOATS) for cap in values.caps)]
+    if rules.mmr_lambda is not None:
+        widest = max(candidates.vectors.shape[1], pool if all_pairs(pool=pool, places=places) else 0)
+        together.append(NEAR // max(1, pool * widest))
+    return max(1, min(together))
+
+
+def _rerank(candidates: Candidates, rules: Rules, values: ItemValues, ruled: int, chosen: Integers, reached: Floats) -> None:
+    """Fill the lists (N, K) of users that fit into memory together, whose first R places are ruled, and their values."""
+    width = chosen.shape[1]
     utility = utilities(candidates, rules, values)
     limits = [CapLimit.of(cap, numbers, candidates.rows) for cap, numbers in zip(rules.caps, values.caps, strict=True)]
-    ruled = min(width, rules.places or width)
     quotas = Wanted.of(rules.quotas, [marks[candidates.rows] for marks in values.quotas], np.isfinite(utility))
     alike = None if rules.mmr_lambda is None else Likeness.of(candidates, rules.mmr_lambda, places=ruled)
     share = 1.0 if rules.mmr_lambda is None else rules.mmr_lambda
     values_of = np.where(candidates.fillers | ~np.isfinite(utility), utility, share * np.where(np.isfinite(utility), utility, 0))
     chooser = _Chooser(values_of, limits, quotas, alike)
-    chosen, reached = np.full((len(utility), width), NOWHERE), np.full((len(utility), width), -np.inf)
     for place in range(ruled):
         chosen[:, place], reached[:, place] = chooser.take(left=ruled - place)
     _sort_places(chosen[:, :ruled], reached[:, :ruled])
     if ruled < width:
         _append(chosen, reached, ~chooser.taken, utility, ruled=ruled)
-    return chosen, falling(reached)
 
 
 def utilities(candidates: Candidates, rules: Rules, values: ItemValues) -> Floats:
@@ -103,12 +111,11 @@ def falling(values: Floats) -> NDArray[np.float32]:
     >>> falling(np.array([[0.5, 0.75, 0.25, -np.inf]])).tolist()
     [[0.5, 0.4999999701976776, 0.25, -inf]]
     """
-    scores = values.astype(np.float32)
-    for place in range(1, scores.shape[1]):
-        below = np.nextafter(scores[:, place - 1], np.float32(-np.inf))
-        there = scores[:, place] > -np.inf
-        scores[there, place] = np.minimum(scores[:, place], below)[there]
-    return scores
+    scores = values.T.astype(np.float32, order="C")  # (K, N)
+    for place in range(1, len(scores)):
+        below = np.nextafter(scores[place - 1], np.float32(-np.inf))
+        np.minimum(scores[place], below, out=scores[place])
+    return np.ascontiguousarray(scores.T)
 
 
 @dataclass
@@ -134,18 +141,20 @@ class _Chooser:
         chosen = values.argmax(axis=1)
         reached = values[np.arange(len(values)), chosen]
         users = np.flatnonzero(np.isfinite(reached))
-        self._note(users, chosen[users])
+        self.taken[users, chosen[users]] = True
+        if left > 1:
+            self._note(users, chosen)
         return np.where(np.isfinite(reached), chosen, NOWHERE), reached
 
     def _note(self, users: Integers, chosen: Integers) -> None:
-        """Take the chosen candidates (U,) of some users."""
-        self.taken[users, chosen] = True
-        self.values[users, chosen] = -np.inf
+        """What the chosen candidates (N,) of some users (U,) change; the other users have none left, whose values stay -inf."""
+        self.values[users, chosen[users]] = -np.inf
         if self.alike is not None:  # the greatest similarity makes the least value
-            np.minimum(self.values, self.base - self.alike.to(users, chosen), out=self.values)
+            np.minimum(self.values, self.base - self.alike.to(chosen), out=self.values)
         for limit in self.limits:
-            limit.note(users, chosen, self.values)
-        self.quotas.note(users, chosen)
+            limit.note(users, chosen[users], self.values)
+        if len(self.quotas.marks):
+            self.quotas.note(users, chosen[users])
 
 
 def _sort_places(chosen: Integers, reached: Floats) -> None:

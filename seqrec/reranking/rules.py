@@ -13,6 +13,7 @@ from seqrec.errors import UserError
 
 MOST_POOL = 10_000  # candidates of a user, which are held in memory
 POOL_FACTOR = 5  # candidates for each place that rules hold in, where no pool is given
+CAPPED_FACTOR = 25  # with a cap, which leaves many of them out
 PLACES = 20  # what a user looks at; over all of a long list, a cap soon leaves nothing
 
 
@@ -72,7 +73,8 @@ class Rules:
     item_key    its column of the ids; None: it is found
     delimiter   between the values of a column that is text, such as genres
     places      rules hold in the first so many places, the others follow by score; None: in all
-    pool        how many of the best items of a user are chosen among; None: five for each of these places, at least a list
+    pool        how many of the best items of a user are chosen among; None: 5 for each of these places, with a cap 25, at least a
+                list
     fill        whether popular items fill up lists that are too short, under the same rules
     """
 
@@ -134,10 +136,12 @@ class Rules:
     def pool_of(self, top_k: int) -> int:
         """How many candidates a user has for a list of K, at least K; UserError for a K below 1 or beyond MOST_POOL.
 
-        Without a pool it is POOL_FACTOR for each of `places`, so that the first items of a list are the same however long it is.
+        Without a pool it is POOL_FACTOR for each of `places`, with a cap CAPPED_FACTOR, so that the first items of a list are the
+        same however long it is.
         """
         if top_k < 1:
             raise UserError(f"k={top_k}: ask for at least 1 item")
         if top_k > MOST_POOL:
             raise UserError(f"{top_k} items: under rules a list has at most {MOST_POOL:,}")
-        return max(top_k, min(POOL_FACTOR * (self.places or top_k), MOST_POOL) if self.pool is None else self.pool)
+        factor = CAPPED_FACTOR if self.caps else POOL_FACTOR
+        return max(top_k, min(factor * (self.places or top_k), MOST_POOL) if self.pool is None else self.pool)

@@ -22,7 +22,7 @@ from seqrec.command.bars import working_on
 from seqrec.reranking.rules import Rules
 from seqrec.scoring.available import count_available, mark_available
 from seqrec.scoring.exclusions import hide_excluded
-from seqrec.scoring.list_counts import NOTHING_LEFT, count_lists, has_field
+from seqrec.scoring.list_counts import NOTHING_LEFT, counts_of, has_field, observe_lists
 from seqrec.scoring.lists import ListSettings, ListTask
 from seqrec.scoring.rule_counts import count_under_rules
 from seqrec.scoring.segments import SegmentFile, count_by_segment, open_segments
@@ -92,10 +92,13 @@ def write_recommendations(
     scored = _score(histories, model, replace(scoring, lists=lists), available, second).withColumns(stamps)
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
-    counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write) | {"item_embeddings": copied}
     recommendable = count_available(spark, export, available)
+    full = min(lists.top_k, recommendable)
+    counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write, full=full) | {"item_embeddings": copied}
     counts |= {} if scoring.lists.horizon is None else {"repeated": count_repeated(histories)}
-    counts |= _count_rules(spark, draft, rules, full=min(lists.top_k, recommendable))
+    if rules is not None:
+        written = io.open_table(spark, files.join(draft.path, "recommendations"))
+        counts |= count_under_rules(written, rules, counts, full=full)
     ListsMeta(
         run_id=draft.run_id,
         id_types=dataset.meta.id_types,
@@ -117,13 +120,6 @@ def write_recommendations(
         settings=draft.settings,
     ).write(draft.path)
     return counts
-
-
-def _count_rules(spark: SparkSession, draft: Draft, rules: ListRules | None, *, full: int) -> dict[str, int]:
-    """Act: what the rules did to the lists, of `full` items each if nothing is missing; nothing without rules."""
-    if rules is None:
-        return {}
-    return count_under_rules(io.open_table(spark, files.join(draft.path, "recommendations")), rules, full=full)
 
 
 def _choose_histories(dataset: Dataset, scoring: Scoring, subset: Subset | None) -> tuple[DataFrame, ListSettings]:
@@ -196,12 +192,12 @@ def _score(
     )
 
 
-def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Sequence[str]) -> dict[str, int]:
+def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Sequence[str], full: int) -> dict[str, int]:
     """Act: write those of the tables recommendations and user_embeddings that `write` names; returns their counts.
 
     `scored` is what recommend_users or embed_users gives, with model, run_id and generated_at. With both tables, it is kept on
-    the executors' disks, so that it isn't computed twice. Empty lists get the source `none`, and are counted as `empty`; of lists
-    with explanations, the items without a reason are counted as `unexplained`, but those of popular lists, which have none.
+    the executors' disks, so that it isn't computed twice. Empty lists get the source `none`; what else is counted, of lists that
+    are full with so many items, `observe_lists` says.
     """
     user = scored.schema["user_id"].dataType
     scored = scored.persist(StorageLevel.DISK_ONLY) if len(write) > 1 else scored
@@ -211,8 +207,9 @@ def write_scored(scored: DataFrame, folder: str, *, item: DataType, write: Seque
         path, following = files.join(folder, "recommendations"), "next_items" in scored.columns
         reranked, explained = (has_field(scored, name) for name in ("model_score", "because"))
         schema = schemas.recommendations(user, item, horizon=following, reranked=reranked, explained=explained)
-        io.write_table(scored.withColumn("source", source), path, schema)
-        counts = count_lists(io.open_table(scored.sparkSession, path), explained=explained)
+        lists, observation = observe_lists(scored.withColumn("source", source), full=full)
+        io.write_table(lists, path, schema)
+        counts = counts_of(observation)
     if "user_embeddings" in write:
         path = files.join(folder, "user_embeddings")
         io.write_table(scored.where(F.col("embedding").isNotNull()), path, schemas.user_embeddings(user))

@@ -1,6 +1,7 @@
-"""What rules did to finished lists, counted: lists that are short or filled up, and quotas that are not met."""
+"""What is said of finished lists under rules: those that are short, and quotas that are not met."""
 
 import logging
+from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,20 +12,19 @@ from seqrec.serving.list_rules import ListRules
 log = logging.getLogger("seqrec")
 
 
-def count_under_rules(lists: DataFrame, opened: ListRules, *, full: int) -> dict[str, int]:
-    """Act: users whose list is shorter than a full one, users with popular items that fill it up, and users short of each quota.
+def count_under_rules(lists: DataFrame, opened: ListRules, counts: Mapping[str, int], *, full: int) -> dict[str, int]:
+    """Act: users short of each quota; `counts` have the users, and how many lists are short of a full one.
 
-    Short lists count for whatever reason. The log says what isn't as the rules want it, in a warning if other rules could help.
+    The log says what isn't as the rules want it, in a warning if other rules could help.
     """
-    filled = F.exists("items", lambda entry: entry["model_score"].isNull())
-    users, short, filled_up = lists.agg(F.count("*"), F.count_if(F.size("items") < full), F.count_if(filled)).collect()[0]
-    counts = {"short": short, "filled": filled_up}
+    users, short = counts["users"], counts["short"]
     if short:
         reason, remedy = short_words(opened.rules)
         level = logging.WARNING if remedy else logging.INFO
         log.log(level, "%s of %s lists have fewer than %d items: %s", f"{short:,}", f"{users:,}", full, reason + remedy)
+    missed: dict[str, int] = {}
     for quota, met in zip(opened.rules.quotas, _met(lists, opened), strict=True):
-        counts[f"short_of_{quota.name}"] = users - met
+        missed[f"short_of_{quota.name}"] = users - met
         if users > met:
             log.warning(
                 "%s of %s lists have fewer than %d items of quota %s: their users' pools hold no more, or the cap leaves none",
@@ -33,7 +33,7 @@ def count_under_rules(lists: DataFrame, opened: ListRules, *, full: int) -> dict
                 quota.least,
                 quota.name,
             )
-    return counts
+    return missed
 
 
 def short_words(rules: Rules) -> tuple[str, str]:

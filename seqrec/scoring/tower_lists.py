@@ -61,7 +61,7 @@ def write_tower_lists(draft: Draft, dataset: Dataset, scoring: TowerScoring, *, 
     working_on("scoring the users")
     table, schema = files.join(draft.path, sealed.EMBEDDINGS), schemas.item_embeddings(dataset.item)
     io.write_table(io.read_table(spark, files.join(scoring.export, sealed.EMBEDDINGS), schema), table, schema)
-    counts = write_scored(scored, draft.path, item=dataset.item, write=WRITTEN)
+    counts = write_scored(scored, draft.path, item=dataset.item, write=WRITTEN, full=scoring.lists.top_k)
     counts |= {"item_embeddings": io.open_table(spark, table).count()}
     ListsMeta(
         run_id=draft.run_id,

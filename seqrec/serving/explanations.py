@@ -31,14 +31,16 @@ from numpy.typing import NDArray
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM, PADDING
 from seqrec.ragged import Ragged
+from seqrec.reranking.likeness import inverse_lengths
 from seqrec.serving.model import Model
+from seqrec.serving.product import products
 from seqrec.serving.queries import length_classes
 from seqrec.serving.topk import NONE, Items
 
 By = Literal["vectors", "drop"]
 Vectors = NDArray[np.float32]
 
-BLOCK = 2**20  # products, or numbers of vectors, at a time: 4 MiB
+BLOCK = 2**18  # products, or numbers of vectors, at a time: 1 MiB, which stays near the processor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +89,17 @@ class Support:
             entries = lists.offsets[users][:, None] + np.arange(length)  # (B, K)
             listed = lists.values[entries]
             history, vectors = self._padded(users, width)  # (B, L), (B, L, D)
-            products = self.listed(listed) @ vectors.transpose(0, 2, 1)  # (B, K, D) @ (B, D, L) -> (B, K, L)
-            products[listed[:, :, None] == history[:, None, :]] = 0
+            speaking = products(self.listed(listed), vectors)  # (B, K, L)
+            itself = listed.astype(np.int32)[:, :, None] == history.astype(np.int32)[:, None, :]
+            if itself.any():
+                speaking[itself] = 0
+            flat, row = speaking.reshape(-1, width), np.arange(listed.size)  # (B * K, L)
             for place in range(min(most, width)):
-                best = products.argmax(axis=2)[:, :, None]  # (B, K, 1)
-                speaks = np.take_along_axis(products, best, axis=2)[:, :, 0]
-                found = np.take_along_axis(history[:, None, :], best, axis=2)[:, :, 0]
-                items[entries, place] = np.where(speaks > 0, found, NONE)
-                scores[entries, place] = np.maximum(speaks, 0)
-                np.put_along_axis(products, best, 0, axis=2)
+                best = flat.argmax(axis=1)
+                strength = flat[row, best]
+                items[entries.ravel(), place] = np.where(strength > 0, history[row // length, best], NONE)
+                scores[entries.ravel(), place] = np.maximum(strength, 0)
+                flat[row, best] = 0
         return items, scores
 
     def _alike(self, listed: Items) -> Iterator[tuple[Items, int, int]]:
@@ -201,8 +205,8 @@ class Explainer:
     def _directions(self, items: Items) -> Vectors:
         """The items' rows of the matrix with length 1, (…, D); zeros for PADDING."""
         rows = self._rows(items)
-        norms = np.sqrt(np.einsum("...d,...d->...", rows, rows))[..., None]
-        return np.divide(rows, norms, out=rows, where=norms > 0)
+        rows *= inverse_lengths(rows)[..., None]
+        return rows
 
     def _above_average(self, items: Items) -> Vectors:
         """The items' rows of the matrix less the mean of those that may be recommended, (…, D); zeros for PADDING."""
@@ -213,7 +217,9 @@ class Explainer:
     def _rows(self, items: Items) -> Vectors:
         """A copy of the items' rows of the matrix, (…, D); zeros for PADDING."""
         rows = np.asarray(self.model.matrix)[items]
-        rows[items == PADDING] = 0
+        unknown = items == PADDING
+        if unknown.any():
+            rows[unknown] = 0
         return rows
 
 

@@ -48,7 +48,8 @@ class Rerank(Strict):
     )
     places: ListLength | None = Field(20, description="first places, which rules hold in; others follow by score; null: all")
     pool: ListLength | None = Field(
-        None, description="best items of a user, which are chosen among; null: 5 for each of these places, at least top_k"
+        None,
+        description="best items of a user that are chosen among; null: 5 for each of these places, with a cap 25; at least top_k",
     )
     fill: Literal["none", "popular"] = Field("none", description="popular: popular items fill up lists that rules leave short")
 

@@ -1,9 +1,12 @@
 """The sentence on whether a model is worth using, and the interval that it is drawn from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from seqrec.evaluation.compared import compare_pipelines, show_compared
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.verdict import Comparison, UserGroups, compare, compare_groups, judge
 from seqrec.metrics import RankCounts, metric_means, metric_sums
@@ -94,3 +97,17 @@ def test_users_are_compared_with_themselves(spark: SparkSession) -> None:
     assert (found.users, found.changed, found.depth, found.baseline) == (400, 400, 10, "b")
     assert found.low > 0
     assert compare(ours, Ranked(name="b", table=theirs.table, listed=5), seed=1).depth == 5
+
+
+def test_pipelines_are_compared_at_each_depth_once(spark: SparkSession) -> None:
+    """A target at rank 15 counts below ten alone; the screen shows the ten. Lists of five are compared to five."""
+    tables = (
+        spark.createDataFrame([(1, [2], [rank])], "user_id long, targets array<int>, ranks array<long>") for rank in (15, 2)
+    )
+    first, other = (Ranked(name=name, table=table, listed=100) for name, table in zip(("a", "b"), tables, strict=True))
+    rows = compare_pipelines(first, [other], seed=1)["b"]
+    assert [(row.measure, row.depth) for row in rows] == [("ndcg", 10), ("recall", 20), ("ndcg", 20)]
+    assert [round(row.theirs, 4) for row in rows] == [0.0, 1.0, 0.25]
+    assert show_compared("a", {"b": rows}).count("NDCG") == 1
+    short = compare_pipelines(replace(first, listed=5), [other], seed=1)["b"]
+    assert [(row.measure, row.depth) for row in short] == [("ndcg", 5), ("recall", 5)]

@@ -75,7 +75,9 @@ def test_a_quota_beyond_what_there_is_takes_what_there_is() -> None:
 def test_the_first_items_do_not_depend_on_how_many_follow() -> None:
     assert [Rules(places=20).pool_of(top_k) for top_k in (10, 100, 101)] == [100, 100, 101]
     assert [Rules(places=None).pool_of(top_k) for top_k in (10, 100)] == [50, 500]
-    assert Rules(pool=30).pool_of(10) == 30
+    capped = Rules(items="t", caps=(Cap("genres", 1),))
+    assert [capped.pool_of(top_k) for top_k in (10, 100, 501)] == [500, 500, 501]
+    assert Rules(pool=30).pool_of(10) == replace(capped, pool=30).pool_of(10) == 30
 
 
 def test_a_boost_moves_the_newest_up() -> None:
@@ -230,8 +232,8 @@ def test_all_rules_together_are_those_of_the_loop(
     given = Candidates(scores=scores, rows=rows, items=rows, vectors=vectors, fillers=np.zeros(scores.shape, bool))
     expected = naive(given, rules, values, 8)
     assert [len(expected[user]) < 8 for user in (0, 1, 5)] == [True, False, True]
-    for floats, worth in ((2**23, 5), (2 * pool * 5, 5), (2**23, 0)):
-        monkeypatch.setattr("seqrec.reranking.rerank.FLOATS", floats)
+    for near, worth in ((2**23, 5), (2 * pool * 5, 5), (1, 5), (2**23, 0)):  # users together; all pairs or one
+        monkeypatch.setattr("seqrec.reranking.rerank.NEAR", near)
         monkeypatch.setattr("seqrec.reranking.likeness.WORTH", worth)
         order = rerank(given, rules, values, top_k=8)
         assert [[place for place in row if place != NOWHERE] for row in order.chosen.tolist()] == expected
