@@ -20,7 +20,7 @@ from seqrec.serving.sorted_ids import SortedIds
 
 log = logging.getLogger("seqrec")
 
-OPTIONS = FieldOptions("rerank.items", "rerank.item_key=COLUMN", "a cap, quota or boost")
+OPTIONS = FieldOptions("rerank.items.path", "rerank.items.id=COLUMN", "a cap, quota or boost")
 
 
 def open_rules(rules: Rules, known: pa.Array) -> ListRules:

@@ -10,7 +10,7 @@ from seqrec.settings.publish import Guards
 from seqrec.settings.rerank import Rerank
 from seqrec.settings.stores import Milvus, Mongo
 
-ID_FILES = ("users", "allow", "deny", "exclude", "rerank.items", "user_table", "mongo.item_table")  # keys of files of ids
+ID_FILES = ("users", "allow", "deny", "exclude", "rerank.items.path", "user_table", "mongo.item_table")  # keys of files of ids
 
 
 class BatchRecommend(Strict):

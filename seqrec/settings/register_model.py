@@ -24,7 +24,7 @@ class RegisterModel(Strict):
     name: str | None = Field(None, min_length=1, description="registered model that gets a new version; null: none")
 
     def reads(self) -> tuple[str, ...]:
-        return ("model/exports", "ranker", "candidates", "features", "rerank.items")
+        return ("model/exports", "ranker", "candidates", "features", "rerank.items.path")
 
     @model_validator(mode="after")
     def _second_stage(self) -> "RegisterModel":

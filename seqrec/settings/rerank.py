@@ -1,6 +1,6 @@
 """How lists are put in order again, after scoring."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -8,6 +8,16 @@ from seqrec.command.config import Strict
 from seqrec.errors import UserError
 from seqrec.reranking.rules import Boost, Cap, Quota, Rules
 from seqrec.settings import ListLength, Path, Positive, Share
+
+
+class RerankItems(Strict):
+    """A table of items, with the columns that rules name."""
+
+    path: str | None = Field(
+        None, min_length=1, description="a file of items (CSV, JSON lines, Parquet), or build_features' folder, for the columns"
+    )
+    id: str | None = Field(None, min_length=1, description="its column of the items' ids; null: found by its name")
+    delimiter: Path = Field("|", description="between the values of a text column, such as Drama|War")
 
 
 class RerankCap(Strict):
@@ -36,11 +46,7 @@ class Rerank(Strict):
 
     method: Literal["none", "mmr"] = Field("none", description="mmr: maximal marginal relevance, by item vectors")
     mmr_lambda: Share = Field(0.7, description="of mmr: the share of relevance, 1; 0 is diversity alone")
-    items: str | None = Field(
-        None, min_length=1, description="a file of items (CSV, JSON lines, Parquet), or build_features' folder, for the columns"
-    )
-    item_key: str | None = Field(None, min_length=1, description="its column of the items' ids; null: found by its name")
-    delimiter: Path = Field("|", description="between the values of a text column, such as Drama|War")
+    items: RerankItems = RerankItems()
     cap: RerankCap = RerankCap()
     quotas: dict[str, RerankQuota | None] = Field({}, description="quotas.NAME.column, .least, and .equals or .minimum")
     boosts: dict[str, float] = Field(
@@ -52,6 +58,16 @@ class Rerank(Strict):
         description="best items of a user that are chosen among; null: 5 for each of these places, with a cap 25; at least top_k",
     )
     fill: Literal["none", "popular"] = Field("none", description="popular: popular items fill up lists that rules leave short")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:
+        """The table of items was one key, with two beside it."""
+        old = {"items": "path", "item_key": "id", "delimiter": "delimiter"}
+        for name, new in old.items() if isinstance(given, dict) else ():
+            if name in given and not (name == "items" and isinstance(given[name], dict | RerankItems)):
+                raise ValueError(f"rerank.{name} is called rerank.items.{new} now: write rerank.items.{new}={given[name]}")
+        return given
 
     @model_validator(mode="after")
     def _rules_that_fit(self) -> "Rerank":
@@ -72,9 +88,9 @@ class Rerank(Strict):
         quotas = {name: quota for name, quota in self.quotas.items() if quota is not None}
         return Rules(
             mmr_lambda=self.mmr_lambda if self.method == "mmr" else None,
-            items=self.items,
-            item_key=self.item_key,
-            delimiter=self.delimiter,
+            items=self.items.path,
+            item_key=self.items.id,
+            delimiter=self.items.delimiter,
             caps=self._caps(),
             quotas=[quota.rule(name) for name, quota in quotas.items()],
             boosts=[Boost(column, weight) for column, weight in self.boosts.items()],

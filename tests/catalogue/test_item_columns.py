@@ -33,7 +33,7 @@ def test_nan_is_no_value_and_booleans_are_true_and_false(tmp_path: Path) -> None
 @pytest.mark.parametrize("equals", [True, "true", "True"])
 def test_a_quota_of_a_boolean_counts_however_it_is_written(equals: bool | str, written: list[str]) -> None:
     quotas = {"q": {"column": "adult", "least": 1, "equals": equals}}
-    rules = Rerank.model_validate({"items": "items.csv", "quotas": quotas}).rules()
+    rules = Rerank.model_validate({"items": {"path": "items.csv"}, "quotas": quotas}).rules()
     assert rules is not None
     values = ItemValues.of(rules, {"adult": [["false"], written, []]}, 3)
     assert values.quotas[0].tolist() == [False, True, False, False]
@@ -46,4 +46,4 @@ def test_other_texts_are_compared_as_they_are() -> None:
 
 def test_a_number_is_no_value_that_a_quota_takes_for_true() -> None:
     with pytest.raises(ValidationError, match="equals"):
-        Rerank.model_validate({"items": "items.csv", "quotas": {"q": {"column": "adult", "least": 1, "equals": 1}}})
+        Rerank.model_validate({"items": {"path": "items.csv"}, "quotas": {"q": {"column": "adult", "least": 1, "equals": 1}}})

@@ -60,7 +60,7 @@ def test_errors_name_the_key_and_what_the_file_is_of(tmp_path: Path, name: str, 
 
 def test_errors_in_files_of_items_name_their_keys(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent.csv")
-    with pytest.raises(UserError, match=r"^rerank.items=.*absent.csv: no such file; give a .* file of items"):
+    with pytest.raises(UserError, match=r"^rerank.items.path=.*absent.csv: no such file; give a .* file of items"):
         open_rules(Rules(items=absent, caps=[Cap("genres", 1)]), pa.array([1]))
     with pytest.raises(UserError, match=r"^mongo.item_table=.*absent.csv: no such file"):
         read_item_fields(absent, ["title"])

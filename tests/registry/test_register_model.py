@@ -237,7 +237,7 @@ def test_rules_are_those_of_code(root: Path, elsewhere: str, capsys: pytest.Capt
     """Opened by MLflow, though the file of items is gone; the table lies in the model."""
     items = root / "films.csv"
     items.write_text("item_id,genres,year\n" + "".join(f"{item},{'War|Drama' if item % 2 else 'War'},{item}\n" for item in ITEMS))
-    keys = [f"rerank.items={items}", "rerank.cap.column=genres", "rerank.cap.most=2", "rerank.boosts.year=0.3"]
+    keys = [f"rerank.items.path={items}", "rerank.cap.column=genres", "rerank.cap.most=2", "rerank.boosts.year=0.3"]
     keys += ["rerank.quotas.late={column: year, minimum: 20, least: 1}", "rerank.method=mmr", "rerank.fill=popular"]
     [run_line, *_] = register(capsys, "model=${SEQREC_ROOT}/numbers", *keys, "top_k=4")
     settings = load_config(RegisterModel, str(TEMPLATE), keys)

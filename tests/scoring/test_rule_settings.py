@@ -26,7 +26,13 @@ def test_settings_without_a_rule_are_none() -> None:
 def test_settings_are_the_rules() -> None:
     quota = {"column": "year", "least": 2, "minimum": 2020.0}
     cap = {"column": ["genres", "studio"], "most": 3}
-    given: dict[str, Any] = {"method": "mmr", "items": "m.csv", "cap": cap, "quotas": {"fresh": quota}, "boosts": {"margin": 0.5}}
+    given: dict[str, Any] = {
+        "method": "mmr",
+        "items": {"path": "m.csv"},
+        "cap": cap,
+        "quotas": {"fresh": quota},
+        "boosts": {"margin": 0.5},
+    }
     assert Rerank(**given).rules() == Rules(
         mmr_lambda=0.7,
         items="m.csv",
@@ -40,25 +46,28 @@ def test_settings_are_the_rules() -> None:
     ("rerank", "message"),
     [
         ({"cap": {"column": "genres", "most": 3}}, "rules by genres need a table of items with these columns: set items=FILE"),
-        ({"items": "m.csv"}, "no cap, quota or boost names a column of it"),
-        ({"cap": {"column": "genres"}, "items": "m.csv"}, "cap.column=genres and cap.most=None: set both"),
-        ({"cap": {"column": ["a", "b"], "most": [1, 2, 3]}, "items": "m.csv"}, "a number for each column"),
-        ({"quotas": {"q": {"column": "a", "least": 1}}, "items": "m.csv"}, "give either equals=TEXT or minimum=NUMBER"),
+        ({"items": {"path": "m.csv"}}, "no cap, quota or boost names a column of it"),
+        ({"items": "m.csv"}, "rerank.items is called rerank.items.path now: write rerank.items.path=m.csv"),
+        ({"item_key": "id"}, "rerank.item_key is called rerank.items.id now: write rerank.items.id=id"),
+        ({"delimiter": ","}, "rerank.delimiter is called rerank.items.delimiter now: write rerank.items.delimiter=,"),
+        ({"cap": {"column": "genres"}, "items": {"path": "m.csv"}}, "cap.column=genres and cap.most=None: set both"),
+        ({"cap": {"column": ["a", "b"], "most": [1, 2, 3]}, "items": {"path": "m.csv"}}, "a number for each column"),
+        ({"quotas": {"q": {"column": "a", "least": 1}}, "items": {"path": "m.csv"}}, "give either equals=TEXT or minimum=NUMBER"),
         (
             {
                 "cap": {"column": "genres", "most": 1},
                 "quotas": {"war": {"column": "genres", "least": 2, "equals": "War"}},
-                "items": "m",
+                "items": {"path": "m"},
             },
             "quota war wants 2 items with genres=War, and the cap allows 1",
         ),
         ({"method": "mmr", "pool": 9}, "rerank.pool=9: a list has top_k=100 items"),
         (
-            {"quotas": {"new": {"column": "year", "least": 21, "minimum": 2020}}, "items": "m"},
+            {"quotas": {"new": {"column": "year", "least": 21, "minimum": 2020}}, "items": {"path": "m"}},
             "quota new: least=21, and rules hold in the first places=20",
         ),
         (
-            {"quotas": {"new": {"column": "year", "least": 101, "minimum": 2020}}, "items": "m", "places": None},
+            {"quotas": {"new": {"column": "year", "least": 101, "minimum": 2020}}, "items": {"path": "m"}, "places": None},
             "rerank.quotas.new.least=101: a list has top_k=100 items",
         ),
     ],

@@ -94,7 +94,7 @@ def test_the_lists_are_those_of_one_user_from_code(
     folders: dict[str, Any] = second_stage(root) if ranked else {}
     given = [f"{name}={path}" for name, path in folders.items()]
     with caplog.at_level("INFO"):
-        found = recommend(root, *RERANK, f"rerank.items={root}/movies.csv", f"exclude={root}/returned.csv", *given)
+        found = recommend(root, *RERANK, f"rerank.items.path={root}/movies.csv", f"exclude={root}/returned.csv", *given)
     assert "of 6 items have a value: genres 5, year 4" in caplog.text
     assert "exclude: 5 pairs in" in caplog.text
     assert "1 have an item that the dataset lacks, 1 a user who isn't scored" in caplog.text
@@ -189,12 +189,15 @@ def test_users_without_a_history_get_what_is_popular_in_their_segment(
     ("overrides", "message"),
     [
         (
-            ["rerank.cap.column=seller", "rerank.cap.most=1", "rerank.items={}/movies.csv"],
+            ["rerank.cap.column=seller", "rerank.cap.most=1", "rerank.items.path={}/movies.csv"],
             "no column .seller., which a cap",
         ),
-        (["rerank.boosts.genres=1", "rerank.items={}/movies.csv"], "column genres holds no number, such as 'Drama'"),
-        (["rerank.boosts.year=1", "rerank.items={}/strangers.csv"], r"its ids \('7'.*\) are none of the items' \('a', 'b'"),
-        (["rerank.quotas.q={column: genres, least: 1, equals: Noir}", "rerank.items={}/movies.csv"], "no item has genres=Noir"),
+        (["rerank.boosts.genres=1", "rerank.items.path={}/movies.csv"], "column genres holds no number, such as 'Drama'"),
+        (["rerank.boosts.year=1", "rerank.items.path={}/strangers.csv"], r"its ids \('7'.*\) are none of the items' \('a', 'b'"),
+        (
+            ["rerank.quotas.q={column: genres, least: 1, equals: Noir}", "rerank.items.path={}/movies.csv"],
+            "no item has genres=Noir",
+        ),
         (["popular_by=town", "user_table={}/users.csv"], "has no column 'town', which popular_by names; it has userId, country"),
         (["popular_by=genres", "user_table={}/movies.csv"], "no column is known for the users' ids; .*: set user_key=COLUMN"),
         (["exclude={}/movies.csv"], "movies.csv has no column user_id; it has item_id, genres, year"),
