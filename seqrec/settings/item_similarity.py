@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import ListLength, Path, Positive, Seed
 
+USERS_PER_ITEM = {"item_cf": 1000, "swing": 200}
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 
 
@@ -20,8 +21,10 @@ class ItemSimilarity(Strict):
     top_n: ListLength = Field(100, description="most neighbours of an item")
     min_user_items: Positive = Field(1, description="users with fewer items are left out")
     max_user_items: Positive | None = Field(1000, description="users with more items are left out; null is off")
-    max_users_per_item: Positive | None = Field(
-        200, description="users of an item whose pairs are counted, a seeded sample that stands for all; null: all of them"
+    max_users_per_item: Positive | Literal["auto"] | None = Field(
+        "auto",
+        description="users of an item whose pairs are counted, a seeded sample that stands for all; auto: 1000, for "
+        "swing, whose cost grows by its square, 200; null: all of them",
     )
     alpha1: NotNegative = Field(15.0, description="swing: a user's weight is 1 / (alpha1 + items)^beta")
     alpha2: NotNegative = Field(0.0, description="swing: a pair of users counts 1 / (alpha2 + items in common)")
@@ -29,6 +32,11 @@ class ItemSimilarity(Strict):
     max_pairs: Positive = Field(10_000_000_000, description="pairs, estimated beforehand, above which the job refuses to start")
     seed: Seed = Field(42, description="of the sample")
     keep: Positive = Field(5, description="newest versions that stay")
+
+    @property
+    def users_per_item(self) -> int | None:
+        """How many users of an item count; None for all of them."""
+        return USERS_PER_ITEM[self.method] if self.max_users_per_item == "auto" else self.max_users_per_item
 
     def reads(self) -> tuple[str, ...]:
         return ("data",)

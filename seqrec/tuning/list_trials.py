@@ -121,7 +121,7 @@ def measure_similar(cfg: ItemSimilarity, lists: ListMeasure) -> dict[str, float]
     limits = Limits(
         min_user_items=cfg.min_user_items,
         max_user_items=cfg.max_user_items,
-        max_users_per_item=cfg.max_users_per_item,
+        max_users_per_item=cfg.users_per_item,
         max_pairs=cfg.max_pairs,
         seed=cfg.seed,
     )

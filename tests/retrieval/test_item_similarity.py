@@ -89,7 +89,7 @@ def test_it_learns_from_training_events_unless_told_otherwise(root: Path) -> Non
     before = lists(root / "item_cf")
     assert ids(before) == expected(TRAIN)
     assert (meta["dataset"], meta["method"], meta["history"]) == (DATASET, "item_cf", "train")
-    assert meta["settings"]["max_users_per_item"] == 200
+    assert meta["settings"]["max_users_per_item"] == "auto"
     neighbours = sum(map(len, before.values()))
     assert meta["counts"] == {"items": 5, "neighbours": neighbours, "interactions": 13, "pairs": 22}
 
@@ -117,7 +117,7 @@ def test_swing_has_a_folder_of_its_own(root: Path) -> None:
     [
         (["min_user_items=9", "max_user_items=8"], "max_user_items=8 is below min_user_items=9"),
         (["min_user_items=4"], "no pair to count (0 interactions)"),
-        (["max_pairs=21"], "item_cf would count about 22 pairs with max_users_per_item=200, more than max_pairs=21"),
+        (["max_pairs=21"], "item_cf would count about 22 pairs with max_users_per_item=1000, more than max_pairs=21"),
         (["method=swing", "max_pairs=1"], "swing would count about 13 pairs"),
         (["data=${SEQREC_ROOT}/none"], "none has no finished version"),
         (["method=cosine"], "method='cosine'"),
