@@ -40,12 +40,19 @@ class LocalFiles:
         root = local_path(folder)
         if not root.is_dir():
             return {}
+        found: dict[str, int | None] = {}
         with os.scandir(root) as entries:
-            return {entry.name: entry.stat().st_size if entry.is_file() else None for entry in entries}
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another process removed or renamed it since
+                    found[entry.name] = entry.stat().st_size if entry.is_file() else None
+        return found
 
     def newest_change(self, folder: str) -> float:
-        root = local_path(folder)
-        return max((path.lstat().st_mtime for path in (root, *root.rglob("*"))), default=0.0) if root.exists() else 0.0
+        root, newest = local_path(folder), 0.0
+        for path in (root, *root.rglob("*")):
+            with suppress(FileNotFoundError):  # another process removed or renamed it since
+                newest = max(newest, path.lstat().st_mtime)
+        return newest
 
     def read_end(self, path: str, size: int) -> bytes:
         with local_path(path).open("rb") as source:

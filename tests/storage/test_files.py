@@ -279,6 +279,29 @@ def test_sizes_times_and_ends_of_files_by_hadoop(tmp_path: Path) -> None:
     check_some(f"file://{tmp_path}/some")
 
 
+def test_a_file_that_vanishes_while_a_folder_is_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_some(tmp_path / "some")
+    listing, walking = os.scandir, Path.rglob
+
+    @contextmanager
+    def scandir(root: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with listing(root) as entries:
+            found = list(entries)
+        (root / "b").unlink()
+        yield iter(found)
+
+    def rglob(root: Path, pattern: str) -> list[Path]:
+        found = list(walking(root, pattern))
+        (root / "inner" / "c").unlink()
+        return found
+
+    with monkeypatch.context() as while_listed:
+        while_listed.setattr(os, "scandir", scandir)
+        assert files.sizes(f"{tmp_path}/some") == {"a": 0, "inner": None}
+    monkeypatch.setattr(Path, "rglob", rglob)
+    assert files.newest_change(f"{tmp_path}/some") == (tmp_path / "some" / "inner").stat().st_mtime
+
+
 @pytest.mark.usefixtures("by_hadoop")
 def test_versions_without_locks(tmp_path: Path) -> None:
     old, new = "20260101T000000Z-aaaa", "20260102T000000Z-ffff"
