@@ -206,7 +206,11 @@ def test_finished_lists_are_measured_down_to_their_end(spark: SparkSession, data
 
 
 def test_pipelines_are_compared_on_the_same_users(
-    spark: SparkSession, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Targets are 102, 101, 102, 110, 111 and 103: lists of `better` have the first four at the top, those of `first` one."""
     table(spark, tmp_path / "first", [(0, [(102, 2.0), (103, 1.0)]), (1, [(105, 2.0), (101, 1.0)])])
@@ -216,9 +220,12 @@ def test_pipelines_are_compared_on_the_same_users(
     candidates(spark, tmp_path / "proposed", [(user, [100]) for user in range(6)])
     given = {"data": str(data), "table": str(tmp_path / "first")}
     compared = {"two_stage": str(tmp_path / "better"), "retrieval": str(tmp_path / "proposed"), "none": None}
+    tracked: dict[str, Any] = {}
+    monkeypatch.setattr(evaluate, "add_metrics", lambda values, prefix: tracked.setdefault(prefix, values))
     evaluate.main(["--conf", template(tmp_path, **given, compared=compared, output=str(tmp_path / "out"))])
     found = written(tmp_path / "out")
     assert list(found) == ["toy (table)", "two_stage", "retrieval"]
+    assert tracked == dict(zip(("", "two_stage/", "retrieval/"), found.values(), strict=True))
     assert {name: metrics["users"] for name, metrics in found.items()} == dict.fromkeys(found, 6)
     content = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
     both = {name: {one["measure"]: one for one in rows} for name, rows in content["compared"].items()}
