@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -15,12 +15,13 @@ from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.intervals import Interval, measure_intervals
 from seqrec.evaluation.list_measures import LIST_FAULTS, LIST_MEASURES, ItemFacts
 from seqrec.evaluation.ranked import Ranked
-from seqrec.evaluation.report import Metrics, measure, measure_apart, show_metrics, without_repeated
+from seqrec.evaluation.report import Metrics, measure, measure_apart, short_names, show_metrics, without_repeated
 from seqrec.evaluation.segment_metrics import SegmentMetrics, measure_segments, show_segments
 from seqrec.evaluation.user_blocks import Baseline, bootstrap, compare_values, sum_blocks
 from seqrec.evaluation.user_values import depth_of, list_metrics, measure_users
 from seqrec.evaluation.verdict import Comparison, Verdict, compare, judge
 
+T = TypeVar("T")
 log = logging.getLogger("seqrec")
 
 
@@ -52,18 +53,21 @@ class Measured:
     compared: Mapping[str, list[Comparison]] = field(default_factory=dict)
 
     def shown(self) -> str:
-        """All of it for the screen."""
-        parts = [show_metrics(self.results, self.intervals)]
+        """All of it for the screen; a model with a long name has it once, above the tables."""
+        names = short_names(self.results)
+        first = names[self.first.name]
+        parts = [] if first == self.first.name else [f"{first}: {self.first.name}"]
+        parts.append(show_metrics(_renamed(self.results, names), _renamed(self.intervals, names)))
         parts += [] if self.verdict is None else [self.verdict.sentence]
         if self.compared:
-            lists = show_lists_compared(self.first.name, self.compared)
-            parts += [show_compared(self.first.name, self.compared), *([lists] if lists else [])]
+            lists = show_lists_compared(first, self.compared)
+            parts += [show_compared(first, self.compared), *([lists] if lists else [])]
         parts += [
-            f"{name}, by whether the target has a training event\n{show_metrics(groups)}"
+            f"{names[name]}, by whether the target has a training event\n{show_metrics(groups)}"
             for name, groups in self.apart.items()
             if groups
         ]
-        parts += [show_segments(self.segments)] if any(self.segments.values()) else []
+        parts += [show_segments(_renamed(self.segments, names))] if any(self.segments.values()) else []
         return "\n\n".join(parts)
 
     def content(self) -> dict[str, object]:
@@ -74,6 +78,10 @@ class Measured:
         of_pipelines = {name: [asdict(one) for one in comparisons] for name, comparisons in self.compared.items()}
         content |= {"segments": self.segments} if any(self.segments.values()) else {}
         return content | ({"compared": of_pipelines} if of_pipelines else {})
+
+
+def _renamed(of_methods: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    return {names[method]: value for method, value in of_methods.items()}
 
 
 def measure_methods(methods: Sequence[Ranked], measuring: Measuring) -> Measured:

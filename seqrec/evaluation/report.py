@@ -62,6 +62,7 @@ SHOWN_CUTOFFS = {  # all others are in metrics.json alone
 WITH_INTERVAL = ("ndcg@10", "hit_rate@10")  # of which the interval is shown; metrics.json has all
 COUNTS = ("users", "targets", "misses", *LIST_FAULTS)  # shown as whole numbers
 FAULTS = ("misses", *LIST_FAULTS)  # shown where there are any
+LONG = 28  # letters from which a method's name doesn't fit above a column
 SEVERAL = ("targets", "recall", "precision", "map")  # what says something new only where users have several targets
 HIT_RATE = "hit rate = recall@"  # the label where they haven't
 
@@ -178,6 +179,18 @@ def show_metrics(results: Mapping[str, Metrics], intervals: Mapping[str, Mapping
         if name in WITH_INTERVAL and intervals:
             rows.append(["  95 % interval", *(_span(intervals.get(method, {}).get(name)) for method in results)])
     return aligned(rows)
+
+
+def short_names(results: Mapping[str, object]) -> dict[str, str]:
+    """What methods are called in tables: the first one, if its name is long, `the model`; others that are long are cut.
+
+    >>> short_names({"sasrec-ce-d128-l50-h4-ffn2-posrope": 1, "markov": 2})
+    {'sasrec-ce-d128-l50-h4-ffn2-posrope': 'the model', 'markov': 'markov'}
+    """
+    return {
+        name: name if len(name) <= LONG else "the model" if place == 0 else f"{name[: LONG - 1]}…"
+        for place, name in enumerate(results)
+    }
 
 
 def labelled_metrics(results: Mapping[str, Metrics]) -> dict[str, str]:

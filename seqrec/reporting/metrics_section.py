@@ -5,7 +5,7 @@ from typing import Any
 
 from seqrec.command.installation import program
 from seqrec.evaluation.baselines import BASELINES
-from seqrec.evaluation.report import COUNTS, labelled_metrics, shown_number
+from seqrec.evaluation.report import COUNTS, labelled_metrics, short_names, shown_number
 from seqrec.evaluation.verdict import Comparison
 from seqrec.reporting.chain_versions import METRICS, Chain, Version
 from seqrec.reporting.charts import Labels, Span, interval_chart, is_finite
@@ -14,7 +14,7 @@ from seqrec.reporting.markup import Content, Markup, element, joined, listing, p
 from seqrec.reporting.paired import compare_evaluations
 from seqrec.reporting.sections import absent, charts, no_version, origin, parts
 
-MAIN, LONG = "ndcg@10", 28  # the metric of the chart, and letters from which a method's name doesn't fit above a column
+MAIN = "ndcg@10"  # the metric of the chart
 EXPLAINED = {
     "ndcg": "NDCG@K is 1 for a user whose held-out item comes first in the list, less the further down it stands, and 0 below "
     "place K; the value is the mean over users.",
@@ -53,18 +53,6 @@ def metrics_with_intervals(chain: Chain) -> Markup:
         _before(evaluation, chain.before, results),
         origin(evaluation),
     )
-
-
-def short_names(results: Mapping[str, Any]) -> dict[str, str]:
-    """What methods are called in tables: the first one, if its name is long, `the model`; others that are long are cut.
-
-    >>> short_names({"sasrec-ce-d128-l50-h4-ffn2-posrope": 1, "markov": 2})
-    {'sasrec-ce-d128-l50-h4-ffn2-posrope': 'the model', 'markov': 'markov'}
-    """
-    return {
-        name: name if len(name) <= LONG else "the model" if place == 0 else f"{name[: LONG - 1]}…"
-        for place, name in enumerate(results)
-    }
 
 
 def metrics_table(

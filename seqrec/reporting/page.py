@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from seqrec.command.screen import grouped
+from seqrec.evaluation.report import short_names
 from seqrec.reporting.chain_versions import METRICS, STATS, Chain
 from seqrec.reporting.charts import is_finite
 from seqrec.reporting.event_counts import iso_time
 from seqrec.reporting.markup import Content, Markup, element, facts, joined, listing, markup, paragraph
-from seqrec.reporting.metrics_section import MAIN, short_names
+from seqrec.reporting.metrics_section import MAIN
 from seqrec.reporting.sections import BROKEN, Section
 from seqrec.reporting.style import STYLE
 

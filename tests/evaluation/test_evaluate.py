@@ -145,8 +145,11 @@ def test_a_model_that_is_called_as_a_baseline_does_not_replace_it(
     assert found["popularity (model)"]["ndcg@10"] != found["popularity"]["ndcg@10"]
 
 
+LONG_NAME = "sasrec-ce-d4-l5-ffn2-lr0.01-bs16-9f2c41d8"
+
+
 def test_a_checkpoint_has_the_ranks_of_its_torch_model(
-    data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And it is exported for them once, by evaluate or by export_onnx before it."""
     torch.manual_seed(1)
@@ -164,7 +167,7 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(
     folder.mkdir()
     (folder / "vocabulary.parquet").write_bytes((model / "vocabulary.parquet").read_bytes())
     ids, vocabulary = {"user": "bigint", "item": "bigint"}, {**STEP, "lineage": [STEP]}
-    meta = {"run_id": VERSION, "name": "small", "dataset": RUN_ID, "id_types": ids, "vocabulary": vocabulary}
+    meta = {"run_id": VERSION, "name": LONG_NAME, "dataset": RUN_ID, "id_types": ids, "vocabulary": vocabulary}
     weights = encoder.state_dict()
     content = Checkpoint(architecture="sasrec", model=weights, arguments=arguments, meta=meta, step=1, epoch=1)
     checkpoint.save(content, str(folder), checkpoint.LAST)
@@ -172,12 +175,14 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(
     conf = template(tmp_path, data=str(data), model=str(folder), output=str(tmp_path / "out"), checkpoint="last")
     evaluate.main(["--conf", conf])
 
+    said, header = capsys.readouterr().out.splitlines()[1:4:2]
+    assert (said, header.strip()) == (f"the model: {LONG_NAME}", "the model")
     scores: list[NDArray[Any]] = []
     for items, _ in USERS:
         padded = torch.tensor([[0] * MAX_LEN + items])[:, -MAX_LEN:]
         with torch.no_grad():
             scores.append((encoder.query(padded) @ encoder.item_matrix().T)[0].numpy() if items else by_popularity())
-    found = written(tmp_path / "out")["small"]
+    found = written(tmp_path / "out")[LONG_NAME]
     expected = single_target_metrics(naive_ranks(scores))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "vocabulary.parquet"]
@@ -188,8 +193,8 @@ def test_a_checkpoint_has_the_ranks_of_its_torch_model(
     evaluate.main(["--conf", conf])
     assert not exported
     again = json.loads(Path(versions.resolve(str(tmp_path / "out")), "metrics.json").read_text())
-    assert again["metrics"]["small"] == found
-    assert versions.read_meta(versions.resolve(str(tmp_path / "out")))["sources"]["small"]["export"] == made.meta.export
+    assert again["metrics"][LONG_NAME] == found
+    assert versions.read_meta(versions.resolve(str(tmp_path / "out")))["sources"][LONG_NAME]["export"] == made.meta.export
 
 
 def test_finished_lists_are_measured_down_to_their_end(spark: SparkSession, data: Path, tmp_path: Path) -> None:
