@@ -76,6 +76,18 @@ def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
     return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
 
 
+def prior_score(*, negatives: int, beta: float) -> float:
+    """log(β / k), the score of least loss for an item that is the target as often as it is drawn once among k negatives.
+
+    Scores that begin there spare the first steps, which else do nothing but push all of them down (Lin et al. 2017,
+    arXiv:1708.02002, section 3.3, with a bias).
+
+    >>> prior_score(negatives=1, beta=1.0), round(prior_score(negatives=256, beta=0.25), 2)
+    (0.0, -6.93)
+    """
+    return math.log(beta / negatives)
+
+
 def sampled_cross_entropy(predictions: Predictions, matrix: Tensor, *, sampler: Sampler, negatives: int, log_q: bool) -> Tensor:
     """Softmax over the target and S negatives that all queries share (Jean et al. 2015, arXiv:1412.2007).
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqrec.indices import MASK, PADDING
+from seqrec.indices import FIRST_ITEM, MASK, PADDING
 from seqrec.models.attention import MASKS
 from seqrec.models.blocks import NORMS, Block
 from seqrec.models.dropout import Dropout
@@ -87,6 +87,21 @@ class Transformer(Encoder):
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load the weights as any module does; weights of older checkpoints are renamed first."""
         return super().load_state_dict({_weight_now(name): weight for name, weight in state_dict.items()}, strict, assign)
+
+    def begin_at(self, score: float) -> None:
+        """Shift all scores of drawn weights by a number; the shape has an output bias, or a separate matrix after a layer norm.
+
+        Without a bias, the norm's bias and all rows get parts along the vector of ones, which nothing normalised has a part of.
+        """
+        with torch.no_grad():
+            if self.head.bias is not None:
+                self.head.bias[FIRST_ITEM:] = score
+                return
+            assert self.head.items is not None
+            assert isinstance(self.norm, nn.LayerNorm)
+            part = math.sqrt(abs(score) / len(self.norm.bias))
+            self.norm.bias.fill_(part)
+            self.head.items.weight[FIRST_ITEM:] += math.copysign(part, score)
 
     def item_matrix(self) -> Tensor:
         """(V+2, D): row i is what a query is multiplied with for item_idx i."""

@@ -63,6 +63,11 @@ class SequenceLoss(Strict):
         description="leave items that stand earlier in the row out of the softmax of ce; a target that repeats one stays",
     )
     log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
+    prior: bool = Field(
+        False,
+        description="begin bce and gbce at the score of a chance target in place of 0, which else costs their first hundreds of "
+        "steps; it needs encoder.output_bias, or a separate output after a layer norm",
+    )
 
 
 class Train(Training):
@@ -147,6 +152,20 @@ class Train(Training):
             raise ValueError(f"windows.overlap={overlap} is of windows shorter than the dataset's: set encoder.max_len")
         if longest is not None and overlap >= longest:
             raise ValueError(f"windows.overlap={overlap} leaves nothing to predict in windows of encoder.max_len={longest} items")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_can_begin_at_the_prior(self) -> "Train":
+        """prior is of losses that tell a target from negatives by itself, and of parts that can shift all scores."""
+        shape = self.encoder
+        plain = not shape.output_layer and shape.head == "dot" and shape.norm == "layer" and shape.norm_place != "post"
+        if self.loss.prior and self.loss.name not in ("bce", "gbce"):
+            raise ValueError(f"loss.prior=true is of bce and gbce, and this is loss.name={self.loss.name}: set loss.prior=false")
+        if self.loss.prior and not shape.output_bias and not (plain and shape.output == "separate"):
+            raise ValueError(
+                "loss.prior=true needs encoder.output_bias=true, or encoder.output=separate after a last norm of kind layer "
+                "(norm_place pre or query, no output_layer, head=dot): set loss.prior=false, or one of these"
+            )
         return self
 
     @model_validator(mode="after")

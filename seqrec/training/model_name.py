@@ -60,6 +60,7 @@ LABELS = {  # of settings in names, in their order there; a choice among names h
     "loss.balance": "balance",
     "loss.log_q": "logq",
     "loss.exclude_seen": "unseen",
+    "loss.prior": "prior",
     "optimizer.name": "",
     "optimizer.lr": "lr",
     "optimizer.weight_decay": "wd",

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
-from seqrec.models.losses import bce, cross_entropy, gbce, sampled_cross_entropy
+from seqrec.models.losses import bce, cross_entropy, gbce, gbce_beta, prior_score, sampled_cross_entropy
+from seqrec.models.transformer import Transformer
 from seqrec.settings.sequence_shape import SequenceShape
 from seqrec.settings.train import Masking, Preferences, SequenceLoss, Train, WindowCuts
 from seqrec.training.cuts import Cut
@@ -82,8 +83,14 @@ class PlanTransformer:
             shaping=({"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {})
             | ({"item_vectors": f"{self.use} {vectors.sha256()}"} if vectors else {})
             | learned.shaping,
-            begin=start.begin if start else as_drawn,
+            begin=partial(_begin, self._first_score(len(data.items)), start.begin if start else as_drawn),
         )
+
+    def _first_score(self, vocab_size: int) -> float | None:
+        """What scores of drawn weights begin at; None: where they are drawn."""
+        loss = self.loss
+        beta = gbce_beta(negatives=loss.negatives, vocab_size=vocab_size, t=loss.t) if loss.name == "gbce" else 1.0
+        return prior_score(negatives=loss.negatives, beta=beta) if loss.prior else None
 
     def item_objective(self, inputs: PlanInputs) -> Callable[..., ItemObjective]:
         """The objective of a task that predicts items, still without its model.
@@ -127,6 +134,14 @@ class PlanTransformer:
             "sampled_ce": partial(sampled_cross_entropy, negatives=loss.negatives, log_q=loss.log_q),
         }
         return losses[loss.name]
+
+
+def _begin(score: float | None, begin: Callable[[Encoder], None], model: Encoder) -> None:
+    """Prepare drawn weights: what the plan does with them, and the score that all items begin with."""
+    begin(model)
+    if score is not None:
+        assert isinstance(model, Transformer)
+        model.begin_at(score)
 
 
 def learn_next_items(plan: PlanTransformer, inputs: PlanInputs) -> Learned:
