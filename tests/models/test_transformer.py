@@ -195,6 +195,25 @@ def test_the_initial_range_is_that_of_embeddings_and_positions() -> None:
     assert model.items.weight[0].tolist() == [0.0] * 64
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"output": "separate", "norm_place": "query"},
+        {"output_bias": True, "norm": "rms"},
+        {"output_layer": True, "output": "separate", "output_bias": True, "head": "cosine"},
+    ],
+)
+def test_scores_begin_at_a_number(parts: dict[str, Any]) -> None:
+    model, histories = build(**parts), torch.randint(2, 22, (50, 8), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = model.query(histories) @ model.item_matrix().T
+        model.begin_at(-5.0)
+        shift = model.query(histories) @ model.item_matrix().T - before  # (50, V+2)
+    torch.testing.assert_close(shift, shift[:1].expand_as(shift), atol=1e-4, rtol=0)  # the same for each history
+    torch.testing.assert_close(shift[0, 2:], torch.full((20,), -5.0), atol=0.3, rtol=0)
+    assert shift[0, 0] == 0
+
+
 def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
     torch.manual_seed(1)
     dropout = Dropout(0.25)

@@ -1,23 +1,31 @@
 """Parts of the trainer that a model may bring: extras of its objective, a task of its own, a sink."""
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from seqrec.indices import PADDING
-from seqrec.models.losses import Predictions, cross_entropy
+from seqrec.indices import FIRST_ITEM, PADDING
+from seqrec.models.losses import Predictions, cross_entropy, gbce_beta
 from seqrec.settings.train import Train
 from seqrec.training import checkpoint, plan_transformer
 from seqrec.training.epochs_file import read_records
+from seqrec.training.learner import build_learner
 from seqrec.training.loader import Windows
 from seqrec.training.objective import ItemObjective, Loss
+from seqrec.training.plan import PlanInputs
+from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.preferences import PreferencePairs
+from seqrec.training.processes import Process
 from seqrec.training.sinks import COLUMNS, ScreenTable
 from seqrec.training.tasks import ItemBatch, next_item
+from seqrec.training.training_data import open_training_data
 from tests.training.conftest import V, train
 
 Make = Callable[..., Train]
@@ -137,6 +145,42 @@ def test_the_softmax_leaves_out_what_the_row_holds_before(settings: Make, monkey
             lengths.append(len(before))
     assert min(lengths) == 1
     assert max(lengths) > 3
+
+
+@pytest.mark.parametrize(
+    ("loss", "score"),
+    [
+        ({"name": "bce", "negatives": 4, "prior": True}, math.log(1 / 4)),
+        ({"name": "gbce", "negatives": 4, "t": 0.5, "prior": True}, math.log(gbce_beta(negatives=4, vocab_size=V, t=0.5) / 4)),
+        ({"name": "gbce", "negatives": 4, "t": 0.5}, 0.0),
+    ],
+)
+@pytest.mark.parametrize("members", [1, 2])
+def test_new_weights_score_every_item_as_one_that_is_a_target_by_chance(
+    settings: Make, tmp_path: Path, loss: dict[str, Any], score: float, members: int
+) -> None:
+    cfg = settings(loss=loss, encoder={"output": "separate", "norm_place": "query"}, members=members)
+    data = open_training_data(cfg.data, tmp_path / "cache")
+    setup = sequence_setup(cfg)
+    plan = setup.architecture.plan(PlanInputs(data=data, users=0, bf16=False))
+    model = build_learner(setup, plan, Process(rank=0, world=1, device=torch.device("cpu")), None, None).model.eval()
+    scores = model.query(torch.arange(FIRST_ITEM, FIRST_ITEM + 8)[None]) @ model.item_matrix()[FIRST_ITEM:].T
+    torch.testing.assert_close(scores, torch.full_like(scores, score), atol=0.5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"loss": {"name": "ce"}}, "loss.prior=true is of bce and gbce, and this is loss.name=ce: set loss.prior=false"),
+        ({}, "loss.prior=true needs encoder.output_bias=true, or encoder.output=separate after a last norm of kind layer"),
+        ({"encoder": {"output": "separate", "norm": "rms"}}, "loss.prior=true needs encoder.output_bias=true"),
+        ({"encoder": {"output": "separate", "norm_place": "post"}}, "loss.prior=true needs encoder.output_bias=true"),
+    ],
+)
+def test_a_prior_is_of_losses_and_parts_that_have_one(keys: dict[str, Any], message: str) -> None:
+    loss = {"name": "gbce", **keys.get("loss", {}), "prior": True}
+    with pytest.raises(ValidationError, match=message):
+        Train.model_validate({"data": "d", "model": "m", **keys, "loss": loss})
 
 
 def test_a_batch_of_pairs_has_the_whole_context_to_leave_out() -> None:
