@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import PrefixStore
+from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from seqrec.errors import UserError
@@ -125,8 +126,17 @@ def join_processes(*, timeout: timedelta = TIMEOUT) -> Iterator[Process]:
 
 def _own_store(timeout: timedelta) -> PrefixStore:
     """The processes' common store, with keys of this joining alone: a second one would meet the addresses of the first."""
-    store, _, _ = next(rendezvous("env://", timeout=timeout))
-    return PrefixStore(f"joined {next(_joinings)}", store)
+    return PrefixStore(f"joined {next(_joinings)}", _common_store(timeout))
+
+
+@cache
+def _common_store(timeout: timedelta) -> Store:
+    """The store of the variables of torchrun, opened once in a process: without an agent of torchrun's, rank 0 serves it.
+
+    Were it opened for each joining, a process that comes to the next one early would find the server of the last, which ends.
+    """
+    store: Store = next(rendezvous("env://", timeout=timeout))[0]
+    return store
 
 
 def _take_gpu(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Two processes that meet, of which the second fails, is killed or hangs; `tests/training/ranks.py` runs them."""
+"""Two processes that meet, of which the second fails, is killed, hangs or is early; `tests/training/ranks.py` runs them."""
 
 import os
 import signal
@@ -16,6 +16,14 @@ def meet(kind: str) -> None:
     """As a job's main: errors become one line."""
     with command_line(), join_processes(timeout=timedelta(seconds=5)) as process:
         _step(kind, process)
+
+
+def meet_again() -> None:
+    """Both join twice, as for the stages of a training; the second is at the next joining before the first leaves the last."""
+    for _ in range(2):
+        with command_line(), join_processes(timeout=timedelta(seconds=20)) as process:
+            assert process.sum(torch.ones(1)).item() == 2
+            time.sleep(2.0 * (process.rank == 0))
 
 
 def _step(kind: str, process: Process) -> None:

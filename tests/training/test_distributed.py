@@ -31,7 +31,7 @@ from seqrec.training.epochs_file import read_records
 from seqrec.training.plan_transformer import sequence_setup
 from seqrec.training.validation import validate
 from tests.training.conftest import ALONE, RUN_ID, train, validation_users, write_dataset
-from tests.training.meeting import meet
+from tests.training.meeting import meet, meet_again
 from tests.training.ranks import run_ranks
 
 Make = Callable[..., Train]
@@ -130,6 +130,11 @@ def test_spark_starts_the_same_training(settings: Make, tmp_path: Path, spark: S
     by_spark, forked = (checkpoint.load(checkpoint.find(c.model, "last")).model for c in (cfg, run))
     assert all(torch.equal(by_spark[name], weight) for name, weight in forked.items())
     assert metrics["ndcg@10"] == max(record["ndcg@10"] for record in read_records(cfg.model))
+
+
+def test_a_process_may_be_early_for_the_next_stage(tmp_path: Path) -> None:
+    ended = run_ranks(meet_again, folder=tmp_path, limit_s=60)
+    assert ended.statuses == [0, 0], ended.said
 
 
 @pytest.mark.parametrize("kind", ["fails before", "fails in a step"])
