@@ -11,6 +11,8 @@ from pyspark.sql import SparkSession
 
 from jobs.build_sequences import run
 from seqrec.command.config import load_config
+from seqrec.dataset.catalogue_items import CatalogueSource, read_catalogue
+from seqrec.dataset.head import settle_table
 from seqrec.errors import UserError
 from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import versions
@@ -39,6 +41,14 @@ def write_catalogue(folder: Path, ids: list[Any]) -> str:
     path = folder / "movies.csv"
     path.write_text("movieId,title\n" + "".join(f"{item},Film number {item}\n" for item in ids))
     return f"catalogue={path}"
+
+
+def read_alone(spark: SparkSession, cfg: BuildSequences) -> None:
+    """Read the catalogue as the job does, without ratings: they have no part in it."""
+    wanted = cfg.catalogue.wanted("catalogue")
+    assert wanted is not None
+    source = CatalogueSource(table=settle_table(wanted), id=cfg.catalogue.id, max_bad_share=cfg.max_bad_share)
+    read_catalogue(spark, source, kind="bigint")
 
 
 def rows_of(version: Path, name: str) -> list[str]:
@@ -87,10 +97,17 @@ def test_an_item_that_is_new_after_the_first_cut_can_be_tested_on(spark: SparkSe
     assert not any(new in row["items"] for row in pq.read_table(version / "windows").to_pylist())
 
 
+def test_a_catalogue_of_other_ids_is_refused_and_nothing_is_written(spark: SparkSession, tmp_path: Path) -> None:
+    path = write_catalogue(tmp_path, [101, 102]).partition("=")[2]
+    said = r"movies.csv: 0 % of its 2 items \(101, 102, …\) are rated \(1, 2, 3, …\): set catalogue.id to the col"
+    with pytest.raises(UserError, match=said):
+        build(tmp_path, f"catalogue.path={path}")
+    assert versions.CURRENT not in [path.name for path in tmp_path.glob("dataset/*")]
+
+
 @pytest.mark.parametrize(
     ("ids", "overrides", "said"),
     [
-        ([101, 102], [], r"movies.csv: 0 % of its 2 items \(101, 102, …\) are rated \(1, 2, 3, …\): set catalogue.id to the col"),
         (["a", "b", 1], [], "2 of 3 values of movieId are no bigint ids, such as 'a', .*: check catalogue.id, or set input.id_"),
         ([1, 2], ["catalogue.id=asin"], "has no column 'asin', which catalogue.id names; it has movieId, title"),
         ([1, 2], ["catalogue.names=[a, b]"], "no column is known as the id of an item; it has a, b: set catalogue.id=COLUMN"),
@@ -98,10 +115,11 @@ def test_an_item_that_is_new_after_the_first_cut_can_be_tested_on(spark: SparkSe
         ([1, 2], ["catalogue.header=false"], r"has no header: set catalogue.names=\[item_id, …\]"),
     ],
 )
-def test_a_catalogue_that_cannot_be_used_is_refused(
-    spark: SparkSession, tmp_path: Path, ids: list[Any], overrides: list[str], said: str
+def test_a_catalogue_that_cannot_be_read_is_refused(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: list[Any], overrides: list[str], said: str
 ) -> None:
+    monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
     path = write_catalogue(tmp_path, ids).partition("=")[2]
+    cfg = load_config(BuildSequences, CONF, ["input.path=x", f"catalogue.path={path}", *overrides])
     with pytest.raises(UserError, match=said):
-        build(tmp_path, f"catalogue.path={path}", *overrides)
-    assert versions.CURRENT not in [path.name for path in tmp_path.glob("dataset/*")]
+        read_alone(spark, cfg)
