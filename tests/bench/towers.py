@@ -23,7 +23,7 @@ from seqrec.scoring.shipping import ship_towers
 from seqrec.scoring.udf import recommend_by_towers
 from seqrec.serving.feature_encoding import EncodedColumn, Encoding
 from seqrec.serving.sealed import MATRIX, VOCABULARY, hash_files
-from seqrec.serving.towers import ITEM_ENCODING, ITEM_GRAPH, TOWER_FILES, USER_ENCODING, USER_GRAPH, tower_hashes
+from seqrec.serving.towers import ITEM_ENCODING, ITEM_GRAPH, KNOWN, TOWER_FILES, USER_ENCODING, USER_GRAPH, tower_hashes
 from seqrec.towers.tower_export import write_tower_graph
 from seqrec.towers.tower_setup import tower_columns
 from seqrec.towers.tower_validation import catalogue_matrix
@@ -87,7 +87,7 @@ def write_towers(root: Path) -> tuple[bytes, Encoding]:
     with torch.inference_mode():
         vectors = towers.items(torch.arange(1, ITEMS + 1, dtype=torch.float32)[:, None]).numpy()
     np.save(root / MATRIX, catalogue_matrix(vectors))
-    pq.write_table(pa.table({"item_id": pa.array(range(ITEMS))}), root / VOCABULARY)
+    pq.write_table(pa.table({"item_id": pa.array(range(ITEMS)), KNOWN: pa.array([True] * ITEMS)}), root / VOCABULARY)
     sink = io.BytesIO()
     torch.save((arguments, towers.state_dict()), sink)
     return sink.getvalue(), users
