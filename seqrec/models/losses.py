@@ -18,7 +18,6 @@ from seqrec.models.negatives import Draw, Popularity, Uniform
 
 CHUNK_FLOATS = 1 << 23  # scores or gathered rows held at a time: 32 MB of float32
 LOG2_E = math.log2(math.e)
-
 DENSE_ROWS = 16  # scoring so many rows of the matrix costs less than gathering a single one
 
 Sampler = Uniform | Popularity

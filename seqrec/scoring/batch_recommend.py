@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
@@ -67,13 +67,7 @@ class Scoring:
 
 
 def write_recommendations(
-    draft: Draft,
-    dataset: Dataset,
-    export: Export,
-    *,
-    scoring: Scoring,
-    generated_at: datetime,
-    subset: Subset | None = None,
+    draft: Draft, dataset: Dataset, export: Export, *, scoring: Scoring, generated_at: datetime, subset: Subset | None = None
 ) -> dict[str, int]:
     """Act: score the users of a dataset, or a subset of them, into a version; returns the counts, which its meta.json has too.
 
@@ -86,9 +80,7 @@ def write_recommendations(
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
     second, explanation = _open_second(dataset, scoring), scoring.lists.explanation
-    name = F.lit(export.meta.name)
-    made_by = name if second is None else F.when(F.col("source") == RANKER, second.described.name).otherwise(name)
-    stamps = {"model": made_by, "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
+    stamps = {"model": _made_by(export, second), "run_id": F.lit(draft.run_id), "generated_at": F.lit(generated_at)}
     scored = _score(histories, model, replace(scoring, lists=lists), available, second).withColumns(stamps)
     working_on("scoring the users")
     copied = copy_item_embeddings(spark, export, draft.path)
@@ -97,8 +89,7 @@ def write_recommendations(
     counts = write_scored(scored, draft.path, item=dataset.item, write=scoring.write, full=full) | {"item_embeddings": copied}
     counts |= {} if scoring.lists.horizon is None else {"repeated": count_repeated(histories)}
     if rules is not None:
-        written = io.open_table(spark, files.join(draft.path, "recommendations"))
-        counts |= count_under_rules(written, rules, counts, full=full)
+        counts |= count_under_rules(io.open_table(spark, files.join(draft.path, "recommendations")), rules, counts, full=full)
     ListsMeta(
         run_id=draft.run_id,
         id_types=dataset.meta.id_types,
@@ -120,6 +111,12 @@ def write_recommendations(
         settings=draft.settings,
     ).write(draft.path)
     return counts
+
+
+def _made_by(export: Export, second: OpenedSecondStage | None) -> Column:
+    """The name of what made a list: the model's, or the ranker's where it ranked."""
+    name = F.lit(export.meta.name)
+    return name if second is None else F.when(F.col("source") == RANKER, second.described.name).otherwise(name)
 
 
 def _choose_histories(dataset: Dataset, scoring: Scoring, subset: Subset | None) -> tuple[DataFrame, ListSettings]:
