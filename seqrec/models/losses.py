@@ -76,10 +76,10 @@ def gbce_beta(*, negatives: int, vocab_size: int, t: float) -> float:
 
 
 def prior_score(*, negatives: int, beta: float) -> float:
-    """log(β / k), the score of least loss for an item that is the target as often as it is drawn once among k negatives.
+    """log(β / k): the score of least loss for an item that is as often the target as any other, with k uniform negatives.
 
-    Scores that begin there spare the first steps, which else do nothing but push all of them down (Lin et al. 2017,
-    arXiv:1708.02002, section 3.3, with a bias).
+    Scores that begin there spare the steps that would only lower all of them (Lin et al. 2017, arXiv:1708.02002, section 3.3,
+    by a bias).
 
     >>> prior_score(negatives=1, beta=1.0), round(prior_score(negatives=256, beta=0.25), 2)
     (0.0, -6.93)

@@ -65,8 +65,9 @@ class SequenceLoss(Strict):
     log_q: bool = Field(True, description="correct the scores of sampled_ce's negatives by the log of their probability")
     prior: bool = Field(
         False,
-        description="begin bce and gbce at the score of a chance target in place of 0, which else costs their first hundreds of "
-        "steps; it needs encoder.output_bias, or a separate output after a layer norm",
+        description="let all scores of bce and gbce begin where an item belongs that is as often the target as any other, not at "
+        "0: else the first hundreds of steps only lower them; it needs encoder.output_bias, or a separate output after a "
+        "layer norm",
     )
 
 
