@@ -92,7 +92,7 @@ format: $(TEST_STAMP) ## format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 5 minutes on 2 cores
+demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 9 minutes on 2 cores
 	@$(BIN)/python -m seqrec.chain demo --sizes "$$DEMO_SIZE" --train "$$DEMO_TRAIN"
 
 recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv shows titles; INPUT="input.delimiter=;", TRAIN="max_epochs=20" set keys
