@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from seqrec import recommend
-from seqrec.command.screen import VERBOSITY
 from seqrec.serving.recommender import Recommender
 from seqrec.user_hashes import hash_ids
 from tests.scoring.toy import write_model
@@ -31,8 +30,7 @@ def story(err: str) -> list[str]:
     return [line.partition(" ")[2].removeprefix("warning: ") for line in err.splitlines()]
 
 
-def test_titles_beside_ids(numbers: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VERBOSITY, "normal")  # --quiet sets it
+def test_titles_beside_ids(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     titles = ["--titles", str(numbers / "movies.csv")]
     recommend.main([str(numbers / "root" / "model"), "--history", "1,77", "-k", "2", "--user", "7", *titles])
     out, err = capsys.readouterr()

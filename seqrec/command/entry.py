@@ -91,10 +91,8 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
     The line is the message of a UserError; for any other error it is a summary, with the log file that has the trace. SIGTERM
     ends the process with status 143, after open resources are closed. The logs of what was made are written last.
     """
-    if verbosity := getattr(arguments, "verbosity", None):
-        os.environ[VERBOSITY] = verbosity
     connect_streams()
-    with logs_on_screen():
+    with _said_to_all(getattr(arguments, "verbosity", None)), logs_on_screen():
         try:
             with _closing_at_sigterm():
                 yield
@@ -105,6 +103,20 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
             sys.exit(130)
         except Exception as error:
             _end(f"error: {explain(error)}{_write_trace(error)}")
+
+
+@contextmanager
+def _said_to_all(verbosity: str | None) -> Iterator[None]:
+    """In the `with` block, an option's verbosity is that of the processes too that are started; None leaves what was."""
+    before = os.environ.get(VERBOSITY)
+    if verbosity is not None:
+        os.environ[VERBOSITY] = verbosity
+    try:
+        yield
+    finally:
+        os.environ.pop(VERBOSITY, None)
+        if before is not None:
+            os.environ[VERBOSITY] = before
 
 
 @contextmanager

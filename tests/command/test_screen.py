@@ -27,11 +27,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(autouse=True)
-def own_verbosity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEQREC_VERBOSITY", "normal")
-
-
 def say_all(*options: str) -> None:
     """A command that says something of each kind."""
     parser = argparse.ArgumentParser()
@@ -59,6 +54,19 @@ def test_results_are_on_stdout_and_the_story_on_stderr(
     assert shown.out == "a result\n"
     assert [line.partition(" ")[2] for line in shown.err.splitlines()] == said
     assert all(len(line.split()[0]) == len("12:00:00") for line in shown.err.splitlines())
+
+
+@pytest.mark.parametrize("outside", [None, "verbose"])
+def test_an_option_is_of_its_command_alone(
+    outside: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SEQREC_VERBOSITY", raising=False)
+    if outside is not None:
+        monkeypatch.setenv("SEQREC_VERBOSITY", outside)
+    say_all("--quiet")
+    assert os.environ.get("SEQREC_VERBOSITY") == outside
+    say_all()
+    assert ("a detail" in capsys.readouterr().err) == (outside == "verbose")
 
 
 def test_only_the_first_of_several_processes_tells_the_story(
