@@ -7,13 +7,22 @@ from pydantic import Field, model_validator
 from seqrec.command.config import Strict
 from seqrec.settings import DropoutRate, Positive
 
+# What dim=null and heads=null mean: the steps of few events are few, and wider encoders learn more in each (docs/training.md).
+FEW_EVENTS, FEW_EVENTS_DIM, MANY_EVENTS_DIM, HEAD_DIM = 150_000, 256, 128, 32
+
 
 class SequenceShape(Strict):
     """The shape of the sequence encoder, and its parts; also its arguments in every checkpoint."""
 
-    dim: Positive = Field(64, description="width of items and queries")
+    dim: Positive | None = Field(
+        64,
+        description=f"width of items and queries; null: {FEW_EVENTS_DIM} for at most {FEW_EVENTS:,} events to learn from, else "
+        f"{MANY_EVENTS_DIM}",
+    )
     blocks: Positive = Field(2, description="transformer blocks")
-    heads: Positive = Field(2, description="attention heads; dim is a multiple")
+    heads: Positive | None = Field(
+        2, description=f"attention heads; dim is a multiple; null: one for each {HEAD_DIM} of dim, at least one"
+    )
     ffn: Positive = Field(4, description="width of the feed-forward layer, as a multiple of dim")
     attention: Literal["causal", "bidirectional"] = Field(
         "causal", description="what a position sees: the items before it (next_item), or all of the window (masked_items)"
@@ -66,16 +75,26 @@ class SequenceShape(Strict):
         None, description="newest items of a history that the model sees; null: the dataset's max_len"
     )
 
+    def sizes(self, events: int) -> tuple[int, int]:
+        """Its dim and heads for so many events to learn from.
+
+        >>> SequenceShape(dim=None, heads=None).sizes(100_000), SequenceShape(dim=None, heads=None).sizes(1_000_000)
+        ((256, 8), (128, 4))
+        """
+        dim = self.dim or (FEW_EVENTS_DIM if events <= FEW_EVENTS else MANY_EVENTS_DIM)
+        return dim, self.heads or max(1, dim // HEAD_DIM)
+
     @model_validator(mode="after")
     def _heads_divide(self) -> "SequenceShape":
         """Every attention head gets the same part of the width, which rope turns in pairs."""
-        if self.dim % self.heads:
-            raise ValueError(f"encoder.dim={self.dim} is not a multiple of encoder.heads={self.heads}")
-        if self.position == "rope" and self.dim // self.heads % 2:
-            raise ValueError(
-                f"encoder.position=rope turns pairs of numbers, and a head has encoder.dim / encoder.heads = "
-                f"{self.dim // self.heads}: make that even"
-            )
+        for dim, heads in (self.sizes(FEW_EVENTS), self.sizes(FEW_EVENTS + 1)):
+            if dim % heads:
+                raise ValueError(f"encoder.dim={dim} is not a multiple of encoder.heads={heads}: set another number of heads")
+            if self.position == "rope" and dim // heads % 2:
+                raise ValueError(
+                    f"encoder.position=rope turns pairs of numbers, and a head has encoder.dim / encoder.heads = "
+                    f"{dim // heads}: make that even"
+                )
         return self
 
     @model_validator(mode="after")

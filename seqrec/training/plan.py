@@ -41,7 +41,7 @@ class ModelPlan:
     passes: int = 1  # over the windows in an epoch; in each, a window is another of its copies (see loader.Windows)
     table: TrainingTable | None = None  # what is trained on; None: the dataset's windows
     references: int = 0  # copies of the weights that the objective keeps as they begin
-    shaping: dict[str, str] = field(default_factory=dict)  # what the weights depend on besides settings, for the fingerprint
+    shaping: dict[str, str | int] = field(default_factory=dict)  # what weights depend on besides settings, for the fingerprint
     begin: Callable[[Encoder], None] = as_drawn  # what is done with new weights before the first step
 
     def build(self) -> Encoder:

@@ -1,11 +1,13 @@
 """A transformer: what it predicts at the positions of a window is a choice, and so is its loss."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor, nn
 
+from seqrec.command.screen import counted
 from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, gbce_beta, prior_score, sampled_cross_entropy
@@ -22,6 +24,8 @@ from seqrec.training.preferences import PreferenceObjective, PreferencePairs, op
 from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.tasks import Task, next_item
 from seqrec.training.vector_start import Use, plan_vectors
+
+log = logging.getLogger("seqrec")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +58,15 @@ class PlanTransformer:
 
     def plan(self, inputs: PlanInputs) -> ModelPlan:
         """The plan for a dataset; a loss of the mean over several terms says so in the fingerprint."""
-        data, shape, loss, vectors = inputs.data, self.shape, self.loss, inputs.vectors
+        data, loss, vectors = inputs.data, self.loss, inputs.vectors
+        shape, dim, chosen = _of_size(self.shape, int(data.counts.sum()))
         max_len = shape.max_len or data.meta.max_len
         if max_len > data.meta.max_len:
             raise UserError(
                 f"encoder.max_len={max_len} is above the max_len of {data.meta.max_len} of {data.path}: lower it, or run "
                 f"build_sequences with max_len={max_len}"
             )
-        start = None if vectors is None else plan_vectors(vectors, use=self.use, dim=shape.dim)
+        start = None if vectors is None else plan_vectors(vectors, use=self.use, dim=dim)
         learned = OBJECTIVES[self.objective](self, inputs)
         return ModelPlan(
             architecture="transformer" if self.members == 1 else "ensemble",
@@ -70,9 +75,9 @@ class PlanTransformer:
             | ({"rows": start.arguments} if start else {}),
             task=learned.task,
             objective=learned.objective,
-            name=f"{learned.family}-d{shape.dim}-l{max_len}",
+            name=f"{learned.family}-d{dim}-l{max_len}",
             named=(
-                *("objective", "encoder.attention", "loss.name", "encoder.dim", "encoder.max_len"),
+                *("objective", "encoder.attention", "loss.name", "encoder.dim", "encoder.max_len", *chosen),
                 *(() if loss.name == "ce" else ("loss.negatives", "loss.t")),
             ),
             to_lower=f"batch_size, encoder.dim, .blocks, .heads or .ffn, or .max_len (now {max_len})",
@@ -82,7 +87,8 @@ class PlanTransformer:
             references=learned.references,
             shaping=({"loss.terms": "mean"} if loss.name in ("bce", "gbce") else {})
             | ({"item_vectors": f"{self.use} {vectors.sha256()}"} if vectors else {})
-            | learned.shaping,
+            | learned.shaping
+            | chosen,
             begin=partial(_begin, self._first_score(len(data.items)), start.begin if start else as_drawn),
         )
 
@@ -134,6 +140,16 @@ class PlanTransformer:
             "sampled_ce": partial(sampled_cross_entropy, negatives=loss.negatives, log_q=loss.log_q),
         }
         return losses[loss.name]
+
+
+def _of_size(shape: SequenceShape, events: int) -> tuple[SequenceShape, int, dict[str, int]]:
+    """The shape for so many events to learn from, its dim, and the settings of it that they chose."""
+    dim, heads = shape.sizes(events)
+    found = {"dim": dim, "heads": heads}
+    chosen = {f"encoder.{name}": size for name, size in found.items() if getattr(shape, name) is None}
+    if "encoder.dim" in chosen:
+        log.info("encoder.dim=%d, for %s to learn from", dim, counted(events, "event"))
+    return shape.model_copy(update=found), dim, chosen
 
 
 def _begin(score: float | None, begin: Callable[[Encoder], None], model: Encoder) -> None:

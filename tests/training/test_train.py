@@ -19,6 +19,7 @@ from seqrec.errors import UserError
 from seqrec.export.export_onnx import export
 from seqrec.models.transformer import Transformer
 from seqrec.ragged import Ragged
+from seqrec.settings import sequence_shape
 from seqrec.settings.train import Train
 from seqrec.storage import versions
 from seqrec.training import checkpoint, plan_transformer
@@ -90,6 +91,24 @@ def test_a_warm_up_that_depends_on_the_steps_is_of_as_many_steps(settings: Make)
     train(cfg)
     with pytest.raises(UserError, match=r"steps of the constant schedule=4 there, 8 now"):
         train(cfg.model_copy(update={"max_epochs": 2}))
+
+
+@pytest.mark.parametrize(("few", "dim", "heads"), [(10_000, 256, 8), (10, 128, 4)])
+def test_the_width_goes_by_the_number_of_events(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, few: int, dim: int, heads: int
+) -> None:
+    monkeypatch.setattr(sequence_shape, "FEW_EVENTS", few)
+    caplog.set_level(logging.INFO, logger="seqrec")
+    shape = {"blocks": 1, "ffn": 1, "dropout": 0.1}
+    train(settings(encoder={**shape, "dim": None, "heads": None}, max_steps=1))
+    arguments, name = last(settings()).arguments, last(settings()).meta["name"]
+    assert (arguments["dim"], arguments["heads"]) == (dim, heads)
+    assert name.startswith(f"sasrec-ce-d{dim}-l{MAX_LEN}-b1-ffn1-do0.1-")
+    assert f"encoder.dim={dim}, for " in caplog.text
+    train(settings(encoder={**shape, "dim": dim, "heads": heads}, max_steps=2))
+    assert last(settings()).step == 2
+    with pytest.raises(UserError, match=rf"encoder.dim={dim} there, 64 now"):
+        train(settings(encoder={**shape, "dim": 64, "heads": heads}, max_steps=3))
 
 
 def test_another_version_of_the_data_is_named(settings: Make, tmp_path: Path) -> None:
