@@ -128,7 +128,7 @@ def test_a_chain_of_these_jobs_is_up_to_date(root: Path) -> None:
     planned = plan(chain, Comparison(records=None), only=CHAIN)
     assert [status.reasons for status in planned] == [()] * 5
     later = plan(read_chain("demo"), Comparison(records=None), only=CHAIN)
-    assert "settings encoder.dim changed 16 → 128" in later[1].reasons
+    assert "settings encoder.dim changed 16 → null" in later[1].reasons
 
 
 def test_every_user_has_a_document_with_what_the_table_has(root: Path, stores: OpenStores) -> None:

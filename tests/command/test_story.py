@@ -27,7 +27,7 @@ def root(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_a_job_begins_with_what_differs_from_its_template(caplog: pytest.LogCaptureFixture) -> None:
-    begin("max_epochs=3", "encoder.dim=128", "model=/my model", "patience=5", "optimizer.lr=1e-4")
+    begin("max_epochs=3", "encoder.blocks=2", "model=/my model", "patience=5", "optimizer.lr=1e-4")
     assert caplog.messages == [
         "train: windows into checkpoints\n  data=/seq/dataset  model=/my model  optimizer.lr=0.0001\n  max_epochs=3  patience=5"
     ]
