@@ -33,9 +33,9 @@ if "-XX:SharedArchiveFile" not in os.environ["SPARK_SUBMIT_OPTS"]:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in the processes that tests start
 os.environ["SEQREC_LOG"] = os.devnull
 os.environ["SEQREC_ENV_FILE"] = ""  # a .env of whoever runs the tests isn't read
-# The stores and the root of whoever runs the tests: make exports them, and no test may write there.
+# The stores, the root and the verbosity of whoever runs the tests: make exports some, and no test may write there.
 TRACKING = ("MLFLOW_TRACKING_URI", "MLFLOW_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID")
-for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", "SEQREC_ENV_NAMES", *TRACKING):
+for name in ("MONGODB_URI", "MILVUS_URI", "MILVUS_TOKEN", "SEQREC_ROOT", "SEQREC_ENV_NAMES", "SEQREC_VERBOSITY", *TRACKING):
     os.environ.pop(name, None)
 
 

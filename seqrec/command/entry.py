@@ -92,7 +92,7 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
     ends the process with status 143, after open resources are closed. The logs of what was made are written last.
     """
     connect_streams()
-    with _said_to_all(getattr(arguments, "verbosity", None)), logs_on_screen():
+    with _shown_by_all(getattr(arguments, "verbosity", None)), logs_on_screen():
         try:
             with _closing_at_sigterm():
                 yield
@@ -106,16 +106,17 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _said_to_all(verbosity: str | None) -> Iterator[None]:
-    """In the `with` block, an option's verbosity is that of the processes too that are started; None leaves what was."""
+def _shown_by_all(verbosity: str | None) -> Iterator[None]:
+    """In the `with` block, this process and those that it starts show as much as an option says; None: as much as before."""
     before = os.environ.get(VERBOSITY)
     if verbosity is not None:
         os.environ[VERBOSITY] = verbosity
     try:
         yield
     finally:
-        os.environ.pop(VERBOSITY, None)
-        if before is not None:
+        if before is None:
+            os.environ.pop(VERBOSITY, None)
+        else:
             os.environ[VERBOSITY] = before
 
 

@@ -170,6 +170,9 @@ def test_a_preset_exports_what_torch_computes(tmp_path: Path, preset: str) -> No
     ("parts", "message"),
     [
         ({"dim": 10, "heads": 3}, r"encoder.dim=10 is not a multiple of encoder.heads=3"),
+        ({"dim": 100, "heads": None}, r"encoder.dim=100 is not a multiple of encoder.heads=3: set another number of heads"),
+        ({"dim": None, "heads": 3}, r"encoder.dim=256 is not a multiple of encoder.heads=3"),
+        ({"dim": None, "heads": 256}, r"encoder.dim=128 is not a multiple of encoder.heads=256"),
         ({"attention_conv": 3, "norm_place": "query"}, r"encoder.attention_conv=3 is of causal .* these are causal and query"),
         ({"attention_conv": 3, "attention": "bidirectional"}, r"encoder.attention_conv=3 .* these are bidirectional and pre"),
         ({"dim": 10, "heads": 2, "position": "rope"}, r"encoder.position=rope turns pairs of numbers, .* = 5: make that even"),
