@@ -23,7 +23,7 @@ LAYERS = [
     {f"seqrec.{name}" for name in ("command", "tables", "reranking")},
     {"seqrec.tracking"},
     {"seqrec.storage"},
-    {f"seqrec.{name}" for name in ("errors", "error_messages", "indices", "ragged", "user_hashes")},
+    {f"seqrec.{name}" for name in ("errors", "error_messages", "indices", "ragged", "user_hashes", "variables")},
 ]
 GROUND = LAYERS[-1]  # single modules, which may import one another
 

@@ -23,6 +23,7 @@ from seqrec.error_messages import explain, hide_secrets, one_line
 from seqrec.errors import UserError
 from seqrec.tracking.place import choose_place
 from seqrec.tracking.tracked import tracked_job
+from seqrec.variables import set_variable
 
 SAID = "SEQREC_SAID"
 S = TypeVar("S", bound=Strict)
@@ -92,7 +93,7 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
     ends the process with status 143, after open resources are closed. The logs of what was made are written last.
     """
     connect_streams()
-    with _shown_by_all(getattr(arguments, "verbosity", None)), logs_on_screen():
+    with set_variable(VERBOSITY, getattr(arguments, "verbosity", None)), logs_on_screen():
         try:
             with _closing_at_sigterm():
                 yield
@@ -103,21 +104,6 @@ def command_line(arguments: argparse.Namespace | None = None) -> Iterator[None]:
             sys.exit(130)
         except Exception as error:
             _end(f"error: {explain(error)}{_write_trace(error)}")
-
-
-@contextmanager
-def _shown_by_all(verbosity: str | None) -> Iterator[None]:
-    """In the `with` block, this process and those that it starts show as much as an option says; None: as much as before."""
-    before = os.environ.get(VERBOSITY)
-    if verbosity is not None:
-        os.environ[VERBOSITY] = verbosity
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(VERBOSITY, None)
-        else:
-            os.environ[VERBOSITY] = before
 
 
 @contextmanager

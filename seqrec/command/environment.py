@@ -4,8 +4,6 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from seqrec.command.installation import set_up
 from seqrec.errors import UserError
@@ -49,19 +47,6 @@ def check_text(name: str, value: str, *, secret: bool = False) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise UserError(f"{shown} holds bytes that are not UTF-8: use a name in UTF-8") from None
-
-
-@contextmanager
-def emptied_variable(variable: str) -> Iterator[None]:
-    """In the `with` block, an environment variable is empty; if it were unset, a .env file could set it."""
-    value = os.environ.get(variable)
-    os.environ[variable] = ""
-    try:
-        yield
-    finally:
-        del os.environ[variable]
-        if value is not None:
-            os.environ[variable] = value
 
 
 def check_settings() -> None:

@@ -18,12 +18,12 @@ import numpy as np
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from seqrec.command.environment import emptied_variable
 from seqrec.errors import UserError
 from seqrec.reranking.nearest import Entities, nearest_by_cosine
 from seqrec.serving.extended_sequence import Id
+from seqrec.variables import set_variable
 
-with emptied_variable("MILVUS_URI"):  # at its import pymilvus takes it for an address, and here it may be a word
+with set_variable("MILVUS_URI", ""):  # pymilvus takes it for an address, of .env too if it is unset; here it may be a word
     from pymilvus import MilvusClient
 
 ANSWER_S = 10.0  # of a store, after which a call fails

@@ -16,14 +16,14 @@ from functools import partial
 
 import pyarrow as pa
 
-from seqrec.command.environment import emptied_variable
 from seqrec.errors import UserError
 from seqrec.stores.milvus_alias import Client, MilvusAlias, connected, open_client, wait_until
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED
 from seqrec.stores.vectors import Embeddings, field_types, local_batches, send_batches, to_entities
+from seqrec.variables import set_variable
 
-with emptied_variable("MILVUS_URI"):
+with set_variable("MILVUS_URI", ""):  # pymilvus takes it for an address, of .env too if it is unset; here it may be a word
     from pymilvus import DataType
     from pymilvus.client.types import LoadState
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import grpc
 
-from seqrec.command.environment import emptied_variable
 from seqrec.errors import UserError
 from seqrec.stores.store_errors import UNCHANGED, as_user_errors
 from seqrec.stores.timeouts import TIMEOUTS, Timeouts, patiently
+from seqrec.variables import set_variable
 
-with emptied_variable("MILVUS_URI"):  # at its import pymilvus takes it for an address, and here it may be a word
+with set_variable("MILVUS_URI", ""):  # pymilvus takes it for an address, of .env too if it is unset; here it may be a word
     from pymilvus import MilvusClient, MilvusException
 
 NAME = re.compile(r"^[A-Za-z_]\w{0,199}$")

@@ -1,6 +1,5 @@
 """The run that the runs of a chain's jobs are nested under: MLFLOW_PARENT_RUN_ID names it to them."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,7 @@ from seqrec.tracking.job_run import PARENTS, JobRun
 from seqrec.tracking.place import choose_place
 from seqrec.tracking.server import Server
 from seqrec.tracking.tracked import ended
+from seqrec.variables import set_variable
 
 
 @contextmanager
@@ -22,14 +22,5 @@ def tracked_chain(name: str, *, track: str | None = None, experiment: str | None
         return
     run, variable = JobRun(job=name, settings={}, server=Server(place)), PARENTS[0]
     run.begin()
-    before = os.environ.get(variable)
-    if run.run_id is not None:
-        os.environ[variable] = run.run_id
-    with ended(run):
-        try:
-            yield
-        finally:
-            if before is None:
-                os.environ.pop(variable, None)
-            else:
-                os.environ[variable] = before
+    with ended(run), set_variable(variable, run.run_id):
+        yield
