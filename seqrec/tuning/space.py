@@ -110,7 +110,7 @@ def field_at(settings: type[BaseModel], key: str) -> FieldInfo | None:
     """The field of a dotted key; None if there is none. Below a mapping, such as sources, any name is one.
 
     >>> from seqrec.settings.train import Train
-    >>> field_at(Train, "encoder.dim").annotation, field_at(Train, "encoder.dims")
+    >>> field_at(Train, "encoder.blocks").annotation, field_at(Train, "encoder.blockss")
     (<class 'int'>, None)
     """
     first, _, rest = key.partition(".")
