@@ -64,7 +64,7 @@ def recommendations(spark: SparkSession) -> DataFrame:
     )
 
 
-def upsert(table: DataFrame, server: embedded_mongo.EmbeddedMongo, number: int) -> None:
+def upsert(table: DataFrame, server: MongoServer | embedded_mongo.EmbeddedMongo, number: int) -> None:
     """Into a new collection, what is older removed."""
     publish_id = f"20260101T00000{number}Z-0000"
     collection = _collection(server, f"ours_{number}")
@@ -107,5 +107,5 @@ def _keyed(table: DataFrame) -> DataFrame:
     return table.withColumnRenamed("user_id", "_id")
 
 
-def _collection(server: embedded_mongo.EmbeddedMongo, name: str) -> MongoCollection:
+def _collection(server: MongoServer | embedded_mongo.EmbeddedMongo, name: str) -> MongoCollection:
     return MongoServer(uri=server.uri, name="bench", mongod=False, renames=server.renames).collection("bench", name)
