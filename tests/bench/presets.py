@@ -1,8 +1,8 @@
 """How fast each preset trains: `python -m tests.bench.presets [NAME …] [--rounds N]`.
 
 A row for each preset: its weights on a catalogue of MovieLens-1M's size, and the positions a second of training steps. A step is
-a forward and a backward pass, the loss and the optimiser, on full windows of 200 items in memory, without reading or validation.
-On a machine that does other work too, compare presets by CPU time.
+a forward and a backward pass, the loss and the optimiser, on 6400 positions in memory, in full windows of the preset's
+length, else of 200 items, without reading or validation. On a machine that does other work too, compare presets by CPU time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from seqrec.training.steps import Stepper, Stop
 from seqrec.training.training_data import TrainingData
 from tests.metas import dataset_meta
 
-V, L, WINDOWS = 3416, 200, 32
+V, L, POSITIONS = 3416, 200, 6400
 PRESETS = Path(__file__).parents[2] / "conf" / "presets"
 
 
@@ -68,14 +68,16 @@ def measure(preset: str, *, rounds: int) -> tuple[int, list[float], list[float]]
         bf16=False,
         seed=1,
     )
-    items, users = torch.randint(2, V + 2, (WINDOWS, L + 1)), torch.zeros(WINDOWS, dtype=torch.int64)
-    windows = Windows(items, users, torch.arange(WINDOWS) % plan.passes)
+    length = settings.encoder.max_len or L
+    number = POSITIONS // length
+    items, users = torch.randint(2, V + 2, (number, length + 1)), torch.zeros(number, dtype=torch.int64)
+    windows = Windows(items, users, torch.arange(number) % plan.passes)
     walls, cpus = [], []
-    for number in range(rounds + 1):
+    for step in range(rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
-        stepper.step(windows, number=number, stop=Stop(late=False, signalled=False))
-        walls.append(WINDOWS * L / (time.perf_counter() - wall))
-        cpus.append(WINDOWS * L / (time.process_time() - cpu))
+        stepper.step(windows, number=step, stop=Stop(late=False, signalled=False))
+        walls.append(number * length / (time.perf_counter() - wall))
+        cpus.append(number * length / (time.process_time() - cpu))
     return plan.count_parameters(), walls[1:], cpus[1:]
 
 
