@@ -90,6 +90,8 @@ def spark() -> Iterator[SparkSession]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
+        "spark.python.daemon.module": "tests.spark_daemon",
+        "spark.executorEnv.PYTHONPATH": str(Path(__file__).parents[1]),
     }
     session = open_session("tests", **settings)
     yield session

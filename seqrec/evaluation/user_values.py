@@ -10,6 +10,7 @@ from seqrec.evaluation.held_out import HeldOut
 from seqrec.evaluation.list_measures import LIST_FAULTS, LIST_MEASURES, ItemFacts, measure_batches
 from seqrec.evaluation.ranked import Ranked
 from seqrec.evaluation.user_blocks import BlockSums, means
+from seqrec.tables.python_tasks import map_batches
 
 FIRST = 10  # the items of a list that are measured
 
@@ -22,7 +23,7 @@ def measure_users(ranked: Ranked, held_out: HeldOut, facts: Callable[[], ItemFac
     rows = ranked.table.select("user_id", "targets", "ranks", "items").join(held_out.users.select("user_id", "seen"), "user_id")
     doubles = [StructField(name, DoubleType()) for name in (*LIST_MEASURES, *LIST_FAULTS)]
     work = partial(measure_batches, facts=facts, k=depth_of(ranked))
-    return rows.mapInArrow(work, StructType([rows.schema["user_id"], *doubles]))
+    return map_batches(rows, work, StructType([rows.schema["user_id"], *doubles]))
 
 
 def depth_of(ranked: Ranked) -> int:

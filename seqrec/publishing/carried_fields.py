@@ -12,6 +12,7 @@ from pyspark.sql.types import ArrayType, DataType, LongType, StructField, Struct
 from seqrec.catalogue.item_fields import OPTIONS, ItemFields
 from seqrec.errors import UserError
 from seqrec.stores.documents import columns_not_for_bson, extend_batches
+from seqrec.tables.python_tasks import map_batches
 
 log = logging.getLogger("seqrec")
 
@@ -50,7 +51,7 @@ def with_fields(lists: DataFrame, fields: ItemFields) -> DataFrame:
         StructField(field.name, _longer(field.dataType, further), field.nullable) if field.name in arrays else field
         for field in lists.schema
     ]
-    return lists.mapInArrow(partial(extend_batches, table=table), StructType(schema))
+    return map_batches(lists, partial(extend_batches, table=table), StructType(schema))
 
 
 def _longer(kind: DataType, further: list[StructField]) -> ArrayType:

@@ -28,6 +28,7 @@ from seqrec.rankers.sample_matrix import SampleMatrix
 from seqrec.rankers.samples import SPLIT, LabelColumn, Samples
 from seqrec.serving.feature_encoding import Encoding
 from seqrec.tables import io
+from seqrec.tables.python_tasks import map_batches
 
 RESULT = "model string, rounds int, reached double"
 WAIT_MINUTES = 10  # that a worker waits for the others
@@ -52,7 +53,7 @@ def train_trees_on_spark(
     shared = spark.sparkContext.broadcast(valid)
     task = WorkerTask(encoding=encoding, label=samples.label, place=samples.place, valid=shared, boosting=boosting)
     rows = training_rows(spark, samples, encoding.names).repartition(workers)
-    [result] = rows.mapInArrow(partial(train_in_task, task=task), RESULT, barrier=True).collect()
+    [result] = map_batches(rows, partial(train_in_task, task=task), RESULT, barrier=True).collect()
     shared.unpersist()
     booster = lightgbm.Booster(model_str=result["model"])
     return Trees(booster=booster, rounds=result["rounds"], reached=result["reached"])

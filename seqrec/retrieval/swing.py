@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame
 
 from seqrec.ragged import Ragged
 from seqrec.retrieval.activity import Sample, sample_size
+from seqrec.tables.python_tasks import map_batches
 
 PAIRS_PER_TASK = 10_000_000
 BLOCK = 2**20  # pairs of users at a time, for an item
@@ -53,7 +54,7 @@ def swing(sample: Sample, *, smoothing: Smoothing) -> DataFrame:
     """
     score = partial(_score_items, smoothing=smoothing, top_n=sample.top_n)
     sized = sample.users.join(sample.items.select("item_idx", "users"), "item_idx")
-    return sized.sortWithinPartitions("item_idx", "number").mapInArrow(score, "item_idx int, neighbour int, score double")
+    return map_batches(sized.sortWithinPartitions("item_idx", "number"), score, "item_idx int, neighbour int, score double")
 
 
 def pair_sums(users: Ragged, weights: Scores, *, alpha2: float, block: int = BLOCK) -> tuple[Indices, Scores]:

@@ -38,6 +38,7 @@ from seqrec.serving.candidate_rows import ItemFeatures
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.tables import schemas
+from seqrec.tables.python_tasks import map_batches
 
 if TYPE_CHECKING:
     from pyspark.sql._typing import UserDefinedFunctionLike
@@ -121,14 +122,14 @@ def recommend_users(
     task = ListTask(model=model, lists=lists, available=pack(available), embeddings=embeddings, sizes=sizes)
     score = partial(recommend_batches, task=task)
     segment = [name for name in histories.columns if name == "segment"]
-    return _spread(histories.selectExpr("user_id", "items", "seen", *segment, USER_HASH)).mapInArrow(score, StructType(fields))
+    return map_batches(_spread(histories.selectExpr("user_id", "items", "seen", *segment, USER_HASH)), score, StructType(fields))
 
 
 def embed_users(histories: DataFrame, *, model: Shipped, sizes: BlockSizes = DEFAULT_SIZES) -> DataFrame:
     """The query of each row of histories (user_id, items): user_id, embedding; null without an item that the model knows."""
     fields = [histories.schema["user_id"], StructField("embedding", schemas.EMBEDDING, nullable=True)]
     embed = partial(embed_batches, model=model, batch_users=sizes.users)
-    return _spread(histories.selectExpr("user_id", "items", USER_HASH)).mapInArrow(embed, StructType(fields))
+    return map_batches(_spread(histories.selectExpr("user_id", "items", USER_HASH)), embed, StructType(fields))
 
 
 def rank_users(held_out: DataFrame, *, model: Shipped, top_k: int = 100, sizes: BlockSizes = DEFAULT_SIZES) -> DataFrame:
@@ -144,7 +145,7 @@ def rank_users(held_out: DataFrame, *, model: Shipped, top_k: int = 100, sizes: 
     ranks = StructField("ranks", ArrayType(LongType(), containsNull=False), False)
     score = partial(rank_batches, model=model, k=top_k, sizes=sizes)
     columns = _spread(held_out.selectExpr("user_id", "items", "seen", "targets", USER_HASH))
-    return columns.mapInArrow(score, StructType([row["user_id"], targets, ranks, row["items"], row["source"]]))
+    return map_batches(columns, score, StructType([row["user_id"], targets, ranks, row["items"], row["source"]]))
 
 
 def reject_items(drawn: DataFrame, *, opened: Callable[[], Search], top: int) -> DataFrame:
@@ -156,7 +157,7 @@ def reject_items(drawn: DataFrame, *, opened: Callable[[], Search], top: int) ->
     fields = [StructField(name, kind, False) for name, kind in {**kinds, "rejected": schemas.ITEM_INDICES}.items()]
     reject = partial(reject_batches, opened=opened, top=top)
     columns = drawn.selectExpr("user_id", "items", "positions", "draws", USER_HASH)
-    return _spread(columns).mapInArrow(reject, StructType(fields))
+    return map_batches(_spread(columns), reject, StructType(fields))
 
 
 def describe_candidates(
@@ -167,7 +168,7 @@ def describe_candidates(
     Each partition is a task, here and in `rank_candidates`.
     """
     describe = partial(describe_batches, features=features, sources=sources)
-    return lists.mapInArrow(describe, columns)
+    return map_batches(lists, describe, columns)
 
 
 def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
@@ -177,7 +178,7 @@ def rank_candidates(users: DataFrame, *, task: RankTask) -> DataFrame:
     """
     row = _list_columns(users, task.fallback.lists, item_type=task.fallback.model.item_type)
     fields = [row[name] for name in ("user_id", "items", "source")]
-    return users.mapInArrow(partial(rank_candidate_batches, task=task), StructType(fields))
+    return map_batches(users, partial(rank_candidate_batches, task=task), StructType(fields))
 
 
 def recommend_by_towers(users: DataFrame, *, task: TowerTask, item: DataType) -> DataFrame:
@@ -187,7 +188,7 @@ def recommend_by_towers(users: DataFrame, *, task: TowerTask, item: DataType) ->
     """
     row = schemas.recommendations(users.schema["user_id"].dataType, item)
     fields = [*(row[name] for name in ("user_id", "items", "source")), StructField("embedding", schemas.EMBEDDING, False)]
-    return _spread(users).mapInArrow(partial(recommend_described, task=task), StructType(fields))
+    return map_batches(_spread(users), partial(recommend_described, task=task), StructType(fields))
 
 
 def _list_columns(users: DataFrame, lists: ListSettings, *, item_type: str) -> StructType:

@@ -10,7 +10,7 @@ and the rows of other runs are deleted afterwards.
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 
@@ -21,6 +21,7 @@ from seqrec.stores.milvus_alias import Client, MilvusAlias, connected, open_clie
 from seqrec.stores.milvus_index import Index
 from seqrec.stores.store_errors import EITHER, MIXED, NOT_CLEARED
 from seqrec.stores.vectors import Embeddings, field_types, local_batches, send_batches, to_entities
+from seqrec.tables.python_tasks import map_batches
 from seqrec.variables import set_variable
 
 with set_variable("MILVUS_URI", ""):  # pymilvus takes it for an address, of .env too if it is unset; here it may be a word
@@ -209,14 +210,14 @@ def _write(alias: MilvusAlias, embeddings: Embeddings, name: str, *, run_id: str
     """Upsert all rows: into a server from at most `writers` tasks at a time, into Milvus Lite from the driver alone."""
     server, table = alias.server, embeddings.table
 
-    def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def write_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yields nothing; a generator, as Spark wants it."""
         with closing(open_client(server)) as client:
             send_batches(to_entities(batches, run_id=run_id), partial(client.upsert, name))
         yield from ()
 
     if server.aliases:
-        table.coalesce(writers).mapInArrow(write_partition, "written long").count()
+        map_batches(table.coalesce(writers), write_partition, "written long").count()
     else:
         for _ in write_partition(local_batches(table)):
             continue

@@ -15,6 +15,7 @@ from seqrec.stores.milvus_alias import MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
 from seqrec.stores.vectors import local_batches
 from seqrec.tables import schemas
+from seqrec.tables.python_tasks import map_batches
 
 QUERIES = 64  # in a search
 MOST_HITS = 16384  # Milvus returns no more items for a query
@@ -38,7 +39,7 @@ def search_for_users(
     with connected(alias, "searching failed") as client:
         client.load_collection(alias.name)
     if alias.server.aliases:
-        return queries.mapInArrow(search, StructType([row["user_id"], row["items"]]))
+        return map_batches(queries, search, StructType([row["user_id"], row["items"]]))
     return users.sparkSession.createDataFrame(pa.Table.from_batches(search(local_batches(queries)), schema))
 
 

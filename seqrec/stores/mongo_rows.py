@@ -1,6 +1,6 @@
 """Rows of a table into a MongoDB collection, from Spark's tasks, each with a client of its own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from seqrec.stores.mongo_collection import (
     unconfirmed,
 )
 from seqrec.stores.timeouts import patiently
+from seqrec.tables.python_tasks import map_batches
 
 DUPLICATE = 11000  # the code of MongoDB's error
 BSON = BsonTypes(integer=Int64, date=DatetimeMS, decimal=Decimal128)
@@ -46,7 +47,7 @@ def write_rows(collection: MongoCollection, table: DataFrame, write: Write, *, p
     """
     uri, timeouts, database, name = collection.server.uri, collection.server.timeouts, collection.database, collection.name
 
-    def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def write_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """In a task: a row with the sum of its calls."""
         with open_client(uri, timeouts) as client:
             written, total = driver_collection(client, database, name, timeouts), 0
@@ -55,7 +56,7 @@ def write_rows(collection: MongoCollection, table: DataFrame, write: Write, *, p
                 total += patiently(partial(write, written, documents), passes=may_return, return_s=timeouts.return_s)
         yield pa.RecordBatch.from_pydict({"total": [total]})
 
-    totals = table.coalesce(batching.writers).mapInArrow(write_partition, "total long").agg(F.sum("total")).first()
+    totals = map_batches(table.coalesce(batching.writers), write_partition, "total long").agg(F.sum("total")).first()
     return 0 if totals is None or totals[0] is None else int(totals[0])
 
 

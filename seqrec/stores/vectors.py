@@ -23,6 +23,7 @@ from pyspark.sql.types import (
 )
 
 from seqrec.reranking.nearest import Entities
+from seqrec.tables.python_tasks import map_batches
 
 FIELD_TYPES: dict[type[DataType], str] = {
     **dict.fromkeys((ByteType, ShortType, IntegerType, LongType), "INT64"),
@@ -87,7 +88,7 @@ def send_batches(batches: Iterable[Entities], upsert: Callable[[Entities], objec
 
 def local_batches(table: DataFrame) -> Iterator[pa.RecordBatch]:
     """Act: a table's batches on the driver, a partition at a time."""
-    for row in table.mapInArrow(_as_binary, "batch binary").toLocalIterator():
+    for row in map_batches(table, _as_binary, "batch binary").toLocalIterator():
         yield from pa.ipc.open_stream(row[0])
 
 
