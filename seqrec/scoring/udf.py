@@ -38,7 +38,7 @@ from seqrec.serving.candidate_rows import ItemFeatures
 from seqrec.serving.exports import locate
 from seqrec.serving.topk import DEFAULT_SIZES, BlockSizes
 from seqrec.tables import schemas
-from seqrec.tables.python_tasks import map_batches
+from seqrec.tables.python_tasks import lighten_worker, map_batches
 
 if TYPE_CHECKING:
     from pyspark.sql._typing import UserDefinedFunctionLike
@@ -90,6 +90,7 @@ def recommend_column(task: ListTask, *, user_type: str) -> "UserDefinedFunctionL
     fields = [StructField(name, kind) for name, kind in kinds.items()]  # pyspark makes each field of a struct nullable
 
     def recommend(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+        lighten_worker()
         yield from recommend_series(batches, task=task, user_type=user_type)
 
     function: UserDefinedFunctionLike = cast(Any, pandas_udf)(recommend, StructType(fields))  # its stubs lack such iterators

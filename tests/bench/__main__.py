@@ -24,6 +24,7 @@ from tests.bench import (
     scoring,
     sequences,
     similarity,
+    tasks,
     towers,
     training,
     two_stage,
@@ -44,6 +45,7 @@ BENCHES: dict[str, Callable[..., Comparison | list[Comparison]]] = {
     "milvus": milvus.bench,
     "reading": reading.bench,
     "similarity": similarity.bench,
+    "tasks": tasks.bench,
 }
 WHEN_NAMED = {"similarity"}  # half an hour
 
