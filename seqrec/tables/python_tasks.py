@@ -1,4 +1,4 @@
-"""Tables through Python: mapInArrow, in workers whose tasks begin and end at once.
+"""Tables through Python: mapInArrow, in workers whose tasks begin and end quickly.
 
     map_batches(table, double, "doubled bigint")    # double takes and gives an iterator of Arrow's record batches
 
@@ -44,7 +44,7 @@ def begin(batches: Batches, *, work: Callable[[Batches], Batches]) -> Batches:
 
 @cache
 def lighten_worker() -> None:
-    """Once in a process: zips are read again only where they have changed, and what is alive now is no more looked through."""
+    """Once in a process: zips are read again only where they have changed, and what is alive now is looked through no more."""
     if sys.version_info < (3, 13):
         zipimporter.invalidate_caches = _read_if_changed  # type: ignore[method-assign, assignment]
     gc.freeze()
