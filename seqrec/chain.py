@@ -23,7 +23,7 @@ from pathlib import Path
 from seqrec import simulate
 from seqrec.catalogue.title_keys import carried_titles, shown_titles
 from seqrec.catalogue.titles import add_title_options, titles_of
-from seqrec.chains.start import call, quick_java, step, submit
+from seqrec.chains.start import call, step, submit
 from seqrec.command.config import load_config, public
 from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
@@ -68,31 +68,29 @@ def run_chain(
     dataset or with other settings, it is started over.
     """
     settings = load_config(BuildSequences, str(home() / "conf" / "build_sequences.yaml"), list(overrides))
-    ratings = settings.input.wanted_ratings.path
-    content = digest(ratings)
+    content = digest(settings.input.wanted_ratings.path)
     log.info("the chain's folder is %s", root)
     current = reusable(root, settings, content)
-    with quick_java(sum(file.size for file in input_files(ratings))):
-        with step(1, STEPS, "build_sequences"):
-            if current is None:
-                run("build_sequences", *overrides)
-            else:
-                log.info("the ratings and their settings are those of version %s, which is taken again", current)
+    with step(1, STEPS, "build_sequences"):
         if current is None:
-            run_id = versions.resolve(settings.data).rsplit("/", 1)[-1]
-            origin = {"dataset": run_id, "ratings": content, "settings": public(settings)}
-            files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
-        compared = [f"{name}=true" for name in baselines]
-        jobs = {
-            "train": ["resume=same", *train],
-            "export_onnx": [],
-            "evaluate": compared,
-            "batch_recommend": [*publish],
-            "report": shown_titles(titles),
-        }
-        for number, (job, keys) in enumerate(jobs.items(), start=2):
-            with step(number, STEPS, job):
-                run(job, *keys)
+            run("build_sequences", *overrides)
+        else:
+            log.info("the ratings and their settings are those of version %s, which is taken again", current)
+    if current is None:
+        run_id = versions.resolve(settings.data).rsplit("/", 1)[-1]
+        origin = {"dataset": run_id, "ratings": content, "settings": public(settings)}
+        files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
+    compared = [f"{name}=true" for name in baselines]
+    jobs = {
+        "train": ["resume=same", *train],
+        "export_onnx": [],
+        "evaluate": compared,
+        "batch_recommend": [*publish],
+        "report": shown_titles(titles),
+    }
+    for number, (job, keys) in enumerate(jobs.items(), start=2):
+        with step(number, STEPS, job):
+            run(job, *keys)
 
 
 def reusable(root: str, settings: BuildSequences, content: str) -> str | None:

@@ -99,35 +99,6 @@ def test_newer_ratings_make_a_new_dataset_and_a_new_model(
     assert f"was trained on version {first[0]} of the dataset, which is now {second[0]}" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("size", "given", "taken"),
-    [
-        (25_000_000, None, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"),
-        (25_000_001, None, None),
-        (100, "-Dmine=1", "-Dmine=1"),
-    ],
-)
-def test_jobs_on_few_ratings_take_java_s_first_compiler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, given: str | None, taken: str | None
-) -> None:
-    monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
-    monkeypatch.delenv("SPARK_SUBMIT_OPTS")
-    if given is not None:
-        monkeypatch.setenv("SPARK_SUBMIT_OPTS", given)
-    ratings, options = tmp_path / "ratings.csv", list[str | None]()
-    with ratings.open("wb") as file:
-        file.truncate(size)
-
-    def run(job: str, *_: str) -> None:
-        options.append(os.environ.get("SPARK_SUBMIT_OPTS"))
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        chain.run_chain(str(tmp_path), overrides=[f"input.path={ratings}"], train=[], baselines=[], run=run)
-    assert options == [taken]
-    assert os.environ.get("SPARK_SUBMIT_OPTS") == given
-
-
 @pytest.mark.usefixtures("no_stores")
 def test_the_demo_says_how_near_it_came(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -14,10 +14,6 @@ from seqrec.command.story import STEP
 
 log = logging.getLogger("seqrec")
 
-JAVA = "SPARK_SUBMIT_OPTS"
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-SMALL_BYTES = 25_000_000  # of ratings: those of MovieLens-1M
-
 
 @contextmanager
 def step(number: int, total: int, name: str) -> Iterator[None]:
@@ -28,22 +24,6 @@ def step(number: int, total: int, name: str) -> Iterator[None]:
         yield
     finally:
         del os.environ[STEP]
-
-
-@contextmanager
-def quick_java(size: int) -> Iterator[None]:
-    """In the `with` block, jobs on ratings of a small size, in bytes, run Java with its first compiler alone.
-
-    Such jobs end before the second one, and parallel collection of garbage, pay. SPARK_SUBMIT_OPTS that are set stay as they are.
-    """
-    if size > SMALL_BYTES or os.environ.get(JAVA):
-        yield
-        return
-    os.environ[JAVA] = QUICK_JAVA
-    try:
-        yield
-    finally:
-        del os.environ[JAVA]
 
 
 def submit(job: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
