@@ -44,7 +44,7 @@ def begin(batches: Batches, *, work: Callable[[Batches], Batches]) -> Batches:
 
 @cache
 def lighten_worker() -> None:
-    """Once in a process: zips are read again only where they have changed, and what is alive now is looked through no more."""
+    """Once in a process: zips are read again only where they have changed, and garbage isn't sought among what is alive now."""
     if sys.version_info < (3, 13):
         zipimporter.invalidate_caches = _read_if_changed  # type: ignore[method-assign, assignment]
     gc.freeze()

@@ -18,7 +18,7 @@ TASKS = 200
 
 
 def bench(spark: SparkSession, root: Path, *, rounds: int) -> Comparison:
-    """CPU time of the JVM and the workers, since a task waits longer for the other side than it works; also on stderr, a task."""
+    """Seconds of CPU time of the JVM and the workers, which don't count what they wait for each other; a task's go to stderr."""
     zip_package(root / ARCHIVE)
     spark.sparkContext.addPyFile(str(root / ARCHIVE))
     table = spark.range(10 * TASKS).repartition(TASKS)
@@ -49,7 +49,7 @@ def scored(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def scored_by_new_workers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same, in workers that are made as if they were new: both ways share them."""
+    """The same, in a worker whose next task begins as in a new one: both ways share the workers."""
     zipimporter.invalidate_caches = python_tasks._read_again  # type: ignore[method-assign]
     python_tasks.lighten_worker.cache_clear()
     gc.unfreeze()

@@ -6,10 +6,12 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import create_autospec
 from zipimport import zipimporter
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import DataFrame
 
 from seqrec.tables import python_tasks
 
@@ -19,6 +21,7 @@ def new_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Python's own importer of zips and collector of garbage, before and after a test."""
     monkeypatch.setattr(zipimporter, "invalidate_caches", python_tasks._read_again)
     python_tasks.lighten_worker.cache_clear()
+    gc.unfreeze()
     yield
     python_tasks.lighten_worker.cache_clear()
     gc.unfreeze()
@@ -63,12 +66,14 @@ def test_an_archive_is_read_again_where_it_has_changed(tmp_path: Path, monkeypat
 
 
 def test_the_first_task_of_a_worker_lightens_it() -> None:
-    batch = pa.RecordBatch.from_pydict({"id": [1]})
-    assert gc.get_freeze_count() == 0
-    assert list(python_tasks.begin(iter([batch]), work=lambda batches: batches)) == [batch]
+    batch, table = pa.RecordBatch.from_pydict({"id": [1]}), create_autospec(DataFrame)
+    python_tasks.map_batches(table, lambda batches: batches, "id long", barrier=True)
+    task, *others = table.mapInArrow.call_args.args  # what Spark's workers call; those of the tests are light already
+    assert others == ["id long", True]
+    assert list(task(iter([batch]))) == [batch]
     frozen = gc.get_freeze_count()
     assert frozen > 1000
     assert (zipimporter.invalidate_caches is python_tasks._read_again) == (sys.version_info >= (3, 13))
     kept = [[number] for number in range(1000)]
-    assert list(python_tasks.begin(iter([batch]), work=lambda batches: batches)) == [batch]
-    assert gc.get_freeze_count() <= frozen < frozen + len(kept)  # a later task's own things are looked through
+    assert list(task(iter([batch]))) == [batch]
+    assert gc.get_freeze_count() <= frozen, f"the {len(kept)} lists of a later task are frozen too"
