@@ -95,9 +95,9 @@ format: $(TEST_STAMP) ## format the code and mend what lint can mend
 demo: $(STAMP) ## the whole chain on simulated ratings, in .seqrec/demo: about 9 minutes on 2 cores
 	@$(BIN)/python -m seqrec.chain demo --sizes "$$DEMO_SIZE" --train "$$DEMO_TRAIN"
 
-recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv shows titles; INPUT="input.delimiter=;", TRAIN="max_epochs=20" set keys
+recommend: $(STAMP) ## the whole chain on RATINGS=FILE; TITLES=movies.csv; INPUT="input.delimiter=;", TRAIN="max_epochs=20" set keys; RUN=--dry-run
 	@$(BIN)/python -m seqrec.chain recommend --ratings "$$RATINGS" --input "$$INPUT" --train "$$TRAIN" \
-	    --titles "$$TITLES" --title-columns "$$TITLE_COLUMNS"
+	    --titles "$$TITLES" --title-columns "$$TITLE_COLUMNS" $(RUN)
 
 ml-1m: $(STAMP) ## download MovieLens-1M from GroupLens into .seqrec and check it (ML_1M="--url URL" takes another place)
 	@$(BIN)/python -m seqrec.movielens $(ML_1M)

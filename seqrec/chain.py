@@ -3,8 +3,8 @@
     python -m seqrec.chain recommend --ratings FILE --input "key=value …" --train "key=value …"
     python -m seqrec.chain demo --sizes "--users 4000 …" --train "key=value …"
 
-If ratings and settings didn't change since the last run, the dataset and the trained model are used again. Otherwise a new
-version of the dataset is built and a new model trained. A chain that was killed is simply run again.
+They run the chains of conf/chains with the same names. What is up to date is not made again, as `run` decides it: a chain that
+was killed is simply run again.
 """
 
 import argparse
@@ -16,107 +16,31 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from seqrec import simulate
 from seqrec.catalogue.title_keys import carried_titles, shown_titles
 from seqrec.catalogue.titles import add_title_options, titles_of
-from seqrec.chains.start import call, step, submit
-from seqrec.command.config import load_config, public
+from seqrec.chains.chain_file import Chain, read_chain
+from seqrec.chains.run import Choice, alone, choice_arguments, choice_of, run_chain
+from seqrec.chains.start import call
 from seqrec.command.entry import command_line, verbosity_arguments
 from seqrec.command.environment import STORE_CHOICES, variable
-from seqrec.command.installation import home, in_checkout, kept_folder
+from seqrec.command.installation import in_checkout, kept_folder, program
 from seqrec.command.overrides import parse_overrides, show_value, split_overrides
 from seqrec.command.screen import duration, heading, show
 from seqrec.command.story import module_command
 from seqrec.dataset.first_files import input_files
 from seqrec.errors import UserError
-from seqrec.settings.build_sequences import BuildSequences
 from seqrec.storage import files, versions
-from seqrec.storage.lock import hold
-from seqrec.tracking.chain_run import tracked_chain
 
-MADE_FROM = "chain.json"
 STARTED = time.monotonic()
-STEPS = 6
 PAGE = "report.html"
 FIXED = ("data", "model")
-BASELINES = ("popularity", "markov")  # what the model is compared with
 
 log = logging.getLogger("seqrec")
-
-Run = Callable[..., None]
-
-
-def run_chain(
-    root: str,
-    *,
-    overrides: Sequence[str],
-    train: Sequence[str],
-    baselines: Sequence[str],
-    publish: Sequence[str] = (),
-    titles: Sequence[str] = (),
-    run: Run,
-) -> None:
-    """Run the jobs of the chain in a folder: run(job, *overrides) is called for each, and raises if it fails.
-
-    `titles` are the options of stores.show that name a file of titles, which the report shows.
-
-    The dataset is built unless the folder has one of the same ratings and settings. If the folder has a training of another
-    dataset or with other settings, it is started over.
-    """
-    settings = load_config(BuildSequences, str(home() / "conf" / "build_sequences.yaml"), list(overrides))
-    content = digest(settings.input.wanted_ratings.path)
-    log.info("the chain's folder is %s", root)
-    current = reusable(root, settings, content)
-    with step(1, STEPS, "build_sequences"):
-        if current is None:
-            run("build_sequences", *overrides)
-        else:
-            log.info("the ratings and their settings are those of version %s, which is taken again", current)
-    if current is None:
-        run_id = versions.resolve(settings.data).rsplit("/", 1)[-1]
-        origin = {"dataset": run_id, "ratings": content, "settings": public(settings)}
-        files.write_text(files.join(root, MADE_FROM), json.dumps(origin) + "\n")
-    compared = [f"{name}=true" for name in baselines]
-    jobs = {
-        "train": ["resume=same", *train],
-        "export_onnx": [],
-        "evaluate": compared,
-        "batch_recommend": [*publish],
-        "report": shown_titles(titles),
-    }
-    for number, (job, keys) in enumerate(jobs.items(), start=2):
-        with step(number, STEPS, job):
-            run(job, *keys)
-
-
-def reusable(root: str, settings: BuildSequences, content: str) -> str | None:
-    """The run id of the dataset in the folder, if it was made from ratings of this content and with these settings."""
-    try:
-        origin = json.loads(files.read_text(files.join(root, MADE_FROM)))
-        path = versions.resolve(settings.data)
-        run_id = path.rsplit("/", 1)[-1]
-        same = origin == {"dataset": run_id, "ratings": content, "settings": public(settings)}
-    except (FileNotFoundError, ValueError, UserError):
-        return None
-    return run_id if same and settings.vocabulary is None else None
-
-
-def digest(path: str) -> str:
-    """A hash of the content of an input's files, and of their names where it is a folder or a pattern, as Spark takes them."""
-    if not files.is_local(path):
-        raise UserError(f"{path}: the chain takes ratings on this machine")
-    hashed = hashlib.blake2b(digest_size=16)
-    for file in input_files(path):
-        name = file.path.removeprefix(path).lstrip("/")
-        hashed.update(f"{name}\0{file.size}\0".encode(errors="surrogateescape"))
-        with files.local_path(file.path).open("rb") as source:
-            while block := source.read(1 << 20):
-                hashed.update(block)
-    return hashed.hexdigest()
 
 
 def folder_of(ratings: str) -> str:
@@ -130,38 +54,47 @@ def folder_of(ratings: str) -> str:
     return str(kept_folder() / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)[:60]}-{where}")
 
 
-def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = (), run: Run) -> None:
+def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = (), choice: Choice) -> None:
     """The chain on a file of ratings, with keys of build_sequences in addition to the detected ones, and keys of train.
 
     `titles` are the options of stores.show that name a file of titles.
     """
     if not ratings:
         raise UserError(f"say which ratings: {'make recommend RATINGS=' if in_checkout() else '--ratings '}ratings.csv")
-    inputs, trained = _free(keys, "INPUT"), _free(train, "TRAIN")
-    with working_in(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings)) as root:
-        path = f"input.path={show_value(str(Path(ratings).absolute()))}"
-        run_chain(
-            root,
-            overrides=[path, *inputs],
-            train=trained,
-            baselines=BASELINES,
-            publish=carried_titles(titles),
-            titles=titles,
-            run=run,
+    if not files.is_local(ratings):
+        raise UserError(
+            f"{ratings}: this command takes ratings on this machine; export RATINGS and run {program()} run recommend"
         )
+    path = str(Path(ratings).absolute())
+    steps = {
+        "build_sequences": [f"input.path={show_value(path)}", *_free(keys, "INPUT")],
+        "train": _free(train, "TRAIN"),
+        "batch_recommend": carried_titles(titles),
+        "report": shown_titles(titles),
+    }
+    input_files(path)  # what is wrong with them is said before the chain speaks of its steps
+    root = _placed(variable("SEQREC_ROOT", "the chain") if os.environ.get("SEQREC_ROOT") else folder_of(ratings))
+    chain = _chain("recommend", steps)
+    if choice.dry_run:
+        run_chain(chain, choice)
+        return
+    with working_in(root):
+        run_chain(chain, choice)
         _show(root, *titles)
         log.info("\none user: %s", module_command("seqrec.recommend", root, "--history", "ID,ID", *titles))
 
 
-def demo(sizes: str, *, train: str, run: Run) -> None:
+def demo(sizes: str, *, train: str) -> None:
     """The chain on simulated ratings, and how near it came to the best possible."""
     trained = _free(train, "DEMO_TRAIN")
-    with working_in(variable("SEQREC_ROOT", "the demo")) as root:
-        ratings, titles = Path(root, "ratings.csv"), Path(root, "titles.csv")
+    root = _placed(variable("SEQREC_ROOT", "the demo"))
+    ratings, named = Path(root, "ratings.csv"), ["--titles", str(Path(root, "titles.csv"))]
+    chain = _chain("demo", {"train": trained, "report": shown_titles(named)})
+    with working_in(root):
         log.info("%s", f"\n{heading('simulated ratings')}")
-        simulate.main([*shlex.split(sizes), "--output", str(ratings), "--titles", str(titles)])
-        run_chain(root, overrides=[], train=trained, baselines=BASELINES, titles=["--titles", str(titles)], run=run)
-        _show(root, "--titles", str(titles))
+        simulate.main([*shlex.split(sizes), "--output", str(ratings), *named])
+        run_chain(chain, Choice())
+        _show(root, *named)
         metrics = json.loads(files.read_text(f"{versions.resolve(f'{root}/evaluation')}/metrics.json"))["metrics"]
         best = json.loads(ratings.with_suffix(".json").read_text())["drawn_ndcg@10"]["test"]
         reached = {name: row["ndcg@10"] for name, row in metrics.items()}
@@ -169,19 +102,27 @@ def demo(sizes: str, *, train: str, run: Run) -> None:
 
 
 @contextmanager
-def working_in(folder: str) -> Iterator[str]:
-    """In the `with` block, SEQREC_ROOT is the folder's whole path, which is yielded, and no other chain works in the folder."""
-    local = files.is_local(folder)
-    root = str(files.local_path(folder).absolute()) if local else folder
-    os.environ["SEQREC_ROOT"] = root
-    lock = hold(Path(root, ".chain.lock"), what=root, remedy="wait until it ends, or set another SEQREC_ROOT")
-    with lock if local else nullcontext(), tracked_chain("chain"):
-        yield root
+def working_in(root: str) -> Iterator[None]:
+    """In the `with` block, no other chain works in the folder; at its end, the log says what may be done with what it holds."""
+    with alone():
+        log.info("the chain's folder is %s", root)
+        yield
         placed = f"SEQREC_ROOT={shlex.quote(root)}"
         served = f"make stores {placed}" if in_checkout() else f"{placed} {module_command('seqrec.stores.embedded', '--serve')}"
         log.info("all users: %s", served)
         log.info("done in %s", duration(time.monotonic() - STARTED))
         log.info("look at it in a browser: %s", files.uri(files.join(root, PAGE)))
+
+
+def _placed(folder: str) -> str:
+    """The folder's whole path, which SEQREC_ROOT becomes."""
+    os.environ["SEQREC_ROOT"] = str(files.local_path(folder).absolute()) if files.is_local(folder) else folder
+    return os.environ["SEQREC_ROOT"]
+
+
+def _chain(name: str, keys: Mapping[str, Sequence[str]]) -> Chain:
+    """A chain of conf/chains, with keys of its steps."""
+    return read_chain(name, [f"{step}.{key}" for step, words in keys.items() for key in words])
 
 
 def _free(text: str, name: str) -> list[str]:
@@ -214,6 +155,7 @@ def main(argv: list[str] | None = None) -> None:
     recommending = chains.add_parser("recommend", help="of a file of ratings, in SEQREC_ROOT or in .seqrec/NAME-HASH")
     recommending.add_argument("--ratings", default="", metavar="FILE", help="file or folder of ratings")
     recommending.add_argument("--input", default="", metavar="KEYS", help="keys of build_sequences, in one text")
+    choice_arguments(recommending)
     demonstrating = chains.add_parser("demo", help="of simulated ratings, in SEQREC_ROOT")
     demonstrating.add_argument("--sizes", default="", metavar="OPTIONS", help="options of python -m seqrec.simulate, in one text")
     add_title_options(recommending)
@@ -225,10 +167,10 @@ def main(argv: list[str] | None = None) -> None:
         os.environ[store] = os.environ.get(store) or "embedded"
     with command_line(arguments):
         if arguments.chain == "demo":
-            demo(arguments.sizes, train=arguments.train, run=submit)
+            demo(arguments.sizes, train=arguments.train)
         else:
-            titles = _title_options(arguments)
-            recommend(arguments.ratings, keys=arguments.input, train=arguments.train, titles=titles, run=submit)
+            titles, choice = _title_options(arguments), choice_of(arguments)
+            recommend(arguments.ratings, keys=arguments.input, train=arguments.train, titles=titles, choice=choice)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +14,9 @@ from pyspark.sql import SparkSession
 
 from jobs import batch_recommend, build_sequences, evaluate, export_onnx, report, train
 from seqrec import chain
-from seqrec.chains import start
-from seqrec.command.config import load_config
+from seqrec.chains import run, start
+from seqrec.chains.run import Choice
 from seqrec.errors import UserError
-from seqrec.settings.build_sequences import BuildSequences
 from seqrec.simulate import Simulation, write_ratings
 from seqrec.storage import versions
 
@@ -47,12 +45,12 @@ class Runs:
         self.jobs: list[str] = []
         self.fails_at, self.left_out = fails_at, left_out
 
-    def __call__(self, job: str, *overrides: str) -> None:
+    def __call__(self, job: str, *words: str) -> None:
         if job == self.fails_at:
             raise KeyboardInterrupt
         self.jobs.append(job)
         if job != self.left_out:
-            JOBS[job].main(["--conf", str(ROOT / "conf" / f"{job}.yaml"), *overrides])
+            JOBS[job].main(list(words))
 
 
 def run_ids(root: Path) -> tuple[str, str, str]:
@@ -63,40 +61,40 @@ def run_ids(root: Path) -> tuple[str, str, str]:
 
 @pytest.mark.usefixtures("no_stores")
 def test_newer_ratings_make_a_new_dataset_and_a_new_model(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, ratings = tmp_path / "root", tmp_path / "it's.csv"
+    root, ratings = tmp_path / "root", tmp_path / "it's $HOME.csv"
     monkeypatch.setenv("SEQREC_ROOT", str(root))
+    monkeypatch.setattr(chain, "call", lambda _: None)
     write_ratings(ratings, Simulation(users=60, items=120, events=700, seed=1))
-    overrides, all_jobs = [f"input.path={ratings}", "k_core.items=0"], list(JOBS)
+    left_out, measured = "report", list(JOBS)[:-1]
 
-    def go(*, fails_at: str = "") -> list[str]:
-        runs = Runs(fails_at, left_out="evaluate")
+    def go(*, fails_at: str = "", keys: str = "", dry_run: bool = False) -> list[str]:
+        runs = Runs(fails_at, left_out=left_out)
+        monkeypatch.setattr(run, "submit", runs)
         with pytest.raises(KeyboardInterrupt) if fails_at else nullcontext():
-            chain.run_chain(str(root), overrides=overrides, train=TINY, baselines=["popularity"], run=runs)
+            chain.recommend(str(ratings), keys=f"k_core.items=0 {keys}", train=" ".join(TINY), choice=Choice(dry_run=dry_run))
         return runs.jobs
 
+    assert go(dry_run=True) == []
+    assert not root.exists()
     assert go(fails_at="train") == ["build_sequences"]
-    assert go() == all_jobs[1:]  # the dataset of the chain that was killed is taken again
+    assert go() == list(JOBS)[1:]  # the dataset of the chain that was killed is taken again
     first = run_ids(root)
     assert first[0] == first[1]
     ratings.touch()
-    assert go(fails_at="export_onnx") == ["train"]
+    assert go() == [left_out]
+    assert go(keys="min_rating=2", dry_run=True) == []
+    assert "build_sequences  stale: settings min_rating changed null → 2" in capsys.readouterr().out
     assert run_ids(root) == first
-    assert "training anew" not in caplog.text
-
-    conf = str(ROOT / "conf" / "build_sequences.yaml")
-    content = chain.digest(str(ratings))
-    same, other = load_config(BuildSequences, conf, overrides), load_config(BuildSequences, conf, [*overrides, "min_rating=2"])
-    assert (chain.reusable(str(root), same, content), chain.reusable(str(root), other, content)) == (first[0], None)
 
     write_ratings(ratings, Simulation(users=60, items=120, events=800, seed=1))
-    assert go() == all_jobs
+    assert go(fails_at="batch_recommend") == measured[:-1]
+    assert go() == ["batch_recommend", left_out]
     second = run_ids(root)
     assert second[0] == second[1]
     assert second[0] > first[0]
     assert second[2] != first[2]
-    assert f"was trained on version {first[0]} of the dataset, which is now {second[0]}" in caplog.text
 
 
 @pytest.mark.usefixtures("no_stores")
@@ -104,8 +102,9 @@ def test_the_demo_says_how_near_it_came(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
-    runs = Runs()
-    chain.demo("--users 60 --items 120 --events 700", train=" ".join(TINY), run=runs)
+    runs, sizes = Runs(), "--users 60 --items 120 --events 700"
+    monkeypatch.setattr(run, "submit", runs)
+    chain.demo(sizes, train=" ".join(TINY))
     metrics = json.loads(Path(versions.resolve(f"{tmp_path}/evaluation"), "metrics.json").read_text())["metrics"]
     best = json.loads((tmp_path / "ratings.json").read_text())["drawn_ndcg@10"]["test"]
     assert runs.jobs == list(JOBS)
@@ -115,6 +114,9 @@ def test_the_demo_says_how_near_it_came(
     (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith(said)]
     assert line.endswith(f"; the best possible is {best:.4f}")
     assert " no. 1" in (tmp_path / "report.html").read_text()  # titles stand there
+    chain.demo(sizes, train=" ".join(TINY))
+    assert runs.jobs == list(JOBS)  # the same ratings again are no reason to build and train again
+    assert said in capfd.readouterr().out
 
 
 def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -140,7 +142,7 @@ def make(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.Comple
 def test_make_recommend_runs_again(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Through make and spark-submit.sh, with awkward names; then what make starts, here: it builds and trains nothing again."""
+    """Through make and spark-submit.sh, with awkward names; then what make starts, here: nothing is made again."""
     ratings, root = tmp_path / "it's #1 $HOME.2024.csv", tmp_path / "a #b: 50% \\'$HOME' ä&"
     write_ratings(ratings, Simulation(users=40, items=80, events=400, seed=1))
     titles = tmp_path / "the titles, of $it.csv"
@@ -158,17 +160,15 @@ def test_make_recommend_runs_again(
     assert f"the chain's folder is {root}\n" in first.stderr
     dataset, *_ = run_ids(root)
     assert versions.read_meta(versions.resolve(f"{root}/dataset"))["settings"]["input"]["path"] == str(ratings)
-    checkpoint = (root / "model" / "checkpoints" / "last.pt").read_bytes()
-    recorded, runs = tmp_path / "arguments", Runs(left_out="evaluate")
+    recorded, runs = tmp_path / "arguments", Runs()
     assert make(tmp_path, *given, **stores, RECORD=str(recorded)).returncode == 0
     for name, value in stores.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(chain, "submit", runs)
+    monkeypatch.setattr(run, "submit", runs)
     chain.main(recorded.read_text().split("\0")[2:-1])
-    assert runs.jobs == list(JOBS)[1:]
-    assert f"are those of version {dataset}, which is taken again" in caplog.text
-    assert (root / "model" / "checkpoints" / "last.pt").read_bytes() == checkpoint
-    assert len(versions.run_ids(f"{root}/output")) == 2
+    assert runs.jobs == []
+    assert f"build_sequences  up to date: {dataset}" in caplog.text
+    assert "recommend: nothing ran, 6 steps up to date" in caplog.text
     assert not list((ROOT / ".seqrec").glob("it_s*"))
 
 
@@ -211,23 +211,6 @@ def test_no_two_files_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "ratings.2024.csv-" in folders[0]
 
 
-def test_a_digest_is_of_the_content_that_spark_reads(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "part-1.csv").write_text("x")
-    before = chain.digest(f"{tmp_path}/a")
-    os.utime(tmp_path / "a" / "part-1.csv", (1, 1))
-    (tmp_path / "a" / "_SUCCESS").touch()
-    (tmp_path / "a" / ".part-1.csv.crc").touch()
-    assert chain.digest(f"{tmp_path}/a") == before
-    (tmp_path / "a" / "part-2.csv").touch()
-    assert chain.digest(f"{tmp_path}/a") != before
-    shutil.copy(tmp_path / "a" / "part-1.csv", tmp_path / "b.csv")
-    assert chain.digest(f"{tmp_path}/b.csv") != chain.digest(f"{tmp_path}/a/part-2.csv")
-    with pytest.raises(UserError, match="none: no such file"):
-        chain.digest(f"{tmp_path}/none")
-    assert chain.digest(f"{tmp_path}/*/part-[12].csv") not in (before, chain.digest(f"{tmp_path}/*/part-1.csv"))
-
-
 def test_a_failing_job_ends_the_chain_with_its_status() -> None:
     with pytest.raises(SystemExit) as ended:
         start.call(["bash", "-c", "exit 3"])
@@ -252,19 +235,9 @@ def test_a_signal_to_the_chain_reaches_its_job(tmp_path: Path) -> None:
     assert (tmp_path / "ended").exists()
 
 
+@pytest.mark.usefixtures("no_stores")
 def test_one_chain_works_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEQREC_ROOT", "")
-    with (
-        chain.working_in(str(tmp_path)),
-        pytest.raises(UserError, match=f"{tmp_path}: held by process .*; wait until it ends, or set another SEQREC_ROOT"),
-        chain.working_in(str(tmp_path)),
-    ):
-        pass
-
-
-def test_what_the_chain_remembers_may_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQREC_ROOT", str(tmp_path))
-    settings = load_config(BuildSequences, str(ROOT / "conf" / "build_sequences.yaml"), [])
-    for content in ("", "[]", "null", "{", json.dumps({"dataset": "20260101T000000Z-0000", "ratings": "x"})):
-        (tmp_path / chain.MADE_FROM).write_text(content)
-        assert chain.reusable(str(tmp_path), settings, "x") is None
+    said = f"{tmp_path}: held by process .*; wait until it ends, or set another SEQREC_ROOT"
+    with run.alone(), pytest.raises(UserError, match=said):
+        chain.demo("", train="")

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from seqrec.chains.chain_file import Chain, Step, read_chain
@@ -34,11 +35,33 @@ LOCK = ".chain.lock"
 log = logging.getLogger("seqrec")
 
 
-def run_chain(chain: Chain, planned: Sequence[Status], *, records: str | None, options: Sequence[str] = ()) -> None:
-    """Run the stale steps one after the other; if one fails, this process ends with its status.
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which steps run: those of `only`, or all; also those that are up to date; also those that other code made; or none."""
 
-    `options` are spark-submit's, for each job.
+    only: Sequence[str] = ()
+    force: bool = False
+    any_code: bool = False
+    dry_run: bool = False
+
+
+def run_chain(chain: Chain, choice: Choice, *, options: Sequence[str] = ()) -> None:
+    """Say which steps are stale, and run those; with dry_run only say it. `options` are spark-submit's, for each job.
+
+    If a step fails, this process ends with its status. Raises UserError for what `plan` refuses.
     """
+    records = _records(chain)
+    planned = plan(chain, Comparison(records=records, by_code=not choice.any_code, force=choice.force), only=choice.only)
+    if choice.dry_run:
+        show(describe(planned))
+        return
+    log.info("%s", describe(planned))
+    with tracked_chain(chain.name) if sum(status.stale for status in planned) > 1 else nullcontext():
+        _run_stale(chain, planned, records=records, options=options)
+
+
+def _run_stale(chain: Chain, planned: Sequence[Status], *, records: str | None, options: Sequence[str]) -> None:
+    """Run the stale steps one after the other."""
     started, stale = time.monotonic(), [status for status in planned if status.stale]
     for number, status in enumerate(planned, start=1):
         if not status.stale:
@@ -94,8 +117,8 @@ def _run_step(status: Status, *, records: str | None, options: Sequence[str]) ->
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """In the `with` block, no other chain works in SEQREC_ROOT, if that is set and local."""
+def alone() -> Iterator[None]:
+    """In the `with` block, no other chain works in SEQREC_ROOT, if that is set and local; UserError if one does already."""
     root = os.environ.get("SEQREC_ROOT")
     if not root:
         yield
@@ -134,12 +157,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("chain", metavar="CHAIN", help="a chain of conf/chains by its name, or a file CHAIN.yaml")
     made.add_argument("overrides", nargs="*", metavar="STEP.key=value", help="keys of steps to set over the chain's")
-    made.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
-    made.add_argument("-f", "--force", action="store_true", help="run steps that are up to date, too")
-    made.add_argument(
-        "--only", action="append", default=[], metavar="STEP", help="this step alone; it may be there several times"
-    )
-    made.add_argument("--any-code", action="store_true", help="a version that other code made is up to date, too")
+    choice_arguments(made)
     made.add_argument(
         "--dvc",
         nargs="?",
@@ -149,6 +167,21 @@ def parser() -> argparse.ArgumentParser:
     )
     verbosity_arguments(made)
     return made
+
+
+def choice_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which steps run."""
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
+    parser.add_argument("-f", "--force", action="store_true", help="run steps that are up to date, too")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="STEP", help="this step alone; it may be there several times"
+    )
+    parser.add_argument("--any-code", action="store_true", help="a version that other code made is up to date, too")
+
+
+def choice_of(arguments: argparse.Namespace) -> Choice:
+    """What these options say."""
+    return Choice(**{field.name: getattr(arguments, field.name) for field in fields(Choice)})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -162,14 +195,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             _refuse_beside_dvc(arguments)
             _write_dvc(chain, arguments.dvc, arguments.overrides, options=words[len(own) + 1 :])
             return
-        records = _records(chain)
-        comparison = Comparison(records=records, by_code=not arguments.any_code, force=arguments.force)
-        if arguments.dry_run:
-            show(describe(plan(chain, comparison, only=arguments.only)))
-            return
-        with _alone():
-            planned = plan(chain, comparison, only=arguments.only)
-            log.info("%s", describe(planned))
-            several = sum(status.stale for status in planned) > 1
-            with tracked_chain(chain.name) if several else nullcontext():
-                run_chain(chain, planned, records=records, options=words[len(own) + 1 :])
+        choice = choice_of(arguments)
+        with nullcontext() if choice.dry_run else alone():
+            run_chain(chain, choice, options=words[len(own) + 1 :])

@@ -9,20 +9,22 @@ from seqrec.chains.chain_file import Step
 from seqrec.command.config import flatten
 from seqrec.command.lineage import TABLE, made_from
 from seqrec.command.story import show_setting
-from seqrec.publishing.journal import is_published
+from seqrec.publishing.journal import unpublished
 from seqrec.settings.batch_recommend import BatchRecommend
 from seqrec.settings.training import Training
 from seqrec.storage import files
 from seqrec.storage.made_from import MadeFrom, is_below, read_made_from, state_of
 from seqrec.storage.meta import META
 from seqrec.storage.run_ids import read_current
+from seqrec.stores.address import EMBEDDED, NONE, milvus_name, mongodb_name
+from seqrec.stores.embedded import data_folder, server_name
 
 WITHOUT_EFFECT = {  # settings that change nothing in what is made; a preset's keys are settings themselves
     *("keep", "preset", "resume", "dry_run", "tensorboard", "plots", "log_every", "memory_gb", "max_minutes", "reader_workers"),
 }
 FOLDERS = {"data", "model", "output", "result_path"}  # compared by what lies there, so that a root can be moved
 LIMITS = {"max_epochs", "max_steps"}  # which a finished training can go on to, if they are raised
-NONE = "nothing"
+ABSENT = "nothing"
 RECORDS = "chain_steps"  # folder in SEQREC_ROOT: what the steps without a version were made from
 
 
@@ -76,8 +78,8 @@ def _status(step: Step, above: Sequence[str], comparison: Comparison) -> Status:
     left = None if step.writes is not None else step.config.leaves()
     if made is not None and left is not None and not files.exists(left):
         reasons.append(f"{left} isn't there")
-    if made is not None and path is not None and _unpublished(step, path):
-        reasons.append(f"{path.rpartition('/')[2]} isn't published")
+    if made is not None and path is not None and (store := _lacking(step, path)) is not None:
+        reasons.append(f"{path.rpartition('/')[2]} isn't published in {store}")
     starts_over = made is not None and _starts_over(step, made, now, by_code=comparison.by_code)
     if above and made is not None and not comparison.force:
         reasons.append(f"follows {', '.join(above)}")
@@ -125,7 +127,7 @@ def _differences(step: Step, made: MadeFrom, now: MadeFrom, *, by_code: bool) ->
         own = place is not None and step.writes is not None and is_below(place, step.writes)
         old, new = made.inputs.get(key), now.inputs.get(key)
         if old != new and not own:
-            reasons.append(f"{key} {old or NONE} → {new or NONE}")
+            reasons.append(f"{key} {old or ABSENT} → {new or ABSENT}")
     if by_code and made.code != now.code:
         reasons.append(f"the job's code changed {made.code} → {now.code}")
     return reasons
@@ -171,10 +173,15 @@ def _arguments(step: Step, starts_over: bool) -> tuple[str, ...]:
     return (f"resume={'false' if starts_over else 'same'}",) if resumes else ()
 
 
-def _unpublished(step: Step, path: str) -> bool:
-    """Whether a version of lists should be in a store, and its publication didn't end."""
+def _lacking(step: Step, path: str) -> str | None:
+    """The store, by its name, that should hold a version of lists and doesn't, by the journal; None if there is none."""
     cfg = step.config
     if not isinstance(cfg, BatchRecommend) or not cfg.publish:
-        return False
-    stores = (cfg.stores.mongodb_uri.get_secret_value(), cfg.stores.milvus_uri.get_secret_value())
-    return set(stores) != {"none"} and not is_published(cfg.output, path.rpartition("/")[2])
+        return None
+    mongodb, milvus = (uri.get_secret_value() for uri in (cfg.stores.mongodb_uri, cfg.stores.milvus_uri))
+    collection = mongodb_name(server_name(mongodb), database=cfg.mongo.database, collection=cfg.mongo.collection)
+    documents = None if mongodb == NONE else collection
+    vectors = None if milvus == NONE else milvus_name(server_name(milvus), alias=cfg.milvus.alias)
+    if EMBEDDED in (mongodb, milvus) and not data_folder().exists():
+        return documents if mongodb == EMBEDDED else vectors
+    return unpublished(cfg.output, path.rpartition("/")[2], documents=documents, vectors=vectors)

@@ -122,10 +122,16 @@ def _includes(entry: Entry, store: str) -> bool:
     return any(address == store or address.startswith(f"{store}, with ") for address in entry.stores)
 
 
-def is_published(output: str, run_id: str) -> bool:
-    """Whether the last publication of a folder was of this version, and ended."""
+def unpublished(output: str, run_id: str, *, documents: str | None, vectors: str | None) -> str | None:
+    """The first of two stores, by their names, that the last publication of a folder didn't bring this version into, and end.
+
+    None if it reached both. None for a store stands for one that is left out; vectors go with all users' lists alone.
+    """
     last = read_journal(output).last
-    return last is not None and last.run_id == run_id and last.finished is not None
+    if last is None or last.run_id != run_id or last.finished is None:
+        return documents or vectors
+    wanted = (documents, vectors if last.whole else None)
+    return next((store for store in wanted if store is not None and not _includes(last, store)), None)
 
 
 def is_dead(output: str, publish_id: str) -> bool:

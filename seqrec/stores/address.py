@@ -41,6 +41,16 @@ def masked(uri: str) -> str:
     return f"{scheme}://{'***@' if at and credentials else ''}{hosts}"
 
 
+def mongodb_name(server: str, *, database: str, collection: str) -> str:
+    """A collection as logs and the journal of publications name it; `server` is masked, or says where an embedded one is."""
+    return f"MongoDB {server}, collection {database}.{collection}"
+
+
+def milvus_name(server: str, *, alias: str) -> str:
+    """An alias as logs and the journal of publications name it."""
+    return f"Milvus {server}, alias {alias}"
+
+
 def scrubbed(text: str, *secrets: str) -> str:
     """A message on one line, without the secrets and without the credentials of the URIs among them.
 

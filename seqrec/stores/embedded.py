@@ -19,7 +19,7 @@ from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.storage.lock import hold
 from seqrec.stores import jars
-from seqrec.stores.address import LOOPBACK
+from seqrec.stores.address import EMBEDDED, LOOPBACK, masked
 from seqrec.stores.embedded_milvus import milvus_lite
 from seqrec.stores.embedded_mongo import mongo_server
 
@@ -32,6 +32,11 @@ def data_folder() -> Path:
     if root and files.is_local(root):
         return files.local_path(root) / "stores"
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "seqrec" / "stores"
+
+
+def server_name(uri: str) -> str:
+    """How a store's server is named: by its address without secrets, an embedded one by its folder."""
+    return f"{EMBEDDED} in {data_folder()}" if uri == EMBEDDED else masked(uri)
 
 
 @contextmanager

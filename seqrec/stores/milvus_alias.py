@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 
 from seqrec.errors import UserError
+from seqrec.stores.address import milvus_name
 from seqrec.stores.store_errors import UNCHANGED, as_user_errors
 from seqrec.stores.timeouts import TIMEOUTS, Timeouts, patiently
 from seqrec.variables import set_variable
@@ -68,7 +69,7 @@ class MilvusAlias:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.server}, alias {self.name}"
+        return milvus_name(self.server.name, alias=self.name)
 
 
 class Client:

@@ -21,6 +21,7 @@ from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WTimeoutError
 
 from seqrec.errors import UserError
+from seqrec.stores.address import mongodb_name
 from seqrec.stores.store_errors import UNCHANGED, as_user_errors
 from seqrec.stores.timeouts import TIMEOUTS, Timeouts, patiently
 
@@ -76,7 +77,7 @@ class MongoCollection:
     name: str
 
     def __str__(self) -> str:
-        return f"MongoDB {self.server.name}, collection {self.database}.{self.name}"
+        return mongodb_name(self.server.name, database=self.database, collection=self.name)
 
 
 def check_names(database: str, collection: str) -> None:

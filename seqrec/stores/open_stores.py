@@ -19,7 +19,7 @@ from seqrec.command import session
 from seqrec.command.config import Stores, store_uri
 from seqrec.errors import UserError
 from seqrec.stores import embedded, embedded_milvus, embedded_mongo, milvus_alias, mongo_collection
-from seqrec.stores.address import EMBEDDED, NONE, check_address, masked
+from seqrec.stores.address import EMBEDDED, NONE, check_address
 from seqrec.stores.milvus_alias import MilvusServer
 from seqrec.stores.mongo_collection import MongoServer
 
@@ -102,16 +102,17 @@ def connect(spark: SparkSession | None, addresses: Addresses) -> Iterator[OpenSt
 
 def _open_mongodb(stack: ExitStack, uri: str, folder: Path) -> MongoServer:
     """The MongoDB server, an embedded one until the stack ends."""
+    name = embedded.server_name(uri)
     if uri != EMBEDDED:
-        return mongo_collection.open_server(uri, name=masked(uri))
+        return mongo_collection.open_server(uri, name=name)
     started = stack.enter_context(embedded_mongo.mongo_server(folder))
-    server = mongo_collection.open_server(started.uri, name=f"{EMBEDDED} in {folder}")
+    server = mongo_collection.open_server(started.uri, name=name)
     return replace(server, renames=started.renames, flush=started.flush)
 
 
 def _open_milvus(stack: ExitStack, addresses: Addresses, folder: Path) -> MilvusServer:
     """The Milvus server, an embedded one until the stack ends."""
-    uri, name = addresses.milvus, masked(addresses.milvus)
+    uri, name = addresses.milvus, embedded.server_name(addresses.milvus)
     if uri == EMBEDDED:
-        uri, name = stack.enter_context(embedded_milvus.milvus_lite(folder)), f"{EMBEDDED} in {folder}"
+        uri = stack.enter_context(embedded_milvus.milvus_lite(folder))
     return milvus_alias.open_server(uri, token=addresses.milvus_token, name=name)

@@ -13,6 +13,7 @@ from seqrec.chains.order import ordered, steps_before
 from seqrec.command import lineage
 from seqrec.command.config import load_config
 from seqrec.command.lineage import made_from, paths_read
+from seqrec.publishing import journal
 from seqrec.storage import files, hadoop, versions
 from seqrec.storage.draft import Draft
 from seqrec.storage.made_from import record, state_of
@@ -184,11 +185,43 @@ def test_a_version_that_says_nothing_of_its_making_is_stale(root: Path, go: Go) 
     assert shown()["evaluate"] == f"stale: {version.rpartition('/')[2]} doesn't say what it was made from"
 
 
-def test_lists_whose_publication_did_not_end_are_stale(root: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_that_a_store_lacks_are_stale(root: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
     go()
+    current, output = versions.read_current(f"{root}/output"), f"{root}/output"
     monkeypatch.setenv("MONGODB_URI", "embedded")
-    assert shown()["batch_recommend"] == f"stale: {versions.read_current(f'{root}/output')} isn't published"
-    assert "isn't published" not in shown("batch_recommend.publish=false")["batch_recommend"]
+    monkeypatch.setenv("MILVUS_URI", "http://anna:secret@milvus:19530")
+    documents, vectors = f"MongoDB embedded in {root}/stores, collection seqrec.recommendations", "Milvus http://***@milvus:19530"
+
+    def lists(*overrides: str) -> str:
+        return shown(*overrides)["batch_recommend"]
+
+    def publish(*stores: str, run_id: str = current or "", whole: bool = True, ends: bool = True) -> None:
+        (root / "stores").mkdir(exist_ok=True)
+        begun = journal.begin(output, run_id=run_id, stores=list(stores), whole=whole, standing=[])
+        if ends:
+            journal.finish(begun, users=1)
+
+    assert lists() == f"stale: {current} isn't published in {documents}"
+    assert lists("batch_recommend.publish=false").startswith("stale: settings publish changed")
+    assert "isn't published" not in lists("batch_recommend.publish=false")
+    both = (f"{documents}, with title of movies.csv", f"{vectors}, alias item_embeddings")
+    publish(*both)
+    assert lists() == f"up to date: {current}"
+    other = lists("batch_recommend.mongo.collection=other")
+    assert other.endswith(f"isn't published in MongoDB embedded in {root}/stores, collection seqrec.other")
+    (root / "stores").rmdir()
+    assert lists() == f"stale: {current} isn't published in {documents}"
+    publish(both[0])
+    assert lists() == f"stale: {current} isn't published in {both[1]}"
+    publish(both[0], whole=False)
+    assert lists() == f"up to date: {current}"  # the vectors of some users' lists go nowhere
+    publish(*both, run_id="20260101T000000Z-0000")
+    assert lists() == f"stale: {current} isn't published in {documents}"
+    publish(*both, ends=False)
+    assert lists() == f"stale: {current} isn't published in {documents}"
+    publish(*both)
+    monkeypatch.setenv("MONGODB_URI", "mongodb://host:27017")
+    assert lists() == f"stale: {current} isn't published in MongoDB mongodb://host:27017, collection seqrec.recommendations"
 
 
 def test_a_step_without_a_version_is_recorded(root: Path, go: Go, tmp_path: Path) -> None:
