@@ -46,8 +46,20 @@ def run(cfg: BatchRecommend) -> None:
         if destinations is not None:
             publish(spark, destinations, draft.path, limits=cfg.guards, users=subset.users if subset else None)
     made = f"version {draft.run_id} of the lists of {counted(counts.get('users', counts.get('user_embeddings', 0)), 'user')}"
-    look = module_command("seqrec.stores.show", "--data", cfg.data)
-    end(made=made, path=draft.path, then=look if cfg.publish else Next("publish", ("output",)))
+    end(made=made, path=draft.path, then=_next(cfg, draft.run_id, whole=subset is None))
+
+
+def _next(cfg: BatchRecommend, run_id: str, *, whole: bool) -> Next | str:
+    """What comes next: a look at what was published, a measure of held-out items, or the publication of this version."""
+    if cfg.publish:
+        return module_command("seqrec.stores.show", "--data", cfg.data)
+    if cfg.history != "full":
+        return Next(
+            "evaluate",
+            ("data",),
+            ("model=null", f"split={cfg.history}", f"table={cfg.output if whole else f'{cfg.output}/{run_id}'}"),
+        )
+    return Next("publish", ("output",), () if whole else (f"version={run_id}",))
 
 
 def _lengths(cfg: BatchRecommend) -> ListLengths:

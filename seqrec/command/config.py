@@ -119,7 +119,7 @@ def _fill(settings: type[S], path: str, above: dict[str, Any], *, said_by: str) 
         return settings.model_validate(content), Frame.model_validate(frame)
     except ValidationError as error:
         keys = [line.split()[0] for line in describe_keys(settings) + describe_keys(Frame)]
-        raise UserError(explain_settings(error, keys, {path: {}, said_by: above})) from None
+        raise UserError(explain_settings(error, keys, path=path, said_by=said_by, above=flatten(above))) from None
 
 
 def preset_path(preset: str) -> str:

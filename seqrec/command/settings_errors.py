@@ -1,6 +1,9 @@
 """What is wrong in a configuration, on one line."""
 
 import difflib
+import re
+from collections.abc import Collection
+from itertools import takewhile
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,16 +11,15 @@ from pydantic import ValidationError
 LONGEST_VALUE = 200
 
 
-def explain_settings(error: ValidationError, keys: list[str], places: dict[str, dict[str, Any]]) -> str:
-    """One line on what is wrong in a configuration: first the file, then what was set over it, by what `places` calls the two.
+def explain_settings(error: ValidationError, keys: list[str], *, path: str, said_by: str, above: Collection[str]) -> str:
+    """One line on what is wrong in a configuration: in the file at `path`, and in what was set over it, which `said_by` names.
 
-    `keys` are those that there are, dotted.
+    `keys` are those that there are, and `above` those that were set over the file's, dotted.
     """
-    problems: dict[str, list[str]] = {place: [] for place in places}
-    path, above = places
+    problems: dict[str, list[str]] = {path: [], said_by: []}
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
-        messages = problems[above if _holds(places[above], problem["loc"]) else path]
+        messages = problems[said_by if _is_above(above, problem["loc"], problem["msg"]) else path]
         if problem["type"] == "extra_forbidden":
             leaves = {name.rsplit(".", 1)[-1]: name for name in keys}
             close = difflib.get_close_matches(key, keys, n=1)
@@ -27,8 +29,10 @@ def explain_settings(error: ValidationError, keys: list[str], places: dict[str, 
         elif problem["type"] == "missing":
             messages.append(f"key {key} is missing: set it in the file or pass {key}=…")
         else:
-            shown = "" if isinstance(problem["input"], dict) else f"{key}={_short(problem['input'])}: "
-            messages.append(f"{shown}{problem['msg'].removeprefix('Value error, ')}")
+            message = problem["msg"].removeprefix("Value error, ")
+            inside = f"{key}: " if key and f"{key}." not in message else ""
+            shown = inside if isinstance(problem["input"], dict) else f"{key}={_short(problem['input'])}: "
+            messages.append(f"{shown}{message}")
     return "; ".join(f"{place}: {'; '.join(dict.fromkeys(messages))}" for place, messages in problems.items() if messages)
 
 
@@ -38,12 +42,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _holds(nested: Any, location: tuple[int | str, ...]) -> bool:
-    """Whether a nested dict has the key at a location; for a location inside a list, whether it has the list."""
-    for part in location:
-        if not isinstance(nested, dict):
-            return True
-        if part not in nested:
-            return False
-        nested = nested[part]
-    return bool(location)
+def _is_above(above: Collection[str], location: tuple[int | str, ...], message: str) -> bool:
+    """Whether a problem is of keys that were set over the file's: of one at its location, or one that its message names."""
+    place = ".".join(str(part) for part in takewhile(lambda part: isinstance(part, str), location))
+    if place:
+        return any(f"{key}.".startswith(f"{place}.") or f"{place}.".startswith(f"{key}.") for key in above)
+    return any(re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", message) for key in above)

@@ -40,10 +40,11 @@ log = logging.getLogger("seqrec")
 
 
 class Next(NamedTuple):
-    """The job that comes next, and the keys that it takes over from this one."""
+    """The job that comes next, the keys that it takes over from this one, and others, as overrides."""
 
     job: str
     keys: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
 
     def command(self, changed: dict[str, str]) -> str:
         """The command line, with the keys whose values differ from the template's.
@@ -51,8 +52,8 @@ class Next(NamedTuple):
         >>> Next("train", ("data", "model")).command({"data": "my data", "k_core.users": "3"})
         "./spark-submit.sh train 'data=my data'"
         """
-        keys = [shlex.quote(f"{key}={changed[key]}") for key in self.keys if key in changed]
-        return " ".join([program(), self.job, *keys])
+        keys = [f"{key}={changed[key]}" for key in self.keys if key in changed]
+        return " ".join([program(), self.job, *map(shlex.quote, (*keys, *self.more))])
 
 
 @dataclass

@@ -76,11 +76,13 @@ def choose_user_and_list(pool: Pool, roles: Sequence[str]) -> None:
 
     Raises UserError where a name and its values don't agree, or where several columns could be one thing.
     """
+    listed = _list_column(pool, or_item="item_id" in roles) if "items" in roles else None
     if "user_id" in roles:
         neither = "item_id" in roles and not best_named(list(pool.facts), "item_id") and not pool.lists
-        _choose_id(pool, "user_id", also=", nor for the item, input.columns.item_id" if neither else "")
-    if "items" in roles:
-        _choose_list(pool, or_item="item_id" in roles)
+        also = ", nor for the item, input.columns.item_id" if neither else ""
+        _choose_id(pool, "user_id", also=also, once=listed is not None)
+    if listed is not None:
+        pool.choose("items", *listed)
 
 
 def choose_columns(pool: Pool, roles: Sequence[str]) -> None:
@@ -103,8 +105,11 @@ def refuse(role: str, candidates: Sequence[ColumnFacts], reason: str) -> NoRetur
     raise UserError(f"{reason}{f'; it could be {could}' if could else ''}: set input.columns.{role} to the right one{null}")
 
 
-def _choose_id(pool: Pool, role: str, *, also: str = "") -> None:
-    """Choose the user or the item: the best known name, else the only column whose values repeat as ids do."""
+def _choose_id(pool: Pool, role: str, *, also: str = "", once: bool = False) -> None:
+    """Choose the user or the item: the best known name, else the only column whose values repeat as ids do.
+
+    With `once`, each may be there once, as users are where a row has all items of one.
+    """
     tiers = [[pool.facts[name] for name in tier] for tier in best_named(list(pool.facts), role)]
     noun = NOUNS[role]
     if not tiers:
@@ -121,7 +126,7 @@ def _choose_id(pool: Pool, role: str, *, also: str = "") -> None:
     if fact.is_sparse:
         share = 1 - fact.values / fact.rows
         refuse(role, [fact, *others], f"the {noun} would be {fact.name}, but {share:.0%} of its rows are empty")
-    if fact.rows >= (FEW if role == "item_id" else 0) and pool.is_unique(fact):
+    if not once and fact.rows >= (FEW if role == "item_id" else 0) and pool.is_unique(fact):
         rest = [*others, *(other for other in pool.facts.values() if other not in [fact, *others] and _is_like_ids(other))]
         said = f"the {noun} would be {fact.name}, but hardly any value is there twice"
         refuse(role, [fact, *rest], f"{said}, as in a number of the row")
@@ -135,18 +140,17 @@ def _is_like_ids(fact: ColumnFacts) -> bool:
     return may_be_id(fact.name) and not odd and fact.values > 0
 
 
-def _choose_list(pool: Pool, *, or_item: bool) -> None:
-    """Choose the column with a user's items, where there is one and no column of single items."""
+def _list_column(pool: Pool, *, or_item: bool) -> tuple[str, str] | None:
+    """The column with a user's items and why, where there is one and no column of single items."""
     if or_item and any(pool.facts[tier[0]].lists < MOST for tier in best_named(list(pool.facts), "item_id")):
-        return
+        return None
     is_list = {name: name in pool.lists or fact.lists >= 0.5 for name, fact in pool.facts.items()}
     known = [name for tier in best_named(list(pool.facts), "items") for name in tier if is_list[name]]
     others = [name for name in pool.facts if name in pool.lists and not words(name) & NO_IDS]
     candidates = known[:1] or others
     if len(candidates) > 1:
         refuse("items", [pool.facts[name] for name in candidates], "several columns hold lists")
-    if candidates:
-        pool.choose("items", candidates[0], "a known name, and lists" if known else "the only column with lists")
+    return (candidates[0], "a known name, and lists" if known else "the only column with lists") if candidates else None
 
 
 def _choose_rating(pool: Pool) -> None:

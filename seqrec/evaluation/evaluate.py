@@ -14,7 +14,7 @@ from seqrec.evaluation.user_values import FIRST
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import rank_users
 from seqrec.serving import sealed
-from seqrec.serving.exports import Export, check_lineage
+from seqrec.serving.exports import Export, check_lineage, check_unlearned
 from seqrec.serving.topk import BlockSizes
 from seqrec.storage import files, versions
 from seqrec.storage.metadata import ListsMeta
@@ -26,10 +26,12 @@ def rank_by_model(
 ) -> Ranked:
     """Ranks by an export, and lists of top_k; where only the driver has it, `private_of` is its model's folder, for all hosts.
 
-    Raises UserError if the model's vocabulary isn't the dataset's, or if its files aren't of one export.
+    Raises UserError if the model's vocabulary isn't the dataset's, if it was trained on a newer dataset, or if its files aren't
+    of one export.
     """
     spark = held_out.dataset.spark
     check_lineage(export.meta, held_out.dataset.meta)
+    check_unlearned(f"the model {export.meta.name}", export.meta, held_out.dataset.meta, split=held_out.split)
     model = ship(spark, export, private=private_of is not None)
     ranked = rank_users(held_out.users, model=model, top_k=top_k, sizes=sizes)
     vocabulary = io.read_parquet(spark, files.join(private_of, sealed.VOCABULARY) if private_of else export.vocabulary)
@@ -38,6 +40,7 @@ def rank_by_model(
         table=final_ranks(ranked, held_out.users, vocabulary),
         source=export.origin(),
         vectors=export.embeddings if files.exists(export.embeddings) else None,
+        catalogue=held_out.dataset.items if export.meta.vocab_size > held_out.dataset.meta.vocabulary.size else None,
     )
 
 

@@ -16,6 +16,15 @@ from seqrec.tables import io
 COUNTED_AS = {"recommendations": "users"}  # tables whose number of rows has another name in the counts of a meta.json
 
 
+def check_history(meta: ListsMeta, *, path: str, limits: Guards) -> None:
+    """Raise UserError for lists of histories without the newest events, which may have items that users had."""
+    if meta.history != "full" and not limits.any_history:
+        raise UserError(
+            f"{path} has lists of history={meta.history}, which leaves out what users had last, for evaluation: publish lists of "
+            "history=full, or set guards.any_history=true if that is meant"
+        )
+
+
 def check_rows(table: DataFrame, meta: ListsMeta, name: str, *, path: str) -> None:
     """Act: raise UserError if a table hasn't the number of rows that its version's meta.json records.
 

@@ -67,6 +67,7 @@ def deliver_documents(
     lists: ListsVersion, destination: MongoDestination, *, limits: Guards, is_dead: Callable[[str], bool]
 ) -> DocumentDelivery:
     """Act: a version's recommendations, ready for MongoDB; UserError if a guard refuses them."""
+    guards.check_history(lists.meta, path=lists.path, limits=limits)
     collection = destination.open()
     mode = mongo.choose_mode(collection, destination.mode) if lists.whole else "upsert"
     table, previous = lists.recommendations(), None

@@ -1,10 +1,47 @@
-"""Items by the cosine of their vectors to another one, where a search in an index has found more than are wanted."""
+"""Items by the cosine of their vectors to another one, found by searches in an index that may order by the inner product."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Entities = list[dict[str, Any]]  # what Milvus calls its rows
+LEAST_HITS, MOST_HITS = 100, 10_000  # of a search
+SAMPLE = 1000  # vectors by which the shortest length is estimated
+WIDER = 10  # times as many hits has the next search, where the last may have missed some
+
+
+def search_nearest(
+    search: Callable[[int], Entities], query: np.ndarray[Any, Any], *, k: int, shortest: float | None, bias: bool
+) -> Entities:
+    """The k entities nearest to the query by cosine, of those that search(n) finds: the first n in the order of the index.
+
+    An index by the inner product has long vectors first. It is searched again for more, up to MOST_HITS, while a vector of the
+    length `shortest`, or as short as one that was found, could be among the k and not be found; None: the index is by the cosine.
+    """
+    limit = min(max(10 * k, LEAST_HITS), MOST_HITS)
+    while True:
+        entities = search(limit)
+        nearest = nearest_by_cosine(query, entities, k=k, bias=bias)
+        if shortest is None or len(entities) < limit or limit == MOST_HITS:
+            return nearest
+        products = _vectors(entities, width=len(query) - bias) @ np.asarray(query[: len(query) - bias], np.float64)  # (N,)
+        length = min(shortest, shortest_of(entities, bias=bias)) * np.linalg.norm(query[: len(query) - bias])
+        if len(nearest) == k and products.min() <= nearest[-1]["score"] * length:
+            return nearest
+        limit = min(WIDER * limit, MOST_HITS)
+
+
+def shortest_of(entities: Entities, *, bias: bool) -> float:
+    """The length of the shortest vector that isn't all zeros; infinite without one. With `bias`, without the last dimension."""
+    lengths = np.linalg.norm(_vectors(entities, width=-1 if bias else None), axis=1)
+    return float(lengths[lengths > 0].min(initial=np.inf))
+
+
+def _vectors(entities: Entities, *, width: int | None) -> NDArray[np.float64]:
+    """The vectors (N, width) of N entities, of which there is at least one."""
+    return np.asarray([entity["embedding"] for entity in entities], np.float64).reshape(len(entities), -1)[:, :width]
 
 
 def nearest_by_cosine(query: np.ndarray[Any, Any], entities: Entities, *, k: int, bias: bool) -> Entities:
@@ -17,7 +54,7 @@ def nearest_by_cosine(query: np.ndarray[Any, Any], entities: Entities, *, k: int
     if not entities:
         return []
     width = len(query) - bias
-    matrix = np.asarray([entity["embedding"] for entity in entities], np.float64)[:, :width]  # (N, width)
+    matrix = _vectors(entities, width=width)
     vector = np.asarray(query[:width], np.float64)  # (width,)
     lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
     scores = np.divide(matrix @ vector, lengths, out=np.zeros(len(entities)), where=lengths > 0)  # (N,)

@@ -30,12 +30,16 @@ def mark_available(spark: SparkSession, export: Export, *, allow: str | None, de
         marks[_read_indices(spark, export, allow)] = True
     if deny is not None:
         marks[_read_indices(spark, export, deny)] = False
+    named = " and ".join(f"{key}={path}" for key, path in (("allow", allow), ("deny", deny)) if path is not None)
+    leaves = "leave" if allow and deny else "leaves"
     if not marks[FIRST_ITEM:].any():
-        raise UserError(f"allow={allow} and deny={deny} leave no item of the {size} that the model knows")
+        raise UserError(
+            f"{named} {leaves} no item of the {size} that the model knows: allow more, or give ids of the dataset's items"
+        )
     if not count_available(spark, export, marks):
         left = f"{marks[FIRST_ITEM:].sum()} of the {size} items that the model knows"
         raise UserError(
-            f"allow={allow} and deny={deny} leave {left}, and 0 of them have a training event or a vector: only items with one "
+            f"{named} {leaves} {left}, and 0 of them have a training event or a vector: only items with one "
             f"are recommended, so every list would be empty; widen the lists, or train with these items"
         )
     return marks

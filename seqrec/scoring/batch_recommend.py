@@ -30,7 +30,7 @@ from seqrec.scoring.shipping import Shipped, ship
 from seqrec.scoring.two_stage import Kept, OpenedSecondStage, SecondStageFolders, open_second_stage, rank_users_twice
 from seqrec.scoring.udf import embed_users, pack, recommend_users
 from seqrec.serving import sealed
-from seqrec.serving.exports import Export, check_lineage
+from seqrec.serving.exports import Export, check_lineage, check_unlearned
 from seqrec.serving.list_rules import ListRules
 from seqrec.serving.open_rules import open_rules
 from seqrec.serving.second_stage import RANKER
@@ -74,9 +74,9 @@ def write_recommendations(
     Raises UserError, before anything is written, if the model isn't whole or has another vocabulary, if there is no user to
     score, or if the lists of items leave none.
     """
-    spark, model = dataset.spark, _ship_checked(dataset, export)
+    spark, model = dataset.spark, _ship_checked(dataset, export, history=scoring.history)
     available = mark_available(spark, export, allow=scoring.allow, deny=scoring.deny)
-    histories, lists = _choose_histories(dataset, scoring, subset)
+    histories, lists = _choose_histories(dataset, export, scoring, subset)
     if (rules := _open_rules(spark, export, scoring)) is not None:
         lists = replace(lists, rules=_shared(spark, rules))
     second, explanation = _open_second(dataset, scoring), scoring.lists.explanation
@@ -119,7 +119,9 @@ def _made_by(export: Export, second: OpenedSecondStage | None) -> Column:
     return name if second is None else F.when(F.col("source") == RANKER, second.described.name).otherwise(name)
 
 
-def _choose_histories(dataset: Dataset, scoring: Scoring, subset: Subset | None) -> tuple[DataFrame, ListSettings]:
+def _choose_histories(
+    dataset: Dataset, export: Export, scoring: Scoring, subset: Subset | None
+) -> tuple[DataFrame, ListSettings]:
     """Act: the histories to score, with segments and what is excluded, and the settings of lists that go with them."""
     segments, lists = None if scoring.segments is None else open_segments(dataset, scoring.segments), scoring.lists
     histories = select_histories(dataset, history=scoring.history, users=subset.users if subset else None, further=segments)
@@ -127,15 +129,18 @@ def _choose_histories(dataset: Dataset, scoring: Scoring, subset: Subset | None)
         histories = histories.join(segments, "user_id", "left")
         lists = replace(lists, segments=_shared(dataset.spark, count_by_segment(dataset, segments)))
     if scoring.exclude is not None:
-        histories = hide_excluded(histories, dataset, scoring.exclude, filter_seen=lists.filter_seen)
+        known = io.read_parquet(dataset.spark, export.vocabulary)
+        histories = hide_excluded(histories, dataset, scoring.exclude, vocabulary=known, filter_seen=lists.filter_seen)
         lists = replace(lists, filter_seen=True)
     return histories, lists
 
 
-def _ship_checked(dataset: Dataset, export: Export) -> Shipped:
+def _ship_checked(dataset: Dataset, export: Export, *, history: str) -> Shipped:
     """The model, on every executor; UserError unless all its files are whole and its vocabulary is the dataset's."""
     if newer := check_lineage(export.meta, dataset.meta):
         log.warning("%s items of the dataset are newer than the model: they are ignored as input", f"{newer:,}")
+    if history != "full":
+        check_unlearned(f"the model {export.meta.name}", export.meta, dataset.meta, split=history)
     model = ship(dataset.spark, export)
     sealed.verify_embeddings(export.path, export.meta.files)
     return model

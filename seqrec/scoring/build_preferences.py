@@ -26,7 +26,7 @@ from seqrec.scoring.preference_pairs import (
 from seqrec.scoring.rejected import search_matrix, search_scores, search_vectors
 from seqrec.scoring.shipping import ship
 from seqrec.scoring.udf import reject_items
-from seqrec.serving.exports import Export, check_lineage, require_older_data
+from seqrec.serving.exports import Export, check_lineage, check_unlearned
 from seqrec.storage import files, versions
 from seqrec.storage.draft import Draft
 from seqrec.storage.metadata import PreferencesMeta
@@ -118,7 +118,7 @@ def _write(pairs: DataFrame, path: str, filing: Filing) -> None:
 def _check_model(export: Export, dataset: Dataset) -> None:
     """Raise UserError for a model of another vocabulary, or one that may have learned what the dataset holds out."""
     check_lineage(export.meta, dataset.meta)
-    require_older_data(f"the model {export.meta.name}", export.meta.dataset, than=dataset.meta.run_id)
+    check_unlearned(f"the model {export.meta.name}", export.meta, dataset.meta)
 
 
 def _check_ratings(dataset: Dataset) -> None:

@@ -27,13 +27,15 @@ Opened = Callable[[], SecondStage]
 class RankTask:
     """What a task of ranking needs: how to open the second stage, the lists of users without a candidate, and ids to leave out.
 
-    `allow` and `deny` are ids of items, None without such a list.
+    `allow` and `deny` are ids of items, None without such a list. With `excluded`, a user's `seen` has items that the candidates
+    may have too.
     """
 
     opened: Opened
     fallback: ListTask
     allow: SortedIds | None = None
     deny: SortedIds | None = None
+    excluded: bool = False
 
 
 def describe_batches(batches: Batches, *, features: Callable[[], ItemFeatures], sources: Sequence[str]) -> Batches:
@@ -59,7 +61,8 @@ def rank_candidate_batches(batches: Batches, *, task: RankTask) -> Batches:
 def _ranked(users: pa.RecordBatch, stage: SecondStage, chooser: Chooser, task: RankTask) -> pa.RecordBatch:
     """The lists of N users."""
     lists = users.select([name for name in users.schema.names if name not in HISTORY])
-    items = stage.best(lists, chooser.pool, allow=task.allow, deny=task.deny)
+    hidden = Ragged.of_arrow(users.column(HISTORY[1])) if task.excluded else None
+    items = stage.best(lists, chooser.pool, allow=task.allow, deny=task.deny, hidden=hidden)
     sources = np.full(len(items), RANKER, dtype=object)
     without = np.flatnonzero(list_lengths(items) == 0)
     if len(without):

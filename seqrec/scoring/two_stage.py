@@ -112,15 +112,13 @@ def rank_users_twice(histories: DataFrame, second: OpenedSecondStage, *, fallbac
     segment = F.col("segment") if "segment" in histories.columns else F.lit(None).cast("string")
     further = (F.xxhash64("user_id").alias(HISTORY[2]), segment.alias(HISTORY[3]))
     users = histories.select("user_id", *own, *further).join(lists, "user_id", "left")
-    if kept.excluded:
-        seen = F.col(HISTORY[1])
-        users = users.withColumn("items", F.filter("items", lambda entry: ~F.array_contains(seen, entry["item_idx"])))
     shared, shipped, sources = dataset.spark.sparkContext.broadcast(second.features), second.shipped, inputs.sources
     task = RankTask(
         opened=lambda: SecondStage(score=shipped.open().score, features=shared.value, sources=sources),
         fallback=fallback,
         allow=_read_items(dataset, kept.allow),
         deny=_read_items(dataset, kept.deny),
+        excluded=kept.excluded,
     )
     return rank_candidates(users.repartition(count_parts(dataset, inputs), "user_id"), task=task)
 

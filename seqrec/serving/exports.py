@@ -132,12 +132,25 @@ def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:
     )
 
 
-def require_older_data(model: str, dataset: str, *, than: str) -> None:
-    """Raise UserError, naming the model, if its dataset is newer than another, which may hold out what the model has learned."""
-    if dataset > than:  # run ids sort by time
+def check_unlearned(model: str, trained: TrainedMeta, dataset: DatasetMeta, *, split: str = "valid") -> None:
+    """Whether a model can't have learned what a dataset holds out in a split, as far as the datasets' ages and tasks tell.
+
+    Raises UserError, naming the model, if its dataset is newer. If an older one held out fewer of each user's last events, it is
+    a warning: of users without newer events the model has learned what is held out here.
+    """
+    if dataset.task == "inference":
+        return
+    if trained.dataset > dataset.run_id:  # run ids sort by time
         raise UserError(
-            f"{model} was trained on the dataset {dataset}, newer than {than}: it may have learned what is held out there; take "
-            "a model of this dataset, or the newer dataset"
+            f"{model} was trained on the dataset {trained.dataset}, newer than {dataset.run_id}: it may have learned what is "
+            "held out there; take a model of this dataset, or the newer dataset"
+        )
+    held, here = trained.held_out, dataset.held_from(split)
+    if trained.dataset != dataset.run_id and held is not None and here is not None and held < here:
+        log.warning(
+            "%s was trained on the dataset %s, which held out %d of each user's last events, and split=%s of %s needs %d: of "
+            "users without newer events it has learned the held-out ones, and its metrics are too good",
+            *(model, trained.dataset, held, split, dataset.run_id, here),
         )
 
 

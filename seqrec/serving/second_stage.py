@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from seqrec.ragged import Ragged
 from seqrec.serving.candidate_rows import ItemFeatures, candidate_rows, list_lengths
 from seqrec.serving.sorted_ids import SortedIds
 
@@ -27,16 +28,27 @@ class SecondStage:
     sources: Sequence[str]
 
     def best(
-        self, lists: pa.RecordBatch, top_k: int, *, allow: SortedIds | None = None, deny: SortedIds | None = None
+        self,
+        lists: pa.RecordBatch,
+        top_k: int,
+        *,
+        allow: SortedIds | None = None,
+        deny: SortedIds | None = None,
+        hidden: Ragged | None = None,
     ) -> pa.ListArray:
         """The K best candidates of each of N users (see `candidate_rows`): lists of item_id and score, best first.
 
-        Ties are in the order of item_idx. With `allow`, other items are left out, and so are those in `deny`. A user of whom no
-        candidate is left has an empty list.
+        Ties are in the order of item_idx. With `allow`, other items are left out, and so are those in `deny`, and of each user
+        those whose indices `hidden` has (N lists). The others keep the ranks that they have in the whole list, which a ranker
+        has learned from. A user of whom no candidate is left has an empty list.
         """
         rows = candidate_rows(lists, self.features, self.sources)
         users = np.repeat(np.arange(lists.num_rows), list_lengths(lists.column("items")))
-        if (kept := _kept(rows.column("item_id"), allow, deny)) is not None:
+        kept = _kept(rows.column("item_id"), allow, deny)
+        if hidden is not None:
+            shown = ~_hidden(users, rows.column("item_idx").to_numpy(), hidden)
+            kept = shown if kept is None else kept & shown
+        if kept is not None:
             rows, users = rows.filter(pa.array(kept)), users[kept]
         scores = self.score(rows) if rows.num_rows else np.zeros(0, np.float32)
         return _best_lists(users, rows, scores, lists.num_rows, top_k)
@@ -52,6 +64,12 @@ def _kept(ids: pa.Array, allow: SortedIds | None, deny: SortedIds | None) -> NDA
     if deny is not None:
         kept &= deny.find(ids).is_null().to_numpy(zero_copy_only=False)
     return kept
+
+
+def _hidden(users: NDArray[np.int64], items: NDArray[np.int64], hidden: Ragged) -> NDArray[np.bool_]:
+    """Whether each of the items (N,), by index, is among those that are hidden from its user, by place."""
+    span = 1 + max(items.max(initial=0), hidden.values.max(initial=0))
+    return np.isin(users * span + items, hidden.rows * span + hidden.values)
 
 
 def _best_lists(

@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from seqrec.errors import UserError
-from seqrec.reranking.nearest import Entities, nearest_by_cosine
+from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, shortest_of
 from seqrec.serving.extended_sequence import Id
 from seqrec.variables import set_variable
 
@@ -27,7 +27,6 @@ with set_variable("MILVUS_URI", ""):  # pymilvus takes it for an address, of .en
     from pymilvus import MilvusClient
 
 ANSWER_S = 10.0  # of a store, after which a call fails
-LEAST_HITS, MOST_HITS = 100, 10_000  # of a search: an index by inner product has others first than cosines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +55,23 @@ class StoredLists:
 
         UserError for an id of another type than the documents have, which no user could have.
         """
-        if not isinstance(user, self.id_type):
-            raise UserError(f"user {user!r}: the users' ids are of type {self.id_type.__name__}")
+        user = _checked(user, self.id_type, k=k, what="user")
         document = self.documents.find_one({"_id": user}) or {"_id": user, "source": "popular", "items": self.popular}
         return {**document, "items": document["items"][:k]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredItems:
-    """Embeddings of items; `bias` says that their last dimension is an output bias, which says nothing about likeness."""
+    """Embeddings of items; `bias` says that their last dimension is an output bias, which says nothing about likeness.
+
+    `shortest` is the length of the shortest of some vectors, None where the index is by the cosine (see `search_nearest`).
+    """
 
     client: MilvusClient
     alias: str
     metric: str
+    id_type: type
+    shortest: float | None
     bias: bool = False
 
     @classmethod
@@ -78,29 +81,48 @@ class StoredItems:
         if not client.has_collection(alias):
             raise UserError(f"Milvus has no collection or alias {alias}: publish first, or name another alias")
         client.load_collection(alias)
-        return cls(client=client, alias=alias, metric=client.describe_index(alias, "embedding")["metric_type"], bias=bias)
+        [key] = [field for field in client.describe_collection(alias)["fields"] if field["name"] == "item_id"]
+        metric = client.describe_index(alias, "embedding")["metric_type"]
+        id_type = str if key["type"].name == "VARCHAR" else int
+        some = client.query(alias, filter="", output_fields=["embedding"], limit=SAMPLE)
+        shortest = None if metric == "COSINE" and not bias else shortest_of(some, bias=bias)
+        return cls(client=client, alias=alias, metric=metric, id_type=id_type, shortest=shortest, bias=bias)
 
     def neighbours(self, item_id: Id, *, k: int = 10, where: str = "") -> Entities:
         """The K items most like an item: {item_id, item_idx, score}, by cosine, best first, ties by item_idx.
 
         `where` is a condition in Milvus' language on the collection's fields, such as item_idx < 1000. UserError if the item
-        isn't there.
+        isn't there, or is of another type than the items' ids.
         """
+        item_id = _checked(item_id, self.id_type, k=k, what="item")
         is_item = f"item_id == {json.dumps(item_id, ensure_ascii=False)}"
         items = self.client.query(self.alias, filter=is_item, output_fields=["embedding"], timeout=ANSWER_S)
         if not items:
             raise UserError(f"no item has the id {item_id!r} in Milvus' {self.alias}")
         query = np.asarray(items[0]["embedding"], np.float32)  # (D,)
         query[-1:] *= not self.bias
-        limit = min(max(10 * k, LEAST_HITS), MOST_HITS)
-        [hits] = self.client.search(
-            self.alias,
-            data=[query],
-            filter=where,
-            limit=limit,
-            output_fields=["item_id", "item_idx", "embedding"],
-            search_params={"metric_type": self.metric, "params": {"ef": limit}},
-            timeout=ANSWER_S,
-        )
-        others = [hit["entity"] for hit in hits if hit["entity"]["item_id"] != item_id]
-        return nearest_by_cosine(query, others, k=k, bias=self.bias)
+
+        def search(limit: int) -> Entities:
+            [hits] = self.client.search(
+                self.alias,
+                data=[query],
+                filter=where,
+                limit=limit,
+                output_fields=["item_id", "item_idx", "embedding"],
+                search_params={"metric_type": self.metric, "params": {"ef": limit}},
+                timeout=ANSWER_S,
+            )
+            return [hit["entity"] for hit in hits]
+
+        nearest = search_nearest(search, query, k=k + 1, shortest=self.shortest, bias=self.bias)
+        return [entity for entity in nearest if entity["item_id"] != item_id][:k]
+
+
+def _checked(asked: Id, kind: type, *, k: int, what: str) -> Id:
+    """An id as Python has it, also of NumPy; UserError for one of another type than the stored ones, and for k below 1."""
+    if k < 1:
+        raise UserError(f"k={k}: ask for at least 1 item")
+    value: Id = asked.item() if isinstance(asked, np.generic) else asked
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise UserError(f"{what} {asked!r}: the {what}s' ids are of type {kind.__name__}")
+    return value

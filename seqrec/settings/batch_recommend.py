@@ -74,6 +74,12 @@ class BatchRecommend(Strict):
         """publish=true and a horizon need the lists."""
         if self.publish and "recommendations" not in self.write:
             raise ValueError("publish=true needs recommendations in write; add it, or set publish=false")
+        shown = self.publish and self.stores.mongodb_uri.get_secret_value() != "none"
+        if shown and self.history != "full" and not self.guards.any_history:
+            raise ValueError(
+                f"history={self.history} leaves out what users had last, for evaluation, and publish=true would show them these "
+                "lists: set publish=false, or guards.any_history=true if that is meant"
+            )
         if self.horizon is not None and "recommendations" not in self.write:
             raise ValueError(f"horizon={self.horizon} needs recommendations in write: their table has the next items")
         return self

@@ -16,6 +16,9 @@ class Guards(Strict):
         0.5, description="share of users whose list may be shorter than half of top_k, or of the items there are"
     )
     max_popular_share: Share = Field(0.5, description="share of users that get the popular list")
+    any_history: bool = Field(
+        False, description="publish lists of history=valid or test too, which leave out what users had last, for evaluation"
+    )
 
 
 class Publish(Strict):

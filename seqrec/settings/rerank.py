@@ -76,6 +76,15 @@ class Rerank(Strict):
             self._build()
         except UserError as error:
             raise ValueError(str(error)) from None
+        changed = [
+            name for name in ("mmr_lambda", "places", "pool") if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if "mmr_lambda" in changed and self.method != "mmr":
+            raise ValueError(f"mmr_lambda={self.mmr_lambda} has no effect without rerank.method=mmr: set both, or neither")
+        if changed and self.rules() is None:
+            raise ValueError(
+                f"{' and '.join(changed)} has no effect without a rule: set rerank.method=mmr, a cap, a quota, a boost or fill"
+            )
         return self
 
     def rules(self) -> Rules | None:

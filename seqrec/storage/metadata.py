@@ -55,6 +55,7 @@ class DatasetSettings(Part):
     input: dict[str, Any] = Field({})
     drop_consecutive_duplicates: bool = False
     split_times: list[str] | None = None
+    hold_out: int = 1
 
     @property
     def ordered(self) -> bool:
@@ -79,6 +80,13 @@ class DatasetMeta(Meta):
     counts: Counts
     settings: DatasetSettings = DatasetSettings()
     inputs: DatasetInputs = DatasetInputs()
+
+    def held_from(self, split: str) -> int | None:
+        """How many of a user's last events no training may have seen, so that the split is held out; None for a split by time."""
+        if self.settings.split_times is not None:
+            return None
+        later = ("valid", "test")[("valid", "test").index(split) :]
+        return self.settings.hold_out * sum(self.counts.events.get(name, 0) > 0 for name in later)
 
 
 class ItemVectorsMeta(Meta):
@@ -118,6 +126,7 @@ class TrainedMeta(Meta):
 
     name: str
     dataset: str
+    held_out: int | None = Field(None, description="of each user's last events, by its dataset; null for a split by time")
     id_types: IdTypes
     vocabulary: Vocabulary
     vocabulary_sha256: str | None = Field(None, description="of its ids, indices and counts")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from seqrec.errors import UserError
-from seqrec.reranking.nearest import Entities, nearest_by_cosine
+from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, shortest_of
 from seqrec.stores.milvus_alias import Client, MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
 
@@ -13,10 +13,10 @@ from seqrec.stores.milvus_index import metric_of
 def find_neighbours(alias: MilvusAlias, item_id: int | str, *, k: int, bias: bool = False) -> Entities:
     """The k items most like an item: {item_id, item_idx, score}, by cosine, best first, ties by item_idx.
 
-    The index may order by inner product, so ten times as many are searched and ordered anew. With bias the last dimension is an
-    item's output bias, which says nothing about likeness and is left out. UserError if the item isn't there. In a collection
-    that a dump made, item_id is its key, whatever that is called, and item_idx the rank of the key among those that the search
-    returned.
+    The index may order by inner product, so more are searched and ordered anew (see `search_nearest`). With bias the last
+    dimension is an item's output bias, which says nothing about likeness and is left out. UserError if the item isn't there. In a
+    collection that a dump made, item_id is its key, whatever that is called, and item_idx the rank of the key among those that
+    the search returned.
     """
     with connected(alias, "searching failed") as client:
         key, types = _fields(client, alias)
@@ -29,17 +29,23 @@ def find_neighbours(alias: MilvusAlias, item_id: int | str, *, k: int, bias: boo
         query = np.asarray(matches[0]["embedding"], np.float32)  # (D,)
         if bias:
             query[-1] = 0.0
-        limit = min(max(10 * k, 100), 10_000)
-        hits = client.search(
-            alias.name,
-            data=[query],
-            limit=limit,
-            output_fields=fields,
-            search_params={"metric_type": metric_of(client, alias.name), "params": {"ef": limit}},
-            consistency_level="Strong",
-        )[0]
-    others = [hit["entity"] for hit in hits if hit["entity"][key] != item_id]
-    return nearest_by_cosine(query, _with_item_names(others, key), k=k, bias=bias)
+        metric = metric_of(client, alias.name)
+
+        def search(limit: int) -> Entities:
+            [hits] = client.search(
+                alias.name,
+                data=[query],
+                limit=limit,
+                output_fields=fields,
+                search_params={"metric_type": metric, "params": {"ef": limit}},
+                consistency_level="Strong",
+            )
+            return _with_item_names([hit["entity"] for hit in hits], key)
+
+        some = client.query(alias.name, filter="", output_fields=["embedding"], limit=SAMPLE)
+        shortest = None if metric == "COSINE" and not bias else shortest_of(some, bias=bias)
+        nearest = search_nearest(search, query, k=k + 1, shortest=shortest, bias=bias)
+    return [entity for entity in nearest if entity["item_id"] != item_id][:k]
 
 
 def first_item(alias: MilvusAlias) -> int | str:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from seqrec.errors import UserError
-from seqrec.serving.exports import require_older_data
+from seqrec.serving.exports import check_unlearned
+from seqrec.storage.metadata import TrainedMeta
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.inputs import Inputs
@@ -22,7 +23,8 @@ def require_fitting(start: Checkpoint, inputs: Inputs, users: UserHashes | None,
 
     An objective that keeps the weights as they begin needs all of them, in a model of the same shape.
     """
-    require_older_data(f"init={path}", start.meta["dataset"], than=inputs.data.meta.run_id)
+    trained = TrainedMeta.of(start.meta, path=path, remedy="take another checkpoint")
+    check_unlearned(f"init={path}", trained, inputs.data.meta)
     old, plan = checkpoints.rebuild(start, path=path), inputs.plan
     with torch.device("meta"):  # where tensors have no values
         new = plan.build()

@@ -124,6 +124,7 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, start: War
         "name": setup.name or model_name(plan.name, named=plan.named, shaping=setup.shaping, fingerprint=fingerprint),
         "parameters": plan.count_parameters(),
         "dataset": data.meta.run_id,
+        "held_out": data.meta.held_from("valid"),
         "id_types": data.meta.id_types.model_dump(),
         "vocabulary": data.meta.vocabulary.model_dump(),
         "vocabulary_sha256": hash_vocabulary(data.items),

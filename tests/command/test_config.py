@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seqrec.command.config import Stores, Strict, describe_keys, load_config, load_job, preset_path, public
 from seqrec.errors import UserError
@@ -17,6 +17,13 @@ from seqrec.errors import UserError
 class Inner(Strict):
     users: int = Field(5, description="least events of a user")
     names: list[str] | None = None
+    items: int = 1
+
+    @model_validator(mode="after")
+    def _some_items(self) -> "Inner":
+        if not self.items:
+            raise ValueError(f"items={self.items} leaves nothing: set more")
+        return self
 
 
 class Settings(Strict):
@@ -26,6 +33,12 @@ class Settings(Strict):
     header: bool = True
     delimiter: str = ","
     k_core: Inner = Inner()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Settings":
+        if self.lr == 2 and self.delimiter == ";":
+            raise ValueError(f"delimiter={self.delimiter} and lr={self.lr} don't go together")
+        return self
 
 
 class Publishing(Strict):
@@ -78,6 +91,9 @@ def test_variables_are_expanded_where_the_value_is_needed(write: Any, monkeypatc
         ("data: d", ["users=3"], r"^the command line: unknown key users; did you mean k_core.users\?"),
         ("data: d", ["zzz=3"], "unknown key zzz; --help lists the keys"),
         ("lr: 1", [], r"key data is missing: set it in the file or pass data="),
+        ("data: d\nlr: 2", ["delimiter=;", "header=false"], "^the command line: delimiter=; and lr=2.0 don't go together$"),
+        ("data: d\nlr: 2\ndelimiter: ;", ["header=false"], "job.yaml: delimiter=; and lr=2.0 don't go together$"),
+        ("data: d", ["k_core.items=0"], "^the command line: k_core: items=0 leaves nothing"),
         ("data: d", ["lr=fast"], "lr='fast': Input should be a valid number"),
         ("data: d", ["k_core.users=2.5"], r"k_core.users='2.5': Input should be a valid integer"),
         ("data: d", ["k_core=3"], r"k_core='3': Input should be a valid dictionary"),
@@ -154,6 +170,7 @@ def test_help_shows_every_key_and_no_store() -> None:
         "  delimiter = ','",
         "  k_core.users = 5   least events of a user",
         "  k_core.names = null",
+        "  k_core.items = 1",
     ]
     assert describe_keys(Publishing) == ["  output = 'out'"]
 

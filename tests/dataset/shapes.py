@@ -666,6 +666,12 @@ SHAPES = [
         columns=("user", "items", None, None),
     ),
     Shape(
+        name="lists of many users, each in one row",
+        file="users.json",
+        content="".join(json.dumps({"user_id": user, "items": [user % 7, user % 5, 9]}) + "\n" for user in range(1, 61)),
+        columns=("user_id", "items", None, None),
+    ),
+    Shape(
         name="lists and times, JSON",
         file="users.json",
         content="".join(

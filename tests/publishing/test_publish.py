@@ -389,6 +389,18 @@ def test_nothing_to_publish_to_is_said(spark: SparkSession, written: Path, caplo
 
 
 @ONE_PAIR
+def test_lists_of_held_out_histories_are_published_where_it_is_meant(stores: Stores) -> None:
+    write_version(stores.spark, stores.output, NEW, [1, 2, 3])
+    path = f"{stores.output}/{NEW}"
+    versions.write_meta(path, versions.read_meta(path) | {"history": "test"})
+    with pytest.raises(UserError, match="has lists of history=test, which leaves out what users had last"):
+        stores.publish(NEW)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], OLD)
+    stores.publish(NEW, any_history=True)
+    assert stores.standing() == whole([1, 2, 3], ["a", "b"], NEW)
+
+
+@ONE_PAIR
 def test_guards_can_be_widened(stores: Stores) -> None:
     write_version(stores.spark, stores.output, NEW, [5], popular=1)
     stores.publish(NEW, max_user_loss=0.7, max_popular_share=1.0)

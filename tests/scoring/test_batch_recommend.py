@@ -1,6 +1,7 @@
 """Versions of recommendations, by the job and by its parts."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -177,7 +178,9 @@ def test_user_embeddings_alone(spark: SparkSession, root: Path) -> None:
     assert not (version / "recommendations").exists()
 
 
-def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_scored_leaves_nothing(
+    spark: SparkSession, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_dataset(tmp_path / "other", vocabulary=lineage("v9"))
     [part] = Path(versions.resolve(write_dataset(tmp_path / "cut")), "sequences").glob("*.parquet")
     part.write_bytes(b"")
@@ -187,7 +190,7 @@ def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, t
         f"data={tmp_path}/cut": r"part-00000\.parquet has 0 bytes, .* were written: run build_sequences again",
         "users=[77]": "has no user to score among those of users=",
         "users=[x]": "are not of type bigint",
-        f"deny={tmp_path}/deny.txt": "leave no item",
+        f"deny={tmp_path}/deny.txt": r"^error: deny=\S+ leaves no item of the 6 that the model knows: allow more",
         f"model={tmp_path}": "run export_onnx",
         "history=valid": "doesn't exist",
         "write=[user_embeddings]": "publish=true needs recommendations",
@@ -195,8 +198,10 @@ def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, t
         "write=[user_embeddings] horizon=2": "horizon=2 needs recommendations in write",
         "write=[user_embeddings] explain=2": "explain=2 needs recommendations in write",
         "explain=0": "explain.*greater than or equal to 1",
+        "publish=true history=test": "history=test leaves out what users had last, .*: set publish=false, or guards.any_history",
         "explain_by=drop": "explain_by=drop has no effect without explain",
     }
+    monkeypatch.setenv("MONGODB_URI", "mongodb://localhost:1")
     for override, said in cases.items():
         overrides = [override, "publish=true"] if override.endswith("embeddings]") else override.rsplit(" ", 1)
         with pytest.raises(SystemExit, match=said):
@@ -207,7 +212,9 @@ def test_what_cannot_be_scored_leaves_nothing(spark: SparkSession, root: Path, t
 def test_an_allow_list_of_items_without_a_training_event_is_refused(spark: SparkSession, root: Path, tmp_path: Path) -> None:
     """Item f has no training event: allowed alone, it would leave every list empty."""
     (tmp_path / "allow.txt").write_text("f\n")
-    with pytest.raises(SystemExit, match=r"leave 1 of the 6 items that the model knows, and 0 of them have a training event"):
+    with pytest.raises(
+        SystemExit, match=r"^error: allow=\S+ leaves 1 of the 6 items that the model knows, and 0 of them have a training event"
+    ):
         recommend(root, f"allow={tmp_path}/allow.txt", output="nothing")
     assert not (root / "nothing").exists()
     (tmp_path / "allow.txt").write_text("f\nb\n")
@@ -268,3 +275,19 @@ def test_a_run_that_was_killed_is_run_again(spark: SparkSession, root: Path) -> 
     assert versions.resolve(f"{root}/killed") == first
     recommend(root, output="killed")
     assert json.loads(Path(versions.resolve(f"{root}/killed"), "meta.json").read_text())["counts"]["users"] == 5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([], r"next: ./spark-submit.sh publish output=ROOT/next$"),
+        (["users=[1, 2]"], r"next: ./spark-submit.sh publish output=ROOT/next version=[\w-]+$"),
+        (["history=test"], r"next: ./spark-submit.sh evaluate data=ROOT/data model=null split=test table=ROOT/next$"),
+    ],
+)
+def test_what_comes_next_is_of_this_version(
+    spark: SparkSession, root: Path, caplog: pytest.LogCaptureFixture, overrides: list[str], said: str
+) -> None:
+    with caplog.at_level("INFO", logger="seqrec"):
+        recommend(root, "top_k=4", *overrides, output="next")
+    assert re.search(said.replace("ROOT", str(root)), caplog.messages[-1])

@@ -100,10 +100,18 @@ def test_many_excluded_pairs_of_other_ids_are_refused(
 
     def hide(some: list[tuple[int, str]]) -> list[tuple[object, ...]]:
         path.write_text("user_id,item_id\n" + "".join(f"{user},{item}\n" for user, item in some))
-        hidden = hide_excluded(dataset.histories("test"), dataset, str(path), filter_seen=True)
+        hidden = hide_excluded(dataset.histories("test"), dataset, str(path), vocabulary=dataset.items, filter_seen=True)
         return [tuple(row) for row in hidden.collect()]
 
     assert hide(pairs[1:]) == [(1, [2], [2])]
     assert "WARNING" in {record.levelname for record in caplog.records}
     with pytest.raises(UserError, match=message):
         hide(pairs)
+
+
+def test_items_that_the_model_alone_knows_are_hidden_too(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "returned.csv"
+    path.write_text("user_id,item_id\n1,later\n1,nowhere\n")
+    vocabulary = dataset.spark.createDataFrame([("later", 99)], "item_id string, item_idx int")
+    (row,) = hide_excluded(dataset.histories("test"), dataset, str(path), vocabulary=vocabulary, filter_seen=True).collect()
+    assert row["seen"] == [2, 99]

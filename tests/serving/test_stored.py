@@ -10,6 +10,7 @@ import pytest
 from bson import Int64
 
 from seqrec.errors import UserError
+from seqrec.reranking.nearest import nearest_by_cosine, search_nearest, shortest_of
 from seqrec.serving import stored
 from seqrec.serving.stored import StoredItems, StoredLists
 from seqrec.stores import milvus_alias, mongo_collection
@@ -119,6 +120,41 @@ def test_a_filter_keeps_others_out(items: StoredItems) -> None:
     found = items.neighbours(105, k=50, where="item_idx < 12 or item_idx == 40")
     kept = [one for one in by_loop(5, range(40)) if one < 110 or one == 138]
     assert [entry["item_id"] for entry in found] == kept
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_short_vectors_are_found_behind_many_long_ones(bias: bool) -> None:
+    """By the inner product 300 long vectors come before the nearest ones."""
+    rng = np.random.default_rng(5)
+    query = np.array([1.0, 0.2, 0.2, 0.0 if bias else 0.1])
+    short = rng.normal([0.05, 0, 0, 0], 0.01, size=(40, 4))
+    vectors = np.concatenate([rng.normal(9, size=(300, 4)), short]).astype(np.float32)
+    found = [{"item_id": row, "item_idx": row, "embedding": vector} for row, vector in enumerate(vectors)]
+    searches: list[int] = []
+
+    def search(limit: int) -> list[dict[str, Any]]:
+        searches.append(limit)
+        return sorted(found, key=lambda entity: -float(entity["embedding"] @ query))[:limit]
+
+    nearest = search_nearest(search, query, k=5, shortest=shortest_of(found, bias=bias), bias=bias)
+    assert nearest == nearest_by_cosine(query, found, k=5, bias=bias)
+    assert {entity["item_id"] for entity in nearest} <= set(range(300, 340))
+    assert searches == [100, 1000]
+    assert search_nearest(search, query, k=5, shortest=None, bias=bias) != nearest
+    assert searches == [100, 1000, 100]
+
+
+def test_ids_and_k_are_checked(items: StoredItems, collection: MongoCollection) -> None:
+    publish(collection, document(1, [3, 2, 5]))
+    lists = lists_of(collection)
+    assert lists.of_user(np.int64(1), k=2) == document(1, [3, 2])  # type: ignore[arg-type]
+    assert items.neighbours(np.int64(105), k=6) == items.neighbours(105, k=6)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="k=-1: ask for at least 1 item"):
+        lists.of_user(1, k=-1)
+    with pytest.raises(UserError, match="k=0: ask for at least 1 item"):
+        items.neighbours(105, k=0)
+    with pytest.raises(UserError, match="item '105': the items' ids are of type int"):
+        items.neighbours("105")
 
 
 def test_an_unknown_item_is_an_error(items: StoredItems) -> None:

@@ -22,6 +22,7 @@ from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoder import Encoder
 from seqrec.settings.train import Train
+from seqrec.storage import versions
 from seqrec.training import checkpoint, warm_start
 from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.epochs_file import read_records
@@ -302,6 +303,21 @@ def test_a_model_of_a_newer_dataset_is_refused(settings: Make, tmp_path: Path) -
     with pytest.raises(UserError, match=rf"init=.*newer.* on the dataset {GROWN}, newer than {RUN_ID}: it may have learned what"):
         train(settings(init=newer.model, data=str(tmp_path / "data" / RUN_ID)))
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_learned_what_is_held_out_here_is_warned_of(
+    settings: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of an older dataset that held out less: it has learned the last events of users who have no newer ones."""
+    write_dataset(tmp_path / "data", run_id=GROWN)
+    for run_id, events in ((RUN_ID, {"all": 9}), (GROWN, {"all": 9, "valid": 3, "test": 3})):
+        path = str(tmp_path / "data" / run_id)
+        versions.write_meta(path, versions.read_meta(path) | {"counts": {"events": events}})
+    whole = settings(model=str(tmp_path / "whole"), max_epochs=1, data=str(tmp_path / "data" / RUN_ID))
+    train(whole)
+    with caplog.at_level("WARNING", logger="seqrec"):
+        train(settings(init=whole.model, data=str(tmp_path / "data" / GROWN), max_epochs=1))
+    assert f"held out 0 of each user's last events, and split=valid of {GROWN} needs 2" in caplog.text
 
 
 def test_a_vocabulary_that_is_no_extension_is_refused(settings: Make, before: Train, tmp_path: Path) -> None:
