@@ -135,7 +135,8 @@ def read_ratings(
     say(describe_input(detected))
     warn_of_order(detected)
     wanted = _wanted_types(cfg.input, item=parent.id_type if parent else cfg.input.id_type)
-    limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events)
+    integers_of = cfg.vocabulary if parent and parent.id_type == "bigint" and cfg.input.id_type == "auto" else None
+    limits = InputLimits(bad_share=cfg.max_bad_share, user_events=cfg.max_user_events, integers_of=integers_of)
     ratings = ingest(spark, detected.readable, detected.columns, wanted=wanted, limits=limits)
     say(describe_rows(ratings, detected.columns))
     return detected, ratings

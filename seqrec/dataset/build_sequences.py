@@ -13,7 +13,7 @@ from pyspark.sql.types import StructType
 from seqrec.command.bars import working_on
 from seqrec.command.screen import counted, duration
 from seqrec.dataset.catalogue_items import list_items
-from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_user_events
+from seqrec.dataset.clean import clean, guard_bad, guard_duplicates, guard_extended, guard_user_events
 from seqrec.dataset.counts import RatingCounts, count_ratings
 from seqrec.dataset.events import arrange, learnable_items
 from seqrec.dataset.k_core import CoreMinimum, k_core
@@ -44,10 +44,14 @@ SIDE_BY_SIDE = 3  # tables that are written at a time: while one is planned or c
 
 
 class InputLimits(NamedTuple):
-    """The limits of an input: the largest share of rows that can't be used, and the most ratings of a user."""
+    """The limits of an input: the largest share of rows that can't be used, and the most ratings of a user.
+
+    `integers_of` is the vocabulary that is extended, if the type of its ids, integers, is taken for the items'.
+    """
 
     bad_share: float
     user_events: int
+    integers_of: str | None = None
 
 
 class Ratings(NamedTuple):
@@ -85,6 +89,8 @@ def ingest(
         facts = profile(interactions, wanted)
     log.info("read %s of %s", counted(facts.rows, "row"), table.place)
     head = first_line(spark, table) if facts.usable < facts.rows else ""
+    if limits.integers_of is not None:
+        guard_extended(facts, limits.integers_of, max_share=limits.bad_share, path=table.place)
     guard_bad(facts, max_share=limits.bad_share, path=table.place, head=head)
     if facts.fullest > limits.user_events:
         guard_user_events(parse_ratings(interactions, types=facts.types), most=limits.user_events, path=table.place)

@@ -24,6 +24,22 @@ ORDER = ("timestamp", "order", "tie", "item_id", "rating")  # of a user's rating
 ROWS_PER_PARTITION = 500_000
 
 
+def guard_extended(profile: Profile, vocabulary: str, *, max_share: float, path: str) -> None:
+    """Raise UserError if item ids don't fit the integers of a vocabulary that is extended, as A16, or lose something, as 007."""
+    bad, lossy = profile.dropped.get("bad_item", 0), profile.lossy_items
+    if not lossy and bad <= max_share * profile.rows:
+        return
+    example = f", such as {profile.examples['bad_item'][:200]!r}" if bad else ""
+    what = f"{bad} of {profile.rows} rows have item ids that are no integers{example}"
+    if lossy:
+        what = f"{lossy} of {profile.rows} rows have item ids that lose something as integers, such as 007 for 7"
+    known = "; input.id_type=bigint reads 007 as 7" if lossy and not bad else ""
+    raise UserError(
+        f"{path}: {what}, and those of vocabulary={vocabulary} are integers: give the ids as they are there{known}; or leave "
+        "vocabulary out, and train a new model"
+    )
+
+
 def guard_bad(profile: Profile, *, max_share: float, path: str, head: str) -> None:
     """Raise UserError if the input is empty, has no usable row, or has more than max_share of rows that can't be used.
 

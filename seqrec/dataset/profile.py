@@ -63,7 +63,8 @@ class WantedTypes:
 class Profile:
     """The number of rows, their types, the number that can't be used by reason, and an example of each reason.
 
-    `fullest` is how many usable rows the fullest of BUCKETS of users has: no user has more.
+    `fullest` is how many usable rows the fullest of BUCKETS of users has: no user has more. `lossy_items` is how many usable rows
+    have an item id that would lose something as an integer, such as 007.
     """
 
     rows: int
@@ -71,6 +72,7 @@ class Profile:
     dropped: dict[str, int]
     examples: dict[str, str]
     fullest: int
+    lossy_items: int = 0
 
     @property
     def usable(self) -> int:
@@ -129,7 +131,14 @@ def profile(interactions: DataFrame, wanted: WantedTypes) -> Profile:
     dropped = {reason: counts[reason] for reason in REASONS} | {BAD_TIME: counts["usable"] - taken.timed}
     dropped |= {reason: taken.odd.get(reason, 0) for reason in ODD_TIMES}
     examples = _examples(judged, [reason for reason in CHECKED if dropped[reason]], kind, reading) | taken.examples
-    return Profile(rows=counts["rows"], types=types, dropped=dropped, examples=examples, fullest=counts["fullest"])
+    return Profile(
+        rows=counts["rows"],
+        types=types,
+        dropped=dropped,
+        examples=examples,
+        fullest=counts["fullest"],
+        lossy_items=counts["lossy_item"],
+    )
 
 
 def _judge(interactions: DataFrame, wanted: WantedTypes, ways: TimeWays) -> DataFrame:

@@ -12,15 +12,22 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+ONE_MEANING = (  # zones by names that have one meaning, those of RFC 822 first; BST, IST and others stand for several
+    "UTC +00:00, GMT +00:00, EST -05:00, EDT -04:00, CST -06:00, CDT -05:00, MST -07:00, MDT -06:00, PST -08:00, PDT -07:00, "
+    "WET +00:00, WEST +01:00, CET +01:00, CEST +02:00, EET +02:00, EEST +03:00, MSK +03:00, JST +09:00, KST +09:00"
+)
+ZONES = dict(pair.split() for pair in ONE_MEANING.split(", "))
+NAMES = "|".join(sorted(ZONES, key=len, reverse=True))
 MOST = 8  # patterns of a column: more are no format but free text
 ISO = re.compile(
     r"[+-]?\d{4,6}-\d{1,2}-\d{1,2}"
-    r"(?:[T ]\d{1,2}(?::\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)?\s*(?:Z|[+-]\d{1,2}(?::?\d{1,2})?|(?![AaPp][Mm]$)[A-Za-z]+(?:/\w+)*)?)?$"
+    r"(?:[T ]\d{1,2}(?::\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)?\s*"
+    rf"(?:Z|[+-]\d{{1,2}}(?::?\d{{1,2}})?|{NAMES}|[A-Za-z]+(?:/\w+)+)?)?$"
 )
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE | re.ASCII)
 CLOCK = (
     r"(?P<clock>(?P<hour>\d{1,2}):\d\d(?P<seconds>:\d\d(?P<fraction>[.,]\d{1,9})?)?(?P<half> ?[AaPp][Mm])?)"
-    r"(?P<gap> ?)(?P<zone>Z|[+-]\d\d:\d\d|[+-]\d{4}|[A-Z]{2,5})?"
+    rf"(?P<gap> ?)(?P<zone>Z|[+-]\d\d:\d\d|[+-]\d{{4}}|{NAMES})?"
 )
 REST = rf"(?P<rest>(?:T|,? |:){CLOCK})?$"
 WEEKDAY = r"(?P<weekday>[A-Z][a-z]{2,8},? )?"
@@ -158,5 +165,5 @@ def _clock(match: re.Match[str]) -> str:
     fraction = "" if match["fraction"] is None else f"[{match['fraction'][0]}SSSSSSSSS]"
     half = "" if match["half"] is None else match["half"][:-2] + "a"
     zone = match["zone"]
-    letters = "" if zone is None else "XXX" if zone == "Z" or ":" in zone else "Z" if zone[0] in "+-" else "z"
+    letters = "" if zone is None else "Z" if re.fullmatch(r"[+-]\d{4}", zone) else "XXX"  # `times.with_offsets` writes names so
     return f"{'H' if match['half'] is None else 'h'}:mm{seconds}{fraction}{half}{match['gap'] if zone else ''}{letters}"

@@ -8,6 +8,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, FractionalType, IntegralType, StringType, TimestampNTZType, TimestampType
 
+from seqrec.dataset.time_formats import ZONES
 from seqrec.dataset.unreadable import SPARK_ERRORS
 from seqrec.errors import UserError
 
@@ -22,6 +23,7 @@ DAY = r"^\s*[+-]?\d{4,6}-\d{1,2}-\d{1,2}(?!\d)"
 # A date or a date and time without marks between, of the years 1900 to 2099: 20150301, 201503011230, 20150301123000.
 DIGITS = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])[0-5]\d([0-5]\d)?)?$"
 UNDIVIDED = {8: "yyyyMMdd", 12: "yyyyMMddHHmm", 14: "yyyyMMddHHmmss"}  # the patterns of such dates by their lengths
+NAMED_ZONE = r"(:\d\d(?:[.,]\d{1,9})?(?: ?[AaPp][Mm])? ?)([A-Z]{3,5})(?=$| \d{4}$)"  # behind a clock, a year may follow
 WEEKDAY = r"^E+[,.]? *"  # of a pattern: Spark writes weekdays, but doesn't read them
 
 
@@ -73,7 +75,7 @@ def written_date(kind: DataType, reading: TimeReading) -> Column:
     if not isinstance(kind, StringType) and not reading.patterns:
         return F.lit(None).cast("bigint")
     text = column.try_cast("bigint").cast("string") if isinstance(kind, FractionalType) else column.cast("string")
-    ways = [F.when(text.rlike(DAY), F.try_to_timestamp(text))] if reading.iso else []
+    ways = [F.when(text.rlike(DAY), F.try_to_timestamp(with_offsets(text)))] if reading.iso else []
     return F.unix_millis(F.coalesce(*ways, *(by_pattern(text, pattern) for pattern in reading.patterns), F.lit(None)))
 
 
@@ -82,7 +84,19 @@ def by_pattern(text: Column, pattern: str) -> Column:
     plain = F.trim(F.regexp_replace(text, r"\s+", " "))
     if re.match(WEEKDAY, pattern):
         plain = F.regexp_replace(plain, r"^\p{L}+[,.]? ?", "")
+    plain = with_offsets(plain) if "XXX" in pattern else plain
     return F.try_to_timestamp(plain, F.lit(" ".join(re.sub(WEEKDAY, "", pattern).split())))
+
+
+def with_offsets(text: Column) -> Column:
+    """A text whose zone is written as an offset where it has one of the names in ZONES; null where it has another name.
+
+    Java reads such a name as one of several zones: BST is British Summer Time, or Bougainville's, or Dhaka's.
+    """
+    names = F.create_map(*(F.lit(part) for pair in ZONES.items() for part in pair))
+    offset = F.element_at(names, F.regexp_extract(text, NAMED_ZONE, 2))
+    written = F.regexp_replace(text, F.lit(NAMED_ZONE), F.concat(F.lit("$1"), offset))
+    return F.when(text.rlike(NAMED_ZONE), written).otherwise(text)
 
 
 def unit_class(number: Column) -> Column:

@@ -40,7 +40,6 @@ def rank_by_model(
         table=final_ranks(ranked, held_out.users, vocabulary),
         source=export.origin(),
         vectors=export.embeddings if files.exists(export.embeddings) else None,
-        catalogue=held_out.dataset.items if export.meta.vocab_size > held_out.dataset.meta.vocabulary.size else None,
     )
 
 

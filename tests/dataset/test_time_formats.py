@@ -10,7 +10,7 @@ from seqrec.dataset.time_formats import date_formats, date_patterns
     [
         ("Wed Mar 22 11:37:04 -0700 2017", "EEE MMM d H:mm:ss Z yyyy"),
         ("Wed Mar  2 11:37:04 2017", "EEE MMM d H:mm:ss yyyy"),
-        ("Mon Jan 01 00:00:00 UTC 2018", "EEE MMM d H:mm:ss z yyyy"),
+        ("Mon Jan 01 00:00:00 UTC 2018", "EEE MMM d H:mm:ss XXX yyyy"),
         ("Wed, 22 Mar 2017 11:37:04 +0000", "EEE, d MMM yyyy H:mm:ss Z"),
         ("Wednesday, March 22, 2017", "EEE, MMMM d, yyyy"),
         ("22/Mar/2017:11:37:04 -0700", "d/MMM/yyyy:H:mm:ss Z"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -470,6 +471,17 @@ def test_scores_that_are_not_finite_are_an_error(
 )
 def test_what_cannot_be_evaluated_is_refused(spark: SparkSession, data: Path, tmp_path: Path, keys: Any, message: str) -> None:
     refused(tmp_path, message, data=str(data), **keys)
+
+
+def test_a_model_that_may_have_learned_what_is_held_out_is_refused(
+    spark: SparkSession, data: Path, model: Path, tmp_path: Path
+) -> None:
+    """One of a newer dataset; and the lists that it makes of held-out histories."""
+    shutil.copytree(model, tmp_path / "newer")
+    path = tmp_path / "newer"
+    versions.write_meta(str(path), versions.read_meta(str(path)) | {"dataset": "29990101T000000Z-0000"})
+    said = "the model toy was trained on the dataset 29990101T000000Z-0000, newer than .*: it may have learned what is held out"
+    refused(tmp_path, said, data=str(data), model=str(tmp_path / "newer"), onnx=True)
 
 
 def refused(tmp_path: Path, message: str, **keys: Any) -> None:

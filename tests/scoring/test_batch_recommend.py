@@ -185,7 +185,11 @@ def test_what_cannot_be_scored_leaves_nothing(
     [part] = Path(versions.resolve(write_dataset(tmp_path / "cut")), "sequences").glob("*.parquet")
     part.write_bytes(b"")
     (tmp_path / "deny.txt").write_text("\n".join(IDS))
+    shutil.copytree(root / "model", tmp_path / "newer")
+    export = versions.resolve(f"{tmp_path}/newer/exports")
+    versions.write_meta(export, versions.read_meta(export) | {"dataset": "29990101T000000Z-0000"})
     cases = {
+        f"model={tmp_path}/newer history=test": "was trained on the dataset 29990101T000000Z-0000, newer than",
         f"data={tmp_path}/other": "neither extends the other",
         f"data={tmp_path}/cut": r"part-00000\.parquet has 0 bytes, .* were written: run build_sequences again",
         "users=[77]": "has no user to score among those of users=",
@@ -282,7 +286,6 @@ def test_a_run_that_was_killed_is_run_again(spark: SparkSession, root: Path) -> 
     [
         ([], r"next: ./spark-submit.sh publish output=ROOT/next$"),
         (["users=[1, 2]"], r"next: ./spark-submit.sh publish output=ROOT/next version=[\w-]+$"),
-        (["history=test"], r"next: ./spark-submit.sh evaluate data=ROOT/data model=null split=test table=ROOT/next$"),
     ],
 )
 def test_what_comes_next_is_of_this_version(

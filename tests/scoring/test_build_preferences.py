@@ -68,7 +68,7 @@ def write_events(folder: Path, *, rated: bool = True, files: int = 1, run_id: st
 def write_scorer(folder: Path, *, dataset: str) -> None:
     write_model(folder, MATRIX, list(range(10, 10 + V)), [*[1] * (V - 1), 0], max_len=2)
     meta = folder / "meta.json"
-    meta.write_text(meta.read_text().replace('"d1"', f'"{dataset}"'))
+    meta.write_text(meta.read_text().replace('"20250101T000000Z-0001"', f'"{dataset}"'))
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_the_lists_are_those_of_one_user_from_code(
         found = recommend(root, *RERANK, f"rerank.items.path={root}/movies.csv", f"exclude={root}/returned.csv", *given)
     assert "of 6 items have a value: genres 5, year 4" in caplog.text
     assert "exclude: 5 pairs in" in caplog.text
+    assert f"next: ./spark-submit.sh evaluate data={root}/data model=null split=valid table={root}/output" in caplog.text
     assert "1 have an item that dataset and model lack, 1 a user who isn't scored" in caplog.text
     recommender = Recommender.load(f"{root}/model", **folders, rerank=wanted(root))
     alone = Recommender.load(f"{root}/model", **folders)

@@ -42,7 +42,7 @@ def write_model(
     meta = {
         "run_id": run_id,
         "name": name,
-        "dataset": "d1",
+        "dataset": "20250101T000000Z-0001",
         "id_types": {"user": "bigint", "item": "bigint" if kind == pa.int64() else "string"},
         "vocabulary": {**step, "lineage": [step]},
         "max_len": max_len,
