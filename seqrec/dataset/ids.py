@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, FractionalType, IntegralType, StringType
 
+from seqrec.dataset.json_values import INFINITE
 from seqrec.tables import io
 from seqrec.tables.input_table import NULL_VALUES, InputTable
 
@@ -32,14 +33,17 @@ def number_column(table: DataFrame, name: str, source: InputTable) -> Column:
 
 
 def id_column(column: Column, kind: DataType, null_values: Sequence[str] = NULL_VALUES) -> Column:
-    """An id as bigint or text, cleaned. Whole numbers of a fractional column (pandas makes them beside nulls) lose their `.0`."""
+    """An id as bigint or text, cleaned; null for an infinite number.
+
+    Whole numbers of a fractional column (pandas makes them beside nulls) lose their `.0`.
+    """
     if isinstance(kind, IntegralType):
         return column.cast("bigint")
     cell = clean_cell(column, kind, null_values)
     if isinstance(kind, FractionalType):
         whole = cell.try_cast("bigint")
         return F.when(whole.cast(kind) == cell, whole.cast("string")).otherwise(cell.cast("string"))
-    return cell.cast("string")
+    return F.when(~cell.isin(*INFINITE), cell) if isinstance(kind, StringType) else cell.cast("string")
 
 
 def typed_id(column: Column, kind: DataType, wanted: str) -> Column:

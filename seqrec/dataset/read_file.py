@@ -11,6 +11,7 @@ from pyspark.sql.types import ArrayType, DataType, StringType, StructField, Stru
 
 from seqrec.dataset.dialect import column_names, header_cells
 from seqrec.dataset.input_files import first_lines, guard_headers, guard_sizes, guard_text
+from seqrec.dataset.json_values import plain_values
 from seqrec.dataset.lines import HeadKeys, array_keys, head_keys
 from seqrec.dataset.parse import BAD_LINE
 from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table, table_format
@@ -110,13 +111,16 @@ def _read_lines(spark: SparkSession, where: str, table: InputTable) -> DataFrame
 
 
 def _read_json(spark: SparkSession, where: str, table: InputTable, keys: HeadKeys) -> DataFrame:
-    """JSON with every key as text, so that numbers keep all their digits, and BAD_LINE."""
+    """JSON with every key as text, so that whole numbers keep all their digits and NaN is null, and BAD_LINE."""
     kinds: dict[str, DataType] = dict.fromkeys(keys.names, TEXT)
     kinds |= dict.fromkeys(keys.lists, ArrayType(TEXT))
     kinds |= {name: ArrayType(_text_columns(inner, bad_line=False)) for name, inner in keys.fields.items()}
     schema = StructType([*(StructField(name, kind) for name, kind in kinds.items()), StructField(BAD_LINE, TEXT)])
     reader = io.reader(spark, where).options(multiLine=table.multiline, columnNameOfCorruptRecord=BAD_LINE)
-    return reader.option("encoding", table.encoding).schema(schema).json(where)
+    if not table.multiline and table.encoding.upper() not in ("UTF-8", "UTF8"):
+        reader = reader.option("lineSep", "\n")  # Spark demands it; a carriage return before it is a space of JSON
+    raw = reader.option("encoding", table.encoding).schema(schema).json(where)
+    return raw.select(*(plain_values(io.column(name), kind).alias(name) for name, kind in kinds.items()), BAD_LINE)
 
 
 def _text_columns(names: Sequence[str], *, bad_line: bool = True) -> StructType:

@@ -2,6 +2,8 @@
 
 import bz2
 import gzip
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +124,28 @@ def test_a_column_without_a_role_makes_no_damaged_line_a_good_one(spark: SparkSe
     (tmp_path / "r.csv").write_text(f"user,item,note,rating,time\n{rows}")
     found_rows, facts = found(spark, tmp_path / "r.csv")
     assert (len(found_rows), dropped(facts)) == (60, {"bad_line": 1})
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "Latin-1"])
+def test_numbers_of_json_are_read_as_those_of_csv(spark: SparkSession, tmp_path: Path, form: str) -> None:
+    """Python writes a number that is missing as NaN, and whole numbers of a float column with a point."""
+    events = [(12_345_600.0 + place % 7, float(place % 9), float(place % 5), 1_500_000_000 + place) for place in range(300)]
+    events += [(math.nan, 1.0, 3.0, 1_500_000_300), (1.0, math.nan, 3.0, 1_500_000_301), (2.0, 1.0, math.nan, 1_500_000_302)]
+    events += [(2.0, 1.0, math.inf, 1_500_000_303)]
+    objects = [json.dumps(dict(zip(("user", "item", "rating", "time"), event, strict=True))) for event in events]
+    (tmp_path / "r.json").write_text(f"[{','.join(objects)}]" if form == "array" else "\n".join(objects))
+    (tmp_path / "r.csv").write_text(HEADER + "".join(f"{','.join(map(str, event))}\n" for event in events))
+    rows, facts = found(spark, tmp_path / "r.json", **({"encoding": "ISO-8859-1"} if form == "Latin-1" else {}))
+    assert rows == found(spark, tmp_path / "r.csv")[0]
+    assert (2, 1, None) in rows
+    assert (facts.types.user, facts.types.item) == ("bigint", "bigint")
+    assert dropped(facts) == {"null_user": 1, "null_item": 1, "bad_rating": 1}
+
+
+def test_an_infinite_number_is_no_id(spark: SparkSession, tmp_path: Path) -> None:
+    lists = [{"user": user, "items": [1, 2, 3]} for user in range(30)]
+    lists += [{"user": math.inf, "items": [1]}, {"user": 1, "items": [math.nan, -math.inf, None, 4]}]
+    (tmp_path / "r.json").write_text("\n".join(map(json.dumps, lists)))
+    rows, facts = found(spark, tmp_path / "r.json")
+    assert (len(rows), facts.types.user, facts.types.item) == (91, "bigint", "bigint")
+    assert dropped(facts) == {"null_user": 1, "null_item": 3}
