@@ -12,7 +12,8 @@ MOST = 0.9  # share of values that has to look alike: a few may be wrong
 LOOKED_AT = 2000  # values of a column whose form is looked at
 MISSING = {"", "na", "n/a", "nan", "null", "none", r"\n"}
 NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
-LIST = re.compile(r"\s*(\[.*|[\w-]*\d[\w-]*([\s,;|]+[\w-]*\d[\w-]*)+.*)")  # ids have digits, words of a title have none
+ID = r"['\"]?[\w-]*\d[\w-]*['\"]?"  # ids have digits, words of a title have none
+LIST = re.compile(rf"\s*(\[.*|[({{]?{ID}([\s,;|]+{ID})+.*)", re.DOTALL)
 START = 100  # characters of a cell by which it is taken for a list
 EARLIEST = 788918400  # 1995: no ratings on the web are older
 LATEST = 2**31  # 2038: times are often kept in 32 bits
@@ -144,8 +145,8 @@ def time_form(cell: str) -> str | None:
 def is_list(cell: str) -> bool:
     """Whether a text is a list of ids.
 
-    >>> is_list("12 15 N17"), is_list("[1]"), is_list("4,5"), is_list("The Elder Scrolls 5")
-    (True, True, False, False)
+    >>> is_list("12 15 N17"), is_list("[1]"), is_list("{4,5}"), is_list("4,5"), is_list("The Elder Scrolls 5")
+    (True, True, True, False, False)
     """
     return LIST.match(cell[:START]) is not None and not is_number(cell)
 

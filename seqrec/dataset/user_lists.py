@@ -1,28 +1,29 @@
 """Tables of one or several rows a user, each with a list of items, as one row an item.
 
-A list is one of plain values, one of objects that hold item, time and rating, or a text: JSON, or ids between spaces, commas,
-semicolons or bars. Times and ratings may be in lists beside it. The order is that of the times, then that of the list.
+A list is one of plain values, one of objects that hold item, time and rating, or a text (see `list_texts`). Times and ratings
+may be in lists beside it. The order is that of the times, then that of the list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructType
 
 from seqrec.dataset.lines import number_lines
+from seqrec.dataset.list_texts import begins_like_list, list_of
 from seqrec.dataset.parse import BAD_LINE
 from seqrec.errors import UserError
 from seqrec.tables import io
 from seqrec.tables.input_table import InputTable, RatingColumns
 
-SEPARATORS = r"[\s,;|]+"  # between the items of a list that is text
 BESIDE = ("rating", "timestamp")  # what a list may have beside it
 
 
 def item_rows(raw: DataFrame, table: InputTable, columns: RatingColumns) -> DataFrame:
     """user_id, item_id, rating, timestamp, order, bad_line: a row for each item of each list.
 
+    A text that begins like a list and is none counts as a bad line: in its list of items, one row; beside them, a row an item.
     Without a time it is the position in the list; where a user has several rows then, the line, and the order is the position.
     It acts without a time, to find such users. Raises UserError for a name that neither a column nor a field has, and where
     most users with several rows have the same list in each of them.
@@ -33,14 +34,17 @@ def item_rows(raw: DataFrame, table: InputTable, columns: RatingColumns) -> Data
     if columns.timestamp is None and _has_repeated_users(raw, table, columns):
         raw, line = number_lines(raw)
         time = F.col(line)
-    bad_line = [io.column(BAD_LINE)] if BAD_LINE in raw.columns else []
+    named = {"items": str(columns.items), **beside}
+    texts = [role for role, name in named.items() if _is_text_list(raw, name, always=role == "items")]
     lists = raw.select(
         io.column(columns.user_id).alias("user_id"),
-        _as_list(raw, str(columns.items)).alias("items"),
-        *(_as_list(raw, name, of_items=False).alias(role) for role, name in beside.items()),
+        *((list_of(io.column(name)) if role in texts else io.column(name)).alias(role) for role, name in named.items()),
+        *(io.column(named[role]).alias(f"_{role}") for role in texts),
         *([] if time is None else [time.alias("timestamp")]),
-        *bad_line,
+        *([io.column(BAD_LINE)] if BAD_LINE in raw.columns else []),
     )
+    lists = _mark_unread(lists, texts)
+    bad_line = [io.column(BAD_LINE)] if BAD_LINE in lists.columns else []
     exploded = lists.select("*", F.posexplode_outer("items").alias("position", "element"))
     return exploded.where(F.col("position").isNotNull() | _is_bad(exploded)).select(
         "user_id",
@@ -83,21 +87,20 @@ def _inner_fields(raw: DataFrame, table: InputTable, columns: RatingColumns) -> 
     return inner
 
 
-def _as_list(raw: DataFrame, name: str, *, of_items: bool = True) -> Column:
-    """A list from a column; of items always, of a text beside them only where it is JSON in all rows that have it."""
-    column = io.column(name)
+def _is_text_list(raw: DataFrame, name: str, *, always: bool) -> bool:
+    """Act, unless `always`: whether a column is text and holds lists, by its first cell, or in any case with `always`."""
     if not isinstance(raw.schema[name].dataType, StringType):
-        return column
-    listed = F.from_json(column, ArrayType(StringType()))
-    if of_items:
-        return F.coalesce(F.when(column.startswith("["), listed), F.split(F.trim(column), SEPARATORS))
-    return listed if _is_json_list(raw, column) else column
+        return False
+    column = io.column(name)
+    first = [] if always else raw.where(column.isNotNull()).select(begins_like_list(F.ltrim(column))).head(1)
+    return always or bool(first and first[0][0])
 
 
-def _is_json_list(raw: DataFrame, column: Column) -> bool:
-    """Act: whether the first text of a column is a list in JSON."""
-    first = raw.where(column.isNotNull()).select(column.alias("text")).head(1)
-    return bool(first) and str(first[0]["text"]).lstrip().startswith("[")
+def _mark_unread(lists: DataFrame, texts: Sequence[str]) -> DataFrame:
+    """Add the cells that are no lists to BAD_LINE: of each of these columns the text is beside it, after an underscore."""
+    unread = [F.when(F.col(role).isNull(), F.col(f"_{role}")) for role in texts]
+    said = [io.column(BAD_LINE)] if BAD_LINE in lists.columns else []
+    return lists.withColumn(BAD_LINE, F.coalesce(*said, *unread)) if unread else lists
 
 
 def _is_bad(exploded: DataFrame) -> Column:

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader
 
 from seqrec.dataset.head import read_head, settle_table
+from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.dataset.read import read_interactions
 from seqrec.errors import UserError
 from seqrec.storage import paths
@@ -111,6 +112,62 @@ def test_times_and_ratings_in_lists_beside_the_items(spark: SparkSession, tmp_pa
     columns = RatingColumns(rating="stars", timestamp="times", items="items")
     found = rows(spark, tmp_path / "r", columns)
     assert sorted(found) == [("1", "7", "5", "200", 0), ("1", "8", "4", "100", 1)]
+
+
+TEXTS: dict[str, list[str | None] | None] = {  # cells, and the items in them; None of what is no list
+    "[1 2\n 3]": ["1", "2", "3"],
+    "['a' 'b c']": ["a", "b c"],
+    "[ 1.  2. nan]": ["1", "2", None],
+    "[4, None]": ["4", None],
+    "[1, 2, NaN, null, 12345678.0]": ["1", "2", None, None, "12345678.0"],
+    "['a', \"b's\"]": ["a", "b's"],
+    "(1, 2)": ["1", "2"],
+    "(1,)": ["1"],
+    '{1,NULL,"a b"}': ["1", None, "a b"],
+    "{4;5}": ["4", "5"],
+    '["[REC]", "a, b"]': ["[REC]", "a, b"],
+    "7,8 9": ["7", "8", "9"],
+    "[1 2 ... 8 9]": None,
+    "[1.e+00 5.e+03]": None,
+    "[1, 2": None,
+    "[1, 2] 3": None,
+    "[a b, c]": None,
+    "[[1, 2], [3]]": None,
+    '[{"a": 1}]': None,
+    "{a:1,b:2}": None,
+    "(500) Days": None,
+}
+
+
+def test_a_text_is_read_as_a_list_or_counted(spark: SparkSession, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user_id": list(range(len(TEXTS))), "items": list(TEXTS)}), tmp_path / "r.parquet")
+    table = settle_table(WantedTable(key="input", path=str(tmp_path / "r.parquet"), format="parquet"))
+    found = read_interactions(spark, table, NO_TIME)
+    facts = profile(found, WantedTypes(time="order"))
+    by_place = sorted(found.where("bad_line is null").select("user_id", "timestamp", "item_id").collect())
+    items = {user: [row[2] for row in by_place if row[0] == user] for user in range(len(TEXTS))}
+    assert dict(zip(TEXTS, items.values(), strict=True)) == {cell: items or [] for cell, items in TEXTS.items()}
+    assert facts.dropped["bad_line"] == sum(items is None for items in TEXTS.values())
+    assert facts.dropped["null_item"] == sum(items.count(None) for items in TEXTS.values() if items)
+    assert facts.examples["bad_line"] == min(cell for cell, items in TEXTS.items() if items is None)
+
+
+def test_a_long_list_of_numpy_overflows_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user_id": [1], "items": [f"[{' '.join(map(str, range(50_000)))}]"]}), tmp_path / "r.parquet")
+    assert len(rows(spark, tmp_path / "r.parquet", NO_TIME)) == 50_000
+
+
+def test_lists_beside_the_items_that_cannot_be_read_are_counted(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user_id;items;stars\n1;[7 8];[5. 4.]\n2;[7 8];[5. ... 4.]\n")
+    table = settle_table(WantedTable(key="input", path=str(tmp_path / "r.csv")))
+    columns = RatingColumns(rating="stars", timestamp=None, items="items")
+    found = read_interactions(spark, table, columns).select("user_id", "item_id", "rating", "bad_line").collect()
+    assert sorted(map(tuple, found), key=str) == [
+        ("1", "7", "5", None),
+        ("1", "8", "4", None),
+        ("2", "7", None, "[5. ... 4.]"),
+        ("2", "8", None, "[5. ... 4.]"),
+    ]
 
 
 def test_ratings_below_the_line_of_their_item(spark: SparkSession, tmp_path: Path) -> None:
