@@ -42,10 +42,13 @@ class JsonRows(NamedTuple):
         return [[text_of(row.get(name)) for name in self.names] for row in self.rows]
 
 
-def json_rows(text: str, path: str) -> JsonRows:
-    """The first objects of a text. Raises UserError if it isn't JSON in one of the two forms; a few broken lines may be."""
+def json_rows(text: str, path: str, *, most: int = LINES) -> JsonRows:
+    """The first objects of a text, of an array at most so many.
+
+    Raises UserError if it isn't JSON in one of the two forms; a few broken lines may be.
+    """
     if text.lstrip().startswith("["):
-        return JsonRows(_array(text.strip(), path), True, 0)
+        return JsonRows(_array(text.strip(), path, most), True, 0)
     lines = text_lines(text)
     parsed = [parse_object(line) for line in lines]
     rows = [row for row in parsed if isinstance(row, dict)]
@@ -66,10 +69,10 @@ def parse_object(line: str) -> Any:
         return None
 
 
-def _array(text: str, path: str) -> list[dict[str, Any]]:
+def _array(text: str, path: str, most: int) -> list[dict[str, Any]]:
     """The first objects of an array, which may be cut at its end."""
     decoder, rows, place = json.JSONDecoder(), list[dict[str, Any]](), 1
-    while len(rows) < LINES:
+    while len(rows) < most:
         while place < len(text) and text[place] in " \t\r\n,":
             place += 1
         if place >= len(text) or text[place] == "]":

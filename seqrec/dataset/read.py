@@ -52,7 +52,8 @@ def read_interactions(spark: SparkSession, table: InputTable, columns: RatingCol
     the position in the user's list, else the line in the one input file; then it acts, to count lines. Raises UserError for a
     missing file, one of another format, and a missing column or one of a wrong type.
     """
-    raw = read_file(spark, table)
+    names = (columns.user_id, columns.items or columns.item_id, columns.rating, columns.timestamp, columns.order)
+    raw = read_file(spark, table, named=[name for name in names if name is not None])
     _require_columns(raw, table, columns)
     rows = item_rows(raw, table, columns) if columns.items is not None else _rating_rows(raw, table, columns)
     kinds, nulls = {field.name: field.dataType for field in rows.schema}, table.null_values

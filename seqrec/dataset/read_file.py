@@ -11,8 +11,8 @@ from pyspark.sql.types import ArrayType, DataType, StringType, StructField, Stru
 
 from seqrec.dataset.dialect import column_names, header_cells
 from seqrec.dataset.input_files import first_lines, guard_headers, guard_sizes, guard_text
+from seqrec.dataset.json_keys import HeadKeys, json_keys, keys_with_values
 from seqrec.dataset.json_values import plain_values
-from seqrec.dataset.lines import HeadKeys, array_keys, head_keys
 from seqrec.dataset.parse import BAD_LINE
 from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table, table_format
 from seqrec.dataset.text_shapes import read_blocks, read_lists
@@ -26,11 +26,12 @@ NAMES = ("user_id", "item_id", "rating", "timestamp")  # of the columns of a CSV
 TEXT = StringType()
 
 
-def read_file(spark: SparkSession, table: InputTable) -> DataFrame:
+def read_file(spark: SparkSession, table: InputTable, *, named: Sequence[str] = ()) -> DataFrame:
     """Act: a table as it is: CSV and JSON as text, but for JSON's lists, which are lists of text or of objects of text.
 
-    Of text the first line of each file is looked at, of Parquet its size. Raises UserError for a missing file, one of another
-    format, files of a CSV with other columns, and a folder that is being written.
+    JSON has the keys that `json_keys` finds, and those of the `named` ones that have a value in some line. Of text the first line
+    of each file is looked at, of Parquet its size. Raises UserError for a missing file, one of another format, files of a CSV
+    with other columns, and a folder that is being written.
     """
     if table.format in SPARK_TABLES:
         return open_spark_table(spark, table)
@@ -44,8 +45,11 @@ def read_file(spark: SparkSession, table: InputTable) -> DataFrame:
         lines = first_lines(spark, io.reader(spark, where).text(where))
         guard_text(lines, table)
         if table.format == "json":
-            keys = array_keys(table) if table.multiline else head_keys(spark, where, encoding=table.encoding)
-            return _read_json(spark, where, table, keys)
+            keys = json_keys(spark, where, table)
+            inner = {name for names in keys.fields.values() for name in names}
+            late = [name for name in dict.fromkeys(named) if name not in keys.names and name not in inner]
+            raw = _read_json(spark, where, table, keys._replace(names=[*keys.names, *late]))
+            return raw.drop(*set(late).difference(keys_with_values(raw, late)))
         if table.format in ("lists", "blocks"):
             text = _read_lines(spark, where, table)
             return read_lists(text, table) if table.format == "lists" else read_blocks(text, table)
@@ -120,7 +124,8 @@ def _read_json(spark: SparkSession, where: str, table: InputTable, keys: HeadKey
     if not table.multiline and table.encoding.upper() not in ("UTF-8", "UTF8"):
         reader = reader.option("lineSep", "\n")  # Spark demands it; a carriage return before it is a space of JSON
     raw = reader.option("encoding", table.encoding).schema(schema).json(where)
-    return raw.select(*(plain_values(io.column(name), kind).alias(name) for name, kind in kinds.items()), BAD_LINE)
+    values = {name: plain_values(io.column(name), kind) for name, kind in kinds.items()}
+    return raw.select(*(values.get(name, io.column(name)).alias(name) for name in raw.columns))
 
 
 def _text_columns(names: Sequence[str], *, bad_line: bool = True) -> StructType:

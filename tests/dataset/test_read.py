@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from seqrec.dataset import json_keys
 from seqrec.dataset.read import read_interactions
-from seqrec.dataset.read_file import first_line
+from seqrec.dataset.read_file import first_line, read_file
 from seqrec.errors import UserError
 from seqrec.tables.input_table import InputTable, RatingColumns
 
@@ -71,6 +72,47 @@ def test_json_lines_keep_all_digits(spark: SparkSession, tmp_path: Path) -> None
         (row["user_id"], row["item_id"], row["rating"]) for row in read(spark, tmp_path / "r.json", format="json").collect()
     )
     assert found == [("12345678901234567890", "007", "4.5"), ("2", None, None)]
+
+
+def event(place: int, **more: Any) -> str:
+    """A line of JSON."""
+    return json.dumps({"user_id": place % 9, "item_id": place % 7, "timestamp": 1_500_000_000 + place, **more}) + "\n"
+
+
+@pytest.mark.parametrize("form", ["a later line", "a later file", "a later file of gzip", "a later array"])
+def test_json_has_the_keys_that_only_later_lines_or_files_have(spark: SparkSession, tmp_path: Path, form: str) -> None:
+    early, late = [event(place) for place in range(1500)], [event(place, stars=place % 5, tags=["a"]) for place in range(1500)]
+    (tmp_path / "1.json").write_text("".join(early))
+    if form == "a later line":
+        (tmp_path / "1.json").write_text("".join(early + late))
+    elif form == "a later array":
+        for name, lines in (("1", early), ("2", late)):
+            (tmp_path / f"{name}.json").write_text(f"[{','.join(lines)}]")
+    elif form == "a later file":
+        (tmp_path / "2.json").write_text("".join(late))
+    else:
+        (tmp_path / "2.json.gz").write_bytes(gzip.compress("".join(late).encode()))
+    table = InputTable(key="input", path=str(tmp_path), format="json", multiline=form == "a later array")
+    found = read_file(spark, table)
+    assert found.dtypes[3:5] == [("stars", "string"), ("tags", "array<string>")]
+    assert found.where("stars is not null").count() == 1500
+
+
+def test_keys_of_json_are_looked_for_in_pieces_and_named_ones_in_all_lines(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 50,000 lines one has the key: the one at the end is in a piece, the one before it isn't."""
+    monkeypatch.setattr(json_keys, "PIECE", 2**10)
+    lines = [event(place) for place in range(50_000)]
+    lines[-100], lines[-2] = event(0, stars=5), event(0, mark=3)
+    (tmp_path / "r.json").write_text("".join(lines))
+    assert read_file(spark, InputTable(key="input", path=str(tmp_path / "r.json"), format="json")).columns[3:-1] == ["mark"]
+    found = read(spark, tmp_path / "r.json", {"rating": "stars"}, format="json")
+    assert [row["rating"] for row in found.where("rating is not null").collect()] == ["5"]
+    with pytest.raises(
+        UserError, match=r"no column 'star'; it has user_id, item_id, timestamp, mark: set input\.columns\.rating"
+    ):
+        read(spark, tmp_path / "r.json", {"rating": "star"}, format="json")
 
 
 def test_parquet_keeps_integers_and_takes_back_what_pandas_made_of_them(spark: SparkSession, tmp_path: Path) -> None:
