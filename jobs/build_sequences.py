@@ -28,7 +28,7 @@ from seqrec.dataset.unpack import open_unpacked
 from seqrec.dataset.vocabulary import Parent, read_parent
 from seqrec.dataset.windows import Filing, Windowing
 from seqrec.settings.build_sequences import BuildSequences, Input
-from seqrec.storage import files, versions
+from seqrec.storage import versions
 from seqrec.storage.metadata import DatasetInputs, DatasetMeta, DatasetSettings, IdTypes
 from seqrec.tables.input_table import InputTable
 
@@ -121,8 +121,7 @@ def dry_run(cfg: BuildSequences) -> None:
     """Show how the ratings are read, and write nothing."""
     spark = open_session("build_sequences")
     parent = read_parent(spark, cfg.vocabulary, id_type=cfg.input.id_type)
-    folder = files.join(cfg.data, versions.new_run_id())
-    with ExitStack() as copies:
+    with versions.passing(cfg.data) as folder, ExitStack() as copies:
         read_ratings(spark, cfg, parent, folder=folder, copies=copies, say=show)
 
 

@@ -23,7 +23,7 @@ from seqrec.dataset.read import read_interactions
 from seqrec.dataset.read_file import first_line
 from seqrec.dataset.sequences import events, held_out, sequences
 from seqrec.dataset.snapshot import Snapshot, changed_error, take_snapshot, unchanged
-from seqrec.dataset.splits import Split
+from seqrec.dataset.splits import Split, say_time
 from seqrec.dataset.unreadable import reading
 from seqrec.dataset.vocabulary import (
     Parent,
@@ -34,6 +34,7 @@ from seqrec.dataset.vocabulary import (
     number_items,
 )
 from seqrec.dataset.windows import Filing, Windowing, count_buckets, shuffle_into_files, windows
+from seqrec.errors import UserError
 from seqrec.storage import files
 from seqrec.tables import io, schemas
 from seqrec.tables.input_table import InputTable, RatingColumns
@@ -77,9 +78,15 @@ def ingest(
     """Act, in one pass: the input's interactions and their profile.
 
     If the input has no timestamp, a row's position is used as its time. Raises UserError if the input can't be read, is still
-    being written, or has too many rows that can't be used, or if a user has too many rows. The rows of each user are counted in a
+    being written, or has too many rows that can't be used, if a user has too many rows, or if there is a range of times but no
+    column of a time. The rows of each user are counted in a
     second pass, unless the profile rules such a user out.
     """
+    if columns.timestamp is None and isinstance(wanted.time_range, tuple):
+        raise UserError(
+            f"{table.key}.time_range is [{', '.join(map(say_time, wanted.time_range))}], but {table.place} has no column of "
+            f"times: set {table.key}.columns.timestamp=COLUMN, or leave {table.key}.time_range out"
+        )
     working_on("reading the ratings")
     snapshot = take_snapshot(spark, table)
     if columns.timestamp is None:

@@ -11,7 +11,7 @@ stores have no locks: there an unfinished version is left alone for a day, and a
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -30,6 +30,7 @@ __all__ = [
     "fetch_table",
     "new_run_id",
     "only_table",
+    "passing",
     "read_current",
     "read_meta",
     "resolve",
@@ -61,6 +62,26 @@ def claim(path: str) -> None:
                     hold(lock_of(folder, run_id), what=f"version {run_id} of {folder}", remedy="run the job again")
                 )
                 _held[folder, run_id] = stack
+
+
+@contextmanager
+def passing(folder: str) -> Iterator[str]:
+    """In the `with` block, the path of a new version whose files don't outlast it: at its end nothing of it is left.
+
+    With it go its lock, and the folders above it that were made for it and are empty.
+    """
+    run_id = new_run_id()
+    path = files.join(folder, run_id)
+    above = files.local_path(files.absolute(folder)) if files.is_local(folder) else None
+    made = [] if above is None else [place for place in (above, *above.parents) if not place.exists()]
+    try:
+        yield path
+    finally:
+        files.remove(path)
+        _release(folder, run_id)
+        with suppress(OSError):  # another process has written there meanwhile
+            for place in made:
+                place.rmdir()
 
 
 def resolve(folder: str, run_id: str | None = None) -> str:

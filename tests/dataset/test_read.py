@@ -123,6 +123,28 @@ def test_parquet_keeps_integers_and_takes_back_what_pandas_made_of_them(spark: S
     assert rows(found) == [(1, "10", 4.0, 5, None), (2, "2.5", None, 6, None)]
 
 
+@pytest.mark.parametrize("form", ["csv", "integers", "decimals"])
+def test_null_values_are_those_of_numbers_too(spark: SparkSession, tmp_path: Path, form: str) -> None:
+    columns = {"user_id": [1, -1, 3, 4], "item_id": [7, 8, -1, 9], "rating": [5, 4, 3, -1], "timestamp": [10, 11, 12, 0]}
+    if form == "csv":
+        cells = zip(*columns.values(), strict=True)
+        (tmp_path / "r").write_text(",".join(columns) + "\n" + "".join(f"{','.join(map(str, row))}\n" for row in cells))
+    else:
+        kind = pa.int32() if form == "integers" else pa.float64()
+        table = {name: pa.array(values, kind) for name, values in columns.items()}
+        pq.write_table(pa.table(table | {"timestamp": columns["timestamp"]}), tmp_path / "r")
+    found = read(
+        spark, tmp_path / "r", format="csv" if form == "csv" else "parquet", null_values=["-1", "0", "x", "0.5", "9" * 30]
+    )
+    texts = [tuple(value and str(value).removesuffix(".0") for value in row) for row in rows(found.select(*columns))]
+    assert sorted(texts, key=repr) == [
+        ("1", "7", "5", "10"),
+        ("3", None, "3", "12"),
+        ("4", "9", None, None),
+        (None, "8", "4", "11"),
+    ]
+
+
 LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "json": ("r.json", '{"user_id": 1, "items": [7, "a", 7]}\n{"user_id": 2, "items": []}\n', {"format": "json"}),
     "csv of JSON": ("r.csv", 'user_id;items\n1;"[7, ""a"", 7]"\n2;\n', {"delimiter": ";"}),

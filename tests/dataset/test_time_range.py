@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from seqrec.dataset.build_sequences import InputLimits, ingest
 from seqrec.dataset.parse import parse_ratings
 from seqrec.dataset.profile import WantedTypes, profile
 from seqrec.dataset.read import read_interactions
@@ -129,3 +130,14 @@ def test_the_nanoseconds_of_pandas_are_times(spark: SparkSession, tmp_path: Path
     found = profile(rows, WantedTypes())
     taken = {row["timestamp"] for row in parse_ratings(rows, types=found.types).collect()}
     assert (found.types.time.unit, taken) == ("ns", {1425168000123, 1456704000000})
+
+
+def test_a_range_of_times_without_a_time_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user_id,item_id\n1,2\n")
+    table, columns = InputTable(key="input", path=f"{tmp_path}/r.csv"), RatingColumns(rating=None, timestamp=None)
+    limits = InputLimits(bad_share=0.01, user_events=100)
+    wanted = WantedTypes(time_range=parse_time_range(["2001-01-01", "2002-01-01"]))
+    said = r"input\.time_range is \[2001-.*, 2002-.*\], but .*r\.csv has no column of times: set input\.columns\.timestamp=COLUMN"
+    with pytest.raises(UserError, match=said):
+        ingest(spark, table, columns, wanted=wanted, limits=limits)
+    assert ingest(spark, table, columns, wanted=WantedTypes(), limits=limits).profile.usable == 1

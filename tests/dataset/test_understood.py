@@ -1,5 +1,6 @@
 """What is shown of an input and kept of it, and what is looked at beyond its first rows."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,20 @@ def test_a_dry_run_shows_what_was_understood_and_writes_nothing(
     assert [str(first.user), str(first.item), str(first.stars), *iso(first).split()] in shown
     assert ["72", "rows"] in shown
     assert sorted(file.name for file in tmp_path.iterdir()) == ["r.csv"]
+
+
+def test_a_dry_run_of_a_packed_file_leaves_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    text = lines(lambda e: (e.user, e.item, e.stars, iso(e)), header="user,item,rating,time")
+    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("r.csv", text)
+    for folder in ("new/data", "old"):
+        build_sequences.main(["--conf", CONF, "--dry-run", f"input.path={tmp_path}/r.zip", f"data={tmp_path}/{folder}"])
+        (tmp_path / "old").mkdir(exist_ok=True)
+    with pytest.raises(SystemExit, match=r"input\.columns\.user_id"):
+        build_sequences.main(
+            ["--conf", CONF, "--dry-run", f"input.path={tmp_path}/r.zip", f"data={tmp_path}/new", "input.columns.user_id=x"]
+        )
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["old", "r.zip"]
 
 
 def test_the_dataset_keeps_how_it_was_read(spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
