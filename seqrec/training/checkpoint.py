@@ -114,10 +114,11 @@ def best_name(step: int, metric: str, value: float) -> str:
     return f"best_step{step:08d}_{plain}_{value:.4f}.pt"
 
 
-def find(folder: str, which: str) -> str:
+def find(folder: str, which: str, *, instead: str = "checkpoint=last") -> str:
     """The path of a model's checkpoint: `best`, `last`, or a path, which is returned as it is.
 
-    A model that was trained without validation has no best checkpoint: `best` then means the last one.
+    A model that was trained without validation has no best checkpoint: `best` then means the last one. UserError if there was a
+    best one; `instead` is the setting that takes the last one.
     """
     if which not in ("best", "last"):
         if not files.exists(which):
@@ -133,7 +134,20 @@ def find(folder: str, which: str) -> str:
         )
     if name not in names:
         raise UserError(f"{path} has no {which} checkpoint (it holds: {', '.join(names) or 'nothing'}): run train first")
+    if which == "best" and name == LAST:
+        last = load(files.join(path, LAST), keys=("model", "architecture", "arguments", "meta"))
+        require_best(folder, last, remedy=f"take the last one ({instead}), or train again with resume=false")
     return files.join(path, name)
+
+
+def require_best(folder: str, last: Checkpoint, *, remedy: str) -> None:
+    """Raise UserError if a training had a best checkpoint, as its last one says, and its folder has none."""
+    path, progress = files.join(folder, "checkpoints"), last.progress or {}
+    if progress.get("best") is not None and not any(BEST.match(name) for name in files.names(path)):
+        raise UserError(
+            f"{path}/best_step{progress['best_step']:08d}_*.pt is missing, which {LAST} says was the best: put it back from a "
+            f"copy, or {remedy}"
+        )
 
 
 def save(checkpoint: Checkpoint, folder: str, name: str) -> None:

@@ -110,6 +110,8 @@ def take_folder(
         if state.architecture != architecture:
             others = [f"those of {state.architecture}"]
         if not others:
+            anew = f"remove {files.join(run.folder, 'checkpoints')}, which starts the training over"
+            checkpoint.require_best(run.folder, state, remedy=anew)
             log.info("going on with the training of %s, at step %d", run.folder, state.step)
             return state
         log.warning("%s holds a training with other settings (%s): training anew", run.folder, ", ".join(others))

@@ -190,6 +190,9 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
         before = {**former_values(state, setup.shaping.defaults), **state.fingerprint}
         before["architecture"] = name_now(before["architecture"])
         require_same(before, {**dict.fromkeys(WHERE_SET), **fingerprint}, folder=setup.folder)
+        checkpoint.require_best(
+            setup.folder, state, remedy="start over with resume=false; export_onnx checkpoint=last takes the last one as it is"
+        )
     except OtherTrainingError as error:
         if setup.resume != "same":
             raise

@@ -124,7 +124,8 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
 def _find(init: str, *, last: bool) -> str | None:
     """The checkpoint that init names; None if nothing is there. A model's folder means its best one, or its last one."""
     if files.names(files.join(init, "checkpoints")) or files.exists(files.join(init, "encoder.onnx")):
-        return checkpoints.find(init, "last" if last else "best")
+        instead = f"init={files.join(init, 'checkpoints', checkpoints.LAST)}"
+        return checkpoints.find(init, "last" if last else "best", instead=instead)
     if not files.exists(init):
         return None
     if files.names(init):

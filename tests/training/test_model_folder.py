@@ -64,6 +64,24 @@ def test_a_checkpoint_that_cannot_be_read_keeps_the_training(settings: Make, mon
         assert "resume=false" not in str(raised.value)
 
 
+def test_a_best_checkpoint_that_is_missing_is_named(settings: Make, tmp_path: Path) -> None:
+    """It was there, as last.pt says, so that the last one doesn't stand for it."""
+    cfg = settings(max_epochs=2)
+    train(cfg)
+    best = Path(checkpoint.find(cfg.model, "best"))
+    best.unlink()
+    lacks = rf"checkpoints/{best.name.partition('_ndcg10')[0]}_\*.pt is missing, .* put it back from a copy, or "
+    with pytest.raises(UserError, match=rf"{lacks}take the last one \(checkpoint=last\), or train again with resume=false"):
+        checkpoint.find(cfg.model, "best")
+    assert checkpoint.find(cfg.model, "last").endswith("/last.pt")
+    with pytest.raises(UserError, match=rf"{lacks}start over with resume=false"):
+        train(cfg)
+    with pytest.raises(UserError, match=rf"{lacks}take the last one \(init={cfg.model}/checkpoints/last.pt\)"):
+        train(settings(model=f"{tmp_path}/newer", init=cfg.model))
+    train(cfg.model_copy(update={"resume": False}))
+    assert checkpoint.find(cfg.model, "best") == str(best)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_part_of_a_checkpoint_names_the_other_remedies_first(settings: Make, tmp_path: Path, share: float) -> None:
     cfg = settings(max_epochs=1)
