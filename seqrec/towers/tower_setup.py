@@ -15,7 +15,7 @@ from seqrec.towers.matching_inputs import MatchingInputs, open_matching
 from seqrec.towers.tower_survey import ITEM, TowerSurvey, survey_matching
 from seqrec.training.fingerprint import Flat
 from seqrec.training.limits import Milestones, TrainingLimits
-from seqrec.training.optimizer import Schedule
+from seqrec.training.optimizer import ENDING, Schedule
 from seqrec.training.processes import Process
 
 WEIGHTLESS = ("path", "new_items", "max_epochs", "patience", "checkpoint_every")  # keys of features on which no weight depends
@@ -68,7 +68,7 @@ class TowerSetup:
         number of steps the weights depend as far as the learning rate does: by the warm-up, and by schedules that end at 0.
         """
         schedule = self.optimizer.schedule
-        ends = {f"steps of the {schedule} schedule": total_steps} if schedule in ("cosine", "linear") else {}
+        ends = {f"steps of the {schedule} schedule": total_steps} if schedule in ENDING else {}
         encodings = self.survey.users.to_json() + self.survey.items.to_json()
         return {
             **self.shaping,

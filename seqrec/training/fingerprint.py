@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from seqrec.command.config import flatten, public
 from seqrec.errors import UserError
-from seqrec.settings.training import Training
+from seqrec.settings.training import Optimizer, Training
 from seqrec.training.checkpoint import Checkpoint
+from seqrec.training.optimizer import Schedule
 
 SHAPING = (
     *("seed", "encoder", "members", "windows", "objective", "masking", "loss"),
@@ -21,6 +22,8 @@ SHAPING = (
 )
 
 FOLLOWING = ("samples", "encodings")  # what follows from the data: it says nothing more where the data differ
+
+WARMUP = "steps of the warm-up"  # where their number follows from that of all steps
 
 Flat = dict[str, Any]
 
@@ -52,7 +55,9 @@ def former_values(before: Checkpoint, defaults: Flat) -> Flat:
     """
     loss, sampling = before.fingerprint.get("loss.name"), before.fingerprint.get("loss.sampling")
     uncorrected = loss == "sampled_ce" and sampling == "uniform"
-    return {**defaults, "architecture": before.architecture, "loss.log_q": not uncorrected, "loss.terms": "sum"}
+    total = before.fingerprint.get(f"steps of the {before.fingerprint.get('optimizer.schedule')} schedule")
+    warmup = {} if total is None else {WARMUP: Schedule.of(Optimizer(warmup_steps=None), total_steps=total).warmup_steps}
+    return {**defaults, "architecture": before.architecture, "loss.log_q": not uncorrected, "loss.terms": "sum", **warmup}
 
 
 def require_network(before: str, now: str, *, folder: str, key: str) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from seqrec.settings.training import Optimizer
 
 LONGEST_WARMUP = 200  # steps, where their number is left to the training
+ENDING = ("cosine", "linear")  # schedules that reach 0 at the end of the training
 STATES = {"adamw": 2, "adam": 2, "sgd": 1}  # numbers that an optimiser keeps of each weight
 
 

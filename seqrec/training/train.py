@@ -15,19 +15,20 @@ from torch.nn.parallel import DistributedDataParallel
 from seqrec.command.kept_log import keep_log
 from seqrec.command.screen import counted
 from seqrec.models.encoders import name_now
+from seqrec.settings.training import Optimizer
 from seqrec.storage import files, versions
 from seqrec.storage.config_file import write_config
 from seqrec.storage.lock import hold_in
 from seqrec.training import checkpoint
 from seqrec.training.checkpoint import Checkpoint, Checkpointer
-from seqrec.training.fingerprint import Flat, OtherTrainingError, former_values, require_network, require_same
+from seqrec.training.fingerprint import WARMUP, Flat, OtherTrainingError, former_values, require_network, require_same
 from seqrec.training.inputs import Inputs, read_inputs
 from seqrec.training.learner import Learner, build_learner
 from seqrec.training.loop import Trainer
 from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.model_name import model_name
 from seqrec.training.objective import reference_weights
-from seqrec.training.optimizer import Schedule
+from seqrec.training.optimizer import ENDING, Schedule
 from seqrec.training.precision import repeat_bits
 from seqrec.training.processes import Process, join_processes
 from seqrec.training.setup import TrainingSetup
@@ -113,12 +114,16 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, start: War
     """What every checkpoint of the training says, still without weights and progress."""
     data, plan = inputs.data, inputs.plan
     facts = {"data": data.meta.run_id, "processes": process.world, "bf16": inputs.bf16, "architecture": plan.architecture}
-    schedule = setup.optimizer.schedule
-    ends = schedule in ("cosine", "linear") or setup.optimizer.warmup_steps is None
-    total = {f"steps of the {schedule} schedule": total_steps} if ends else {}
     frozen = {"freeze": list(setup.freeze)} if setup.freeze else {}
     began = {} if start is None else start.fingerprint
-    fingerprint = {**setup.shaping.values, **facts, **plan.shaping, **total, **frozen, **began}
+    fingerprint = {
+        **setup.shaping.values,
+        **facts,
+        **plan.shaping,
+        **_rates(setup.optimizer, total_steps=total_steps),
+        **frozen,
+        **began,
+    }
     meta = {
         "run_id": versions.new_run_id(),
         "name": setup.name or model_name(plan.name, named=plan.named, shaping=setup.shaping, fingerprint=fingerprint),
@@ -141,6 +146,13 @@ def _template(setup: TrainingSetup, inputs: Inputs, process: Process, start: War
         meta=meta,
         fingerprint=fingerprint,
     )
+
+
+def _rates(optimizer: Optimizer, *, total_steps: int) -> Flat:
+    """What learning rates depend on besides settings: the number of steps, or the warm-up where that follows from it."""
+    if optimizer.schedule in ENDING:
+        return {f"steps of the {optimizer.schedule} schedule": total_steps}
+    return {} if optimizer.warmup_steps is not None else {WARMUP: Schedule.of(optimizer, total_steps=total_steps).warmup_steps}
 
 
 def _resume_or_start(

@@ -86,10 +86,26 @@ def test_a_differing_setting_is_named(settings: Make) -> None:
     assert last(cfg).step == 4
 
 
-def test_a_warm_up_that_depends_on_the_steps_is_of_as_many_steps(settings: Make) -> None:
-    cfg = settings(optimizer={"warmup_steps": None, "schedule": "constant"}, max_epochs=1)
+@pytest.mark.parametrize("older", [False, True])
+def test_a_training_goes_on_to_more_steps_where_its_rates_stay_the_same(settings: Make, older: bool) -> None:
+    """A warm-up of a twentieth: none up to 19 steps, one step up to 39. Older releases kept the number of all steps."""
+    cfg = settings(optimizer={"warmup_steps": None, "schedule": "constant"}, max_steps=2, max_epochs=99)
     train(cfg)
-    with pytest.raises(UserError, match=r"steps of the constant schedule=4 there, 8 now"):
+    if older:
+        state = last(cfg)
+        fingerprint = {key: value for key, value in state.fingerprint.items() if key != "steps of the warm-up"}
+        checkpoint.save(replace(state, fingerprint=fingerprint | {"steps of the constant schedule": 2}), cfg.model, "last.pt")
+    with pytest.raises(UserError, match=r"other settings \(steps of the warm-up=0 there, 1 now\)"):
+        train(cfg.model_copy(update={"max_steps": 20}))
+    train(cfg.model_copy(update={"max_steps": 3}))
+    assert last(cfg).step == 3
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_schedule_that_ends_has_as_many_steps(settings: Make, schedule: str) -> None:
+    cfg = settings(optimizer={"warmup_steps": None, "schedule": schedule}, max_epochs=1)
+    train(cfg)
+    with pytest.raises(UserError, match=rf"steps of the {schedule} schedule=4 there, 8 now"):
         train(cfg.model_copy(update={"max_epochs": 2}))
 
 
