@@ -70,8 +70,8 @@ class Pooling:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """An epoch's batches: every window once in each of its passes. Every rank has the same number of batches, and at least as
-    many windows as a pass has batches.
+    """An epoch's batches: every window once in each of its passes, or twice in a pool that would else have fewer windows than
+    batches (see `_cut`). Every rank has the same number of batches, and at least as many windows, without a shift, as a pass has.
 
     The order of a pool's batches is shuffled alike on every rank, so that the ranks step through windows of like length together.
     With several passes, each pass has a seed of its own, and a window is another of its copies in each pass of an epoch.
@@ -130,14 +130,15 @@ class Batches:
             skip = 0
 
     def _cut(self, rows: Rows, rng: np.random.Generator, *, batches: int) -> Rows:
-        """The windows of a pool's rows; UserError if they are fewer than its batches."""
+        """The windows of a pool's rows; if they are fewer than its batches, some come twice.
+
+        Pools have equal shares of the batches, which all ranks count alike, and not of the windows: rows differ in length, and
+        a shift takes windows away. With batches of one or two windows, a pool may so have fewer of them.
+        """
         assert self.cut is not None
         windows = self.cut.windows(rows, rng)
-        if len(windows) < batches:
-            raise UserError(
-                f"a pool of {len(windows)} windows is too small for {batches} batches: raise batch_size or pool_batches"
-            )
-        return windows
+        again = rng.integers(len(windows), size=max(0, batches - len(windows)))
+        return np.concatenate([windows, windows[again]])
 
     def _pools(self, sizes: list[int], *, seed: int) -> Iterator[Rows]:
         """Pools of these sizes, from row groups in a seeded order."""

@@ -211,10 +211,21 @@ def test_batches_have_what_stands_before_their_windows(tmp_path: Path, windows: 
             assert any(row == window[: len(row)] for window in windows)
 
 
-def test_a_pool_of_too_few_windows_is_refused(tmp_path: Path, windows: list[list[int]]) -> None:
-    source = replace(batches(shard_of(tmp_path), steps=200), cut=Cut(max_len=8, overlap=0, shift=0))
-    with pytest.raises(UserError, match=r"a pool of 1 windows is too small for 3 batches: raise batch_size or pool_batches"):
-        list(source.epoch(0))
+@pytest.mark.parametrize(("max_len", "shift"), [(3, 0), (3, 4), (8, 8)])
+def test_windows_of_a_pool_come_twice_where_they_are_fewer_than_its_batches(
+    tmp_path: Path, windows: list[list[int]], max_len: int, shift: int
+) -> None:
+    """Batches of one window, as many as there are without a shift, which no two pools have alike."""
+    cut = Cut(max_len=max_len, overlap=0, shift=shift)
+    shard = open_shard(str(tmp_path / "data" / RUN_ID / "windows"), rank=0, world=1, cache=tmp_path / "cache", cut=cut)
+    source = replace(batches(shard, steps=shard.windows), cut=cut)
+    epoch = list(source.epoch(0))
+    assert len(epoch) == shard.windows
+    assert all(len(batch.items) for batch in epoch)
+    assert len(rows(epoch)) > shard.windows or shift
+    assert lists(source.epoch(0, skip=7)) == lists(epoch)[7:]
+    if shift == 0:
+        assert set(rows(epoch)) == set(rows(list(replace(source, steps=9).epoch(0))))
 
 
 def test_many_epochs_lose_nothing(tmp_path: Path) -> None:
