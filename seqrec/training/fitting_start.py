@@ -30,7 +30,7 @@ def require_fitting(start: Checkpoint, inputs: Inputs, users: UserHashes | None,
         new = plan.build()
     matches = [match_weights(before, now, users) for before, now in zip(old.parts(), new.parts(), strict=True)]
     if plan.references:
-        _require_whole(differing_shape(start.arguments, plan.arguments), matches, path=path)
+        require_whole(start, plan.arguments, matches, path=path)
 
 
 def differing_shape(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -52,9 +52,9 @@ def shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _require_whole(differing: dict[str, tuple[Any, Any]], matches: list[KeptWeights], *, path: str) -> None:
+def require_whole(start: Checkpoint, arguments: dict[str, Any], matches: list[KeptWeights], *, path: str) -> None:
     """Raise UserError, naming the settings that fit, if a model is of another shape or some weights have no counterpart."""
-    if differing:
+    if differing := differing_shape(start.arguments, arguments):
         keys = [f"encoder.{key}={json.dumps(there).strip(chr(34))}" for key, (there, _) in differing.items()]
         raise UserError(
             f"init={path} is of another shape than the model, and objective=preferences compares with its weights as they are: "

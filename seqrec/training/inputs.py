@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seqrec.command.screen import counted
 from seqrec.models.encoder import Encoder
 from seqrec.training.frozen import freeze
 from seqrec.training.item_vectors import ItemVectors, read_item_vectors
@@ -77,6 +78,8 @@ def read_inputs(setup: TrainingSetup, path: str, process: Process, cache: Path) 
         vectors = read_item_vectors(source, data, cache / "vectors", says=process.rank == 0)
         data = data.with_vectors(vectors.known)
     plan = setup.architecture.plan(PlanInputs(data=data, users=users, bf16=bf16, vectors=vectors))
+    if process.rank == 0 and (dim := plan.shaping.get("encoder.dim")):
+        log.info("encoder.dim=%d, for %s to learn from", dim, counted(int(data.counts.sum()), "event"))
     table = data.table("windows") if plan.table is None else plan.table.path
     shard = open_shard(table, rank=process.rank, world=process.world, cache=cache / "windows", cut=plan.cut)
     validation = _read_validation(setup, data, user_hashes, process, cache / "valid", max_len=int(plan.arguments["max_len"]))

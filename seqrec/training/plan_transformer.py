@@ -1,13 +1,11 @@
 """A transformer: what it predicts at the positions of a window is a choice, and so is its loss."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor, nn
 
-from seqrec.command.screen import counted
 from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.losses import bce, cross_entropy, gbce, gbce_beta, prior_score, sampled_cross_entropy
@@ -24,8 +22,6 @@ from seqrec.training.preferences import PreferenceObjective, PreferencePairs, op
 from seqrec.training.setup import TrainingSetup, training_setup
 from seqrec.training.tasks import Task, next_item
 from seqrec.training.vector_start import Use, plan_vectors
-
-log = logging.getLogger("seqrec")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +143,6 @@ def _of_size(shape: SequenceShape, events: int) -> tuple[SequenceShape, int, dic
     dim, heads = shape.sizes(events)
     found = {"dim": dim, "heads": heads}
     chosen = {f"encoder.{name}": size for name, size in found.items() if getattr(shape, name) is None}
-    if "encoder.dim" in chosen:
-        log.info("encoder.dim=%d, for %s to learn from", dim, counted(events, "event"))
     return shape.model_copy(update=found), dim, chosen
 
 

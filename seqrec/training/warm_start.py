@@ -100,9 +100,9 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
     start = checkpoints.load(path)
     vocabulary = _read_vocabulary(path)
     _require_extension(start, vocabulary, inputs, path=path)
-    _require_members(start, inputs.plan.arguments, carried=setup.carries_moments, path=path)
+    require_members(start, inputs.plan.arguments, carried=setup.carries_moments, path=path)
     if setup.carries_moments:
-        _require_moments(start, setup.optimizer.name, path=path)
+        require_moments(start, setup.optimizer.name, path=path)
     users = _read_users(path, inputs.user_hashes)
     require_fitting(start, inputs, users, path=path)
     identity = {"run_id": start.meta["run_id"], "name": start.meta["name"], "step": start.step}
@@ -190,7 +190,7 @@ def _require_extension(start: Checkpoint, vocabulary: pa.Table | None, inputs: I
         )
 
 
-def _require_members(start: Checkpoint, arguments: dict[str, Any], *, carried: bool, path: str) -> None:
+def require_members(start: Checkpoint, arguments: dict[str, Any], *, carried: bool, path: str) -> None:
     """Raise UserError unless both models have as many members, and one each where moments are carried."""
     before, now = start.arguments.get("members", 1), arguments.get("members", 1)
     if before != now:
@@ -199,7 +199,7 @@ def _require_members(start: Checkpoint, arguments: dict[str, Any], *, carried: b
         raise UserError(f"init_optimizer=carried is of models of one member, and init={path} has {now}: set init_optimizer=fresh")
 
 
-def _require_moments(start: Checkpoint, name: str, *, path: str) -> None:
+def require_moments(start: Checkpoint, name: str, *, path: str) -> None:
     """Raise UserError unless the checkpoint holds the state of an optimiser of that name."""
     if start.optimizer is None:
         raise UserError(f"init={path} holds no optimiser, which stands in last.pt alone: take that, or init_optimizer=fresh")

@@ -25,6 +25,7 @@ from seqrec.training.train import Trained, run_training
 from tests.training.conftest import train
 from tests.training.test_interruptions import ended, falling_at, killed, require_equal
 from tests.training.test_item_vectors import CIRCLE, write_vectors
+from tests.training.test_preferences import write_pairs
 
 Make = Callable[..., Train]
 STAGES: list[dict[str, Any]] = [
@@ -162,6 +163,45 @@ def test_the_time_of_a_run_ends_in_a_stage(settings: Make) -> None:
 def test_stages_that_are_no_trainings_are_refused(settings: Make, stages: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         settings(stages=stages)
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([{"name": "a"}, {"name": "b", "freeze": ["itemz"]}], "stages: b: freeze: the model has no part 'itemz'"),
+        (
+            [{"name": "a"}, {"name": "b", "encoder": {"max_len": 500}}],
+            r"stages: b: encoder.max_len=500 is above the max_len of 8 of",
+        ),
+        (
+            [{"name": "a", "encoder": {"dim": 16}}, {"name": "b"}],
+            "stages: b: encoder.dim=8, and its weights begin from those of the stage a, which are 16 wide: give both the same",
+        ),
+        (
+            [{"name": "a"}, {"name": "b", "init_optimizer": "carried", "optimizer": {"name": "sgd"}}],
+            r"stages: b: init=.*/stages/a was trained by optimizer.name=adamw, and it is sgd now",
+        ),
+        ([{"name": "a"}, {"name": "b", "item_vectors": {"path": "nowhere"}}], "stages: b: .*nowhere"),
+    ],
+)
+def test_a_stage_that_cannot_be_trained_is_refused_before_the_first(
+    settings: Make, stages: list[dict[str, Any]], said: str
+) -> None:
+    cfg = settings(stages=stages)
+    with pytest.raises(UserError, match=said):
+        job.run(cfg)
+    assert not Path(cfg.model).exists()
+
+
+def test_preferences_of_a_stage_need_the_shape_of_the_one_before(
+    settings: Make, windows: list[list[int]], tmp_path: Path
+) -> None:
+    write_pairs(tmp_path / "pairs", windows)
+    preferring = {"name": "b", "objective": "preferences", "dpo": {"path": f"{tmp_path}/pairs"}, "encoder": {"max_len": 4}}
+    cfg = settings(stages=[{"name": "a"}, preferring])
+    with pytest.raises(UserError, match=r"stages: b: init=.*/stages/a is of another shape .*: set encoder.max_len=8"):
+        job.run(cfg)
+    assert not Path(cfg.model).exists()
 
 
 def test_stages_do_not_begin_from_what_they_replace(settings: Make, tmp_path: Path) -> None:
