@@ -22,7 +22,14 @@ from seqrec.errors import UserError
 from seqrec.export.graph import Query, write_graph
 from seqrec.export.item_embeddings import write_item_embeddings
 from seqrec.export.parity import largest_difference, sample_histories
-from seqrec.export.restore import TrainedModel, build_encoder, read_checkpoint, require_same_users, require_same_vocabulary
+from seqrec.export.restore import (
+    TrainedModel,
+    build_encoder,
+    read_checkpoint,
+    read_vocabulary,
+    require_same_users,
+    require_same_vocabulary,
+)
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoder import Encoder
 from seqrec.serving import sealed
@@ -124,9 +131,8 @@ def require_place(folder: str) -> None:
 
 def _write_files(model: str, trained: TrainedModel, work: Path, *, opset: int) -> tuple[Encoder, NDArray[np.float32]]:
     """Write all files of the export into the folder `work`; returns the encoder and the item matrix."""
-    path = files.join(model, sealed.VOCABULARY)
-    vocabulary = pq.read_table(files.fetch(path, work / "model"))
-    require_same_vocabulary(trained, vocabulary, path=path)
+    vocabulary = read_vocabulary(model, work / "model")
+    require_same_vocabulary(trained, vocabulary, path=files.join(model, sealed.VOCABULARY))
     encoder = build_encoder(trained)
     for name, query in _graphs(encoder).items():
         write_graph(query, work / name, max_len=int(trained.checkpoint.arguments["max_len"]), opset=opset)
@@ -159,7 +165,8 @@ def _copy_users(model: str, trained: TrainedModel, work: Path) -> None:
     path = files.join(model, sealed.USERS)
     if not files.exists(path):
         raise UserError(
-            f"{path} is missing, and {trained.path} has embeddings of users: take the folder that {trained.path} comes from"
+            f"{path} is missing, and {trained.path} has embeddings of users: `train_two_tower` of model={model} puts it back, or "
+            f"take the folder that {trained.path} comes from"
         )
     shutil.copyfile(files.fetch(path, work / "model"), work / sealed.USERS)
     require_same_users(trained, np.load(work / sealed.USERS), path=path)

@@ -1,14 +1,18 @@
 """A checkpoint back into its encoder, with the vocabulary and the users it was trained on, and no others."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoder import Encoder
+from seqrec.serving.sealed import VOCABULARY
+from seqrec.storage import files
 from seqrec.storage.metadata import TrainedMeta
 from seqrec.training import checkpoint as checkpoints
 from seqrec.training.checkpoint import Checkpoint
@@ -45,8 +49,20 @@ def read_checkpoint(model: str, which: str) -> TrainedModel:
 def _load(path: str) -> TrainedModel:
     """The checkpoint in a file."""
     checkpoint = checkpoints.load(path)
-    meta = TrainedMeta.of(checkpoint.meta, path=path, remedy=checkpoints.OTHERS)
+    meta = TrainedMeta.of(checkpoint.meta, path=path, remedy=checkpoints.other_remedy(path))
     return TrainedModel(path=path, meta=meta, checkpoint=checkpoint)
+
+
+def read_vocabulary(model: str, cache: Path) -> pa.Table:
+    """The vocabulary in a model's folder; UserError if it is missing or broken."""
+    path = files.join(model, VOCABULARY)
+    remedy = f"`train` of model={model}, with the settings of its config.yaml, puts it back from the dataset"
+    if not files.exists(path):
+        raise UserError(f"{path} is missing: {remedy}")
+    try:
+        return pq.read_table(files.fetch(path, cache))
+    except pa.ArrowInvalid:
+        raise UserError(f"{path} is broken, or is no Parquet: remove it, and {remedy}") from None
 
 
 def require_same_vocabulary(model: TrainedModel, vocabulary: pa.Table, *, path: str) -> None:

@@ -18,6 +18,7 @@ from seqrec.errors import UserError
 from seqrec.models.encoder import Encoder
 from seqrec.models.encoders import ENCODERS, name_now
 from seqrec.storage import files
+from seqrec.training.checkpoint_faults import absent_keys, cause_of, lacks_memory
 from seqrec.training.progress import Progress, Recorded
 
 BEST = re.compile(r"^best_step(\d+)_([a-z0-9]+)_(-?\d+\.\d+)\.pt$")
@@ -28,10 +29,6 @@ KEYS = (
     *(f"meta.{key}" for key in META),
 )
 STATE = (*KEYS, "fingerprint", "optimizer", "progress")  # what a training is resumed from
-OTHERS = (
-    "take another, such as checkpoint=best or the path of one, or put it back from a copy; only to start the training over, and "
-    "to remove the folder's checkpoints with it: resume=false"
-)
 
 
 class FeatureNetworkError(UserError):
@@ -163,8 +160,22 @@ def save(checkpoint: Checkpoint, folder: str, name: str) -> None:
                 files.remove(files.join(path, older))
 
 
-def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
+def other_remedy(path: str) -> str:
+    """What to do about a checkpoint that is broken: take another one of its folder, if there is one."""
+    folder, _, name = path.rpartition("/")
+    names = files.names(folder)
+    others = {"best": any(BEST.match(other) and other != name for other in names), "last": LAST in names and name != LAST}
+    other = next((f"checkpoint={which} or " for which, there in others.items() if there), "")
+    return (
+        f"take another, {other}the path of one, or put it back from a copy; only to start the training over, and to remove the "
+        "folder's checkpoints with it: resume=false"
+    )
+
+
+def load(path: str, *, keys: tuple[str, ...] = KEYS, remedy: str | None = None) -> Checkpoint:
     """A checkpoint, on the CPU; nothing but tensors and plain values is unpickled.
+
+    The remedy is what to do about a broken one, where that isn't to take another (see `other_remedy`).
 
     Raises UserError with the cause if the file can't be read, isn't a checkpoint, or lacks one of the keys: every checkpoint of
     an encoder has those of KEYS, and the last one those of STATE too. One of another network is a FeatureNetworkError.
@@ -176,15 +187,17 @@ def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
     except UserError:
         raise  # it names the path and the reason
     except Exception as error:
-        raise UserError(f"{path} can't be read ({_cause(error)}): nothing was changed, so mend that and run it again") from error
+        raise UserError(
+            f"{path} can't be read ({cause_of(error)}): nothing was changed, so mend that and run it again"
+        ) from error
     if not zipfile.is_zipfile(io.BytesIO(raw)):
-        raise UserError(f"{path} is not a checkpoint, or not a whole one ({len(raw)} bytes): {OTHERS}")
+        raise UserError(f"{path} is not a checkpoint, or not a whole one ({len(raw)} bytes): {remedy or other_remedy(path)}")
     try:
         content: Any = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:
-        remedy = "free some memory, and run it again" if _no_memory(error) else OTHERS
-        raise UserError(f"{path} can't be opened as a checkpoint ({_cause(error)}): {remedy}") from error
-    absent = _absent(content, keys)
+        wanted = "free some memory, and run it again" if lacks_memory(error) else remedy or other_remedy(path)
+        raise UserError(f"{path} can't be opened as a checkpoint ({cause_of(error)}): {wanted}") from error
+    absent = absent_keys(content, keys)
     if absent and (network := _network_of_features(content)):
         raise FeatureNetworkError(
             f"{path} is of the architecture {network!r}, which reads no histories: the job that trained it exports and scores it "
@@ -192,7 +205,8 @@ def load(path: str, *, keys: tuple[str, ...] = KEYS) -> Checkpoint:
             network,
         )
     if absent:
-        raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {OTHERS}")
+        wanted = remedy or other_remedy(path)
+        raise UserError(f"{path} is not a checkpoint of seqrec's train: it lacks {', '.join(absent)}; {wanted}")
     return Checkpoint(**{part.name: content[part.name] for part in fields(Checkpoint) if part.name in content})
 
 
@@ -212,30 +226,7 @@ def rebuild(checkpoint: Checkpoint, *, path: str) -> Encoder:
     return encoder.eval()
 
 
-def _cause(error: Exception) -> str:
-    """An error's kind and the first line of what it says."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return ": ".join(filter(None, [type(error).__name__, first]))
-
-
-def _no_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch says so by a plain RuntimeError."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
-
-
 def _network_of_features(content: Any) -> str | None:
     """The architecture of a checkpoint's content, if it has one that is no encoder of histories."""
     name = content.get("architecture") if isinstance(content, dict) else None
     return name if isinstance(name, str) and name_now(name) not in ENCODERS else None
-
-
-def _absent(content: Any, keys: tuple[str, ...]) -> list[str]:
-    """The keys (dotted) that a checkpoint's content lacks."""
-    absent = []
-    for key in keys:
-        inner = content
-        for part in key.split("."):
-            inner = inner.get(part) if isinstance(inner, dict) else None
-        if inner is None:
-            absent.append(key)
-    return absent

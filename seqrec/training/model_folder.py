@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seqrec.command.kept_log import LOG
 from seqrec.serving.sealed import USERS, VOCABULARY
 from seqrec.storage import files, versions
+from seqrec.storage.meta import META
 from seqrec.tracking.kept_files import RUN_FILE
 from seqrec.training.curves import PICTURES
 from seqrec.training.training_data import TrainingData
@@ -26,16 +27,24 @@ def start_model_folder(folder: str, data: TrainingData, user_hashes: NDArray[np.
     The exports of the earlier training stay: they are in use until the new model is exported. The hashes are of the users with
     embeddings, None for a model without.
     """
-    for name in ("meta.json", "checkpoints", "epochs.jsonl", "tensorboard", *PICTURES, LOG, USERS, RUN_FILE):
+    for name in (META, "checkpoints", "epochs.jsonl", "tensorboard", *PICTURES, LOG, VOCABULARY, USERS, RUN_FILE):
         files.remove(files.join(folder, name))
-    sink = io.BytesIO()
-    pq.write_table(data.items, sink)
-    files.write_bytes(files.join(folder, VOCABULARY), sink.getvalue())
-    if user_hashes is not None:
+    complete_model_folder(folder, data, user_hashes, meta)
+
+
+def complete_model_folder(folder: str, data: TrainingData, user_hashes: NDArray[np.int64] | None, meta: dict[str, Any]) -> None:
+    """Write what a model's folder lacks of the files that every one has beside its checkpoints; they follow from its dataset."""
+    there = files.names(folder)
+    if VOCABULARY not in there:
+        sink = io.BytesIO()
+        pq.write_table(data.items, sink)
+        files.write_bytes(files.join(folder, VOCABULARY), sink.getvalue())
+    if user_hashes is not None and USERS not in there:
         sink = io.BytesIO()
         np.save(sink, user_hashes)
         files.write_bytes(files.join(folder, USERS), sink.getvalue())
-    versions.write_meta(folder, meta)
+    if META not in there:
+        versions.write_meta(folder, meta)
 
 
 def hash_vocabulary(items: pa.Table) -> str:

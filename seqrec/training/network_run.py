@@ -102,7 +102,8 @@ def take_folder(
     remedy = f"wait until it has ended, or train into another {key}=FOLDER"
     stack.enter_context(hold_in(run.folder, LOCK, what=f"a training in {run.folder}", remedy=remedy))
     if resume and checkpoint.LAST in files.names(files.join(run.folder, "checkpoints")):
-        state = checkpoint.load(checkpoint.find(run.folder, "last"), keys=STATE)
+        anew = f"remove {files.join(run.folder, 'checkpoints')}, which starts the training over"
+        state = checkpoint.load(checkpoint.find(run.folder, "last"), keys=STATE, remedy=f"put it back from a copy, or {anew}")
         if resume != "same":
             require_network(state.architecture, architecture, folder=run.folder, key=key)
             require_same(state.fingerprint, {**dict.fromkeys(state.fingerprint), **fingerprint}, folder=run.folder)
@@ -110,7 +111,6 @@ def take_folder(
         if state.architecture != architecture:
             others = [f"those of {state.architecture}"]
         if not others:
-            anew = f"remove {files.join(run.folder, 'checkpoints')}, which starts the training over"
             checkpoint.require_best(run.folder, state, remedy=anew)
             log.info("going on with the training of %s, at step %d", run.folder, state.step)
             return state

@@ -25,7 +25,7 @@ from seqrec.training.fingerprint import WARMUP, Flat, OtherTrainingError, former
 from seqrec.training.inputs import Inputs, read_inputs
 from seqrec.training.learner import Learner, build_learner
 from seqrec.training.loop import Trainer
-from seqrec.training.model_folder import LOCK, hash_users, hash_vocabulary, start_model_folder
+from seqrec.training.model_folder import LOCK, complete_model_folder, hash_users, hash_vocabulary, start_model_folder
 from seqrec.training.model_name import model_name
 from seqrec.training.objective import reference_weights
 from seqrec.training.optimizer import ENDING, Schedule
@@ -37,6 +37,9 @@ from seqrec.training.steps import Stepper
 from seqrec.training.warm_start import WarmStart, read_start
 
 WHERE_SET = ("init", "init_optimizer", "item_vectors", "freeze")  # keys that a fingerprint has only where they are set
+TO_RESUME = (
+    "put it back from a copy; only to start the training over, and to remove the folder's checkpoints with it: resume=false"
+)
 
 log = logging.getLogger("seqrec")
 
@@ -176,6 +179,8 @@ def _resume_or_start(
         if process.rank == 0:
             if state is None:
                 start_model_folder(setup.folder, inputs.data, inputs.user_hashes, template.meta)
+            else:
+                complete_model_folder(setup.folder, inputs.data, inputs.user_hashes, state.meta)
             write_config(setup.folder, setup.settings)
             keep_log(setup.folder, append=True)
             _introduce(inputs, template)
@@ -216,7 +221,7 @@ def _read_state(setup: TrainingSetup, fingerprint: Flat) -> Checkpoint | None:
 def _load_state(setup: TrainingSetup, *, architecture: str) -> Checkpoint:
     """The folder's last checkpoint; OtherTrainingError if it is of a network over features."""
     try:
-        return checkpoint.load(checkpoint.find(setup.folder, "last"), keys=checkpoint.STATE)
+        return checkpoint.load(checkpoint.find(setup.folder, "last"), keys=checkpoint.STATE, remedy=TO_RESUME)
     except checkpoint.FeatureNetworkError as error:
         require_network(error.architecture, architecture, folder=setup.folder, key="model")
         raise

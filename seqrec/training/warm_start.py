@@ -97,7 +97,7 @@ def read_start(setup: TrainingSetup, inputs: Inputs, cache: Path, *, says: bool)
         raise UserError(
             f"init={setup.init} lies in model={setup.folder}, whose checkpoints a new training removes: give another model=FOLDER"
         )
-    start = checkpoints.load(path)
+    start = checkpoints.load(path, remedy="begin from another model or checkpoint (init=PATH), or put it back from a copy")
     vocabulary = _read_vocabulary(path)
     _require_extension(start, vocabulary, inputs, path=path)
     require_members(start, inputs.plan.arguments, carried=setup.carries_moments, path=path)

@@ -325,6 +325,17 @@ def test_an_odd_checkpoint_is_one_message(places: Places, tmp_path: Path, change
         export(model, data=places.data, checkpoint="last")
 
 
+def test_a_vocabulary_that_is_missing_or_broken_is_one_message(places: Places, tmp_path: Path) -> None:
+    model = write_training(tmp_path / "model")
+    path = Path(model, "vocabulary.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=rf"{path} is broken, or is no Parquet: remove it, and `train` of model={model}, with"):
+        export(model, data=places.data)
+    path.unlink()
+    with pytest.raises(UserError, match=rf"{path} is missing: `train` of model={model}, with .* puts it back from the dataset"):
+        export(model, data=places.data)
+
+
 def test_a_sample_skips_empty_files_and_has_as_many_users_as_asked(places: Places, tmp_path: Path) -> None:
     """Of few users, Spark leaves files empty: the first one here is."""
     source = f"{places.data}/{DATASET}/sequences/part-00000.parquet"

@@ -1,5 +1,6 @@
 """A model's folder: whose training it holds, one at a time, and what its files must be."""
 
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -82,14 +83,40 @@ def test_a_best_checkpoint_that_is_missing_is_named(settings: Make, tmp_path: Pa
     assert checkpoint.find(cfg.model, "best") == str(best)
 
 
+def test_files_that_follow_from_the_dataset_are_put_back(settings: Make, tmp_path: Path) -> None:
+    cfg, folder = settings(max_epochs=1), tmp_path / "model"
+    train(cfg)
+    made = {name: (folder / name).read_bytes() for name in ("vocabulary.parquet", "meta.json")}
+    for name in made:
+        (folder / name).unlink()
+    train(cfg)
+    assert (folder / "vocabulary.parquet").read_bytes() == made["vocabulary.parquet"]
+    assert versions.read_meta(cfg.model)["run_id"] == json.loads(made["meta.json"])["run_id"]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_part_of_a_checkpoint_names_the_other_remedies_first(settings: Make, tmp_path: Path, share: float) -> None:
     cfg = settings(max_epochs=1)
     train(cfg)
     path = tmp_path / "model" / "checkpoints" / "last.pt"
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(UserError, match=r"last.pt is not a checkpoint, or not a whole one.*checkpoint=best.*resume=false"):
+    with pytest.raises(UserError, match=r"last.pt is not a checkpoint, or not a whole one.*: put it back from .*resume=false$"):
         train(cfg)
+    with pytest.raises(
+        UserError, match=r"last.pt is not .*: begin from another model or checkpoint \(init=PATH\), or put it back"
+    ):
+        train(settings(model=f"{tmp_path}/newer", init=str(path)))
+    with pytest.raises(UserError, match=r"last.pt is not .*: take another, checkpoint=best or the path of one, .*resume=false"):
+        checkpoint.load(str(path))
+    best = Path(checkpoint.find(cfg.model, "best"))
+    best.write_bytes(path.read_bytes())
+    with pytest.raises(
+        UserError, match=r"ndcg10_\S+ is not .*: take another, checkpoint=last or the path of one, .*resume=false"
+    ):
+        checkpoint.load(str(best))
+    best.unlink()
+    with pytest.raises(UserError, match=r"last.pt is not .*: take another, the path of one, .*resume=false"):
+        checkpoint.find(cfg.model, "best")
 
 
 @pytest.mark.parametrize("content", [{}, [], None, {"model": {}, "step": 3}])
@@ -97,5 +124,5 @@ def test_a_checkpoint_without_keys_is_named(settings: Make, tmp_path: Path, cont
     cfg = settings(max_epochs=1)
     train(cfg)
     torch.save(content, tmp_path / "model" / "checkpoints" / "last.pt")
-    with pytest.raises(UserError, match=r"last.pt is not a checkpoint of seqrec's train: it lacks .*progress; take another"):
+    with pytest.raises(UserError, match=r"last.pt is not a checkpoint of seqrec's train: it lacks .*progress; put it back"):
         train(cfg)
