@@ -1,4 +1,4 @@
-"""A torch encoder as an ONNX graph: `items` int64 (B, L) -> `query` float32 (B, D), both axes dynamic.
+"""A torch encoder as an ONNX graph: `items` int64 (B, L) -> `query` float32 (B, D), both axes dynamic; L is 1 where max_len is.
 
 An encoder with embeddings of users has a further input, `user_idx` int64 (B,).
 """
@@ -29,8 +29,9 @@ def write_graph(query: Query, path: Path, *, max_len: int, opset: int, external_
     """Write an encoder's query, in evaluation mode, to an ONNX file; see `write_module`."""
     length = torch.export.Dim("length", max=max_len) if max_len > 2 else torch.export.Dim.AUTO
     batch = torch.export.Dim("batch")
+    example = torch.ones((2, min(max_len, max(2, max_len // 2))), dtype=torch.int64)  # an axis of 1 would be taken as fixed
     inputs = {
-        "items": GraphInput("items", torch.ones((2, max(2, max_len // 2)), dtype=torch.int64), {0: batch, 1: length}),
+        "items": GraphInput("items", example, {0: batch, 1: length}),
         "user_idx": GraphInput("user_idx", torch.zeros(2, dtype=torch.int64), {0: batch}),
     }
     names = query.encoder.inputs

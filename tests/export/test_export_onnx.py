@@ -211,11 +211,16 @@ def test_weights_above_the_limit_lie_beside_the_graph(tmp_path: Path) -> None:
     assert largest_difference(Query(encoder), tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [9] * 7]), max_len=5) < 1e-4
 
 
-@pytest.mark.parametrize("max_len", [1, 2])
-def test_the_shortest_models_export_too(tmp_path: Path, max_len: int) -> None:
-    encoder = Transformer(vocab_size=6, **{**SHAPE, "max_len": max_len}).eval()
-    write_graph(Query(encoder), tmp_path / "encoder.onnx", max_len=max_len, opset=18)
-    assert largest_difference(Query(encoder), tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
+@pytest.mark.parametrize(
+    ("max_len", "attention", "backwards"),
+    [(1, "causal", False), (2, "causal", False), (1, "bidirectional", False), (1, "bidirectional", True)],
+)
+def test_the_shortest_models_export_too(tmp_path: Path, max_len: int, attention: str, backwards: bool) -> None:
+    """A bidirectional model of one item has two positions, the second for the mask."""
+    encoder = Transformer(vocab_size=6, **{**SHAPE, "max_len": max_len, "attention": attention}).eval()
+    query = Query(encoder, backwards=backwards)
+    write_graph(query, tmp_path / "encoder.onnx", max_len=max_len, opset=18)
+    assert largest_difference(query, tmp_path / "encoder.onnx", Ragged.of([[2, 3], [], [4]]), max_len=max_len) < 1e-4
 
 
 def test_the_sample_has_an_empty_a_full_and_the_longest_history(places: Places, tmp_path: Path) -> None:
