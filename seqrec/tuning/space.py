@@ -11,6 +11,7 @@ as an override would be written, because Optuna stores no lists.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -64,19 +65,27 @@ class Span:
         """The value that an Optuna trial takes."""
         if self.whole:
             return trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
-        return trial.suggest_float(self.key, self.low, self.high, log=self.log, step=self.step)
+        return self.value_of(trial.suggest_float(self.key, self.low, self.high, log=self.log, step=self.step))
 
     def on_grid(self) -> list[Any]:
         """What a grid has of the key; UserError for a range without steps."""
         if self.step is None:
             raise UserError(f"hyper_param: search=grid needs a list of values, or a step in {self.key}: {self}")
-        count = int((self.high - self.low) / self.step + 1e-9) + 1
-        values = [self.low + place * self.step for place in range(count)]
+        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step))
+        values = [self._at(place) for place in range(int((high - low) // step) + 1)]
         return [int(value) for value in values] if self.whole else values
 
     def value_of(self, drawn: Any) -> Any:
-        """The value behind what Optuna stores: itself."""
-        return drawn
+        """The value behind what Optuna stores: itself, or the nearest step as its decimals are written.
+
+        >>> Span(key="encoder.dropout", low=0.1, high=0.5, log=False, step=0.1, whole=False).value_of(0.1 + 2 * 0.1)
+        0.3
+        """
+        return drawn if self.whole or self.step is None else self._at(round((drawn - self.low) / self.step))
+
+    def _at(self, place: int) -> float:
+        """The value of a step, counted from 0 at low; added as decimals, since 0.1 + 2 * 0.1 is above 0.3 in binary."""
+        return float(Decimal(str(self.low)) + place * Decimal(str(self.step)))
 
     def __str__(self) -> str:
         """The range as it is shown, such as `0.001 to 0.1, log`."""

@@ -56,6 +56,17 @@ def test_a_stopped_study_goes_on_as_if_it_had_not_been(method: str, space: list[
     assert len({str(values) for values in whole}) == count
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("method", "expected"), [("grid", [0.1, 0.2, 0.3]), ("random", [0.1, 0.2, 0.3, 0.4])])
+def test_steps_are_tried_as_their_decimals_are_written(method: str, expected: list[float], tmp_path: Path) -> None:
+    """In binary, 0.1 + 2 * 0.1 is above 0.3: out of a range that ends there, as Optuna warns."""
+    space = read_space({"encoder.dim": [8], "encoder.dropout": {"low": 0.1, "high": expected[-1], "step": 0.1}}, Train)
+    with opened(tmp_path, method=method, space=space) as study:
+        values = [values["encoder.dropout"] for values in tried(study, len(expected))]
+        assert sorted(values) == expected
+        assert [row.values["encoder.dropout"] for row in study.rows()] == values
+
+
 def test_a_trial_that_ran_at_the_stop_goes_on_with_its_values(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         list(tried(study, 2))
