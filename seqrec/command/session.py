@@ -25,6 +25,7 @@ REQUIRED = {  # what results depend on
     "spark.sql.caseSensitive": "false",  # else a column is null in the Parquet files that write its name in other letters
     "spark.sql.files.ignoreCorruptFiles": "false",  # else the rows of a broken file are left out silently
     "spark.sql.files.ignoreMissingFiles": "false",  # and those of a missing file
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # else the folders user_id=007 and user_id=7 are one user
     "spark.sql.legacy.javaCharsets": "true",  # else Spark takes few encodings of text, and not that of Windows
     "spark.sql.legacy.parquet.nanosAsLong": "true",  # pandas' datetime64[ns] as numbers; else Spark refuses the whole file
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # LEGACY shifts days before 1582

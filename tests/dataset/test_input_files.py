@@ -1,6 +1,7 @@
 """Files of an input before and while they are read: one header for all, and what is wrong with one, in one line."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from seqrec.dataset.build_sequences import InputLimits, ingest
+from seqrec.dataset.parse import parse_ratings
 from seqrec.dataset.profile import WantedTypes
 from seqrec.dataset.read import read_interactions
 from seqrec.errors import UserError
@@ -69,6 +71,44 @@ def test_a_folder_of_parquet_needs_no_mark_of_success(spark: SparkSession, tmp_p
         pq.write_table(pa.table({**PLAIN, "user_id": [number]}), tmp_path / f"day={number}" / "part.parquet")
     (tmp_path / "_committed_1").write_text("{}")
     assert [row[0] for row in rows(read(spark, tmp_path, format="parquet"))] == [1, 2]
+
+
+def write_parts(root: Path, column: str, values: Sequence[str], *, form: str) -> None:
+    """A part for each value, in a folder of its name; the parts lack that column."""
+    parts = pa.table({name: cells * 2 for name, cells in PLAIN.items() if name != column})
+    for value in values:
+        folder = root / f"{column}={value}"
+        folder.mkdir(parents=True)
+        if form == "parquet":
+            pq.write_table(parts, folder / "part.parquet")
+        else:
+            parts.to_pandas().to_csv(folder / "part.csv", index=False)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    ("column", "values", "kind", "expected"),
+    [
+        ("user_id", ["007", "7", "1e1", "10"], "string", ["007", "10", "1e1", "7"]),
+        ("item_id", ["3.0", "2020-01-01", "12d"], "string", ["12d", "2020-01-01", "3.0"]),
+        ("item_id", ["12", "3"], "bigint", [3, 12]),
+        ("timestamp", ["2020-01-01", "2020-01-02"], "bigint", [1577836800000, 1577923200000]),
+        ("timestamp", ["2020-01-01 00%3A00%3A01", "2020-01-01 00%3A00%3A02.5"], "bigint", [1577836801000, 1577836802500]),
+        ("timestamp", ["978300760", "978300761"], "bigint", [978300760000, 978300761000]),
+    ],
+)
+def test_values_in_the_names_of_folders_are_those_of_a_cell(
+    spark: SparkSession, tmp_path: Path, column: str, values: list[str], kind: str, expected: list[Any], form: str
+) -> None:
+    """Spark would make numbers and dates of them: of 007 and 7 one user, of 1e1 the user 10.0."""
+    write_parts(tmp_path, column, values, form=form)
+    table = InputTable(key="input", path=str(tmp_path), format=form)
+    limits = InputLimits(bad_share=0.0, user_events=100)
+    ratings = ingest(spark, table, RatingColumns(), wanted=WantedTypes(), limits=limits)
+    parsed = parse_ratings(ratings.interactions, types=ratings.profile.types)
+    assert dict(parsed.dtypes)[column] == kind
+    assert sorted({row[column] for row in parsed.collect()}) == expected
+    assert ratings.profile.usable == 2 * len(values)
 
 
 def broken(path: Path, case: str) -> dict[str, Any]:
