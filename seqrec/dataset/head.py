@@ -52,10 +52,7 @@ def read_head(wanted: WantedTable) -> Head:
         wanted = replace(wanted, format=kind)
     if wanted.format in SPARK_TABLES:
         return _spark_table(wanted)
-    try:
-        file = first_file(wanted.path)
-    except UserError as error:
-        raise UserError(f"{wanted.key}.path: {error}") from None
+    file = _first_file(wanted)
     start = files.read_part(file.path, 0, 8)
     is_parquet = start.startswith(b"PAR1") if wanted.format == AUTO else wanted.format == "parquet"
     return _parquet(file, wanted) if is_parquet else _text(file, wanted)
@@ -65,9 +62,22 @@ def settle_table(wanted: WantedTable) -> InputTable:
     """How a table is read; its file is only looked at where the configuration doesn't say it.
 
     Of a versioned folder, such as that of enrich_items, it is the table of the current version (see `versions.only_table`).
+    Raises UserError for a path without files, and one with files that Spark would leave out.
     """
     wanted = wanted if wanted.format == "table" else replace(wanted, path=versions.only_table(wanted.path))
-    return wanted.settled(_plain(wanted)) if wanted.is_settled else read_head(wanted).table
+    if not wanted.is_settled:
+        return read_head(wanted).table
+    if wanted.format not in SPARK_TABLES:
+        _first_file(wanted)
+    return wanted.settled(_plain(wanted))
+
+
+def _first_file(wanted: WantedTable) -> InputFile:
+    """The first file of a table with content; UserError, with the key, if the path has none, or some that Spark leaves out."""
+    try:
+        return first_file(wanted.path)
+    except UserError as error:
+        raise UserError(f"{wanted.key}.path: {error}") from None
 
 
 def _plain(wanted: WantedTable) -> InputTable:

@@ -99,7 +99,7 @@ def _files_state(path: str) -> str | None:
     Local ones are hashed whole, too large ones with their sizes and times; remote ones have sizes and the newest change.
     """
     matches = sorted(path_files.places(path))
-    found = [file for place in matches for file in path_files.files_of(place, below=True)]
+    found = [file for place in matches for file in path_files.files_of(place)]
     if not found:
         return None
     start = path if matches == [path] else path_files.folder_above(path)

@@ -8,15 +8,20 @@ from seqrec.errors import UserError
 from seqrec.storage import files
 
 MARKS = re.compile(r"[*?\[{]")  # of a pattern
-HIDDEN = (".", "_")  # names with such a beginning are left out by Spark, but for folders such as _day=1
+HIDDEN = (".", "_")  # names with such a beginning are left out by Spark, but for those such as _day=1
 
 
 class InputFile(NamedTuple):
-    """A file of an input, its bytes, and the columns that the names of its folders hold, as in day=1/part.csv."""
+    """A file of an input, its bytes, and the columns that the names of its folders hold, as in day=1/part.csv.
+
+    is_listed   whether Spark lists it where it reads the place: it doesn't look into folders, but for those named NAME=VALUE and
+                all that is in them
+    """
 
     path: str
     size: int
     partitions: dict[str, str]
+    is_listed: bool
 
 
 def places(path: str) -> list[str]:
@@ -33,6 +38,15 @@ def is_pattern(path: str) -> bool:
     return MARKS.search(path) is not None
 
 
+def is_hidden(name: str) -> bool:
+    """Whether Spark leaves out a file or folder of this name, and all that is in the folder.
+
+    >>> is_hidden("_SUCCESS"), is_hidden(".day=1"), is_hidden("_day=1"), is_hidden("r.csv")
+    (True, True, False, False)
+    """
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
 def folder_above(pattern: str) -> str:
     """The folder above a pattern's first mark.
 
@@ -44,32 +58,34 @@ def folder_above(pattern: str) -> str:
     return folder or slash or "."
 
 
-def files_of(place: str, *, below: bool = False) -> Iterator[InputFile]:
-    """A file itself; of a folder its files and those of its folders that are named NAME=VALUE, or with `below` of all that
-    aren't hidden. What vanishes meanwhile, and what is neither a file nor a folder, such as a broken link, is left out.
+def files_of(place: str) -> Iterator[InputFile]:
+    """A file itself; of a folder all files in it and below that aren't hidden.
+
+    What vanishes meanwhile, and what is neither a file nor a folder, such as a broken link, is left out.
     """
-    yield from _files_of(place, {}, below=below)
+    yield from _files_of(place, {}, is_listed=True)
 
 
-def _files_of(place: str, partitions: dict[str, str], *, below: bool) -> Iterator[InputFile]:
+def _files_of(place: str, partitions: dict[str, str], *, is_listed: bool) -> Iterator[InputFile]:
     """The files of a place in folders that hold the columns `partitions`."""
     try:
         size = files.size_of(place)
     except FileNotFoundError:
         return
     if size is not None:
-        yield InputFile(place, size, partitions)
+        yield InputFile(place, size, partitions, is_listed)
         return
     for name, bytes_of_file in files.sizes(place).items():
         column, equals, value = name.partition("=")
-        hidden = name.startswith(HIDDEN)
+        inner = files.join(place, name)
+        if is_hidden(name):
+            continue
         if bytes_of_file is not None:
-            if not hidden:
-                yield InputFile(files.join(place, name), bytes_of_file, partitions)
+            yield InputFile(inner, bytes_of_file, partitions, is_listed)
         elif equals:
-            yield from _files_of(files.join(place, name), {**partitions, column: value}, below=below)
-        elif below and not hidden:
-            yield from _files_of(files.join(place, name), partitions, below=below)
+            yield from _files_of(inner, {**partitions, column: value}, is_listed=is_listed)
+        else:
+            yield from _files_of(inner, partitions, is_listed=is_listed and bool(partitions))
 
 
 def _matches(pattern: str) -> list[str]:

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from seqrec.dataset.content import encoding_of
 from seqrec.dataset.dialect import cut_lines
 from seqrec.dataset.first_files import first_file, input_files
-from seqrec.dataset.head import read_head
+from seqrec.dataset.head import read_head, settle_table
 from seqrec.errors import UserError
 from seqrec.tables.input_table import WantedTable
 
@@ -70,6 +71,82 @@ def test_a_path_without_files_is_named(tmp_path: Path, path: str, said: str) -> 
     make(tmp_path, "outer/inner/a.csv")
     with pytest.raises(UserError, match=said):
         input_files(f"{tmp_path}/{path}")
+
+
+BESIDE = "would be read, and {} left out, since Spark doesn't look into folders beside files: "
+COLUMN = "would be read, and {} left out, since the folders' names are a column: "
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "said"),
+    [
+        (
+            ["a.csv", "old/b.csv"],
+            "",
+            "1 file (a.csv) " + BESIDE.format("1 file (old/b.csv)") + "PATH/* reads all; PATH/a.csv reads",
+        ),
+        (
+            ["a.csv", "b.csv", "old/b.csv"],
+            "",
+            "PATH/* reads all; PATH/*.csv reads the files of that ending beside the folders alone",
+        ),
+        (["a.csv", "b", "old/b.csv", "_old/c.csv"], "/", "PATH/[!._]* reads all; PATH/*.ENDING reads the files of that ending"),
+        (["a.csv", "old/x/b.csv", "old/c.csv"], "", "2 files (old/c.csv, …) left out"),
+        (["a.csv", "old/x/b.csv"], "", "to read all, move them into one folder; PATH/a.csv reads that file alone"),
+        (
+            ["a.csv", "old/x/b.csv"],
+            "/*",
+            "(PATH/old/x/b.csv) left out, since Spark doesn't look into folders beside files: give a",
+        ),
+        (
+            ["a.csv", "day=1/b.csv"],
+            "",
+            "1 file (day=1/b.csv) " + COLUMN.format("1 file (a.csv)") + "PATH/* reads all, without this",
+        ),
+        (["old/a.csv", "day=1/b.csv"], "", "to read the folders alone, move the other files away"),
+        (["day=1/a.csv", "day=1/old/b.csv"], "/*", "1 file (PATH/day=1/old/b.csv) left out"),
+        (
+            ["old/day=1/a.csv", "b.csv"],
+            "/*",
+            "1 file (PATH/b.csv) left out, since the folders' names are a column: give a pattern",
+        ),
+    ],
+)
+def test_a_folder_of_which_spark_would_read_a_part_is_refused(tmp_path: Path, names: list[str], path: str, said: str) -> None:
+    make(tmp_path, *names)
+    with pytest.raises(UserError) as raised:
+        input_files(f"{tmp_path}{path}")
+    assert said.replace("PATH", str(tmp_path)) in str(raised.value)
+    for form in ("auto", "parquet"):  # with all keys of the file given, its first rows aren't read
+        with pytest.raises(UserError, match=r"^input\.path: .* left out"):
+            settle_table(WantedTable(key="input", path=f"{tmp_path}{path}", format=form))
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "expected"),
+    [
+        (["a.csv", "old/b.csv"], "*", ["a.csv", "old/b.csv"]),
+        (["a.csv", "old/b.csv"], "*.csv", ["a.csv"]),
+        (["a.csv", "_old/b.csv", ".old/b.csv", ".day=1/b.csv", "_delta_log/0.json", "docs/README.md"], "", ["a.csv"]),
+        (["README.md", "day=1/a.csv", "_day=1/b.csv"], "", ["README.md", "_day=1/b.csv", "day=1/a.csv"]),
+        (["day=1/a.csv", "day=1/old/b.csv"], "", ["day=1/a.csv", "day=1/old/b.csv"]),
+    ],
+)
+def test_nothing_is_left_out_of_other_folders(tmp_path: Path, names: list[str], path: str, expected: list[str]) -> None:
+    make(tmp_path, *names)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "none.csv").write_bytes(b"")
+    assert [file.path for file in input_files(f"{tmp_path}/{path}") if file.size] == [f"{tmp_path}/{name}" for name in expected]
+
+
+def test_the_files_that_a_path_lists_are_those_that_spark_reads(spark: SparkSession, tmp_path: Path) -> None:
+    for number, names in enumerate(
+        (["a", "_b"], ["d=1/a", "d=2/x/y/b", "d=2/.x/b"], ["_d=1/a", ".d=1/b"], ["d=1/e=1/a", "d=2/e=2/b"])
+    ):
+        folder = tmp_path / str(number)
+        make(folder, *names)
+        listed = spark.read.text(str(folder)).inputFiles()
+        assert [f"file://{file.path}" for file in input_files(str(folder))] == sorted(listed)
 
 
 @pytest.mark.parametrize(
