@@ -96,7 +96,7 @@ def detect(
         choices=sorted(
             (choice for choice in choices if choice.role != "items" or choice.column), key=lambda choice: SHOWN.index(choice.role)
         ),
-        unused=[name for name in names if name not in used and name != wanted_columns.order],
+        unused=[name for name in sample.cells if name not in used and name != wanted_columns.order],
         reasons=head.reasons,
     )
 

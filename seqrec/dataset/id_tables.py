@@ -23,7 +23,7 @@ def read_rows(spark: SparkSession, table: InputTable, *, max_bad_share: float) -
     Raises UserError if the table is still being written, or more than max_bad_share of its lines are such.
     """
     require_whole(spark, table)
-    raw = read_file(spark, table)
+    raw = read_file(spark, table, used=())  # which columns are used is only known by what there are
     if BAD_LINE not in raw.columns or raw.columns[0] == BAD_LINE:
         return raw
     bad, first = F.col(BAD_LINE), F.count(io.column(raw.columns[0]))  # Spark counts no bad lines unless it reads a column, too

@@ -61,18 +61,6 @@ def guard_headers(lines: Mapping[str, str], table: InputTable) -> None:
         )
 
 
-def guard_sizes(raw: DataFrame, table: InputTable) -> None:
-    """Raise UserError if one of a table's Parquet files has no bytes: Spark would leave it out silently."""
-    hadoop = _Hadoop(raw.sparkSession)
-    files = sorted(raw.inputFiles())
-    with ThreadPoolExecutor(THREADS) as threads:
-        for file, size in zip(files, threads.map(hadoop.size, files), strict=True):
-            if not size:
-                raise UserError(
-                    f"{table.key}.path: {unquote(file)} has 0 bytes, as no whole Parquet file has: write it again, or remove it"
-                )
-
-
 class _Hadoop:
     """Files through Hadoop's file systems and codecs, in the session's JVM."""
 
@@ -83,11 +71,6 @@ class _Hadoop:
         self._bounded = jvm.org.apache.commons.io.input.BoundedInputStream
         self._reader, self._buffered = jvm.java.io.InputStreamReader, jvm.java.io.BufferedReader
         self._codecs = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf)
-
-    def size(self, file: str) -> int:
-        """The bytes of a file."""
-        path = self._file(self._uri(file))
-        return int(path.getFileSystem(self._conf).getFileStatus(path).getLen())
 
     def first_line(self, file: str) -> str:
         """The first line that isn't blank, empty if the first MOST bytes have none."""

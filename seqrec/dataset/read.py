@@ -53,7 +53,7 @@ def read_interactions(spark: SparkSession, table: InputTable, columns: RatingCol
     missing file, one of another format, and a missing column or one of a wrong type.
     """
     names = (columns.user_id, columns.items or columns.item_id, columns.rating, columns.timestamp, columns.order)
-    raw = read_file(spark, table, named=[name for name in names if name is not None])
+    raw = read_file(spark, table, used=[name for name in names if name is not None])
     _require_columns(raw, table, columns)
     rows = item_rows(raw, table, columns) if columns.items is not None else _rating_rows(raw, table, columns)
     kinds, nulls = {field.name: field.dataType for field in rows.schema}, table.null_values

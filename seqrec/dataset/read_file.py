@@ -4,16 +4,17 @@ CSV and JSON are text. What can't be cut into its cells, because a line has anot
 column, BAD_LINE, found in the same pass; the cells of such a row are those that Spark could read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
 
 from seqrec.dataset.dialect import column_names, header_cells
-from seqrec.dataset.input_files import first_lines, guard_headers, guard_sizes, guard_text
+from seqrec.dataset.input_files import first_lines, guard_headers, guard_text
 from seqrec.dataset.json_keys import HeadKeys, json_keys, keys_with_values
 from seqrec.dataset.json_values import plain_values
 from seqrec.dataset.parse import BAD_LINE
+from seqrec.dataset.part_schemas import read_parts
 from seqrec.dataset.spark_tables import SPARK_TABLES, open_spark_table, table_format
 from seqrec.dataset.text_shapes import read_blocks, read_lists
 from seqrec.dataset.unreadable import SPARK_ERRORS, unreadable
@@ -26,12 +27,12 @@ NAMES = ("user_id", "item_id", "rating", "timestamp")  # of the columns of a CSV
 TEXT = StringType()
 
 
-def read_file(spark: SparkSession, table: InputTable, *, named: Sequence[str] = ()) -> DataFrame:
+def read_file(spark: SparkSession, table: InputTable, *, used: Collection[str] | None = None) -> DataFrame:
     """Act: a table as it is: CSV and JSON as text, but for JSON's lists, which are lists of text or of objects of text.
 
-    JSON has the keys that `json_keys` finds, and those of the `named` ones that have a value in some line. Of text the first line
-    of each file is looked at, of Parquet its size. Raises UserError for a missing file, one of another format, files of a CSV
-    with other columns, and a folder that is being written.
+    JSON has the keys that `json_keys` finds, and those that are `used` and have a value in some line. Of text the first line of
+    each file is looked at, of Parquet its footer. Raises UserError for a missing file, one of another format, files of a CSV with
+    other columns, files of Parquet with other types of a column that is used (None: any), and a folder that is being written.
     """
     if table.format in SPARK_TABLES:
         return open_spark_table(spark, table)
@@ -39,15 +40,13 @@ def read_file(spark: SparkSession, table: InputTable, *, named: Sequence[str] = 
     where = files.absolute(table.path)
     try:
         if table.format == "parquet":
-            raw = io.read_parquet(spark, table.path)
-            guard_sizes(raw, table)
-            return raw
+            return read_parts(spark, table, used=used)
         lines = first_lines(spark, io.reader(spark, where).text(where))
         guard_text(lines, table)
         if table.format == "json":
             keys = json_keys(spark, where, table)
             inner = {name for names in keys.fields.values() for name in names}
-            late = [name for name in dict.fromkeys(named) if name not in keys.names and name not in inner]
+            late = [name for name in dict.fromkeys(used or ()) if name not in keys.names and name not in inner]
             raw = _read_json(spark, where, table, keys._replace(names=[*keys.names, *late]))
             return raw.drop(*set(late).difference(keys_with_values(raw, late)))
         if table.format in ("lists", "blocks"):

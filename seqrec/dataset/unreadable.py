@@ -12,6 +12,7 @@ from seqrec.tables.input_table import InputTable
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 READ_FAILURE = re.compile(r"\[((?:FAILED_READ_FILE|INVALID_PARAMETER_VALUE)[.\w]*)\] (.*?)\s*(?:SQLSTATE.*)?$", re.MULTILINE)
+OTHER_TYPE = re.compile(r"PARQUET_COLUMN_DATA_TYPE_MISMATCH|Data type mismatches when reading Parquet column")
 LONGEST = 400  # characters of what Spark says
 
 
@@ -34,7 +35,7 @@ def unreadable(error: Exception, table: InputTable) -> UserError:
     first = failure[2] if failure else lines[0]
     causes = [line.partition("Caused by: ")[2] for line in lines if line.strip().startswith("Caused by: ")]
     message = " ".join(" ".join([first, *causes[-1:]]).split())[:LONGEST]
-    return UserError(
-        f"{key}.path={table.place} can't be read as {table.format} ({message}): {key}.format is csv, parquet or json; "
-        "mend or remove a broken file"
-    )
+    remedy = f"{key}.format is csv, parquet or json; mend or remove a broken file"
+    if OTHER_TYPE.search(text):
+        remedy = "another file has this column in another type: write all of them with one type"
+    return UserError(f"{key}.path={table.place} can't be read as {table.format} ({message}): {remedy}")

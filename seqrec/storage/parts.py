@@ -48,13 +48,24 @@ def describe_tables(version: str) -> dict[str, dict[str, Any]]:
 
 def rows_of_file(path: str) -> int:
     """The rows of a Parquet file, by its footer; UserError if it has none."""
+    footer = footer_of(path)
+    if footer is None:
+        raise UserError(f"{path} isn't a whole Parquet file: {job_of(path.rsplit('/', 2)[-2])} again")
+    return int(footer.num_rows)
+
+
+def footer_of(path: str) -> pq.FileMetaData | None:
+    """The footer of a Parquet file, None if it has none that can be read; FileNotFoundError if there is no such file."""
     end = files.read_end(path, FOOTER_GUESS)
     if end[-4:] != b"PAR1" or len(end) < 12:
-        raise UserError(f"{path} isn't a whole Parquet file: {job_of(path.rsplit('/', 2)[-2])} again")
+        return None
     size = struct.unpack("<I", end[-8:-4])[0] + 8
     if size > len(end):
         end = files.read_end(path, size)
-    return int(pq.read_metadata(pa.BufferReader(end)).num_rows)
+    try:
+        return pq.read_metadata(pa.BufferReader(end))
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def require_recorded(table: str, recorded: Mapping[str, int | None]) -> list[str]:
