@@ -115,7 +115,7 @@ def _merge(schemas: Mapping[str, StructType], table: InputTable, *, used: Collec
             first, owner = merged.setdefault(name, field), owners.setdefault(name, file)
             kind = wider(first.dataType, field.dataType)
             if kind is None and (used is None or name in used):
-                spare = f"; unless it is used, all of {table.key}.columns and {table.key}.format=parquet help, too"
+                spare = f"; if it isn't used, set {table.key}.format=parquet and all of {table.key}.columns"
                 raise UserError(
                     f"{table.key}.path: the column {first.name} is {_arrow_type(owner, first.name)} in {owner}, but "
                     f"{_arrow_type(file, field.name)} in {file}, and no type holds the values of both: write all parts with one "
