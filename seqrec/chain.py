@@ -80,6 +80,8 @@ def recommend(ratings: str, *, keys: str, train: str, titles: Sequence[str] = ()
         return
     with working_in(root):
         run_chain(chain, choice)
+        if choice.only:
+            return
         _show(root, *titles)
         log.info("\none user: %s", module_command("seqrec.recommend", root, "--history", "ID,ID", *titles))
 
@@ -111,7 +113,8 @@ def working_in(root: str) -> Iterator[None]:
         served = f"make stores {placed}" if in_checkout() else f"{placed} {module_command('seqrec.stores.embedded', '--serve')}"
         log.info("all users: %s", served)
         log.info("done in %s", duration(time.monotonic() - STARTED))
-        log.info("look at it in a browser: %s", files.uri(files.join(root, PAGE)))
+        if files.exists(page := files.join(root, PAGE)):
+            log.info("look at it in a browser: %s", files.uri(page))
 
 
 def _placed(folder: str) -> str:

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -65,15 +66,16 @@ def test_newer_ratings_make_a_new_dataset_and_a_new_model(
 ) -> None:
     root, ratings = tmp_path / "root", tmp_path / "it's $HOME.csv"
     monkeypatch.setenv("SEQREC_ROOT", str(root))
-    monkeypatch.setattr(chain, "call", lambda _: None)
+    shown: list[Any] = []
+    monkeypatch.setattr(chain, "call", shown.append)
     write_ratings(ratings, Simulation(users=60, items=120, events=700, seed=1))
     left_out, measured = "report", list(JOBS)[:-1]
 
-    def go(*, fails_at: str = "", keys: str = "", dry_run: bool = False) -> list[str]:
+    def go(*, fails_at: str = "", keys: str = "", **choice: Any) -> list[str]:
         runs = Runs(fails_at, left_out=left_out)
         monkeypatch.setattr(run, "submit", runs)
         with pytest.raises(KeyboardInterrupt) if fails_at else nullcontext():
-            chain.recommend(str(ratings), keys=f"k_core.items=0 {keys}", train=" ".join(TINY), choice=Choice(dry_run=dry_run))
+            chain.recommend(str(ratings), keys=f"k_core.items=0 {keys}", train=" ".join(TINY), choice=Choice(**choice))
         return runs.jobs
 
     assert go(dry_run=True) == []
@@ -84,6 +86,9 @@ def test_newer_ratings_make_a_new_dataset_and_a_new_model(
     assert first[0] == first[1]
     ratings.touch()
     assert go() == [left_out]
+    assert len(shown) == 2
+    assert go(only=["report"]) == [left_out]
+    assert len(shown) == 2  # of one step alone nothing is shown
     assert go(keys="min_rating=2", dry_run=True) == []
     assert "build_sequences  stale: settings min_rating changed null → 2" in capsys.readouterr().out
     assert run_ids(root) == first

@@ -47,4 +47,4 @@ def _is_above(above: Collection[str], location: tuple[int | str, ...], message: 
     place = ".".join(str(part) for part in takewhile(lambda part: isinstance(part, str), location))
     if place:
         return any(f"{key}.".startswith(f"{place}.") or f"{place}.".startswith(f"{key}.") for key in above)
-    return any(re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", message) for key in above)
+    return any(re.search(rf"(?<![\w.]){re.escape(key)}(?=[=.])", message) for key in above)

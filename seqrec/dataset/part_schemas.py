@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, DataType, DecimalType, StructField, StructType
 
+from seqrec.dataset.role_names import KNOWN, best_named
 from seqrec.errors import UserError
 from seqrec.storage import files, parts
 from seqrec.storage.path_files import is_hidden
@@ -36,8 +37,8 @@ Shape = tuple[tuple[str, str, str], ...]  # a file's leaves: the path of each, a
 def read_parts(spark: SparkSession, table: InputTable, *, used: Collection[str] | None) -> DataFrame:
     """Act: a Parquet table with the columns of all its files, null in those without one, which a warning says.
 
-    Raises UserError for a file of 0 bytes, which Spark would leave out silently, and for a used column (None: any) whose types in
-    two files don't go together.
+    Raises UserError for a file of 0 bytes, which Spark would leave out silently, and for a used column (None: one of a known
+    name) whose types in two files don't go together.
     """
     raw = io.read_parquet(spark, table.path)
     groups = _group(sorted(unquote(file) for file in raw.inputFiles()), table)
@@ -106,24 +107,36 @@ def _shape(path: str, *, table: InputTable) -> Shape | None:
 
 
 def _merge(schemas: Mapping[str, StructType], table: InputTable, *, used: Collection[str] | None) -> StructType:
-    """The columns of all files, each in its widest type; of one that isn't used, if there is none, in that of its first file."""
+    """The columns of all files, each in its widest type; of one that isn't used, if there is none, in that of its first file.
+
+    If it isn't known what is used, a column whose name is known for a role counts as used, and another one is left out.
+    """
     merged: dict[str, StructField] = {}
     owners: dict[str, str] = {}  # the file that has the column in its widest type
+    mixed: dict[str, str] = {}  # columns that are left out, and why
     for file, schema in schemas.items():
         for field in schema:
             name = field.name.lower()
             first, owner = merged.setdefault(name, field), owners.setdefault(name, file)
             kind = wider(first.dataType, field.dataType)
-            if kind is None and (used is None or name in used):
+            if kind is None and used is None and not any(best_named([first.name], role) for role in KNOWN):
+                mixed[name] = _differing(first.name, owner, field.name, file)
+            elif kind is None and (used is None or name in used):
                 spare = f"; if it isn't used, set {table.key}.format=parquet and all of {table.key}.columns"
                 raise UserError(
-                    f"{table.key}.path: the column {first.name} is {_arrow_type(owner, first.name)} in {owner}, but "
-                    f"{_arrow_type(file, field.name)} in {file}, and no type holds the values of both: write all parts with one "
-                    f"type, by a cast of {first.name}{spare if used is None else ''}"
+                    f"{table.key}.path: the column {_differing(first.name, owner, field.name, file)}, and no type holds the "
+                    f"values of both: write all parts with one type, by a cast of {first.name}{spare if used is None else ''}"
                 )
             if kind is not None and kind != first.dataType:
                 merged[name], owners[name] = StructField(first.name, kind), file
-    return StructType(list(merged.values()))
+    for why in mixed.values():
+        _say(logging.WARNING, f"{table.place}: the column {why}: it isn't looked at; write it in one type if it is needed")
+    return StructType([field for name, field in merged.items() if name not in mixed])
+
+
+def _differing(first: str, owner: str, second: str, file: str) -> str:
+    """A column with its types in two files, in words."""
+    return f"{first} is {_arrow_type(owner, first)} in {owner}, but {_arrow_type(file, second)} in {file}"
 
 
 def _arrow_type(path: str, column: str) -> str:

@@ -45,8 +45,8 @@ def read_file(spark: SparkSession, table: InputTable, *, used: Collection[str] |
         guard_text(lines, table)
         if table.format == "json":
             keys = json_keys(spark, where, table)
-            inner = {name for names in keys.fields.values() for name in names}
-            late = [name for name in dict.fromkeys(used or ()) if name not in keys.names and name not in inner]
+            inner = {name.lower() for names in (keys.names, *keys.fields.values()) for name in names}
+            late = [name for name in dict.fromkeys(used or ()) if name.lower() not in inner]
             raw = _read_json(spark, where, table, keys._replace(names=[*keys.names, *late]))
             return raw.drop(*set(late).difference(keys_with_values(raw, late)))
         if table.format in ("lists", "blocks"):

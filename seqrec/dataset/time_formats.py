@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 ONE_MEANING = (  # zones by names that have one meaning, those of RFC 822 first; BST, IST and others stand for several
     "UTC +00:00, GMT +00:00, EST -05:00, EDT -04:00, CST -06:00, CDT -05:00, MST -07:00, MDT -06:00, PST -08:00, PDT -07:00, "
-    "WET +00:00, WEST +01:00, CET +01:00, CEST +02:00, EET +02:00, EEST +03:00, MSK +03:00, JST +09:00, KST +09:00"
+    "WET +00:00, WEST +01:00, CET +01:00, CEST +02:00, EET +02:00, EEST +03:00, JST +09:00, KST +09:00, HKT +08:00, SGT +08:00, "
+    "AEST +10:00, AEDT +11:00, NZST +12:00, NZDT +13:00, AKST -09:00, AKDT -08:00, HST -10:00"
 )
 ZONES = dict(pair.split() for pair in ONE_MEANING.split(", "))
 NAMES = "|".join(sorted(ZONES, key=len, reverse=True))

@@ -61,7 +61,7 @@ def read_vocabulary(model: str, cache: Path) -> pa.Table:
         raise UserError(f"{path} is missing: {remedy}")
     try:
         return pq.read_table(files.fetch(path, cache))
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, OSError):
         raise UserError(f"{path} is broken, or is no Parquet: remove it, and {remedy}") from None
 
 

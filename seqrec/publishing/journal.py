@@ -4,6 +4,7 @@ A publication that didn't end is continued under its publish_id, unless a store 
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from seqrec.errors import UserError
 from seqrec.publishing import publish_ids
 from seqrec.storage import files
 from seqrec.storage.lock import hold
+from seqrec.stores.address import EMBEDDED
 
 FILE = "PUBLISHED.json"
 LOCK = ".publish.lock"
 KEPT = 100  # ended publications that stay in the journal
+EMBEDDED_IN = re.compile(rf"^(\w+) {EMBEDDED} in .*?(, (?:collection|alias) )")
 EXPECTED = {"model_type": "an object", "list_type": "a list", "string_type": "a string", "bool_type": "true or false"}
 
 
@@ -118,8 +121,18 @@ def previous_users(output: str, store: str) -> int | None:
 
 
 def _includes(entry: Entry, store: str) -> bool:
-    """Whether a publication went into a store, with or without fields of items."""
-    return any(address == store or address.startswith(f"{store}, with ") for address in entry.stores)
+    """Whether a publication went into a store, with or without fields of items; an embedded one may have been moved since."""
+    wanted = _unplaced(store)
+    return any(address == wanted or address.startswith(f"{wanted}, with ") for address in map(_unplaced, entry.stores))
+
+
+def _unplaced(store: str) -> str:
+    """The name of a store without the folder of an embedded one: a folder moves with its root, or is written otherwise.
+
+    >>> _unplaced("Milvus embedded in /old/stores, alias item_embeddings"), _unplaced("Milvus http://a:1, alias b")
+    ('Milvus embedded, alias item_embeddings', 'Milvus http://a:1, alias b')
+    """
+    return EMBEDDED_IN.sub(rf"\1 {EMBEDDED}\2", store)
 
 
 def unpublished(output: str, run_id: str, *, documents: str | None, vectors: str | None) -> str | None:

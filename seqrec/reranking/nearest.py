@@ -8,35 +8,39 @@ from numpy.typing import NDArray
 
 Entities = list[dict[str, Any]]  # what Milvus calls its rows
 LEAST_HITS, MOST_HITS = 100, 10_000  # of a search
-SAMPLE = 1000  # vectors by which the shortest length is estimated
+SAMPLE = 1000  # vectors by which `short_length` is estimated
 WIDER = 10  # times as many hits has the next search, where the last may have missed some
 
 
 def search_nearest(
-    search: Callable[[int], Entities], query: np.ndarray[Any, Any], *, k: int, shortest: float | None, bias: bool
+    search: Callable[[int], Entities], query: np.ndarray[Any, Any], *, k: int, short: float | None, bias: bool
 ) -> Entities:
     """The k entities nearest to the query by cosine, of those that search(n) finds: the first n in the order of the index.
 
     An index by the inner product has long vectors first. It is searched again for more, up to MOST_HITS, while a vector of the
-    length `shortest`, or as short as one that was found, could be among the k and not be found; None: the index is by the cosine.
+    length `short` (see `short_length`), or as short as those that were found, could be among the k and not be found. None: the
+    index is by the cosine.
     """
     limit = min(max(10 * k, LEAST_HITS), MOST_HITS)
     while True:
         entities = search(limit)
         nearest = nearest_by_cosine(query, entities, k=k, bias=bias)
-        if shortest is None or len(entities) < limit or limit == MOST_HITS:
+        if short is None or len(entities) < limit or limit == MOST_HITS:
             return nearest
         products = _vectors(entities, width=len(query) - bias) @ np.asarray(query[: len(query) - bias], np.float64)  # (N,)
-        length = min(shortest, shortest_of(entities, bias=bias)) * np.linalg.norm(query[: len(query) - bias])
+        length = min(short, short_length(entities, bias=bias)) * np.linalg.norm(query[: len(query) - bias])
         if len(nearest) == k and products.min() <= nearest[-1]["score"] * length:
             return nearest
         limit = min(WIDER * limit, MOST_HITS)
 
 
-def shortest_of(entities: Entities, *, bias: bool) -> float:
-    """The length of the shortest vector that isn't all zeros; infinite without one. With `bias`, without the last dimension."""
-    lengths = np.linalg.norm(_vectors(entities, width=-1 if bias else None), axis=1)
-    return float(lengths[lengths > 0].min(initial=np.inf))
+def short_length(entities: Entities, *, bias: bool) -> float:
+    """The length below which 1 % of the vectors lie, without those of zeros; infinite without any.
+
+    With `bias`, the last dimension is left out.
+    """
+    lengths = np.linalg.norm(_vectors(entities, width=-1 if bias else None), axis=1) if entities else np.zeros(0)
+    return float(np.quantile(lengths[lengths > 0], 0.01)) if lengths.any() else np.inf
 
 
 def _vectors(entities: Entities, *, width: int | None) -> NDArray[np.float64]:

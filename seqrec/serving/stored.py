@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from seqrec.errors import UserError
-from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, shortest_of
+from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, short_length
 from seqrec.serving.extended_sequence import Id
 from seqrec.variables import set_variable
 
@@ -64,14 +64,14 @@ class StoredLists:
 class StoredItems:
     """Embeddings of items; `bias` says that their last dimension is an output bias, which says nothing about likeness.
 
-    `shortest` is the length of the shortest of some vectors, None where the index is by the cosine (see `search_nearest`).
+    `short` is the length of the shortest vectors, None where the index is by the cosine (see `search_nearest`).
     """
 
     client: MilvusClient
     alias: str
     metric: str
     id_type: type
-    shortest: float | None
+    short: float | None
     bias: bool = False
 
     @classmethod
@@ -85,8 +85,8 @@ class StoredItems:
         metric = client.describe_index(alias, "embedding")["metric_type"]
         id_type = str if key["type"].name == "VARCHAR" else int
         some = client.query(alias, filter="", output_fields=["embedding"], limit=SAMPLE)
-        shortest = None if metric == "COSINE" and not bias else shortest_of(some, bias=bias)
-        return cls(client=client, alias=alias, metric=metric, id_type=id_type, shortest=shortest, bias=bias)
+        short = None if metric == "COSINE" else short_length(some, bias=bias)
+        return cls(client=client, alias=alias, metric=metric, id_type=id_type, short=short, bias=bias)
 
     def neighbours(self, item_id: Id, *, k: int = 10, where: str = "") -> Entities:
         """The K items most like an item: {item_id, item_idx, score}, by cosine, best first, ties by item_idx.
@@ -114,7 +114,7 @@ class StoredItems:
             )
             return [hit["entity"] for hit in hits]
 
-        nearest = search_nearest(search, query, k=k + 1, shortest=self.shortest, bias=self.bias)
+        nearest = search_nearest(search, query, k=k + 1, short=self.short, bias=self.bias)
         return [entity for entity in nearest if entity["item_id"] != item_id][:k]
 
 

@@ -76,16 +76,22 @@ class Rerank(Strict):
             self._build()
         except UserError as error:
             raise ValueError(str(error)) from None
-        changed = [
-            name for name in ("mmr_lambda", "places", "pool") if getattr(self, name) != type(self).model_fields[name].default
-        ]
+        self._refuse_idle()
+        return self
+
+    def _refuse_idle(self) -> None:
+        """Raise ValueError for keys without an effect; method=none, if it is set, switches those of mmr off."""
+        fields = type(self).model_fields
+        changed = [name for name in ("mmr_lambda", "places", "pool") if getattr(self, name) != fields[name].default]
+        if "method" in self.model_fields_set and self.method == "none":
+            return
         if "mmr_lambda" in changed and self.method != "mmr":
             raise ValueError(f"mmr_lambda={self.mmr_lambda} has no effect without rerank.method=mmr: set both, or neither")
         if changed and self.rules() is None:
+            verb = "has" if len(changed) == 1 else "have"
             raise ValueError(
-                f"{' and '.join(changed)} has no effect without a rule: set rerank.method=mmr, a cap, a quota, a boost or fill"
+                f"{' and '.join(changed)} {verb} no effect without a rule: set rerank.method=mmr, a cap, a quota, a boost or fill"
             )
-        return self
 
     def rules(self) -> Rules | None:
         """What is wanted of lists; None if they stay as they are."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from seqrec.errors import UserError
-from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, shortest_of
+from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, short_length
 from seqrec.stores.milvus_alias import Client, MilvusAlias, connected
 from seqrec.stores.milvus_index import metric_of
 
@@ -42,9 +42,9 @@ def find_neighbours(alias: MilvusAlias, item_id: int | str, *, k: int, bias: boo
             )
             return _with_item_names([hit["entity"] for hit in hits], key)
 
-        some = client.query(alias.name, filter="", output_fields=["embedding"], limit=SAMPLE)
-        shortest = None if metric == "COSINE" and not bias else shortest_of(some, bias=bias)
-        nearest = search_nearest(search, query, k=k + 1, shortest=shortest, bias=bias)
+        some = client.query(alias.name, filter="", output_fields=["embedding"], limit=SAMPLE, consistency_level="Strong")
+        short = None if metric == "COSINE" else short_length(some, bias=bias)
+        nearest = search_nearest(search, query, k=k + 1, short=short, bias=bias)
     return [entity for entity in nearest if entity["item_id"] != item_id][:k]
 
 

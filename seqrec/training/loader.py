@@ -138,7 +138,7 @@ class Batches:
         assert self.cut is not None
         windows = self.cut.windows(rows, rng)
         again = rng.integers(len(windows), size=max(0, batches - len(windows)))
-        return np.concatenate([windows, windows[again]])
+        return np.concatenate([windows, windows[again]]) if len(again) else windows
 
     def _pools(self, sizes: list[int], *, seed: int) -> Iterator[Rows]:
         """Pools of these sizes, from row groups in a seeded order."""

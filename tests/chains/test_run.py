@@ -207,6 +207,11 @@ def test_lists_that_a_store_lacks_are_stale(root: Path, go: Go, monkeypatch: pyt
     both = (f"{documents}, with title of movies.csv", f"{vectors}, alias item_embeddings")
     publish(*both)
     assert lists() == f"up to date: {current}"
+    root.rename(root.with_name("moved"))
+    monkeypatch.setenv("SEQREC_ROOT", str(root.with_name("moved")))
+    assert lists() == f"up to date: {current}"  # the embedded stores have moved with it
+    root.with_name("moved").rename(root)
+    monkeypatch.setenv("SEQREC_ROOT", str(root))
     other = lists("batch_recommend.mongo.collection=other")
     assert other.endswith(f"isn't published in MongoDB embedded in {root}/stores, collection seqrec.other")
     (root / "stores").rmdir()

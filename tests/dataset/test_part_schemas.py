@@ -1,6 +1,7 @@
 """Parquet files with other columns or types than the first: what is null, what is read in a wider type, and what is refused."""
 
 import logging
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -135,15 +136,27 @@ def test_types_that_do_not_go_together_are_refused_with_both_files(
         assert "\n" not in str(raised.value)
 
 
-def test_columns_that_are_not_used_may_have_other_types(spark: SparkSession, tmp_path: Path) -> None:
+def test_columns_that_are_not_used_may_have_other_types(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for number, text in ((1, pa.array([None], pa.null())), (2, pa.array(["good"]))):
         write(tmp_path / f"{number}.parquet", user_id=[number], item_id=[7], timestamp=[5], text=text)
     table, columns = InputTable(key="input", path=str(tmp_path), format="parquet"), RatingColumns(rating=None)
     assert [row[:4] for row in rows(read_interactions(spark, table, columns))] == [(1, 7, None, 5), (2, 7, None, 5)]
-    with pytest.raises(UserError, match=r"the column text is null in .*1\.parquet, but string in .*2\.parquet"):
-        detect(spark, WantedTable(key="input", path=str(tmp_path)), FOUND)
-    found = detect(spark, WantedTable(key="input", path=str(tmp_path), format="parquet"), columns)
+    with caplog.at_level("WARNING", logger="seqrec"):
+        found = detect(spark, WantedTable(key="input", path=str(tmp_path)), FOUND)
     assert found.columns == columns
+    (message,) = caplog.messages
+    assert re.search(r"the column text is null in .*1\.parquet, but string in .*2\.parquet: it isn't looked at", message)
+
+
+def test_a_column_of_a_known_name_is_not_left_out(spark: SparkSession, tmp_path: Path) -> None:
+    for number, rating in ((1, pa.array([3])), (2, pa.array(["good"]))):
+        write(tmp_path / f"{number}.parquet", user_id=[number], item_id=[7], timestamp=[5], rating=rating)
+    with pytest.raises(
+        UserError, match=r"the column rating is int64 in .*1\.parquet, but string in .*2\.parquet, and no type holds"
+    ):
+        detect(spark, WantedTable(key="input", path=str(tmp_path)), FOUND)
 
 
 def test_a_table_beside_the_ratings_is_refused_where_a_column_of_two_types_is_read(spark: SparkSession, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from seqrec.dataset.detect import detect
 from seqrec.dataset.parse import parse_ratings
 from seqrec.dataset.profile import Profile, WantedTypes, profile
 from seqrec.dataset.read import read_interactions
-from seqrec.tables.input_table import AUTO, RatingColumns, WantedTable
+from seqrec.dataset.read_file import read_file
+from seqrec.tables.input_table import AUTO, InputTable, RatingColumns, WantedTable
 
 NOTHING_SAID = RatingColumns(user_id=AUTO, item_id=AUTO, rating=AUTO, timestamp=AUTO, items=AUTO)
 HEADER = "user,item,rating,time\n"
@@ -149,3 +150,15 @@ def test_an_infinite_number_is_no_id(spark: SparkSession, tmp_path: Path) -> Non
     rows, facts = found(spark, tmp_path / "r.json")
     assert (len(rows), facts.types.user, facts.types.item) == (91, "bigint", "bigint")
     assert dropped(facts) == {"null_user": 1, "null_item": 3}
+
+
+def test_keys_that_differ_in_capitals_alone_are_read_as_the_first(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ['{"user_id": 1, "item_id": 2, "rating": 3}', '{"user_id": 1, "item_id": 3, "Rating": 4}']
+    (tmp_path / "r.jsonl").write_text("\n".join(lines) + "\n")
+    with caplog.at_level("WARNING", logger="seqrec"):
+        table = InputTable(key="input", path=str(tmp_path / "r.jsonl"), format="json")
+        raw = read_file(spark, table, used=["USER_ID", "rating"])
+    assert [row["rating"] for row in raw.collect()] == ["3", None]
+    assert "the key rating is there as Rating too, which isn't read" in caplog.text

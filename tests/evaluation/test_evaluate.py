@@ -476,7 +476,6 @@ def test_what_cannot_be_evaluated_is_refused(spark: SparkSession, data: Path, tm
 def test_a_model_that_may_have_learned_what_is_held_out_is_refused(
     spark: SparkSession, data: Path, model: Path, tmp_path: Path
 ) -> None:
-    """One of a newer dataset; and the lists that it makes of held-out histories."""
     shutil.copytree(model, tmp_path / "newer")
     path = tmp_path / "newer"
     versions.write_meta(str(path), versions.read_meta(str(path)) | {"dataset": "29990101T000000Z-0000"})

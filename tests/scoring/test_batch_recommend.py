@@ -185,11 +185,7 @@ def test_what_cannot_be_scored_leaves_nothing(
     [part] = Path(versions.resolve(write_dataset(tmp_path / "cut")), "sequences").glob("*.parquet")
     part.write_bytes(b"")
     (tmp_path / "deny.txt").write_text("\n".join(IDS))
-    shutil.copytree(root / "model", tmp_path / "newer")
-    export = versions.resolve(f"{tmp_path}/newer/exports")
-    versions.write_meta(export, versions.read_meta(export) | {"dataset": "29990101T000000Z-0000"})
     cases = {
-        f"model={tmp_path}/newer history=test": "was trained on the dataset 29990101T000000Z-0000, newer than",
         f"data={tmp_path}/other": "neither extends the other",
         f"data={tmp_path}/cut": r"part-00000\.parquet has 0 bytes, .* were written: run build_sequences again",
         "users=[77]": "has no user to score among those of users=",
@@ -279,6 +275,19 @@ def test_a_run_that_was_killed_is_run_again(spark: SparkSession, root: Path) -> 
     assert versions.resolve(f"{root}/killed") == first
     recommend(root, output="killed")
     assert json.loads(Path(versions.resolve(f"{root}/killed"), "meta.json").read_text())["counts"]["users"] == 5
+
+
+def test_lists_of_held_out_histories_need_a_model_that_has_not_learned_them(
+    spark: SparkSession, root: Path, tmp_path: Path
+) -> None:
+    for name in ("model", "data"):
+        shutil.copytree(root / name, tmp_path / name)
+    export, dataset = (versions.resolve(f"{tmp_path}/{name}") for name in ("model/exports", "data"))
+    versions.write_meta(export, versions.read_meta(export) | {"dataset": "29990101T000000Z-0000"})
+    versions.write_meta(dataset, versions.read_meta(dataset) | {"task": "train_val_test"})
+    with pytest.raises(SystemExit, match=r"was trained on the dataset 29990101T000000Z-0000, newer than .*: it may have learned"):
+        recommend(root, f"model={tmp_path}/model", f"data={tmp_path}/data", "history=test", output="nothing")
+    assert not (root / "nothing").exists()
 
 
 @pytest.mark.parametrize(

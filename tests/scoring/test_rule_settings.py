@@ -21,6 +21,7 @@ REQUIRED: dict[str, Any] = {
 def test_settings_without_a_rule_are_none() -> None:
     assert Rerank().rules() is None
     assert Rerank(mmr_lambda=0.7, places=20).rules() is None  # the defaults, said
+    assert Rerank(method="none", mmr_lambda=0.2, places=5).rules() is None  # a file's rules, switched off above it
 
 
 def test_settings_are_the_rules() -> None:
@@ -62,7 +63,7 @@ def test_settings_are_the_rules() -> None:
             "quota war wants 2 items with genres=War, and the cap allows 1",
         ),
         ({"mmr_lambda": 0.2, "fill": "popular"}, r"mmr_lambda=0.2 has no effect without rerank.method=mmr"),
-        ({"places": 5, "pool": 200}, "places and pool has no effect without a rule: set rerank.method=mmr, a cap"),
+        ({"places": 5, "pool": 200}, "places and pool have no effect without a rule: set rerank.method=mmr, a cap"),
         ({"method": "mmr", "pool": 9}, "rerank.pool=9: a list has top_k=100 items"),
         (
             {"quotas": {"new": {"column": "year", "least": 21, "minimum": 2020}}, "items": {"path": "m"}},

@@ -10,7 +10,7 @@ import pytest
 from bson import Int64
 
 from seqrec.errors import UserError
-from seqrec.reranking.nearest import nearest_by_cosine, search_nearest, shortest_of
+from seqrec.reranking.nearest import nearest_by_cosine, search_nearest, short_length
 from seqrec.serving import stored
 from seqrec.serving.stored import StoredItems, StoredLists
 from seqrec.stores import milvus_alias, mongo_collection
@@ -136,11 +136,11 @@ def test_short_vectors_are_found_behind_many_long_ones(bias: bool) -> None:
         searches.append(limit)
         return sorted(found, key=lambda entity: -float(entity["embedding"] @ query))[:limit]
 
-    nearest = search_nearest(search, query, k=5, shortest=shortest_of(found, bias=bias), bias=bias)
+    nearest = search_nearest(search, query, k=5, short=short_length(found, bias=bias), bias=bias)
     assert nearest == nearest_by_cosine(query, found, k=5, bias=bias)
     assert {entity["item_id"] for entity in nearest} <= set(range(300, 340))
     assert searches == [100, 1000]
-    assert search_nearest(search, query, k=5, shortest=None, bias=bias) != nearest
+    assert search_nearest(search, query, k=5, short=None, bias=bias) != nearest
     assert searches == [100, 1000, 100]
 
 

@@ -21,8 +21,10 @@ import torch
 from seqrec.errors import UserError
 from seqrec.indices import FIRST_ITEM
 from seqrec.models.encoder import Encoder
+from seqrec.serving.exports import check_unlearned
 from seqrec.settings.train import Train
 from seqrec.storage import versions
+from seqrec.storage.metadata import DatasetMeta, TrainedMeta
 from seqrec.training import checkpoint, warm_start
 from seqrec.training.checkpoint import Checkpoint
 from seqrec.training.epochs_file import read_records
@@ -318,6 +320,21 @@ def test_a_model_that_learned_what_is_held_out_here_is_warned_of(
     with caplog.at_level("WARNING", logger="seqrec"):
         train(settings(init=whole.model, data=str(tmp_path / "data" / GROWN), max_epochs=1))
     assert f"held out 0 of each user's last events, and split=valid of {GROWN} needs 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("held_out", "split", "warned"), [(1, "valid", True), (1, "test", False), (2, "valid", False), (0, "test", True)]
+)
+def test_what_a_split_needs_depends_on_its_place(
+    held_out: int, split: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a user's events the last is test, the last but one valid."""
+    dataset = DatasetMeta.model_validate(dataset_meta(GROWN, size=V) | {"counts": {"events": {"valid": 3, "test": 3}}})
+    about = {key: getattr(dataset, key) for key in ("id_types", "vocabulary")}
+    trained = TrainedMeta(run_id=RUN_ID, name="m", dataset=RUN_ID, held_out=held_out, **about)
+    with caplog.at_level("WARNING", logger="seqrec"):
+        check_unlearned("the model m", trained, dataset, split=split)
+    assert bool(caplog.messages) == warned
 
 
 def test_a_vocabulary_that_is_no_extension_is_refused(settings: Make, before: Train, tmp_path: Path) -> None:

@@ -120,6 +120,5 @@ def test_a_grid_counts_its_combinations_and_needs_steps() -> None:
     assert (count_grid(whole), count_grid(stepped)) == (6, 3)
     assert stepped[0].on_grid() == [0.1, 0.2, 0.3], "0.1 + 2 * 0.1 is 0.30000000000000004, above high"
     assert whole[1].on_grid() == [1, 2, 3]
-    assert stepped[0].on_grid() == pytest.approx([0.1, 0.2, 0.3])
     with pytest.raises(UserError, match=r"search=grid needs a list of values, or a step in optimizer.lr: 0.001 to 0.1"):
         count_grid(read_space({"optimizer.lr": {"low": 0.001, "high": 0.1}}, Train))
