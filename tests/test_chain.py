@@ -184,6 +184,10 @@ def test_make_recommend_runs_again(
         (["RATINGS=/none $HOME's.csv"], "/none $HOME's.csv"),
         (["RATINGS=x", "TITLES=/none.csv"], "error: /none.csv: no such file; give a CSV"),
         (["RATINGS=x", "TITLE_COLUMNS=a"], "error: TITLE_COLUMNS=ID,TITLE says how a file of titles is read: give that file too"),
+        (
+            ["RATINGS=README.md", "TRAIN=max_epoch=3"],
+            "recommend.yaml, with max_epoch=3 over it: unknown key max_epoch; did you mean",
+        ),
         (["RATINGS=x", "INPUT=a b=1"], "error: `a` in `a b=1` is not key=value; a value with blanks is quoted: key='a b'\n"),
         (["RATINGS=x", "INPUT=data=/y"], "error: INPUT sets data, but a chain's folders lie in SEQREC_ROOT: set that instead\n"),
         (["RATINGS=x", "TRAIN=model=/y"], "error: TRAIN sets model, but a chain's folders lie in SEQREC_ROOT"),

@@ -11,6 +11,7 @@ steps:
 """
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -136,7 +137,8 @@ def _step(name: str, content: Any, above: list[str], path: str) -> Step:
     own = {key: value for key, value in content.items() if key not in OWN_KEYS}
     overrides = [*(f"{key}={show_setting(value)}" for key, value in flatten(own).items()), *above]
     conf = str(home() / "conf" / f"{job}.yaml") if conf is None else str(conf)
-    config = fill_settings(settings_of(job), conf, parse_overrides(overrides), said_by=f"the step {name} of {path}")
+    said_by = f"the step {name} of {path}{f', with {shlex.join(above)} over it' if above else ''}"
+    config = fill_settings(settings_of(job), conf, parse_overrides(overrides), said_by=said_by)
     return Step(
         name=name,
         job=job,
