@@ -13,25 +13,32 @@ WIDER = 10  # times as many hits has the next search, where the last may have mi
 
 
 def search_nearest(
-    search: Callable[[int], Entities], query: np.ndarray[Any, Any], *, k: int, short: float | None, bias: bool
+    search: Callable[[int], Entities],
+    query: np.ndarray[Any, Any],
+    *,
+    k: int,
+    short: float | None,
+    bias: bool,
+    most: int = MOST_HITS,
 ) -> Entities:
     """The k entities nearest to the query by cosine, of those that search(n) finds: the first n in the order of the index.
 
-    An index by the inner product has long vectors first. It is searched again for more, up to MOST_HITS, while a vector of the
+    An index by the inner product has long vectors first. It is searched again for more, up to `most`, while a vector of the
     length `short` (see `short_length`), or as short as those that were found, could be among the k and not be found. None: the
     index is by the cosine.
     """
     limit = min(max(10 * k, LEAST_HITS), MOST_HITS)
+    most = max(limit, min(most, MOST_HITS))
     while True:
         entities = search(limit)
         nearest = nearest_by_cosine(query, entities, k=k, bias=bias)
-        if short is None or len(entities) < limit or limit == MOST_HITS:
+        if short is None or len(entities) < limit or limit == most:
             return nearest
         products = _vectors(entities, width=len(query) - bias) @ np.asarray(query[: len(query) - bias], np.float64)  # (N,)
         length = min(short, short_length(entities, bias=bias)) * np.linalg.norm(query[: len(query) - bias])
         if len(nearest) == k and products.min() <= nearest[-1]["score"] * length:
             return nearest
-        limit = min(WIDER * limit, MOST_HITS)
+        limit = min(WIDER * limit, most)
 
 
 def short_length(entities: Entities, *, bias: bool) -> float:

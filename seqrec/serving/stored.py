@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from seqrec.errors import UserError
-from seqrec.reranking.nearest import SAMPLE, Entities, search_nearest, short_length
+from seqrec.reranking.nearest import MOST_HITS, SAMPLE, Entities, search_nearest, short_length
 from seqrec.serving.extended_sequence import Id
 from seqrec.variables import set_variable
 
@@ -64,7 +64,8 @@ class StoredLists:
 class StoredItems:
     """Embeddings of items; `bias` says that their last dimension is an output bias, which says nothing about likeness.
 
-    `short` is the length of the shortest vectors, None where the index is by the cosine (see `search_nearest`).
+    `short` is the length of the shortest vectors, None where the index is by the cosine (see `search_nearest`);
+    `most_hits` bounds the time of a search.
     """
 
     client: MilvusClient
@@ -73,9 +74,18 @@ class StoredItems:
     id_type: type
     short: float | None
     bias: bool = False
+    most_hits: int = MOST_HITS
 
     @classmethod
-    def open(cls, uri: str, *, token: str = "", alias: str = "item_embeddings", bias: bool = False) -> "StoredItems":
+    def open(
+        cls,
+        uri: str,
+        *,
+        token: str = "",
+        alias: str = "item_embeddings",
+        bias: bool = False,
+        most_hits: int = MOST_HITS,
+    ) -> "StoredItems":
         """The items that batch_recommend publishes; UserError if there are none."""
         client = MilvusClient(uri, token=token, timeout=ANSWER_S)
         if not client.has_collection(alias):
@@ -86,7 +96,7 @@ class StoredItems:
         id_type = str if key["type"].name == "VARCHAR" else int
         some = client.query(alias, filter="", output_fields=["embedding"], limit=SAMPLE)
         short = None if metric == "COSINE" else short_length(some, bias=bias)
-        return cls(client=client, alias=alias, metric=metric, id_type=id_type, short=short, bias=bias)
+        return cls(client=client, alias=alias, metric=metric, id_type=id_type, short=short, bias=bias, most_hits=most_hits)
 
     def neighbours(self, item_id: Id, *, k: int = 10, where: str = "") -> Entities:
         """The K items most like an item: {item_id, item_idx, score}, by cosine, best first, ties by item_idx.
@@ -114,7 +124,7 @@ class StoredItems:
             )
             return [hit["entity"] for hit in hits]
 
-        nearest = search_nearest(search, query, k=k + 1, short=self.short, bias=self.bias)
+        nearest = search_nearest(search, query, k=k + 1, short=self.short, bias=self.bias, most=self.most_hits)
         return [entity for entity in nearest if entity["item_id"] != item_id][:k]
 
 

@@ -142,6 +142,9 @@ def test_short_vectors_are_found_behind_many_long_ones(bias: bool) -> None:
     assert searches == [100, 1000]
     assert search_nearest(search, query, k=5, short=None, bias=bias) != nearest
     assert searches == [100, 1000, 100]
+    once = search_nearest(search, query, k=5, short=short_length(found, bias=bias), bias=bias, most=100)
+    assert once != nearest
+    assert searches == [100, 1000, 100, 100]
 
 
 def test_ids_and_k_are_checked(items: StoredItems, collection: MongoCollection) -> None:
