@@ -166,5 +166,5 @@ def _clock(match: re.Match[str]) -> str:
     fraction = "" if match["fraction"] is None else f"[{match['fraction'][0]}SSSSSSSSS]"
     half = "" if match["half"] is None else match["half"][:-2] + "a"
     zone = match["zone"]
-    letters = "" if zone is None else "Z" if re.fullmatch(r"[+-]\d{4}", zone) else "XXX"  # `times.with_offsets` writes names so
+    letters = "" if zone is None else "Z" if re.fullmatch(r"[+-]\d{4}", zone) else "XXX"  # of names, too
     return f"{'H' if match['half'] is None else 'h'}:mm{seconds}{fraction}{half}{match['gap'] if zone else ''}{letters}"

@@ -80,7 +80,10 @@ def written_date(kind: DataType, reading: TimeReading) -> Column:
 
 
 def by_pattern(text: Column, pattern: str) -> Column:
-    """A text as a timestamp by a pattern, whatever the number of its spaces; a weekday that begins it is left out."""
+    """A text as a timestamp by a pattern, whatever the number of its spaces; a weekday that begins it is left out.
+
+    Where the pattern reads an offset with a colon (XXX), names of zones are read as theirs (see `with_offsets`).
+    """
     plain = F.trim(F.regexp_replace(text, r"\s+", " "))
     if re.match(WEEKDAY, pattern):
         plain = F.regexp_replace(plain, r"^\p{L}+[,.]? ?", "")

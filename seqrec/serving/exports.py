@@ -133,10 +133,10 @@ def check_lineage(model: TrainedMeta, dataset: DatasetMeta) -> int:
 
 
 def check_unlearned(model: str, trained: TrainedMeta, dataset: DatasetMeta, *, split: str = "valid") -> None:
-    """Whether a model can't have learned what a dataset holds out in a split, as far as the datasets' ages and tasks tell.
+    """Refuse a model that may have learned what a dataset holds out in a split, as far as the datasets' ages and tasks tell.
 
-    Raises UserError, naming the model, if its dataset is newer. If an older one held out fewer of each user's last events, it is
-    a warning: of users without newer events the model has learned what is held out here.
+    Raises UserError, naming the model, if its dataset is newer. If its dataset is older and held out fewer of each user's last
+    events, a warning says so: of users without newer events the model has learned what is held out here.
     """
     if dataset.task == "inference":
         return
